@@ -1,0 +1,1 @@
+"""A real Apache Kafka without Docker or a system Java, for demos and tests."""

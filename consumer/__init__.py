@@ -1,0 +1,1 @@
+"""The service: batches in, files and terminal events out."""

@@ -1,0 +1,1 @@
+"""Open exports: where decisions, formats and storage meet. Blocking code, run on threads."""

@@ -1,0 +1,37 @@
+"""What every format does: rows in, bytes out.
+
+No I/O here and in no format. Invariant: the same request and rows give the same bytes, in however
+many pieces the rows come.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.records import Cell
+
+
+class FormatWriter(Protocol):
+    """Encodes one export. Not thread-safe; one thread at a time calls it.
+
+    Memory does not grow with the number of rows.
+    """
+
+    @property
+    def pages(self) -> int | None:
+        """Pages so far, or None where the format has none."""
+
+    @property
+    def replaced_characters(self) -> int | None:
+        """Characters that no font had so far, or None where it can't happen."""
+
+    def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
+        """Encode rows; each has exactly one cell per column, in column order.
+
+        Returns the bytes that are ready to be written, perhaps none.
+
+        Raises:
+            ExportFailure: a cell can't be written; the export must end.
+        """
+
+    def finish(self) -> bytes:
+        """The last bytes of the file. Call it once, after the last ``append``."""

@@ -1,0 +1,1 @@
+"""Kafka's side of the service: poller, lanes, assignment, transactions."""

@@ -1,0 +1,1 @@
+"""Bytes to a published file, behind one Protocol."""

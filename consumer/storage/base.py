@@ -1,0 +1,83 @@
+"""What every storage does: bytes to a published file, and one decision per export.
+
+Invariant: a manifest is created once and never changed; whoever creates it decides how the export
+ended. A final name holds a whole file or nothing. All calls block; every ``OSError`` comes out as
+``StorageUnavailable`` and the call may be made again.
+"""
+
+from typing import Protocol
+
+from schemas.completions import TerminalEvent
+from schemas.vocabulary import Format
+
+
+class Part(Protocol):
+    """The bytes of one export before they are published. One thread at a time."""
+
+    @property
+    def size(self) -> int:
+        """Bytes appended so far."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes appended so far, in hexadecimal."""
+
+    def append(self, data: bytes) -> None:
+        """Take bytes into memory; this can't fail."""
+
+    def flush(self) -> None:
+        """Write what was appended.
+
+        Raises:
+            StorageUnavailable: call it again; nothing is written twice.
+            Overtaken: the partial file was swept by another owner.
+        """
+
+    def sync(self) -> None:
+        """Flush, and force the bytes to the disk. Raises as ``flush``."""
+
+    def publish(self) -> None:
+        """Give the synced part its final name. Repeatable. Raises as ``flush``."""
+
+    def discard(self) -> None:
+        """Remove what was written, as far as the storage allows; never raises."""
+
+
+class Storage(Protocol):
+    """Where the files of a group go. Threads may share it."""
+
+    def check(self) -> None:
+        """Write and remove a probe.
+
+        Raises:
+            StorageUnavailable: it can't be written; the message names the place.
+        """
+
+    def location(self, export_id: str, file_format: Format) -> str:
+        """The URL of a finished file."""
+
+    def open_part(self, partition: int, export_id: str, file_format: Format) -> Part:
+        """Begin a part; nothing is written yet."""
+
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        """Create the export's manifest unless there is one; return the event of the one there is.
+
+        Raises:
+            StorageUnavailable: not decided; call it again.
+        """
+
+    def manifest(self, export_id: str) -> TerminalEvent | None:
+        """How the export ended, or None.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
+
+    def has_file(self, event: TerminalEvent) -> bool:
+        """Whether the file of a completed export has its final name. Raises as ``manifest``."""
+
+    def settle(self) -> None:
+        """Force names to the disk: all that was published and decided. Raises as ``manifest``."""
+
+    def sweep(self, partition: int) -> int:
+        """Remove partial files of a partition that other owners left; return how many."""

@@ -1,0 +1,1 @@
+"""Upstream's side: the client, generated loads, files to exports, and following completions."""

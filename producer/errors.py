@@ -1,0 +1,5 @@
+"""What upstream's side can fail at."""
+
+
+class ProducerError(Exception):
+    """It can't be published or followed; the message is one line that names the thing."""

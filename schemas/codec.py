@@ -1,0 +1,56 @@
+"""Bytes of the requests topic to events, and events to bytes.
+
+Says what is unreadable (a dead letter) and what is invalid (an export that fails). No I/O.
+"""
+
+from typing import Any, TypeAlias
+
+import orjson
+from pydantic import ValidationError
+
+from schemas.errors import Invalid, Unreadable, field_errors
+from schemas.records import decode_object, export_id_of
+from schemas.requests import CancelRequested, ExportRequested
+from schemas.vocabulary import DeadLetterReason
+
+Request: TypeAlias = ExportRequested | CancelRequested
+
+
+class InvalidRequest(Invalid):
+    """A request with a valid id and wrong fields; ``fields`` is what was sent."""
+
+    def __init__(self, export_id: str, error: ValidationError, fields: dict[str, Any]) -> None:
+        super().__init__(export_id, field_errors(error))
+        self.fields = fields
+
+
+def decode_request(value: bytes | None) -> Request:
+    """Read a record of the requests topic.
+
+    Raises:
+        Unreadable: null, not JSON, of an unknown type, without a valid id, or a cancellation
+            with further fields: a dead letter.
+        InvalidRequest: the request of a valid id has wrong fields; it names each.
+    """
+    fields = decode_object(value)
+    match fields.get("type"):
+        case "export.requested":
+            export_id = export_id_of(fields)
+            try:
+                return ExportRequested.model_validate(fields)
+            except ValidationError as error:
+                raise InvalidRequest(export_id, error, fields) from None
+        case "export.cancel_requested":
+            export_id_of(fields)
+            try:
+                return CancelRequested.model_validate(fields)
+            except ValidationError as error:
+                wrong = "; ".join(map(str, field_errors(error)))
+                raise Unreadable(DeadLetterReason.UNREADABLE, wrong) from None
+        case other:
+            raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {other!r:.80} is unknown")
+
+
+def encode_request(request: Request) -> bytes:
+    """The request as compact UTF-8 JSON, without fields that were left out."""
+    return orjson.dumps(request.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,113 @@
+"""The completions topic: the one terminal event of each export, and its CloudEvents headers.
+
+A manifest holds the same JSON. Invariant: the bytes of an event depend on its fields alone, so an
+event that is sent again is the same event.
+"""
+
+import uuid
+from typing import Annotated, Literal, TypeAlias
+
+import orjson
+from pydantic import Field, TypeAdapter
+
+from schemas.requests import ExportId, Strict
+from schemas.times import Timestamp, format_time
+from schemas.vocabulary import FailReason, Format
+
+# Names the space of event ids; any constant would do, this one must never change.
+_EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:sluice:export-completions")
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Source(Strict):
+    """Where the request was read: it tells two requests of one id apart."""
+
+    topic: str
+    partition: Count
+    offset: Count
+
+
+class _Ended(Strict):
+    export_id: ExportId
+    user: str
+    rows: Count
+    requested_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp
+    duration_ms: Count
+    source: Source
+
+    @property
+    def event_id(self) -> str:
+        """The ``ce_id``: the same however often the event is made again."""
+        source = self.source
+        name = f"{source.topic}/{source.partition}/{source.offset}/{self.export_id}"
+        return str(uuid.uuid5(_EVENT_IDS, name))
+
+
+class ExportCompleted(_Ended):
+    """``export.completed``: the file is whole, on disk, and as described.
+
+    ``pages`` and ``replaced_characters`` are None but for a PDF.
+    """
+
+    type: Literal["export.completed"] = "export.completed"
+    format: Annotated[Format, Field(strict=False)]
+    location: str
+    bytes: Count
+    pages: Count | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    replaced_characters: Count | None = None
+
+
+class ExportFailed(_Ended):
+    """``export.failed``: there is no file. ``rows`` counts batches applied whole."""
+
+    type: Literal["export.failed"] = "export.failed"
+    format: Annotated[Format, Field(strict=False)] | Literal["unknown"]
+    reason: Annotated[FailReason, Field(strict=False)]
+    message: str
+
+
+class ExportCancelled(_Ended):
+    """``export.cancelled``: there is no file, as someone asked for."""
+
+    type: Literal["export.cancelled"] = "export.cancelled"
+    format: Annotated[Format, Field(strict=False)]
+    message: str
+
+
+TerminalEvent: TypeAlias = ExportCompleted | ExportFailed | ExportCancelled
+_TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
+    Annotated[TerminalEvent, Field(discriminator="type")]
+)
+
+
+def encode_event(event: TerminalEvent) -> bytes:
+    """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first."""
+    fields = event.model_dump(mode="json")
+    head = {"type": fields.pop("type"), "export_id": fields.pop("export_id")}
+    return orjson.dumps({**head, **fields})
+
+
+def decode_event(value: bytes) -> TerminalEvent:
+    """Read a terminal event or a manifest.
+
+    Raises:
+        ValueError: it isn't one (pydantic's ``ValidationError`` is a ``ValueError`` too).
+    """
+    return _TERMINAL.validate_python(orjson.loads(value))
+
+
+def cloud_event_headers(event: TerminalEvent) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 in Kafka's binary mode: attributes as headers, the event as the value."""
+    attributes = {
+        "ce_id": event.event_id,
+        "ce_type": event.type,
+        "ce_source": f"/sluice/{event.source.topic}",
+        "ce_specversion": "1.0",
+        "ce_time": format_time(event.completed_at),
+        "content-type": "application/json",
+    }
+    return [(name, value.encode()) for name, value in attributes.items()]

@@ -1,0 +1,91 @@
+"""Writes the JSON Schema files from the models: ``python -m schemas.generate``.
+
+Each file is an event of one topic. The records topic has no model (see ``schemas.records``); its
+schema is stated here, and a test holds the two together.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
+from schemas.requests import CancelRequested, CsvOptions, ExportRequested, PdfOptions, Strict
+from schemas.vocabulary import EXPORT_ID, Format
+
+DIRECTORY = Path(__file__).parent / "json"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_EXPORT_ID = {"type": "string", "pattern": f"^{EXPORT_ID}$"}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every schema by file name."""
+    return {
+        "export.requested.schema.json": _requested(),
+        "export.cancel_requested.schema.json": _of_model(CancelRequested),
+        "export.batch.schema.json": _batch(),
+        "export.completed.schema.json": _of_model(ExportCompleted),
+        "export.failed.schema.json": _of_model(ExportFailed),
+        "export.cancelled.schema.json": _of_model(ExportCancelled),
+    }
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """A schema as its file holds it."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _of_model(model: type[Strict]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    if "type" in schema.get("properties", {}):
+        schema["required"] = ["type", *schema.get("required", [])]
+    return {"$schema": _DIALECT, **schema}
+
+
+def _requested() -> dict[str, Any]:
+    """The request's schema, with what its validators say and pydantic can't derive."""
+    schema = _of_model(ExportRequested)
+    schema["$defs"]["Column"]["required"] = ["key"]
+    column = schema["properties"]["columns"]["items"]
+    schema["properties"]["columns"]["items"] = {"anyOf": [{"type": "string"}, column]}
+    schema["properties"]["options"] = {"type": "object"}
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"format": {"const": name.value}}},
+            "then": {"properties": {"options": {"$ref": f"#/$defs/{model.__name__}"}}},
+        }
+        for name, model in ((Format.CSV, CsvOptions), (Format.PDF, PdfOptions))
+    ]
+    return schema
+
+
+def _batch() -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0}
+    return {
+        "$schema": _DIALECT,
+        "title": "Batch",
+        "description": "Rows of one export. `seq` counts from 0; `last` ends the export.",
+        "type": "object",
+        "properties": {
+            "export_id": _EXPORT_ID,
+            "seq": count,
+            "rows": {"type": "array", "items": {"type": ["array", "object"]}},
+            "last": {"type": "boolean", "default": False},
+            "total_rows": count,
+        },
+        "required": ["export_id", "seq", "rows"],
+        "additionalProperties": False,
+        "dependentSchemas": {
+            "total_rows": {"properties": {"last": {"const": True}}, "required": ["last"]}
+        },
+    }
+
+
+def main() -> None:
+    """Write every schema file."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for name, schema in schemas().items():
+        (DIRECTORY / name).write_text(as_text(schema), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The requests topic: ``export.requested`` and ``export.cancel_requested``.
+
+Models only, strict: a field that the contract doesn't name is an error, never ignored.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from schemas.times import Timestamp
+from schemas.vocabulary import EXPORT_ID, Format
+
+ExportId = Annotated[str, Field(pattern=f"^{EXPORT_ID}$")]
+
+
+class Strict(BaseModel):
+    """The base of every model of the contract."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Column(Strict):
+    """One column. ``header`` defaults to ``key``; ``width`` is in points and for PDF only."""
+
+    key: str
+    header: str = ""
+    width: Annotated[float, Field(gt=0, le=14_400, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_header(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if isinstance(given, str):
+            given = {"key": given}
+        if isinstance(given, dict) and "header" not in given and isinstance(given.get("key"), str):
+            given = {**given, "header": given["key"]}
+        return given
+
+
+class CsvOptions(Strict):
+    """How a CSV is written."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    header: bool = True
+    bom: bool = False
+    line_ending: Literal["crlf", "lf"] = "crlf"
+    null: str = ""
+    escape_formulas: bool = True
+
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, delimiter: str) -> str:
+        if delimiter in '"\r\n':
+            raise ValueError("must not be a quote or a line break")
+        return delimiter
+
+
+class PdfOptions(Strict):
+    """How a PDF is laid out."""
+
+    page_size: Literal["A3", "A4", "A5", "letter", "legal"] = "A4"
+    orientation: Literal["portrait", "landscape"] = "portrait"
+    records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
+
+
+Options: TypeAlias = CsvOptions | PdfOptions
+_OPTIONS: dict[Format, type[CsvOptions | PdfOptions]] = {
+    Format.CSV: CsvOptions,
+    Format.PDF: PdfOptions,
+}
+
+
+def _default_options(fields: dict[str, Any]) -> Options:
+    return _OPTIONS[fields.get("format", Format.CSV)]()
+
+
+class ExportRequested(Strict):
+    """``export.requested``: what file is wanted. Its batches follow on the records topic.
+
+    ``requested_at`` is None where the sender gave none; the request record's Kafka timestamp
+    then stands for it. ``options`` is of the class that belongs to ``format``.
+    """
+
+    type: Literal["export.requested"] = "export.requested"
+    export_id: ExportId
+    format: Annotated[Format, Field(strict=False)]
+    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=256, strict=False)]
+    title: str | None = None
+    user: Annotated[str, Field(min_length=1)] = "anonymous"
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    requested_at: Timestamp | None = None
+    options: Options = Field(default_factory=_default_options)
+
+    @field_validator("columns")
+    @classmethod
+    def _unique_keys(cls, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+        seen: set[str] = set()
+        for column in columns:
+            if column.key in seen:
+                raise ValueError(f"key {column.key!r} is there twice")
+            seen.add(column.key)
+        return columns
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _options_of_format(cls, given: object, info: ValidationInfo) -> object:
+        model = _OPTIONS.get(info.data.get("format", Format.CSV), CsvOptions)
+        if "format" not in info.data:
+            return model()  # the wrong format is the finding; its options can't be judged
+        return model.model_validate(given)
+
+
+class CancelRequested(Strict):
+    """``export.cancel_requested``: the sender no longer wants the export."""
+
+    type: Literal["export.cancel_requested"] = "export.cancel_requested"
+    export_id: ExportId

@@ -1,0 +1,46 @@
+"""The closed sets of words in the contract, and the form of an export id.
+
+Only words live here. Invariant: a word is never renamed; it is in other people's code.
+"""
+
+import re
+from enum import StrEnum
+
+EXPORT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+"""What an ``export_id`` looks like, as a regular expression: safe in file names and URLs."""
+
+
+class Format(StrEnum):
+    """What kinds of file can be exported."""
+
+    CSV = "csv"
+    PDF = "pdf"
+
+
+class FailReason(StrEnum):
+    """Why an export failed: the ``reason`` of ``export.failed`` and of ``export_fail_total``."""
+
+    INVALID_REQUEST = "invalid_request"
+    INVALID_BATCH = "invalid_batch"
+    SEQUENCE_GAP = "sequence_gap"
+    ROW_COUNT_MISMATCH = "row_count_mismatch"
+    TOO_LARGE = "too_large"
+    TOO_MANY_OPEN = "too_many_open"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    TIMED_OUT = "timed_out"
+    INTERNAL = "internal"
+
+
+class DeadLetterReason(StrEnum):
+    """Why a message can't be tied to an export: the header ``sluice_reason``."""
+
+    UNREADABLE = "unreadable"
+    INVALID_ID = "invalid_id"
+    UNKNOWN_TYPE = "unknown_type"
+    NULL_VALUE = "null_value"
+    ORPHAN_BATCH = "orphan_batch"
+
+
+def is_export_id(candidate: object) -> bool:
+    """Whether ``candidate`` is a string of the form of an export id."""
+    return isinstance(candidate, str) and re.fullmatch(EXPORT_ID, candidate) is not None

@@ -1,0 +1,1 @@
+"""The program: command line, settings, HTTP and the node that composes the rest."""
