@@ -1,0 +1,79 @@
+"""What CSV and PDF share: the text of a JSON cell.
+
+No quoting, escaping or cutting, which are each format's own. Invariant: one value has one text, on
+every machine, and the text of a number reads back as the very same number.
+"""
+
+import json
+
+from schemas.records import Cell
+
+# Not orjson: it refuses integers beyond 64 bits and writes floats in another form than ``repr``.
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def cell_text(cell: Cell, null: str = "") -> str:
+    """The text of any JSON value, as ``schemas.records`` decodes it.
+
+    A string is its own text and null that of ``null``; booleans are ``true`` and ``false``; an
+    integer has all its digits; another number is in the shortest decimal form that reads back as
+    the same double, such as ``0.1`` or ``1e+16``; an array or object is compact JSON.
+    """
+    if isinstance(cell, str):
+        return cell
+    if cell is None:
+        return null
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, int | float):
+        return repr(cell)
+    return compact_json(cell)
+
+
+def compact_json(cell: Cell) -> str:
+    """JSON without spaces, characters beyond ASCII as they are, however deep it is nested."""
+    try:
+        return _COMPACT.encode(cell)
+    except RecursionError:
+        return _compact_without_recursion(cell)
+
+
+class _Json(str):
+    """Text that is JSON already, beside values that are still to be written."""
+
+    __slots__ = ()
+
+
+_COMMA = _Json(",")
+
+
+def _compact_without_recursion(cell: Cell) -> str:
+    """The same text by a stack of our own.
+
+    How deep the encoder above gets depends on who calls it and on Python's version; whether an
+    export completes must not.
+    """
+    text: list[str] = []
+    stack: list[Cell] = [cell]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, _Json):
+            text.append(top)
+        else:
+            stack.extend(reversed(_parts(top)))
+    return "".join(text)
+
+
+def _parts(cell: Cell) -> list[Cell]:
+    """What a cell's JSON consists of, in order: one level written, its members as they are."""
+    if isinstance(cell, list):
+        members = [part for item in cell for part in (_COMMA, item)]
+        return [_Json("["), *members[1:], _Json("]")]
+    if isinstance(cell, dict):
+        members = [
+            part
+            for key, value in cell.items()
+            for part in (_COMMA, _Json(f"{_COMPACT.encode(key)}:"), value)
+        ]
+        return [_Json("{"), *members[1:], _Json("}")]
+    return [_Json(_COMPACT.encode(cell))]
