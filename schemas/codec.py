@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import orjson
 from pydantic import ValidationError
 
-from schemas.errors import Invalid, Unreadable, field_errors
+from schemas.errors import Invalid, Unreadable, field_errors, shown, summary
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason
@@ -45,10 +45,10 @@ def decode_request(value: bytes | None) -> Request:
             try:
                 return CancelRequested.model_validate(fields)
             except ValidationError as error:
-                wrong = "; ".join(map(str, field_errors(error)))
+                wrong = summary(field_errors(error))
                 raise Unreadable(DeadLetterReason.UNREADABLE, wrong) from None
         case other:
-            raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {other!r:.80} is unknown")
+            raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {shown(other)} is unknown")
 
 
 def encode_request(request: Request) -> bytes:

@@ -85,8 +85,13 @@ _TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
 
 
 def encode_event(event: TerminalEvent) -> bytes:
-    """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first."""
+    """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
+
+    ``replaced_characters`` is there for a PDF only.
+    """
     fields = event.model_dump(mode="json")
+    if fields.get("replaced_characters", 0) is None:
+        del fields["replaced_characters"]
     head = {"type": fields.pop("type"), "export_id": fields.pop("export_id")}
     return orjson.dumps({**head, **fields})
 

@@ -5,7 +5,8 @@ SchemaError
 └── Invalid           the export is known, the message is wrong -> that export fails
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -38,12 +39,30 @@ class Unreadable(SchemaError):  # noqa: N818 - it names the message, as its dead
 
 
 class Invalid(SchemaError):  # noqa: N818 - as above
-    """A message of a known export with one or more wrong fields."""
+    """A message of a known export with one or more wrong fields.
+
+    ``errors`` has them all; the text is bounded, as it goes into the terminal event.
+    """
 
     def __init__(self, export_id: str, errors: Iterable[FieldError]) -> None:
         self.export_id = export_id
         self.errors = tuple(errors)
-        super().__init__("; ".join(map(str, self.errors)))
+        super().__init__(summary(self.errors))
+
+
+def summary(errors: Sequence[FieldError]) -> str:
+    """The findings in one line of at most a few thousand characters, whatever was sent."""
+    words = [f"{error!s:.200}" for error in errors[:_MOST_IN_SUMMARY]]
+    if len(errors) > _MOST_IN_SUMMARY:
+        words.append(f"and {len(errors) - _MOST_IN_SUMMARY} more")
+    return "; ".join(words)
+
+
+def shown(value: object) -> str:
+    """A wrong value for a message: short, and no deeper than its outermost brackets."""
+    if isinstance(value, list | dict):
+        return "an array" if isinstance(value, list) else "an object"
+    return repr(value[:80]) if isinstance(value, str) else f"{value!r:.80}"
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
@@ -56,6 +75,8 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     ]
 
 
+_MOST_IN_SUMMARY = 20
+
 _WORDS = {
     "extra_forbidden": "is not a field of the contract",
     "missing": "is missing",
@@ -67,16 +88,23 @@ _WORDS = {
     "int_type": "must be an integer",
     "float_type": "must be a number",
 }
+_SUBJECT = re.compile(r"^(Input|String|Tuple) should ")
 
 
 def _in_words(kind: str, message: str) -> str:
-    return _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "must")
+    return _WORDS.get(kind) or _SUBJECT.sub("must ", message.removeprefix("Value error, "))
 
 
 def _follows_from_another(
     kind: str, location: tuple[int | str, ...], findings: list[ErrorDetails]
 ) -> bool:
-    """A list is "too short" too when its only items are wrong: that is no finding of its own."""
+    """Whether a finding only says that there is another.
+
+    A list is "too short" too when its only items are wrong, and the default of ``options`` can't
+    be made when any other field is wrong.
+    """
+    if kind == "default_factory_not_called":
+        return True
     return kind == "too_short" and any(
         len(other["loc"]) > len(location) and other["loc"][: len(location)] == location
         for other in findings

@@ -1,6 +1,7 @@
 """JSON whose integers keep their digits: orjson, and the standard library where orjson can't.
 
-Invariant: what ``loads`` accepts can be written again as UTF-8, and no integer has changed.
+Invariant: no integer changes on its way through, and what ``loads`` accepts can be written again
+as UTF-8.
 """
 
 import json
@@ -30,6 +31,29 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
     if _NINETEEN_DIGITS in value.translate(_DIGITS_TO_ZERO) and _LONG_INTEGER.search(value):
         return _loads_exactly(value)
     return orjson.loads(value)
+
+
+def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Compact UTF-8 JSON, integers of any size included; NaN and infinities become null.
+
+    Raises:
+        TypeError: it is no JSON value, or nested deeper than orjson's 254 levels.
+        ValueError: as well as an integer beyond 64 bits it holds what JSON has no words for.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        if "64-bit" not in str(error):
+            raise
+        return _dumps_exactly(value)
+
+
+def _dumps_exactly(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        raise TypeError("nested too deep") from None
+    return text.encode()
 
 
 def _loads_exactly(value: bytes) -> Any:  # noqa: ANN401 - any JSON value

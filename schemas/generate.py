@@ -44,7 +44,8 @@ def _of_model(model: type[Strict]) -> dict[str, Any]:
 def _requested() -> dict[str, Any]:
     """The request's schema, with what its validators say and pydantic can't derive."""
     schema = _of_model(ExportRequested)
-    schema["$defs"]["Column"]["required"] = ["key"]
+    schema["$defs"]["Column"]["properties"]["header"].pop("default")  # it is the key
+    schema["$defs"]["CsvOptions"]["properties"]["delimiter"]["pattern"] = '^[^"\\r\\n]+$'
     column = schema["properties"]["columns"]["items"]
     schema["properties"]["columns"]["items"] = {"anyOf": [{"type": "string"}, column]}
     schema["properties"]["options"] = {"type": "object"}

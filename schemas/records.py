@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import orjson
-
 from schemas import exact_json
-from schemas.errors import FieldError, Invalid, Unreadable
+from schemas.errors import FieldError, Invalid, Unreadable, shown
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Cell: TypeAlias = Any
@@ -78,7 +76,7 @@ def export_id_of(fields: dict[str, Any]) -> str:
     """
     export_id = fields.get("export_id")
     if not isinstance(export_id, str) or not is_export_id(export_id):
-        raise Unreadable(DeadLetterReason.INVALID_ID, f"export_id: {export_id!r:.80} is no id")
+        raise Unreadable(DeadLetterReason.INVALID_ID, f"export_id: {shown(export_id)} is no id")
     return export_id
 
 
@@ -86,7 +84,8 @@ def encode_batch(batch: Batch) -> bytes:
     """The batch as compact UTF-8 JSON.
 
     Raises:
-        TypeError: a cell is no JSON value, or an integer needs more than 64 bits.
+        TypeError: a cell is no JSON value, or nested deeper than 254 levels.
+        ValueError: beside an integer beyond 64 bits there is a NaN, which JSON has no word for.
     """
     fields: dict[str, Any] = {
         "export_id": batch.export_id,
@@ -96,7 +95,7 @@ def encode_batch(batch: Batch) -> bytes:
     }
     if batch.total_rows is not None:
         fields["total_rows"] = batch.total_rows
-    return orjson.dumps(fields)
+    return exact_json.dumps(fields)
 
 
 def _findings(fields: dict[str, Any]) -> Iterator[FieldError]:
@@ -117,8 +116,8 @@ def _findings(fields: dict[str, Any]) -> Iterator[FieldError]:
             yield FieldError("total_rows", "must be an integer from 0")
         elif last is False:
             yield FieldError("total_rows", "may be given with the last batch only")
-    for unknown in fields.keys() - _FIELDS:
-        yield FieldError(unknown, "is not a field of the contract")
+    unknown = [name for name in fields if name not in _FIELDS]  # in order: no set difference
+    yield from (FieldError(name, "is not a field of the contract") for name in unknown)
 
 
 def _is_count(candidate: object) -> bool:

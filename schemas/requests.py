@@ -3,6 +3,7 @@
 Models only, strict: a field that the contract doesn't name is an error, never ignored.
 """
 
+from collections import Counter
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.errors import shown
 from schemas.times import Timestamp
 from schemas.vocabulary import EXPORT_ID, Format
 
@@ -38,6 +40,8 @@ class Column(Strict):
     def _default_header(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
         if isinstance(given, str):
             given = {"key": given}
+        if not isinstance(given, dict | Column):
+            raise ValueError("must be a string or an object")  # noqa: TRY004 - pydantic's protocol
         if isinstance(given, dict) and "header" not in given and isinstance(given.get("key"), str):
             given = {**given, "header": given["key"]}
         return given
@@ -100,11 +104,10 @@ class ExportRequested(Strict):
     @field_validator("columns")
     @classmethod
     def _unique_keys(cls, columns: tuple[Column, ...]) -> tuple[Column, ...]:
-        seen: set[str] = set()
-        for column in columns:
-            if column.key in seen:
-                raise ValueError(f"key {column.key!r} is there twice")
-            seen.add(column.key)
+        times = Counter(column.key for column in columns)
+        repeated = ", ".join(shown(key) for key in times if times[key] > 1)
+        if repeated:
+            raise ValueError(f"must have unique keys; more than once: {repeated}")
         return columns
 
     @field_validator("options", mode="before")

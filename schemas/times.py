@@ -10,45 +10,58 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$"
+# The hour is spelt out as later Pythons take 24 for the next midnight, which RFC 3339 does not.
+_PATTERN = "[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z"
 _RFC3339 = re.compile(_PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC, microsecond=999_000)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def format_time(moment: datetime) -> str:
     """``2026-11-21T10:00:00.000Z``; ``moment`` is aware and in UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_time(text: object) -> datetime:
     """Read an RFC 3339 time that ends in ``Z``; digits past milliseconds are cut off.
 
+    An aware ``datetime``, from this program itself, is brought to UTC and milliseconds.
+
     Raises:
         ValueError: it is not such a string; the message is fit for the sender.
     """
     if isinstance(text, datetime):
-        return text
-    if not isinstance(text, str) or not _RFC3339.match(text):
+        return _in_milliseconds(text)
+    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ValueError("must be an RFC 3339 time in UTC, such as 2026-11-21T10:00:00.000Z")
-    seconds, _, fraction = text[:-1].partition(".")
-    moment = datetime.strptime(seconds, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    return moment + timedelta(milliseconds=int((fraction + "000")[:3]))
+    return _in_milliseconds(datetime.fromisoformat(text))
+
+
+def _in_milliseconds(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("must have a time zone")
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def from_millis(milliseconds: int) -> datetime:
-    """The time of a Kafka timestamp, which is in milliseconds since the epoch."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    """The time of a Kafka timestamp, which is in milliseconds since the epoch.
+
+    A producer may write any 64-bit number there; one beyond the year 9999 stands for its end, one
+    before the epoch (-1: none was set) for the epoch.
+    """
+    return _EPOCH + min(max(milliseconds, 0), to_millis(_LAST)) * _MILLISECOND
 
 
 def to_millis(moment: datetime) -> int:
     """Milliseconds since the epoch of an aware time."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 Timestamp = Annotated[
     datetime,
     BeforeValidator(parse_time),
     PlainSerializer(format_time, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _PATTERN}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_PATTERN}$"}),
 ]
 """A model's field that holds a time of the contract."""
