@@ -1,32 +1,115 @@
 """Settings: environment variables ``SLUICE_*``, read once, checked together.
 
-Every field is documented in ``docs/contract.md``; a test holds the two together. No other module
-reads the environment.
+Every field is documented in ``docs/contract.md``. No other module reads these variables. Invariant:
+one line names every wrong setting, so what depends on two settings is checked field by field too.
 """
 
+import difflib
 import os
 import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 
 from schemas.topics import Topics
 from sluice.errors import UsageError
 
 PREFIX = "SLUICE_"
 # Tests use the first; Kubernetes injects the others for a service named sluice.
-_NOT_SETTINGS = re.compile(r"SLUICE_(TEST_.*|PORT(_.*)?|SERVICE_.*)")
-_TOPIC_NAME = r"^[A-Za-z0-9._-]{1,200}$"
+_NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
+_SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what the system's bytes become where they aren't
 _MIB = 1024 * 1024
 
+
+def _bootstrap_servers(servers: str) -> str:
+    for server in servers.split(","):
+        match = _SERVER.fullmatch(server.strip())
+        if match is None or not 1 <= int(match[1] or 9092) <= 65_535:
+            raise ValueError(f"{server.strip()!r} is not host:port; several are divided by commas")
+    return servers
+
+
+def _kafka_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", name):
+        raise ValueError("may have letters, digits, '.', '_' and '-' only, at most 200 of them")
+    return name
+
+
+def _directory(storage_url: str) -> Path:
+    """The directory that a ``SLUICE_STORAGE_URL`` names."""
+    if not re.match("[A-Za-z][A-Za-z0-9+.-]*://|file:", storage_url, re.IGNORECASE):
+        return Path(storage_url)
+    url = urlsplit(storage_url)
+    if url.scheme == "s3":
+        raise ValueError("s3:// is not supported yet; use a path or file:///path")
+    path = unquote(url.path)
+    if url.scheme != "file" or url.netloc not in {"", "localhost"} or path[:1] != "/":
+        raise ValueError("must be a path or file:///path")
+    if url.query or url.fragment or "\0" in path:
+        raise ValueError("a file:// path has '?' and '#' as %3F and %23, and no %00")
+    return Path(path)
+
+
+def _storage_url(url: str) -> str:
+    _directory(url)
+    return url
+
+
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    return path
+
+
+def _files(paths: str) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in paths.split(os.pathsep) if path)
+
+
+def _readable_files(paths: str) -> str:
+    for path in _files(paths):
+        _readable(path)
+    return paths
+
+
+def _users_by_token(pairs: str) -> dict[str, str]:
+    users: dict[str, str] = {}
+    for number, pair in enumerate(pairs.split(",") if pairs else (), start=1):
+        token, _, user = pair.strip().partition(":")
+        if not (token and user):
+            raise ValueError(f"entry {number} is not of the form token:user")
+        if users.setdefault(token, user) != user:
+            raise ValueError(f"entry {number} has the token of another user")
+    return users
+
+
+def _token_pairs(pairs: str) -> str:
+    _users_by_token(pairs)
+    return pairs
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Bytes = Annotated[int, Field(ge=1)]
-TopicPrefix = Annotated[str, Field(pattern=_TOPIC_NAME)]
+Positive = Annotated[int, Field(ge=1)]
+KafkaName = Annotated[str, AfterValidator(_kafka_name)]
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+_Lower = BeforeValidator(str.lower)
+_Upper = BeforeValidator(str.upper)
 
 
 class Settings(BaseModel):
@@ -34,92 +117,73 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
+    bootstrap_servers: Annotated[str, AfterValidator(_bootstrap_servers)] = "127.0.0.1:9092"
     group_id: Annotated[str, Field(min_length=1)] = "sluice"
-    group_instance_id: str | None = None
-    topic_prefix: TopicPrefix = "export"
-    output_prefix: TopicPrefix | None = None
+    group_instance_id: KafkaName | None = None
+    topic_prefix: KafkaName = "export"
+    output_prefix: KafkaName | None = None
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
     replication_factor: Annotated[int, Field(ge=1, le=32)] = 1
-    storage_url: Annotated[str, Field(min_length=1)] = "./exports"
+    storage_url: Annotated[str, Field(min_length=1), AfterValidator(_storage_url)] = "./exports"
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
+    # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
+    # the metadata of a committed offset.
     max_concurrency: Annotated[int, Field(ge=1, le=5)] = 5
     max_open_exports: Annotated[int, Field(ge=1, le=800)] = 800
-    queue_limit: Count = 100
-    max_body_bytes: Bytes = 64 * _MIB
-    max_export_bytes: Bytes = 10 * 1024 * _MIB
+    queue_limit: Positive = 100
+    max_body_bytes: Positive = 64 * _MIB
+    max_export_bytes: Positive = 10 * 1024 * _MIB
     idle_timeout_seconds: Seconds = 300
     storage_timeout_seconds: Seconds = 300
-    session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800)] = 10
-    drain_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
-    api_tokens: Annotated[str, Field(repr=False)] = ""
-    pdf_fonts: str = ""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "console", "json"] = "auto"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: Annotated[str | None, Field(repr=False)] = None
-    ssl_cafile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile: Path | None = None
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800, allow_inf_nan=False)] = 10
+    drain_timeout_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 5
+    api_tokens: Annotated[str, Field(repr=False), AfterValidator(_token_pairs)] = ""
+    pdf_fonts: Annotated[str, AfterValidator(_readable_files)] = ""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
+    log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _Upper
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _Upper] = "PLAIN"
+    sasl_username: Annotated[str | None, Field(validate_default=True)] = None
+    sasl_password: Annotated[str | None, Field(validate_default=True, repr=False)] = None
+    ssl_cafile: ReadableFile | None = None
+    ssl_certfile: ReadableFile | None = None
+    ssl_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
 
-    @field_validator("storage_url")
+    @field_validator("sasl_username", "sasl_password")
     @classmethod
-    def _known_storage(cls, url: str) -> str:
-        scheme = urlsplit(url).scheme
-        if scheme == "s3":
-            raise ValueError("s3:// is not supported yet; use a path or file:///path")
-        if "://" in url and scheme != "file":
-            raise ValueError("must be a path or file:///path")
-        if scheme == "file" and urlsplit(url).netloc not in {"", "localhost"}:
-            raise ValueError("must have three slashes: file:///path")
-        return url
+    def _given_for_sasl(cls, given: str | None, info: ValidationInfo) -> str | None:
+        protocol = info.data.get("security_protocol", "")
+        if protocol.startswith("SASL") and not given:
+            raise ValueError(f"must be set when SLUICE_SECURITY_PROTOCOL is {protocol}")
+        return given
 
-    @field_validator("log_level", "security_protocol", "sasl_mechanism", mode="before")
+    @field_validator("ssl_cafile", "ssl_certfile")
     @classmethod
-    def _any_case(cls, given: str, info: Any) -> str:  # noqa: ANN401 - pydantic's own
-        return given.lower() if info.field_name == "log_level" else given.upper()
-
-    @field_validator("pdf_fonts")
-    @classmethod
-    def _fonts_exist(cls, fonts: str) -> str:
-        missing = [name for name in fonts.split(os.pathsep) if name and not Path(name).is_file()]
-        if missing:
-            raise ValueError(f"no such file: {', '.join(missing)}")
-        return fonts
-
-    @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile")
-    @classmethod
-    def _file_exists(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
-            raise ValueError(f"no such file: {path}")
+    def _holds_certificates(cls, path: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except ssl.SSLError:
+            raise ValueError(f"{path} holds no certificate in PEM form") from None
         return path
 
-    @field_validator("api_tokens")
+    @field_validator("ssl_keyfile")
     @classmethod
-    def _token_pairs(cls, pairs: str) -> str:
-        for number, pair in enumerate(filter(None, pairs.split(",")), start=1):
-            token, colon, user = pair.strip().partition(":")
-            if not (token and colon and user):
-                raise ValueError(f"entry {number} is not of the form token:user")
-        return pairs
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.security_protocol.startswith("SASL") and not (
-            self.sasl_username and self.sasl_password
-        ):
-            raise ValueError(
-                f"SLUICE_SECURITY_PROTOCOL={self.security_protocol} needs "
-                "SLUICE_SASL_USERNAME and SLUICE_SASL_PASSWORD"
-            )
-        if self.ssl_keyfile and not self.ssl_certfile:
-            raise ValueError("SLUICE_SSL_KEYFILE needs SLUICE_SSL_CERTFILE")
-        if self.drain_timeout_seconds >= 600 or self.session_timeout_seconds < 1:
-            raise ValueError("timeouts out of range")
-        return self
+    def _fits_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("ssl_certfile")
+        if certificate is None:
+            # A certificate that is wrong itself is absent here, and says so in its own words.
+            if path and "ssl_certfile" in info.data:
+                raise ValueError("must come with SLUICE_SSL_CERTFILE")
+            return path
+        try:
+            _ssl_context(None, certificate, path)
+        except ssl.SSLError:
+            holder = path or certificate
+            raise ValueError(f"{holder} holds no unencrypted PEM key of {certificate}") from None
+        return path
 
     @property
     def topics(self) -> Topics:
@@ -129,14 +193,17 @@ class Settings(BaseModel):
     @property
     def storage_directory(self) -> Path:
         """Where files go, absolute."""
-        url = urlsplit(self.storage_url)
-        path = unquote(url.path) if url.scheme == "file" else self.storage_url
-        return Path(path).absolute()
+        return _directory(self.storage_url).absolute()
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:
         """Further fonts for PDF, in the order in which they are asked for a glyph."""
-        return tuple(Path(name) for name in self.pdf_fonts.split(os.pathsep) if name)
+        return _files(self.pdf_fonts)
+
+    @property
+    def users_by_token(self) -> Mapping[str, str]:
+        """Who may call the HTTP interface, and as whom; empty: everyone may."""
+        return _users_by_token(self.api_tokens)
 
     def client_options(self) -> dict[str, Any]:
         """How every Kafka client connects: keyword arguments for aiokafka's classes."""
@@ -149,17 +216,10 @@ class Settings(BaseModel):
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password
         if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = self._ssl_context()
+            options["ssl_context"] = _ssl_context(
+                self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile
+            )
         return options
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.ssl_cafile)
-            if self.ssl_certfile:
-                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
-        except (ssl.SSLError, OSError) as error:
-            raise UsageError(f"SLUICE_SSL_*: a certificate or key can't be read: {error}") from None
-        return context
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -171,20 +231,57 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     given = {
         name: value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and not _NOT_SETTINGS.fullmatch(name)
+        if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS)
     }
     known = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields}
-    wrong = [f"{name}: is not a setting" for name in sorted(given.keys() - known.keys())]
-    values = {field: given[name] for name, field in known.items() if given.get(name)}
+    garbled = {name for name, value in given.items() if _NOT_UTF8.search(value)}
+    wrong = [_unknown(name) for name in sorted(given.keys() - known.keys())]
+    wrong += [f"{name}: must be UTF-8" for name in sorted(garbled)]
+    read = {name: value for name, value in given.items() if value and name not in garbled}
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate(
+            {field: read[name] for name, field in known.items() if name in read}
+        )
     except ValidationError as error:
-        wrong += [_in_words(finding["loc"], finding["msg"]) for finding in error.errors()]
+        wrong += map(_in_words, error.errors(include_url=False))
     if wrong:
         raise UsageError("; ".join(wrong))
     return settings
 
 
-def _in_words(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ").replace("Input should", "must")
-    return f"{PREFIX}{str(location[0]).upper()}: {message}" if location else message
+def _ssl_context(
+    ca_file: Path | None, certificate: Path | None, key: Path | None
+) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if certificate:
+        # With a password of its own, however wrong, OpenSSL doesn't ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    return context
+
+
+def _unknown(name: str) -> str:
+    field = name.removeprefix(PREFIX).lower()
+    near = difflib.get_close_matches(field, Settings.model_fields, n=1, cutoff=0.75)
+    meant = f" (did you mean {PREFIX}{near[0].upper()}?)" if near else ""
+    return f"{name}: is not a setting{meant}"
+
+
+_WORDS = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+}
+
+
+def _in_words(finding: ErrorDetails) -> str:
+    name = f"{PREFIX}{str(finding['loc'][0]).upper()}"
+    context = finding.get("ctx", {})
+    if finding["type"] == "value_error":
+        return f"{name}: {context['error']}"
+    words = _WORDS.get(finding["type"], "must be valid").format_map(context)
+    return f"{name}: {words}, not {str(finding['input'])[:60]!r}"

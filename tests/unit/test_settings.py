@@ -1,0 +1,347 @@
+"""Settings: the contract's names and defaults, and one line for everything that is wrong."""
+
+import re
+import ssl
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import Topics
+from sluice.errors import UsageError
+from sluice.settings import Settings, load_settings
+
+# Name and default of the contract; None where it names none.
+CONTRACT: dict[str, object] = {
+    "BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "GROUP_ID": "sluice",
+    "GROUP_INSTANCE_ID": None,
+    "TOPIC_PREFIX": "export",
+    "OUTPUT_PREFIX": None,
+    "PARTITIONS": 12,
+    "REPLICATION_FACTOR": 1,
+    "STORAGE_URL": "./exports",
+    "HTTP_HOST": "127.0.0.1",
+    "HTTP_PORT": 4001,
+    "MAX_CONCURRENCY": 5,
+    "MAX_OPEN_EXPORTS": 800,
+    "QUEUE_LIMIT": 100,
+    "MAX_BODY_BYTES": 64 * 1024**2,
+    "MAX_EXPORT_BYTES": 10 * 1024**3,
+    "IDLE_TIMEOUT_SECONDS": 300,
+    "STORAGE_TIMEOUT_SECONDS": 300,
+    "SESSION_TIMEOUT_SECONDS": 10,
+    "DRAIN_TIMEOUT_SECONDS": 5,
+    "API_TOKENS": "",
+    "PDF_FONTS": "",
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "auto",
+    "SECURITY_PROTOCOL": "PLAINTEXT",
+    "SASL_MECHANISM": "PLAIN",
+    "SASL_USERNAME": None,
+    "SASL_PASSWORD": None,
+    "SSL_CAFILE": None,
+    "SSL_CERTFILE": None,
+    "SSL_KEYFILE": None,
+}
+
+# Made for these tests; nothing else knows them.
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUJqv0z+q7HjYAwp/Cnx4UsNWc9REwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjEwNzU3MTlaGA8yMTI2MTAyODA3NTcx
+OVowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABK4u
+L8cvyKlWSansG6EjTosHcv8tdb6bvqBf2AoGPrjvrjTPJK4FmELOUdL3jzvSGnKS
+T28ogkBhzu+zRM1lvHmjUzBRMB0GA1UdDgQWBBTEw3bICdqE8aYoJMOGX+P7AXTU
+xzAfBgNVHSMEGDAWgBTEw3bICdqE8aYoJMOGX+P7AXTUxzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIDpH/CLkz13siB19epFCi/SwL2p2rOX5Nasu
+TkHjxpILAiEA3AcN81loks1o5KwHZjYBJq104D3gp4AUXQKCdc1FWgI=
+-----END CERTIFICATE-----
+"""
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqO5fMn3c2gGx9P+F
+5v87OfKAGsGgVwoTwqqZl67CP+KhRANCAASuLi/HL8ipVkmp7BuhI06LB3L/LXW+
+m76gX9gKBj647640zySuBZhCzlHS94870hpykk9vKIJAYc7vs0TNZbx5
+-----END PRIVATE KEY-----
+"""
+OTHER_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgXZqSRK2K1+svb2da
+QUZuENMLe6RKUyi9L5+3vH1SxQuhRANCAAThrVvSS1biw8rHarQuh395p9wBgMxp
+kFfbIZeteLRlRNRFEtfBHWRYRf3pJhq3ZkZZT/o/gPNflrYZnvaM+bz+
+-----END PRIVATE KEY-----
+"""
+ENCRYPTED_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAifEURyIsxzKAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEKW0+t6NUQhGzozrnIuXVVsEgZDb
+L/eDAGFxJ4hroCIJtNrDPMWVHHn4kQ4wCHBx8iC5PlLcbDTzcTr14ASqFr/WwIN0
+mfW5VIxpnsxPZUGHLEjeT2c8yPy3iPd0Tq/wWRD3fZ4BVKnrab0pECnLUKfo+/63
+kxP9WykztjeFHuDy5ea36NaiKesmNPPgN2koJe/waCz6KcP2Yn1gWbJjIqEQZ/E=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+
+
+def load(**given: str) -> Settings:
+    return load_settings({f"SLUICE_{name}": value for name, value in given.items()})
+
+
+def refused(**given: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        load(**given)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    files = {"cert": CERTIFICATE, "key": KEY, "other": OTHER_KEY, "locked": ENCRYPTED_KEY}
+    for name, text in files.items():
+        (tmp_path / f"{name}.pem").write_text(text)
+    (tmp_path / "junk.pem").write_text("junk")
+    return tmp_path
+
+
+def test_the_settings_are_those_of_the_contract_with_its_defaults() -> None:
+    assert {name.upper(): value for name, value in load().model_dump().items()} == CONTRACT
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_an_empty_variable_counts_as_not_set(name: str) -> None:
+    assert load(**{name: ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        (
+            "BOOTSTRAP_SERVERS",
+            "a.example:9092, b:1,[::1]:9093,c",
+            "a.example:9092, b:1,[::1]:9093,c",
+        ),
+        ("PARTITIONS", "48", 48),
+        ("HTTP_PORT", "0", 0),
+        ("HTTP_PORT", "65535", 65535),
+        ("MAX_EXPORT_BYTES", "1099511627776", 1099511627776),
+        ("SESSION_TIMEOUT_SECONDS", "45", 45.0),
+        ("SESSION_TIMEOUT_SECONDS", "1.5", 1.5),
+        ("DRAIN_TIMEOUT_SECONDS", "0.25", 0.25),
+        ("IDLE_TIMEOUT_SECONDS", "86400", 86400.0),
+        ("LOG_LEVEL", "DEBUG", "debug"),
+        ("LOG_FORMAT", "Json", "json"),
+        ("SECURITY_PROTOCOL", "ssl", "SSL"),
+        ("SASL_MECHANISM", "scram-sha-512", "SCRAM-SHA-512"),
+        ("STORAGE_URL", "file:///srv/exports", "file:///srv/exports"),
+        ("GROUP_INSTANCE_ID", "node-1", "node-1"),
+    ],
+)
+def test_values_are_read_from_text(name: str, value: str, read: object) -> None:
+    assert getattr(load(**{name: value}), name.lower()) == read
+
+
+TOPIC_WORDS = "may have letters, digits, '.', '_' and '-' only, at most 200 of them"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PARTITIONS", "many", "must be a whole number, not 'many'"),
+        ("PARTITIONS", "1.5", "must be a whole number, not '1.5'"),
+        ("PARTITIONS", "0", "must be at least 1, not '0'"),
+        ("PARTITIONS", "10001", "must be at most 10000, not '10001'"),
+        ("REPLICATION_FACTOR", "-1", "must be at least 1, not '-1'"),
+        ("HTTP_PORT", "65536", "must be at most 65535, not '65536'"),
+        ("HTTP_PORT", "-1", "must be at least 0, not '-1'"),
+        ("HTTP_PORT", "http", "must be a whole number, not 'http'"),
+        ("MAX_CONCURRENCY", "6", "must be at most 5, not '6'"),
+        ("MAX_OPEN_EXPORTS", "801", "must be at most 800, not '801'"),
+        ("QUEUE_LIMIT", "0", "must be at least 1, not '0'"),
+        ("MAX_BODY_BYTES", "64MiB", "must be a whole number, not '64MiB'"),
+        ("MAX_EXPORT_BYTES", "1e9", "must be a whole number, not '1e9'"),
+        ("IDLE_TIMEOUT_SECONDS", "0", "must be more than 0, not '0'"),
+        ("IDLE_TIMEOUT_SECONDS", "5m", "must be a number, not '5m'"),
+        ("STORAGE_TIMEOUT_SECONDS", "86401", "must be at most 86400, not '86401'"),
+        ("SESSION_TIMEOUT_SECONDS", "0.5", "must be at least 1, not '0.5'"),
+        ("SESSION_TIMEOUT_SECONDS", "inf", "must be a finite number, not 'inf'"),
+        ("DRAIN_TIMEOUT_SECONDS", "nan", "must be a finite number, not 'nan'"),
+        ("DRAIN_TIMEOUT_SECONDS", "601", "must be at most 600, not '601'"),
+        ("LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error', not 'loud'"),
+        ("LOG_FORMAT", "xml", "must be 'auto', 'console' or 'json', not 'xml'"),
+        (
+            "SECURITY_PROTOCOL",
+            "TLS",
+            "must be 'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL', not 'TLS'",
+        ),
+        (
+            "SASL_MECHANISM",
+            "GSSAPI",
+            "must be 'PLAIN', 'SCRAM-SHA-256' or 'SCRAM-SHA-512', not 'GSSAPI'",
+        ),
+        ("TOPIC_PREFIX", "my topic", TOPIC_WORDS),
+        ("TOPIC_PREFIX", "x" * 201, TOPIC_WORDS),
+        ("TOPIC_PREFIX", "export\n", TOPIC_WORDS),
+        ("OUTPUT_PREFIX", "ä", TOPIC_WORDS),
+        ("GROUP_INSTANCE_ID", "node 1", TOPIC_WORDS),
+        ("GROUP_ID", "\udcff", "must be UTF-8"),
+        ("SSL_CAFILE", "/\udcff", "must be UTF-8"),
+        ("STORAGE_URL", "s3://bucket/p", "s3:// is not supported yet; use a path or file:///path"),
+        ("STORAGE_URL", "https://x/y", "must be a path or file:///path"),
+        ("STORAGE_URL", "file://host/path", "must be a path or file:///path"),
+        ("STORAGE_URL", "file:exports", "must be a path or file:///path"),
+        ("STORAGE_URL", "file:///a#b", "a file:// path has '?' and '#' as %3F and %23, and no %00"),
+        ("API_TOKENS", "t:alice,nobody", "entry 2 is not of the form token:user"),
+        ("API_TOKENS", "t:alice,t:bob", "entry 2 has the token of another user"),
+        ("PDF_FONTS", "/none/x.ttf", "/none/x.ttf can't be read: No such file or directory"),
+        ("SSL_CERTFILE", "/none.pem", "/none.pem can't be read: No such file or directory"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_problem(name: str, value: str, words: str) -> None:
+    assert refused(**{name: value}) == f"SLUICE_{name}: {words}"
+
+
+@pytest.mark.parametrize("servers", ["a:b", "a:0", "a:65536", "::1", "a,,b", " ", "http://a:1"])
+def test_bootstrap_servers_are_hosts_with_ports(servers: str) -> None:
+    line = refused(BOOTSTRAP_SERVERS=servers)
+    assert re.fullmatch(r"SLUICE_BOOTSTRAP_SERVERS: '.*' is not host:port; .*", line)
+
+
+def test_all_that_is_wrong_is_reported_together() -> None:
+    line = refused(
+        HTTP_PROT="4001", PARTITIONS="x", SECURITY_PROTOCOL="SASL_SSL", LOG_LEVEL="x", FOO="1"
+    )
+    names = [part.split(":")[0] for part in line.split("; ")]
+    assert names == [
+        "SLUICE_FOO",
+        "SLUICE_HTTP_PROT",
+        "SLUICE_PARTITIONS",
+        "SLUICE_LOG_LEVEL",
+        "SLUICE_SASL_USERNAME",
+        "SLUICE_SASL_PASSWORD",
+    ]
+    assert "SLUICE_FOO: is not a setting;" in line
+    assert "SLUICE_HTTP_PROT: is not a setting (did you mean SLUICE_HTTP_PORT?)" in line
+
+
+def test_an_unknown_name_is_refused_even_when_empty() -> None:
+    assert refused(FOO="") == "SLUICE_FOO: is not a setting"
+
+
+def test_names_of_tests_of_kubernetes_and_of_others_are_ignored() -> None:
+    environment = {
+        "SLUICE_TEST_BOOTSTRAP_SERVERS": "x:1",
+        "SLUICE_PORT": "tcp://10.0.0.1:4001",
+        "SLUICE_PORT_4001_TCP_ADDR": "10.0.0.1",
+        "SLUICE_SERVICE_HOST": "10.0.0.1",
+        "SLUICE_SERVICE_PORT_HTTP": "4001",
+        "PATH": "/bin",
+        "NOT_SLUICE_FOO": "1",
+    }
+    assert load_settings(environment) == Settings()
+
+
+def test_secrets_are_neither_shown_nor_quoted() -> None:
+    hush = "hush"
+    assert hush not in repr(load(API_TOKENS=f"{hush}:alice", SASL_PASSWORD=hush))
+    assert hush not in refused(API_TOKENS=hush, SASL_PASSWORD=hush, PARTITIONS="x")
+
+
+def test_a_long_wrong_value_is_cut() -> None:
+    assert len(refused(PARTITIONS="9" * 5_000)) < 150
+
+
+def test_topics_take_their_names_from_the_two_prefixes() -> None:
+    assert load(TOPIC_PREFIX="in", OUTPUT_PREFIX="out").topics == Topics(
+        "in.requests", "in.records", "out.completions", "out.dead-letters"
+    )
+    assert load(TOPIC_PREFIX="in").topics.completions == "in.completions"
+
+
+@pytest.mark.parametrize(
+    ("url", "directory"),
+    [
+        ("./exports", Path.cwd() / "exports"),
+        ("a:b", Path.cwd() / "a:b"),
+        ("/srv/x", Path("/srv/x")),
+        ("file:///srv/a%20b", Path("/srv/a b")),
+        ("file://localhost/srv/x", Path("/srv/x")),
+        ("FILE:/srv/x", Path("/srv/x")),
+    ],
+)
+def test_storage_is_an_absolute_directory(url: str, directory: Path) -> None:
+    assert load(STORAGE_URL=url).storage_directory == directory
+
+
+def test_fonts_are_a_list_of_files(tmp_path: Path) -> None:
+    fonts = (tmp_path / "a.ttf", tmp_path / "b.ttf")
+    for font in fonts:
+        font.touch()
+    assert load(PDF_FONTS=f"{fonts[0]}:{fonts[1]}").pdf_font_files == fonts
+    assert load().pdf_font_files == ()
+
+
+def test_tokens_name_users() -> None:
+    assert load(API_TOKENS="t1:alice, t2:bob:2").users_by_token == {"t1": "alice", "t2": "bob:2"}
+    assert load().users_by_token == {}
+
+
+def test_without_security_a_client_only_needs_the_servers() -> None:
+    assert load(BOOTSTRAP_SERVERS="k:1").client_options() == {
+        "bootstrap_servers": "k:1",
+        "security_protocol": "PLAINTEXT",
+    }
+
+
+def test_sasl_needs_a_name_and_a_password() -> None:
+    line = refused(SECURITY_PROTOCOL="SASL_PLAINTEXT", SASL_USERNAME="me")
+    assert line == (
+        "SLUICE_SASL_PASSWORD: must be set when SLUICE_SECURITY_PROTOCOL is SASL_PLAINTEXT"
+    )
+    word = "open sesame"
+    settings = load(SECURITY_PROTOCOL="SASL_PLAINTEXT", SASL_USERNAME="me", SASL_PASSWORD=word)
+    assert settings.client_options() == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "me",
+        "sasl_plain_password": word,
+    }
+
+
+def test_tls_takes_the_given_authority_and_certificate(pem: Path) -> None:
+    settings = load(
+        SECURITY_PROTOCOL="SSL",
+        SSL_CAFILE=f"{pem}/cert.pem",
+        SSL_CERTFILE=f"{pem}/cert.pem",
+        SSL_KEYFILE=f"{pem}/key.pem",
+    )
+    context = settings.client_options()["ssl_context"]
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert [ca["subject"] for ca in context.get_ca_certs()] == [((("commonName", "test"),),)]
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({"SSL_CAFILE": "junk"}, "SLUICE_SSL_CAFILE: {}/junk.pem holds no certificate in PEM form"),
+        (
+            {"SSL_CERTFILE": "key"},
+            "SLUICE_SSL_CERTFILE: {}/key.pem holds no certificate in PEM form",
+        ),
+        ({"SSL_KEYFILE": "key"}, "SLUICE_SSL_KEYFILE: must come with SLUICE_SSL_CERTFILE"),
+        *(
+            (
+                {"SSL_CERTFILE": "cert", "SSL_KEYFILE": key},
+                f"SLUICE_SSL_KEYFILE: {{0}}/{key}.pem "
+                "holds no unencrypted PEM key of {0}/cert.pem",
+            )
+            for key in ("junk", "other", "locked")
+        ),
+    ],
+)
+def test_a_certificate_that_cannot_serve_is_named(
+    pem: Path, files: dict[str, str], line: str
+) -> None:
+    given = {name: f"{pem}/{file}.pem" for name, file in files.items()}
+    assert refused(**given) == line.format(pem)
