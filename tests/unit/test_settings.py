@@ -324,24 +324,26 @@ def test_tls_takes_the_given_authority_and_certificate(pem: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "line"),
     [
-        ({"SSL_CAFILE": "junk"}, "SLUICE_SSL_CAFILE: {}/junk.pem holds no certificate in PEM form"),
         (
-            {"SSL_CERTFILE": "key"},
+            {"SSL_CAFILE": "junk.pem"},
+            "SLUICE_SSL_CAFILE: {}/junk.pem holds no certificate in PEM form",
+        ),
+        (
+            {"SSL_CERTFILE": "key.pem"},
             "SLUICE_SSL_CERTFILE: {}/key.pem holds no certificate in PEM form",
         ),
-        ({"SSL_KEYFILE": "key"}, "SLUICE_SSL_KEYFILE: must come with SLUICE_SSL_CERTFILE"),
+        ({"SSL_KEYFILE": "key.pem"}, "SLUICE_SSL_KEYFILE: must come with SLUICE_SSL_CERTFILE"),
         *(
             (
-                {"SSL_CERTFILE": "cert", "SSL_KEYFILE": key},
-                f"SLUICE_SSL_KEYFILE: {{0}}/{key}.pem "
-                "holds no unencrypted PEM key of {0}/cert.pem",
+                {"SSL_CERTFILE": "cert.pem", "SSL_KEYFILE": key},
+                f"SLUICE_SSL_KEYFILE: {{0}}/{key} holds no unencrypted PEM key of {{0}}/cert.pem",
             )
-            for key in ("junk", "other", "locked")
+            for key in ("junk.pem", "other.pem", "locked.pem")
         ),
     ],
 )
 def test_a_certificate_that_cannot_serve_is_named(
     pem: Path, files: dict[str, str], line: str
 ) -> None:
-    given = {name: f"{pem}/{file}.pem" for name, file in files.items()}
+    given = {name: f"{pem}/{file}" for name, file in files.items()}
     assert refused(**given) == line.format(pem)

@@ -1,0 +1,6 @@
+"""What a node counts and times, and how it is told."""
+
+from consumer.metrics.catalogue import Dropped
+from consumer.metrics.recorder import Metrics
+
+__all__ = ["Dropped", "Metrics"]

@@ -1,0 +1,178 @@
+"""How the service says what happened; each fact goes into every metric it belongs to.
+
+Invariant: memory is bounded. Labels come from closed sets, but for the user, of whom the first 100
+have a series of their own. All calls are made on one thread, the event loop's.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+from consumer.metrics.catalogue import UNKNOWN_FORMAT, ContractMetrics, Dropped, NodeMetrics
+from consumer.metrics.memory import resident_bytes
+from consumer.metrics.window import SlidingCount
+from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
+from schemas.vocabulary import DeadLetterReason, Format
+
+MAX_USERS = 100
+MAX_USER_CHARACTERS = 200
+OTHER_USERS = "other"
+
+_FORMATS = (*Format, UNKNOWN_FORMAT)
+_THROUGHPUT_SECONDS = 60
+_SUCCESS_SECONDS = 600
+
+
+class Metrics:
+    """All metrics of one node, on a registry of their own.
+
+    ``clock`` gives seconds that never run backwards; the sliding windows go by it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.registry: CollectorRegistry = _Registry()
+        self._contract = ContractMetrics(self.registry)
+        self._node = NodeMetrics(self.registry)
+        self._users: set[str] = set()
+        self._lag_topics: dict[int, set[str]] = defaultdict(set)
+        self._recent = {name: _Recent(clock) for name in _FORMATS}
+        for name in Format:
+            recent = self._recent[name]
+            self._contract.throughput.labels(name).set_function(recent.per_second)
+            self._contract.success_percent.labels(name).set_function(recent.success_percent)
+
+    def watch(self, running: Callable[[], int], open_exports: Callable[[], int]) -> None:
+        """Ask these at each scrape: slots held, and exports accepted and unfinished."""
+        self._contract.running.set_function(running)
+        self._contract.queue_depth.set_function(lambda: max(0, open_exports() - running()))
+        self._node.open_exports.set_function(open_exports)
+
+    def ended(self, event: TerminalEvent) -> None:
+        """An export's terminal event is committed."""
+        recent = self._recent[event.format]
+        match event:
+            case ExportCompleted():
+                self._request(event.format, "succeeded", event.user)
+                self._contract.bytes.labels(event.format, "succeeded").inc(event.bytes)
+                latency = self._contract.latency_ms.labels(event.format, _size(event.rows))
+                latency.observe(event.duration_ms)
+                recent.completed()
+            case ExportFailed():
+                self._request(event.format, "failed", event.user)
+                self._contract.failures.labels(event.reason, event.format).inc()
+                recent.failed()
+            case _:
+                self._request(event.format, "cancelled", event.user)
+
+    def duplicate(self, file_format: str, user: str) -> None:
+        """A request was a repeat and was ignored."""
+        self._request(file_format, "duplicate", user)
+
+    def turn(self, seconds: float, formats: Collection[Format]) -> None:
+        """A lane gave its slot back after ``seconds``, having written these formats."""
+        self._node.turn_seconds.observe(seconds)
+        if formats:
+            resident = resident_bytes()
+            for file_format in formats:
+                self._contract.memory_bytes.labels(file_format).set(resident)
+
+    def transaction(self, seconds: float, committed: bool) -> None:
+        """A transaction ended: it was committed, or aborted."""
+        outcome = "committed" if committed else "aborted"
+        self._node.transaction_seconds.labels(outcome).observe(seconds)
+
+    def dead_letter(self, reason: DeadLetterReason) -> None:
+        """A dead letter is committed."""
+        self._node.dead_letters.labels(reason).inc()
+
+    def dropped(self, why: Dropped) -> None:
+        """A batch changed nothing."""
+        self._node.batches_dropped.labels(why).inc()
+
+    def cancel_ignored(self) -> None:
+        """A cancellation named an export that isn't open."""
+        self._node.cancels_ignored.inc()
+
+    def rebalance(self) -> None:
+        """The group gave this node an assignment."""
+        self._node.rebalances.inc()
+
+    def lane_reloaded(self) -> None:
+        """A lane dropped its state and reads it anew."""
+        self._node.lane_reloads.inc()
+
+    def storage_retried(self) -> None:
+        """The storage refused, and is asked again."""
+        self._node.storage_retries.inc()
+
+    def swept(self, parts: int) -> None:
+        """So many partial files of former owners were removed."""
+        self._node.parts_swept.inc(parts)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """So many records of an assigned partition are still to be read."""
+        self._lag_topics[partition].add(topic)
+        self._node.lag_records.labels(topic, partition).set(records)
+
+    def forget_partition(self, partition: int) -> None:
+        """The partition went to another node, which now reports its lag."""
+        for topic in self._lag_topics.pop(partition, ()):
+            self._node.lag_records.remove(topic, partition)
+
+    def _request(self, file_format: str, status: str, user: str) -> None:
+        known = file_format if file_format in _FORMATS else UNKNOWN_FORMAT
+        self._contract.requests.labels(known, status, self._user_label(user)).inc()
+
+    def _user_label(self, user: str) -> str:
+        if user in self._users:
+            return user
+        # A label is no place for a long text; nobody reads it there, and each scrape carries it.
+        if len(self._users) == MAX_USERS or len(user) > MAX_USER_CHARACTERS:
+            return OTHER_USERS
+        self._users.add(user)
+        return user
+
+
+class _Registry(CollectorRegistry):
+    """Without the ``_created`` series that the library adds to each counter and histogram.
+
+    The contract has no such names. The library's own switch is one for the whole process.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
+            yield metric
+
+
+class _Recent:
+    """What became of one format's exports lately."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._completed_last_minute = SlidingCount(_THROUGHPUT_SECONDS, clock)
+        self._completed = SlidingCount(_SUCCESS_SECONDS, clock)
+        self._failed = SlidingCount(_SUCCESS_SECONDS, clock)
+
+    def completed(self) -> None:
+        self._completed_last_minute.add()
+        self._completed.add()
+
+    def failed(self) -> None:
+        self._failed.add()
+
+    def per_second(self) -> float:
+        return self._completed_last_minute.total() / _THROUGHPUT_SECONDS
+
+    def success_percent(self) -> float:
+        completed, failed = self._completed.total(), self._failed.total()
+        return 100.0 * completed / (completed + failed) if completed + failed else 100.0
+
+
+def _size(rows: int) -> str:
+    """The contract's classes: small up to 1,000 rows, medium up to 10,000, large above."""
+    if rows <= 1_000:
+        return "small"
+    return "medium" if rows <= 10_000 else "large"
