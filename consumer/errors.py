@@ -3,8 +3,9 @@
 ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
 ├── StorageUnavailable   try again later: the partition waits
-├── Overtaken            another owner has this partition: load its state anew
-└── NodeFailure          stop the node: a person has to act
+├── PartLost             load the partition's state anew, and make its files again
+├── LaneStopped          stop this partition: a person has to act
+└── NodeRefused          don't start: a person has to act
 
 A message that can't be tied to an export is ``schemas.errors.Unreadable``: a dead letter. Losing a
 partition is an event, not an error.
@@ -29,9 +30,13 @@ class StorageUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may 
     """The storage refused. What was asked may be asked again, as it was."""
 
 
-class Overtaken(ConsumerError):  # noqa: N818 - an event rather than a fault
-    """A partial file is gone: the partition's next owner has swept it."""
+class PartLost(ConsumerError):  # noqa: N818 - an event rather than a fault
+    """A partial file was swept by the partition's next owner, or can't be trusted any more."""
 
 
-class NodeFailure(ConsumerError):  # noqa: N818 - the node's, not an error of its own
-    """The node can't go on; the message says what a person can do."""
+class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves
+    """This partition can't go on; the message says what a person can do."""
+
+
+class NodeRefused(ConsumerError):  # noqa: N818 - the state it leaves
+    """The node can't start as things are; the message says what a person can do."""

@@ -30,7 +30,7 @@ class Part(Protocol):
 
         Raises:
             StorageUnavailable: call it again; nothing is written twice.
-            Overtaken: the partial file was swept by another owner.
+            PartLost: the partial file is gone, or the disk may have lost some of it.
         """
 
     def sync(self) -> None:
@@ -80,4 +80,8 @@ class Storage(Protocol):
         """Force names to the disk: all that was published and decided. Raises as ``manifest``."""
 
     def sweep(self, partition: int) -> int:
-        """Remove partial files of a partition that other owners left; return how many."""
+        """Remove every partial file of a partition; return how many.
+
+        Called by the partition's new owner before it opens a part; an owner before it that still
+        writes gets ``PartLost``. Raises as ``manifest``.
+        """

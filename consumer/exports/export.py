@@ -1,0 +1,57 @@
+"""One open export: its request, how far it is, and the file that it is becoming."""
+
+from datetime import datetime
+
+from consumer.core.assembly import Assembly
+from consumer.exports.origin import Origin, Progress
+from consumer.formats.base import FormatWriter
+from consumer.storage.base import Part
+from schemas.completions import ExportCompleted
+from schemas.requests import ExportRequested
+
+
+class OpenExport:
+    """A request that was accepted and has not ended.
+
+    ``decided`` is the manifest of an earlier attempt that completed: it binds this one. The writer
+    and the part come with the first batch; ``first_offset`` is that batch's. ``active_at`` is a
+    monotonic time in seconds.
+    """
+
+    __slots__ = (
+        "active_at",
+        "assembly",
+        "decided",
+        "first_offset",
+        "origin",
+        "part",
+        "request",
+        "started_at",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        request: ExportRequested,
+        origin: Origin,
+        decided: ExportCompleted | None,
+        active_at: float,
+    ) -> None:
+        self.request = request
+        self.origin = origin
+        self.decided = decided
+        self.active_at = active_at
+        self.assembly = Assembly([column.key for column in request.columns])
+        self.writer: FormatWriter | None = None
+        self.part: Part | None = None
+        self.first_offset: int | None = None
+        self.started_at: datetime | None = None
+
+    def progress(self, now: datetime) -> Progress:
+        """How far it is at ``now``."""
+        return Progress(self.assembly.rows, self.started_at, now)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its file so far."""
+        return self.part.size if self.part else 0

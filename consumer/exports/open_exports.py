@@ -1,0 +1,176 @@
+"""The open exports of one partition, and what can happen to one of them.
+
+Batches become bytes of a part; an end becomes an ``Ending``. No decision about messages is made
+here, and nothing that the storage could refuse is done. Invariant: an export is open here, ending
+in ``Publication``, or ended: never two of them.
+"""
+
+from collections.abc import Iterator
+
+import structlog
+
+from consumer.core.resume import METADATA_LIMIT, encode_ascending
+from consumer.errors import ExportFailure
+from consumer.exports.export import OpenExport
+from consumer.exports.origin import Origin, Progress
+from consumer.exports.publication import Ending, Publication
+from consumer.exports.workshop import Workshop
+from consumer.formats.base import FormatWriter
+from consumer.metrics import Dropped
+from consumer.storage.base import Part
+from schemas.completions import ExportCompleted
+from schemas.records import Batch
+from schemas.requests import ExportRequested
+from schemas.vocabulary import FailReason, Format
+
+log = structlog.get_logger(__name__)
+
+MOST_OPEN = 1000
+"""In a partition: the offsets of open requests have to fit the metadata of a commit."""
+
+
+class OpenExports:
+    """See the module."""
+
+    def __init__(self, partition: int, workshop: Workshop, publication: Publication) -> None:
+        self._partition = partition
+        self._workshop = workshop
+        self._publication = publication
+        self._open: dict[str, OpenExport] = {}
+        self.formats_written: set[Format] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[OpenExport]:
+        return iter(list(self._open.values()))
+
+    def get(self, export_id: str) -> OpenExport | None:
+        """The open export of this id."""
+        return self._open.get(export_id)
+
+    def open_requests(self) -> tuple[int, ...]:
+        """Offsets of the open exports' requests, ascending."""
+        return tuple(sorted(export.origin.source.offset for export in self._open.values()))
+
+    def first_batch(self) -> int | None:
+        """The lowest first-batch offset of an open export."""
+        firsts = (export.first_offset for export in self._open.values())
+        return min((first for first in firsts if first is not None), default=None)
+
+    def idle_since(self) -> float | None:
+        """When the export that is idle for longest was active: monotonic seconds."""
+        undecided = (e.active_at for e in self._open.values() if e.decided is None)
+        return min(undecided, default=None)
+
+    def admit(
+        self, request: ExportRequested, origin: Origin, decided: ExportCompleted | None
+    ) -> None:
+        """Open an export, or end it at once where there are too many."""
+        if self._is_full(origin.source.offset):
+            message = f"{len(self._open)} exports are open in partition {self._partition}"
+            self.refuse(origin, FailReason.TOO_MANY_OPEN, message)
+            return
+        now = self._workshop.monotonic()
+        self._open[origin.export_id] = OpenExport(request, origin, decided, now)
+
+    def refuse(self, origin: Origin, reason: FailReason, message: str) -> None:
+        """End an export as failed that was not opened."""
+        progress = Progress(0, None, self._workshop.now())
+        self._publication.end(Ending(origin.failed(reason, message, progress), origin))
+
+    def apply(self, export: OpenExport, batch: Batch, offset: int) -> None:
+        """Write a batch into its export, which may end by it."""
+        try:
+            self._write(export, batch, offset)
+        except ExportFailure as failure:
+            self.fail(export, failure.reason, str(failure))
+        except Exception as error:
+            # A fault in a writer must not stop the partition: it would strike again on replay.
+            log.exception(
+                "export broke its writer",
+                export_id=batch.export_id,
+                partition=self._partition,
+                offset=offset,
+            )
+            self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error}")
+
+    def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
+        """End an open export as failed."""
+        progress = export.progress(self._workshop.now())
+        self._close(export, Ending(export.origin.failed(reason, message, progress), export.origin))
+
+    def cancel(self, export: OpenExport) -> None:
+        """End an open export as cancelled."""
+        progress = export.progress(self._workshop.now())
+        event = export.origin.cancelled("cancelled on request", progress)
+        self._close(export, Ending(event, export.origin))
+
+    def expire(self, active_before: float) -> None:
+        """Fail the exports that were not active since a monotonic time."""
+        for export in self:
+            if export.decided is None and export.active_at <= active_before:
+                seconds = round(self._workshop.monotonic() - export.active_at)
+                self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
+
+    def discard(self) -> None:
+        """Remove the parts of all."""
+        for export in self._open.values():
+            if export.part:
+                export.part.discard()
+        self._open.clear()
+
+    def _write(self, export: OpenExport, batch: Batch, offset: int) -> None:
+        rows = export.assembly.accept(batch)
+        if rows is None:
+            self._workshop.metrics.dropped(Dropped.REPEAT)
+            return
+        writer, part = self._begun(export, offset)
+        part.append(writer.append(rows))
+        if batch.last:
+            part.append(writer.finish())
+        if part.size > self._workshop.max_export_bytes:
+            limit = self._workshop.max_export_bytes
+            raise ExportFailure(FailReason.TOO_LARGE, f"the file passes {limit} bytes")
+        export.assembly.apply(batch)
+        export.active_at = self._workshop.monotonic()
+        self._publication.touch(export)
+        self.formats_written.add(export.request.format)
+        if batch.last:
+            self._complete(export, writer, part)
+
+    def _begun(self, export: OpenExport, offset: int) -> tuple[FormatWriter, Part]:
+        """The export's writer and part, begun with its first batch."""
+        if export.writer is None or export.part is None:
+            origin, request = export.origin, export.request
+            export.writer = self._workshop.writer(request, origin.requested_at)
+            export.part = self._workshop.storage.open_part(
+                self._partition, origin.export_id, request.format
+            )
+            export.first_offset = offset
+            export.started_at = self._workshop.now()
+        return export.writer, export.part
+
+    def _complete(self, export: OpenExport, writer: FormatWriter, part: Part) -> None:
+        origin = export.origin
+        event = origin.completed(
+            export.progress(self._workshop.now()),
+            location=self._workshop.storage.location(origin.export_id, export.request.format),
+            size_bytes=part.size,
+            sha256=part.sha256,
+            pages=writer.pages,
+            replaced_characters=writer.replaced_characters,
+        )
+        self._close(export, Ending(event, origin))
+
+    def _close(self, export: OpenExport, ending: Ending) -> None:
+        ending.part = export.part
+        del self._open[export.origin.export_id]
+        self._publication.end(ending)
+
+    def _is_full(self, offset: int) -> bool:
+        if len(self._open) >= MOST_OPEN:
+            return True
+        # Only a crowd can come near the limit, so only then is it worth a look.
+        crowd = len(self._open) >= MOST_OPEN // 2
+        return crowd and len(encode_ascending((*self.open_requests(), offset))) > METADATA_LIMIT

@@ -1,0 +1,31 @@
+"""What every partition of a node works with: storage, formats, metrics, limits, clocks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from consumer.formats.base import FormatWriter
+from consumer.metrics import Metrics
+from consumer.storage.base import Storage
+from schemas.requests import ExportRequested
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Shared by all partitions and threads of a node.
+
+    ``writer`` makes a format writer for a request and the time it counts as requested at. ``now``
+    is for what people read, ``monotonic`` (seconds) for durations.
+    """
+
+    storage: Storage
+    writer: Callable[[ExportRequested, datetime], FormatWriter]
+    metrics: Metrics
+    max_export_bytes: int
+    now: Callable[[], datetime] = _utc_now
+    monotonic: Callable[[], float] = time.monotonic

@@ -1,0 +1,142 @@
+"""What the service asks the cluster: topics, committed offsets, ends of logs.
+
+Read-only. Invariant: offsets asked after a partition's producer has started are stable, as that
+start waited for the predecessor's transaction to end.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from consumer.core.resume import Committed
+from consumer.errors import NodeRefused
+from schemas.topics import Topics
+
+_CALL_SECONDS = 10.0
+
+
+class Cluster:
+    """An admin client and a consumer without a group. Use it as an async context manager."""
+
+    def __init__(self, topics: Topics, group_id: str, client_options: Mapping[str, Any]) -> None:
+        self._topics = topics
+        self._group_id = group_id
+        self._servers = client_options["bootstrap_servers"]
+        self._admin = AIOKafkaAdminClient(**client_options)
+        # read_uncommitted: the end that read_committed shows is the last stable offset, and a
+        # batch can be visible before a request that an open transaction holds back.
+        self._ends = AIOKafkaConsumer(
+            **client_options, isolation_level="read_uncommitted", enable_auto_commit=False
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            NodeRefused: no broker answers, or it refuses us.
+        """
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._admin.start()
+                await self._ends.start()
+        except (KafkaError, OSError) as error:
+            await self.__aexit__()
+            raise NodeRefused(self._unreachable(error)) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+        await self._ends.stop()
+
+    async def check_topics(self) -> int:
+        """Check that the node can work with the topics; the largest dead letter, in bytes.
+
+        Raises:
+            NodeRefused: a topic is missing, partition counts differ, or an input is compacted.
+        """
+        topics = self._topics
+        counts = await self._partition_counts()
+        missing = [name for name, count in counts.items() if not count]
+        if missing:
+            raise NodeRefused(
+                f"missing topics: {', '.join(missing)}; `sluice topics create` creates them"
+            )
+        if counts[topics.requests] != counts[topics.records]:
+            raise NodeRefused(
+                f"{topics.requests} has {counts[topics.requests]} partitions, {topics.records} has "
+                f"{counts[topics.records]}: an export's request and batches must share a number"
+            )
+        configs = await self._configs(list(counts))
+        for name in (topics.requests, topics.records):
+            if "compact" in configs[name].get("cleanup.policy", ""):
+                raise NodeRefused(f"{name} is compacted: set its cleanup.policy to delete")
+        return int(configs[topics.dead_letters].get("max.message.bytes", 1_048_588))
+
+    async def ping(self) -> bool:
+        """Whether a broker answers."""
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._admin.describe_cluster()
+        except (KafkaError, OSError):
+            return False
+        return True
+
+    async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
+        """The group's offsets and metadata of requests and records; None where there is none."""
+        requests, records = self._pair(partition)
+        async with asyncio.timeout(_CALL_SECONDS):
+            found = await self._admin.list_consumer_group_offsets(
+                self._group_id, partitions=[requests, records]
+            )
+        return _committed(found.get(requests)), _committed(found.get(records))
+
+    async def log_starts(self, partition: int) -> tuple[int, int]:
+        """The first offsets that there are, of requests and records."""
+        requests, records = self._pair(partition)
+        async with asyncio.timeout(_CALL_SECONDS):
+            starts = await self._ends.beginning_offsets([requests, records])
+        return starts[requests], starts[records]
+
+    async def end(self, partition: TopicPartition) -> int:
+        """The offset after the last message, committed or not."""
+        async with asyncio.timeout(_CALL_SECONDS):
+            ends = await self._ends.end_offsets([partition])
+        return int(ends[partition])
+
+    def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
+        topics = self._topics
+        return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
+
+    async def _partition_counts(self) -> dict[str, int]:
+        topics = self._topics
+        names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
+        async with asyncio.timeout(_CALL_SECONDS):
+            # Of all topics: to describe one by name would create it where brokers auto-create.
+            found = {topic["topic"]: topic for topic in await self._admin.describe_topics()}
+        return {name: len(found.get(name, {}).get("partitions", ())) for name in names}
+
+    async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        async with asyncio.timeout(_CALL_SECONDS):
+            responses = await self._admin.describe_configs(resources)
+        return {
+            name: {entry[0]: entry[1] or "" for entry in entries}
+            for response in responses
+            for _, _, _, name, entries in response.resources
+        }
+
+    def _unreachable(self, error: Exception) -> str:
+        if isinstance(error, KafkaConnectionError | OSError):
+            return f"no Kafka broker answers at {self._servers}"
+        return f"Kafka at {self._servers} refuses: {error}"
+
+
+def _committed(found: Any) -> Committed | None:  # noqa: ANN401 - aiokafka has no types
+    if found is None or found.offset < 0:
+        return None
+    return Committed(found.offset, found.metadata or "")

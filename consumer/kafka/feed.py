@@ -1,0 +1,98 @@
+"""What was fetched of one topic's partition and not handled yet, and the way to stop and go.
+
+Invariant: ``position`` is the offset after all that was put in, markers included, so an empty feed
+whose position has reached an end has been read to that end.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
+
+PAUSE_BYTES = 4 * 1024 * 1024
+RESUME_BYTES = 2 * 1024 * 1024
+
+
+class Feed:
+    """A bounded queue of one partition of one topic; ``moved`` is called when it has changed."""
+
+    def __init__(
+        self, partition: TopicPartition, consumer: AIOKafkaConsumer, moved: Callable[[], None]
+    ) -> None:
+        self.partition = partition
+        self.position = 0
+        self.seated = False
+        self._consumer = consumer
+        self._moved = moved
+        self._messages: deque[ConsumerRecord] = deque()
+        self._bytes = 0
+        self._paused = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def seat(self, offset: int) -> None:
+        """Read on from ``offset``. Raises IllegalStateError if the partition isn't assigned."""
+        self._clear()
+        self._consumer.seek(self.partition, offset)
+        self._consumer.resume(self.partition)
+        self.position = offset
+        self.seated = True
+        self._paused = False
+
+    def unseat(self) -> None:
+        """Take nothing more, and forget what is there."""
+        self.seated = False
+        self._clear()
+
+    def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
+        """Add what was fetched; ``position`` is the consumer's, after it."""
+        if not self.seated or (not messages and position == self.position):
+            return
+        self._messages.extend(messages)
+        self._bytes += sum(map(_size, messages))
+        self.position = position
+        if self._bytes > PAUSE_BYTES and not self._paused:
+            self._paused = True
+            self._consumer.pause(self.partition)
+        self._moved()
+
+    def take(self, most_bytes: int, most_messages: int | None = None) -> list[ConsumerRecord]:
+        """Remove messages from the front: at least one if there is any and it is allowed."""
+        taken: list[ConsumerRecord] = []
+        size = 0
+        while self._messages and size < most_bytes:
+            if most_messages is not None and len(taken) >= most_messages:
+                break
+            message = self._messages.popleft()
+            taken.append(message)
+            size += _size(message)
+        self._bytes -= size
+        if self._paused and self._bytes < RESUME_BYTES:
+            self._resume()
+        return taken
+
+    def behind(self, handled: int) -> int:
+        """Messages between ``handled`` and the end of what may be read (last stable offset)."""
+        try:
+            end = self._consumer.last_stable_offset(self.partition)
+        except IllegalStateError:
+            end = None
+        return max(0, (self.position if end is None else max(end, self.position)) - handled)
+
+    def _resume(self) -> None:
+        self._paused = False
+        try:
+            self._consumer.resume(self.partition)
+        except IllegalStateError:
+            self.seated = False  # it was taken away; the listener is about to say so
+
+    def _clear(self) -> None:
+        self._messages.clear()
+        self._bytes = 0
+
+
+def _size(message: ConsumerRecord) -> int:
+    # A tombstone or a tiny message costs memory too.
+    return 100 + len(message.value or b"") + len(message.key or b"")

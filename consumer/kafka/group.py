@@ -1,0 +1,97 @@
+"""A node's part in the consumer group, for as long as the node runs.
+
+A member that can't go on (thrown out, fenced, a poll that keeps failing) is stopped and another one
+is made. Invariant: at most one member lives at a time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from consumer.exports.workshop import Workshop
+from consumer.kafka.cluster import Cluster
+from consumer.kafka.lane import Lane
+from consumer.kafka.member import Member, Membership
+from consumer.kafka.slots import Slots
+from consumer.kafka.transactions import Destination
+
+log = structlog.get_logger(__name__)
+
+_REJOIN_SECONDS = 1.0
+
+
+class ConsumerGroup:
+    """Runs members, one after the other; answers what a node's status needs."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        cluster: Cluster,
+        destination: Destination,
+        workshop: Workshop,
+        capacity: int,
+    ) -> None:
+        self.slots = Slots(capacity)
+        self._threads = ThreadPoolExecutor(capacity, thread_name_prefix="turn")
+        self._metrics = workshop.metrics
+        self._member: Member | None = None
+        self._make: Callable[[], Member] = lambda: Member(
+            membership, cluster, destination, workshop, self.slots, self._threads
+        )
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes of the partitions assigned now, in order."""
+        member = self._member
+        return [member.lanes[number] for number in sorted(member.lanes)] if member else []
+
+    @property
+    def settled(self) -> bool:
+        """Whether the node is a member and no rebalance is on its way."""
+        return self._member is not None and self._member.settled
+
+    def problems(self) -> list[str]:
+        """Why the node isn't ready, as far as its membership goes."""
+        if not self.settled or self._member is None:
+            return ["not a settled member of the consumer group"]
+        found = [
+            f"partition {number} is assigned of one input topic only"
+            for number in sorted(self._member.unpaired)
+        ]
+        found += [
+            f"partition {lane.partition}: {lane.problem}" for lane in self.lanes if lane.problem
+        ]
+        if self.lanes and not any(lane.working for lane in self.lanes):
+            found.append("no partition is taken over yet")
+        return found
+
+    async def run(self) -> None:
+        """Take part until cancelled; then drain, commit and leave."""
+        try:
+            while True:
+                await self._take_part()
+                await asyncio.sleep(_REJOIN_SECONDS)
+        finally:
+            self._threads.shutdown(wait=False)
+
+    async def _take_part(self) -> None:
+        member = self._member = self._make()
+        try:
+            await member.run()
+        except (KafkaError, OSError) as error:
+            log.warning("membership ended", error=f"{type(error).__name__}: {error}")
+        except Exception:
+            log.exception("membership ended")
+        finally:
+            await member.stop()
+            self._member = None
+
+    def observe(self) -> None:
+        """Bring the lag per partition up to date in the metrics."""
+        for lane in self.lanes:
+            requests, records = lane.lag
+            self._metrics.lag(lane.requests.partition.topic, lane.partition, requests)
+            self._metrics.lag(lane.records.partition.topic, lane.partition, records)

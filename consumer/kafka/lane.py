@@ -1,0 +1,326 @@
+"""One partition's lane: its order, its one task, from taking the partition over to losing it.
+
+    load    start the producer (fences the predecessor), read what is committed, sweep, seek
+    work    take from the feeds, a turn in a slot, a transaction on its way while the next turn runs
+    rest    during a rebalance: turns and transactions finished, queues dropped, position kept
+    reload  after any doubt: drop the producer and the partial files, wait a heartbeat, load
+
+A kept partition goes on with its producer and its state: any other owner must have started a
+producer before its first read, so ours would be fenced at its next transaction. Invariant: a lane
+decides nothing before ``load`` has fenced whoever was here before.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.errors import ConsumerError, LaneStopped, PartLost
+from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
+from consumer.exports.workshop import Workshop
+from consumer.kafka.cluster import Cluster
+from consumer.kafka.commits import COMMIT_SECONDS, Commits
+from consumer.kafka.feed import Feed
+from consumer.kafka.slots import Slots
+from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.kafka.turns import Turns
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """A lane's limits: open exports before requests wait, and timeouts in seconds."""
+
+    max_open_exports: int
+    idle_timeout_seconds: float
+    storage_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lanes of one member share."""
+
+    consumer: AIOKafkaConsumer
+    cluster: Cluster
+    destination: Destination
+    workshop: Workshop
+    slots: Slots
+    threads: Executor
+    limits: LaneLimits
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnerSearch:
+    """Read requests up to ``requests_end``; then batches below ``records_below`` have theirs."""
+
+    requests_end: int
+    records_below: int
+
+
+class Lane:
+    """One partition's task and what the group may ask of it."""
+
+    def __init__(self, partition: int, surroundings: Surroundings) -> None:
+        topics = surroundings.destination.topics
+        consumer = surroundings.consumer
+        self.partition = partition
+        self.problem: str | None = None
+        self._around = surroundings
+        self._moved = asyncio.Event()
+        self._go = asyncio.Event()
+        self._go.set()
+        self._rest_asked = False
+        self._resting = asyncio.Event()
+        self._resting.set()
+        self.requests = Feed(TopicPartition(topics.requests, partition), consumer, self._moved.set)
+        self.records = Feed(TopicPartition(topics.records, partition), consumer, self._moved.set)
+        self._exports: PartitionExports | None = None
+        self._search: _OwnerSearch | None = None
+        self._idle_checked_at = 0.0
+        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+
+    # What the group asks and tells.
+
+    @property
+    def open_count(self) -> int:
+        """Exports accepted and unfinished."""
+        return self._exports.open_count if self._exports else 0
+
+    @property
+    def lag(self) -> tuple[int, int]:
+        """Messages not handled yet, of requests and records."""
+        if self._exports is None:
+            return 0, 0
+        requests, records = self._exports.next_offsets
+        return self.requests.behind(requests), self.records.behind(records)
+
+    @property
+    def working(self) -> bool:
+        """Whether the partition was taken over and is not resting."""
+        return self._exports is not None and not self._resting.is_set()
+
+    async def rest(self) -> None:
+        """Come to rest for a rebalance: returns when turns and transactions are finished."""
+        self._go.clear()
+        self._rest_asked = True
+        self._moved.set()
+        await self._resting.wait()
+
+    def go_on(self) -> None:
+        """The partition was kept: go on where it was."""
+        self._go.set()
+
+    def abandon(self) -> None:
+        """The revoke's deadline has passed: decide nothing more."""
+        if self._exports:
+            self._exports.abandon()
+
+    def stop(self, problem: str) -> None:
+        """Stop loudly: a person has to act."""
+        self._say_stopped(problem)
+        self._task.cancel()
+
+    async def drop(self) -> None:
+        """The partition is lost: remove what is partial, close what is open; never raises."""
+        self.abandon()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    # The lane's own task.
+
+    async def _run(self) -> None:
+        while self.problem is None:
+            await self._go.wait()
+            try:
+                await self._own()
+            except LaneStopped as error:
+                self._say_stopped(str(error))
+                return
+            except (ConsumerError, KafkaError, OSError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                log.warning("lane reloads", partition=self.partition, reason=reason)
+            except Exception:
+                log.exception("lane reloads", partition=self.partition)
+            finally:
+                self._resting.set()
+            self._around.workshop.metrics.lane_reloaded()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _say_stopped(self, problem: str) -> None:
+        self.problem = problem
+        log.error("lane stopped", partition=self.partition, problem=problem)
+
+    async def _own(self) -> None:
+        """Own the partition until something is in doubt, which is raised."""
+        producer = PartitionProducer(self.partition, self._around.destination)
+        commits: Commits | None = None
+        try:
+            committed, exports = await self._load(producer)
+            metrics = self._around.workshop.metrics
+            commits = Commits(producer, exports, metrics, committed, self._moved.set)
+            await self._work(exports, self._turns(exports), commits)
+        finally:
+            await self._unload(producer, commits)
+
+    async def _load(
+        self, producer: PartitionProducer
+    ) -> tuple[ResumePoint | None, PartitionExports]:
+        await producer.start()  # fences; only now are offsets stable
+        committed = await self._around.cluster.committed(self.partition)
+        starts = await self._around.cluster.log_starts(self.partition)
+        point = self._point(committed, starts)
+        swept = await self._in_thread(self._sweep)
+        exports = PartitionExports(self.partition, point, self._around.workshop)
+        self._exports = exports
+        self._search = None
+        await self._told_to_go()
+        self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
+        log.info(
+            "partition taken over",
+            partition=self.partition,
+            offset=point.records_resume,
+            open_exports=len(point.open_requests),
+            swept=swept,
+        )
+        return (point if all(committed) else None), exports
+
+    def _point(
+        self, committed: tuple[Committed | None, Committed | None], starts: tuple[int, int]
+    ) -> ResumePoint:
+        requests = committed[0] or Committed(starts[0], "")
+        records = committed[1] or Committed(starts[1], "")
+        try:
+            point = resume_point(requests, records)
+        except ValueError as error:
+            raise LaneStopped(f"partition {self.partition}: {error}") from None
+        needed = (min((point.requests_position, *point.open_requests)), point.records_resume)
+        for name, offset, start in zip(("requests", "records"), needed, starts, strict=True):
+            if offset < start:
+                raise LaneStopped(
+                    f"partition {self.partition} of {name}: resumes at {offset}, but the log starts"
+                    f" at {start}: retention was shorter than the outage; messages are lost"
+                )
+        return point
+
+    async def _unload(self, producer: PartitionProducer, commits: Commits | None) -> None:
+        self.requests.unseat()
+        self.records.unseat()
+        exports, self._exports = self._exports, None
+        if commits:
+            await commits.drop()
+        if exports:
+            await self._in_thread(exports.discard)
+        await producer.drop()
+
+    async def _work(self, exports: PartitionExports, turns: Turns, commits: Commits) -> None:
+        while True:
+            self._moved.clear()
+            if self._rest_asked:
+                await self._rest_until_told(exports, commits)
+            self._take(exports)
+            if self._can_turn(exports) and not turns.backoff_seconds:
+                if await turns.run() is TurnEnd.OWNER_UNKNOWN:
+                    await self._begin_search()
+                commits.advance()
+                continue
+            commits.advance()
+            await self._expire_idle(exports)
+            await self._wait(turns.backoff_seconds or COMMIT_SECONDS)
+
+    def _take(self, exports: PartitionExports) -> None:
+        """Hand over a turn's worth; requests only as far as more exports may be open."""
+        if not exports.pending_requests:
+            unbounded = self._search or exports.restoring
+            room = max(0, self._around.limits.max_open_exports - exports.open_count)
+            exports.take_requests(self.requests.take(TURN_BYTES, None if unbounded else room))
+        if not exports.pending_records:
+            exports.take_records(self.records.take(TURN_BYTES))
+        exports.advance(
+            0 if self.requests else self.requests.position,
+            0 if self.records else self.records.position,
+        )
+
+    def _can_turn(self, exports: PartitionExports) -> bool:
+        if self._search is None:
+            return exports.runnable
+        read = not exports.pending_requests and not self.requests
+        if read and self.requests.position >= self._search.requests_end:
+            exports.owners_known_below = self._search.records_below
+            self._search = None
+            return True
+        return bool(exports.pending_requests)
+
+    async def _begin_search(self) -> None:
+        """A batch's owner isn't known: requests up to an end fetched from now on may hold it."""
+        below = self.records.position
+        end = await self._around.cluster.end(self.requests.partition)
+        self._search = _OwnerSearch(end, below)
+
+    async def _expire_idle(self, exports: PartitionExports) -> None:
+        """Fail idle exports, if the records were read to an end fetched after their deadline."""
+        now, timeout = time.monotonic(), self._around.limits.idle_timeout_seconds
+        since = exports.idle_since()
+        if since is None or now - since < timeout or now - self._idle_checked_at < COMMIT_SECONDS:
+            return
+        self._idle_checked_at = now
+        end = await self._around.cluster.end(self.records.partition)
+        if not self.records and not exports.pending_records and self.records.position >= end:
+            exports.expire(now - timeout)
+            self._moved.set()
+
+    async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
+        if not exports.settled:
+            raise PartLost("a rebalance came while the storage refused")
+        await commits.finish()
+        self.requests.unseat()
+        self.records.unseat()
+        exports.drop_pending()
+        self._search = None
+        self._resting.set()
+        await self._told_to_go()
+        if exports.restoring:
+            raise PartLost("a rebalance came before open requests were read")
+        self._seat(*exports.next_offsets)
+
+    async def _told_to_go(self) -> None:
+        while not self._go.is_set():
+            await self._go.wait()
+        self._rest_asked = False
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
+        except TimeoutError:
+            pass
+
+    def _seat(self, requests_offset: int, records_offset: int) -> None:
+        self.requests.seat(requests_offset)
+        self.records.seat(records_offset)
+        self._resting.clear()
+
+    def _turns(self, exports: PartitionExports) -> Turns:
+        around = self._around
+        seconds = around.limits.storage_timeout_seconds
+        return Turns(exports, around.slots, around.threads, around.workshop.metrics, seconds)
+
+    def _sweep(self) -> int:
+        swept = self._around.workshop.storage.sweep(self.partition)
+        self._around.workshop.metrics.swept(swept)
+        return swept
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._around.threads, call)

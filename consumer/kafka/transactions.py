@@ -1,0 +1,155 @@
+"""One partition's transactional producer: events, dead letters and offsets, all or nothing.
+
+Facts this is built on, all of aiokafka 0.14: a failed send does not fail the transaction, so every
+send is awaited before the commit; TxnOffsetCommit v0 does not fence by generation, so a stable
+transactional id per partition does; ``stop`` can hang while the broker is away, so every call has a
+deadline. Invariant: after any error the producer is of no use; what was committed is read anew.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.codec import zstd_encode
+from aiokafka.structs import OffsetAndMetadata
+
+from consumer.core.resume import Committed, ResumePoint
+from consumer.exports.messages import DeadLetter, Outcome
+from schemas.completions import cloud_event_headers, encode_event
+from schemas.topics import Topics
+
+TRANSACTION_TIMEOUT_MS = 30_000
+_CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
+_STOP_SECONDS = 1.0
+_MOST_FORWARDED_BYTES = 64 * 1024 * 1024
+_ENVELOPE_BYTES = 1024  # a record batch's own bytes and our headers, generously
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where transactions go. ``dead_letter_bytes`` is the largest message that topic takes."""
+
+    topics: Topics
+    group_id: str
+    client_options: Mapping[str, Any]
+    dead_letter_bytes: int
+
+    def transactional_id(self, partition: int) -> str:
+        """Stable per partition: whoever starts it fences whoever had it before."""
+        return f"{self.group_id}.{self.topics.requests}.{partition}"
+
+
+class PartitionProducer:
+    """The producer of one partition, from its fencing start to its drop."""
+
+    def __init__(self, partition: int, destination: Destination) -> None:
+        self._partition = partition
+        self._to = destination
+        self._producer = AIOKafkaProducer(
+            **destination.client_options,
+            transactional_id=destination.transactional_id(partition),
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            retry_backoff_ms=20,
+            compression_type="zstd",
+            max_request_size=_MOST_FORWARDED_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Fence the predecessor and wait until its transaction has ended.
+
+        Raises:
+            KafkaError, TimeoutError: drop it.
+        """
+        async with asyncio.timeout(_CALL_SECONDS):
+            await self._producer.start()
+
+    async def commit(self, outcome: Outcome, point: ResumePoint) -> None:
+        """Send an outcome and commit where to resume, in one transaction.
+
+        Cancelled or failed, the transaction may have been committed or not: drop the producer, and
+        read what is committed after the next one's start.
+
+        Raises:
+            KafkaError, TimeoutError: drop it.
+        """
+        async with asyncio.timeout(_CALL_SECONDS):
+            await self._producer.begin_transaction()
+            for delivery in [*await self._send_events(outcome), *await self._bury(outcome)]:
+                await delivery
+            await self._producer.send_offsets_to_transaction(
+                self._offsets(point), self._to.group_id
+            )
+            await self._producer.commit_transaction()
+
+    async def drop(self) -> None:
+        """Stop it, or at least close its connections; never raises."""
+        with contextlib.suppress(Exception):
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await self._producer.stop()
+            except TimeoutError:
+                await self._producer.client.close()
+
+    async def _send_events(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
+        return [
+            await self._producer.send(
+                self._to.topics.completions,
+                key=event.export_id.encode(),
+                value=encode_event(event),
+                headers=cloud_event_headers(event),
+            )
+            for event in outcome.events
+        ]
+
+    async def _bury(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
+        return [
+            await self._producer.send(
+                self._to.topics.dead_letters,
+                **dead_letter_record(letter, self._to.dead_letter_bytes),
+            )
+            for letter in outcome.dead_letters
+        ]
+
+    def _offsets(self, point: ResumePoint) -> dict[TopicPartition, OffsetAndMetadata]:
+        topics = self._to.topics
+        return {
+            TopicPartition(topics.requests, self._partition): _offset(point.committed_requests()),
+            TopicPartition(topics.records, self._partition): _offset(point.committed_records()),
+        }
+
+
+def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
+    """Key, value and headers of a dead letter: as they came, and where they came from.
+
+    A value that the topic would refuse even compressed is left out, and a header says so.
+    """
+    message = letter.message
+    headers = [(name, value) for name, value in message.headers if not name.startswith("sluice_")]
+    headers += [
+        ("sluice_reason", letter.reason.value.encode()),
+        ("sluice_topic", message.topic.encode()),
+        ("sluice_partition", str(message.partition).encode()),
+        ("sluice_offset", str(message.offset).encode()),
+    ]
+    value = message.value
+    if value is not None and not _fits(message.key or b"", value, headers, most_bytes):
+        value = b""
+        headers.append(("sluice_truncated", b"true"))
+    return {"key": message.key, "value": value, "headers": headers}
+
+
+def _fits(key: bytes, value: bytes, headers: list[tuple[str, bytes]], most_bytes: int) -> bool:
+    around = _ENVELOPE_BYTES + len(key) + sum(len(name) + len(text) for name, text in headers)
+    if around + len(value) <= most_bytes:
+        return True
+    return (
+        around + len(value) <= _MOST_FORWARDED_BYTES
+        and around + len(zstd_encode(value)) <= most_bytes
+    )
+
+
+def _offset(committed: Committed) -> OffsetAndMetadata:
+    return OffsetAndMetadata(committed.offset, committed.metadata)

@@ -1,0 +1,231 @@
+"""A directory, or a network file system that nodes share.
+
+    {export_id}.{format}            a finished file
+    {export_id}.manifest.json       how the export ended
+    .parts/{partition}/…            what is being written; swept when a partition is taken over
+
+Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
+creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
+
+Invariant: no descriptor outlives a call, so thousands of exports may be open.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from consumer.errors import LaneStopped, PartLost, StorageUnavailable
+from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
+from schemas.vocabulary import Format
+
+_PARTS = ".parts"
+
+
+class LocalStorage:
+    """``Storage`` in a directory, which is created when it isn't there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        # A name is never used twice, not even by a process that gets the id of a dead one.
+        self._owner = uuid.uuid4().hex[:12]
+        self._numbers = itertools.count()
+
+    def check(self) -> None:
+        """See ``Storage.check``. Tries a hard link too: without it nothing can be decided."""
+        probe = self._part_path("probe", self._owner)
+        linked = probe.with_suffix(".link")
+        with _storage_errors(f"{self._directory} can't be written"):
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                probe.write_bytes(b"probe")
+                linked.hardlink_to(probe)
+            finally:
+                linked.unlink(missing_ok=True)
+                probe.unlink(missing_ok=True)
+
+    def location(self, export_id: str, file_format: Format) -> str:
+        """See ``Storage.location``."""
+        return self._file(export_id, file_format).as_uri()
+
+    def open_part(self, partition: int, export_id: str, file_format: Format) -> "LocalPart":
+        """See ``Storage.open_part``."""
+        return LocalPart(
+            self._part_path(str(partition), f"{export_id}.{file_format}"),
+            self._file(export_id, file_format),
+        )
+
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        """See ``Storage.decide``."""
+        manifest = self._manifest(event.export_id)
+        draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
+        with _storage_errors(f"{manifest} can't be written"):
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _write_synced(draft, encode_event(event) + b"\n")
+                manifest.hardlink_to(draft)
+            except FileExistsError:
+                return self._read(manifest)
+            finally:
+                draft.unlink(missing_ok=True)
+        return event
+
+    def manifest(self, export_id: str) -> TerminalEvent | None:
+        """See ``Storage.manifest``."""
+        manifest = self._manifest(export_id)
+        with _storage_errors(f"{manifest} can't be read"):
+            try:
+                return self._read(manifest)
+            except FileNotFoundError:
+                return None
+
+    def has_file(self, event: TerminalEvent) -> bool:
+        """See ``Storage.has_file``."""
+        if not isinstance(event, ExportCompleted):
+            return False
+        file = self._file(event.export_id, event.format)
+        with _storage_errors(f"{file} can't be read"):
+            try:
+                return file.stat().st_size == event.bytes
+            except FileNotFoundError:
+                return False
+
+    def settle(self) -> None:
+        """See ``Storage.settle``."""
+        with _storage_errors(f"{self._directory} can't be synced"):
+            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def sweep(self, partition: int) -> int:
+        """See ``Storage.sweep``."""
+        directory = self._directory / _PARTS / str(partition)
+        with _storage_errors(f"{directory} can't be swept"):
+            directory.mkdir(parents=True, exist_ok=True)
+            swept = 0
+            for part in directory.iterdir():
+                part.unlink(missing_ok=True)
+                swept += 1
+            return swept
+
+    def _read(self, manifest: Path) -> TerminalEvent:
+        try:
+            return decode_event(manifest.read_bytes())
+        except ValueError as error:
+            raise LaneStopped(
+                f"{manifest} is no manifest of this version ({error}); restore it or remove it"
+            ) from None
+
+    def _file(self, export_id: str, file_format: Format) -> Path:
+        return self._directory / f"{export_id}.{file_format}"
+
+    def _manifest(self, export_id: str) -> Path:
+        return self._directory / f"{export_id}.manifest.json"
+
+    def _part_path(self, place: str, name: str) -> Path:
+        unique = f"{self._owner}-{next(self._numbers)}"
+        return self._directory / _PARTS / place / f"{name}.{unique}"
+
+
+class LocalPart:
+    """``Part`` in a file of its own, opened only while it is written."""
+
+    def __init__(self, path: Path, final: Path) -> None:
+        self._path = path
+        self._final = final
+        self._pending = bytearray()
+        self._written = 0
+        self._created = False
+        self._published = False
+        self._digest = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        """See ``Part.size``."""
+        return self._written + len(self._pending)
+
+    @property
+    def sha256(self) -> str:
+        """See ``Part.sha256``."""
+        return self._digest.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """See ``Part.append``."""
+        self._digest.update(data)
+        self._pending += data
+
+    def flush(self) -> None:
+        """See ``Part.flush``."""
+        if self._pending:
+            with self._opened() as descriptor:
+                self._write_pending(descriptor)
+
+    def sync(self) -> None:
+        """See ``Part.sync``."""
+        with self._opened() as descriptor:
+            self._write_pending(descriptor)
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                # The kernel may have dropped the pages it could not write, and a second fsync
+                # would then succeed without them (fsync(2), "fsyncgate").
+                raise PartLost(f"{self._path} can't be synced: {error.strerror}") from error
+
+    def publish(self) -> None:
+        """See ``Part.publish``."""
+        if not self._published:
+            with _storage_errors(f"{self._final} can't be published", gone=PartLost):
+                self._path.rename(self._final)
+            self._published = True
+
+    def discard(self) -> None:
+        """See ``Part.discard``."""
+        self._pending.clear()
+        if self._created and not self._published:
+            with contextlib.suppress(OSError):  # the next owner of the partition sweeps it
+                self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The file, created by the first call only: one that was swept does not come back."""
+        with _storage_errors(f"{self._path} can't be written", gone=PartLost):
+            if self._created:
+                descriptor = os.open(self._path, os.O_WRONLY)
+            else:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self._created = True
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _write_pending(self, descriptor: int) -> None:
+        """Write at the offset reached, so that a write that failed half-way can be repeated."""
+        while self._pending:
+            count = os.pwrite(descriptor, self._pending, self._written)
+            self._written += count
+            del self._pending[:count]
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _storage_errors(what: str, gone: type[Exception] = StorageUnavailable) -> Iterator[None]:
+    """Turn an ``OSError`` into the tree's own; ``gone`` is raised where the file isn't there."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise gone(f"{what}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"{what}: {error.strerror}") from error
