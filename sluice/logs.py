@@ -1,0 +1,140 @@
+"""Logging: one way out for the program's own lines and those of the libraries, to stderr.
+
+A line is readable on a terminal and one JSON object otherwise. Its keys are ``timestamp`` (RFC
+3339, UTC), ``level``, ``logger`` and ``event``, then what was bound: ``export_id``, ``partition``
+and ``offset`` where they concern it. Standard output is for what a command was asked for.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from schemas.times import format_time
+
+_KAFKA = "aiokafka"
+_REPEAT_SECONDS = 10.0
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Send every log line to stderr; call it again to change one's mind.
+
+    ``level`` is debug, info, warning or error. ``log_format`` is console, json, or auto: console
+    on a terminal. Colours are for terminals only.
+    """
+    terminal = sys.stderr.isatty()
+    console = log_format == "console" or (log_format == "auto" and terminal)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.StackInfoRenderer(),
+        _head,
+    ]
+    formatter = ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            *(_for_people(colours=terminal) if console else _for_machines()),
+        ],
+    )
+    stderr = logging.StreamHandler(sys.stderr)
+    stderr.setFormatter(formatter)
+    stderr.addFilter(KafkaFilter(level))
+    logging.basicConfig(level=level.upper(), handlers=[stderr], force=True)
+    logging.captureWarnings(capture=True)
+    # uvicorn tells its life at info, in words meant for its own command line.
+    logging.getLogger("uvicorn").setLevel("DEBUG" if level == "debug" else "WARNING")
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def quiet_libraries() -> None:
+    """Silence the libraries, for a command whose only output is its own line.
+
+    A failed connection ends such a command with one error that says what to do; that aiokafka
+    tried three times and left a task behind helps nobody then.
+    """
+    for library in (_KAFKA, "asyncio"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
+class KafkaFilter(logging.Filter):
+    """Weighs aiokafka's records by what they mean for a node.
+
+    What it does by itself (connect again, look for the coordinator, join again) it reports as
+    info, warning and error alike, and with a broker away several times a second for each client.
+    So its errors count as warnings and the rest as debug, and a line of its source speaks once in
+    ten seconds. An error with a traceback is one it did not expect: that stays an error.
+    """
+
+    def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._level = logging.getLevelNamesMapping()[level.upper()]
+        self._clock = clock
+        self._spoke: dict[tuple[str, int], float] = {}  # bounded by the lines of its source
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Demote a record of aiokafka's, and say whether it is still worth a line."""
+        if record.name.split(".")[0] != _KAFKA:
+            return True
+        if not record.exc_info:
+            record.levelno = logging.WARNING if record.levelno >= logging.ERROR else logging.DEBUG
+            record.levelname = logging.getLevelName(record.levelno)
+        return record.levelno >= self._level and (
+            self._level == logging.DEBUG or not self._repeats(record)
+        )
+
+    def _repeats(self, record: logging.LogRecord) -> bool:
+        now, line = self._clock(), (record.pathname, record.lineno)
+        if now - self._spoke.get(line, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+            return True
+        self._spoke[line] = now
+        return False
+
+
+def _head(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    """Put the same four keys first on every line."""
+    return {
+        "timestamp": format_time(datetime.now(UTC)),
+        "level": fields.pop("level"),
+        "logger": fields.pop("logger"),
+        "event": str(fields.pop("event")).rstrip(),
+        **fields,
+    }
+
+
+def _for_people(*, colours: bool) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colours,
+        # The default would show local variables, and with them passwords and rows.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [_harmless, renderer]
+
+
+def _harmless(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    """Keep control characters, which may come out of a message, from acting on the terminal."""
+    return {
+        key: value.translate(_CONTROLS) if isinstance(value, str) and key != "stack" else value
+        for key, value in fields.items()
+    }
+
+
+def _for_machines() -> list[Processor]:
+    # A traceback becomes the field "exception"; whatever else a line holds, it stays one line.
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
