@@ -1,0 +1,107 @@
+import pytest
+
+from schemas import exact_json
+
+LONG = b"12345678901234567890123"
+
+
+@pytest.mark.parametrize("digits", [18, 19, 20, 21, 308, 309, 400, 4_300])
+@pytest.mark.parametrize(
+    "template", ["%s", "[%s]", "[1, %s]", '{"a":%s}', '{"a": \n%s }', "[\t-%s]"]
+)
+def test_integers_of_any_length_keep_their_digits(digits: int, template: str) -> None:
+    integer = "9" * digits
+    parsed = exact_json.loads((template % integer).encode())
+    assert integer in repr(parsed)
+
+
+@pytest.mark.parametrize(
+    "edge", [2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63), -(2**63) - 1, 10**18]
+)
+def test_integers_at_the_edges_of_64_bits_keep_their_value(edge: int) -> None:
+    parsed = exact_json.loads(b"[%d]" % edge)
+    assert parsed == [edge]
+    assert type(parsed[0]) is int
+
+
+def test_digits_within_strings_and_fractions_are_left_alone() -> None:
+    value = (
+        b'["a,12345678901234567890123", 0.1234567890123456789012, 1234567890123456789012.5, 1E30]'
+    )
+    assert exact_json.loads(value) == [
+        "a,12345678901234567890123",
+        0.1234567890123456789012,
+        1234567890123456789012.5,
+        1e30,
+    ]
+
+
+@pytest.mark.parametrize("beside", [b"1", LONG], ids=["orjson", "exact"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e400",
+        b"-1e400",
+        b"1" * 400 + b".5",
+        b'"\\ud800"',
+        b'"\\udc00"',
+        b'"\\ude00\\ud83d"',
+        b'{"\\ud800": 1}',
+        b'"\xed\xa0\x80"',
+        b'"\xff"',
+        b'"\n"',
+        b'"\\x41"',
+        b"'a'",
+        b"01",
+        b"+1",
+        b".5",
+        b"1.",
+        b"0x1",
+        b"1_000",
+        b"True",
+        b"[1,]",
+        b"{a: 1}",
+        b"[" * 2_000 + b"]" * 2_000,
+        b"[" * 100_000,
+        b"\xc2\xa01",
+    ],
+)
+def test_what_is_not_json_is_refused_on_either_way(wrong: bytes, beside: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        exact_json.loads(b"[" + beside + b", " + wrong + b"]")
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"1 2", b"[1", b"\xef\xbb\xbf[]", b"\x00"])
+def test_what_is_no_single_value_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        exact_json.loads(value)
+
+
+def test_an_integer_of_more_digits_than_python_reads_is_refused() -> None:
+    with pytest.raises(ValueError, match="4300"):
+        exact_json.loads(b"[" + b"1" * 5_000 + b"]")
+
+
+def test_a_pair_of_surrogates_is_one_character_on_either_way() -> None:
+    assert exact_json.loads(b'["\\ud83d\\ude00"]') == ["\N{GRINNING FACE}"]
+    assert exact_json.loads(b'["\\ud83d\\ude00", ' + LONG + b"]")[0] == "\N{GRINNING FACE}"
+
+
+def test_it_is_written_compact_and_in_utf8_on_either_way() -> None:
+    assert exact_json.dumps({"é": [1, None]}) == '{"é":[1,null]}'.encode()
+    assert exact_json.dumps({"é": [10**30, None]}) == ('{"é":[1' + "0" * 30 + ",null]}").encode()
+
+
+def test_what_json_has_no_words_for_is_not_written() -> None:
+    with pytest.raises(TypeError):
+        exact_json.dumps([10**30, object()])
+    with pytest.raises(ValueError, match=r"\w"):
+        exact_json.dumps([10**30, float("nan")])
+    deep: list[object] = [10**30]
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(TypeError):
+        exact_json.dumps(deep)
