@@ -1,0 +1,89 @@
+"""What only a directory can show: a disk that refuses, and goes on where it was."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumer.errors import LaneStopped, StorageUnavailable
+from consumer.storage.local import LocalStorage
+from schemas.vocabulary import Format
+from tests.storage.test_every_storage import cancelled
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("a tmpfs can't be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while ballast.write(bytes(512)):
+            pass
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_full_disk_refuses_and_a_freed_one_goes_on(small_disk: Path) -> None:
+    storage = LocalStorage(small_disk)
+    ballast = small_disk / "ballast"
+    part = storage.open_part(0, "a", Format.CSV)
+    part.append(b"0123456789" * 1000)
+    part.flush()
+    ballast.write_bytes(bytes(40_000))
+    part.append(b"abcdefghij" * 3000)
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable, match="No space left"):
+            part.flush()
+    ballast.unlink()
+    part.sync()
+    part.publish()
+    assert (small_disk / "a.csv").read_bytes() == b"0123456789" * 1000 + b"abcdefghij" * 3000
+
+
+def test_a_manifest_that_finds_no_room_is_not_there_by_half(small_disk: Path) -> None:
+    storage = LocalStorage(small_disk)
+    storage.check()
+    fill(small_disk)
+    with pytest.raises(StorageUnavailable):
+        storage.decide(cancelled("a"))
+    assert storage.manifest("a") is None
+    (small_disk / "ballast").unlink()
+    assert storage.decide(cancelled("a")) == storage.manifest("a")
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "exports").write_text("in the way")
+    with pytest.raises(StorageUnavailable, match=r"exports can't be written"):
+        LocalStorage(tmp_path / "exports").check()
+
+
+def test_a_manifest_that_is_none_stops_the_lane_loudly(tmp_path: Path) -> None:
+    (tmp_path / "a.manifest.json").write_text("{}")
+    with pytest.raises(LaneStopped, match=r"a\.manifest\.json"):
+        LocalStorage(tmp_path).manifest("a")
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    before = open_descriptors()
+    parts = [storage.open_part(0, f"e{n}", Format.CSV) for n in range(200)]
+    for part in parts:
+        part.append(b"x")
+        part.flush()
+    assert open_descriptors() == before
