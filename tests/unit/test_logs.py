@@ -1,5 +1,6 @@
 """Logging: what a line looks like, where it goes, and which lines of the libraries are heard."""
 
+import asyncio
 import json
 import logging
 import os
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import structlog
+from fastapi import FastAPI
 
+from sluice.http.server import HttpServer
 from sluice.logs import KafkaFilter, configure_logging
 
 LIBRARIES = ("aiokafka", "asyncio", "uvicorn")
@@ -180,6 +183,27 @@ def test_uvicorn_tells_its_life_at_debug_only(capsys: pytest.CaptureFixture[str]
         configure_logging(level, "json")
         logging.getLogger("uvicorn.error").info("Started server process at %s", level)
     assert [line["event"] for line in lines(capsys)] == ["Started server process at debug"]
+
+
+async def test_the_http_server_speaks_through_the_same_formatter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def broken() -> None:
+        fail()
+
+    configure_logging("info", "json")
+    async with HttpServer(app, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"500 Internal Server Error" in await reader.read()
+        writer.close()
+    (line,) = lines(capsys)  # no access log either
+    assert (line["logger"], line["level"]) == ("uvicorn.error", "error")
+    assert line["event"] == "Exception in ASGI application"
+    assert "ValueError: no good" in line["exception"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The node on HTTP: its metrics, its health and what it is doing."""

@@ -1,0 +1,41 @@
+"""Who may ask: bearer tokens (RFC 6750), where the settings name any."""
+
+import hmac
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+_Given = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+
+
+class BearerAuth:
+    """A dependency of the endpoints that are not open to all.
+
+    ``users_by_token`` maps each token to its user; where it is empty, everyone may ask.
+    """
+
+    def __init__(self, users_by_token: Mapping[str, str]) -> None:
+        self._users = [(token.encode(), user) for token, user in users_by_token.items()]
+
+    async def __call__(self, given: _Given) -> str | None:
+        """The user who asks; None where there are no tokens.
+
+        Raises:
+            HTTPException: 401, there is no token, or none of ours.
+        """
+        if not self._users:
+            return None
+        # Starlette reads header bytes as Latin-1; this gives them back.
+        token = given.credentials.encode("latin-1") if given else b""
+        # All are compared, each in constant time, so that the time taken tells nothing.
+        users = [user for known, user in self._users if hmac.compare_digest(known, token)]
+        if not users:
+            raise HTTPException(
+                HTTPStatus.UNAUTHORIZED,
+                "a valid bearer token is needed",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return users[0]

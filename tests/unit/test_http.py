@@ -1,0 +1,414 @@
+"""The HTTP server: a real one on a real socket, asked by a real client."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import Response
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from consumer.metrics import Metrics
+from schemas.vocabulary import Format
+from sluice.errors import UserError
+from sluice.http.app import build_app
+from sluice.http.exposition import expose
+from sluice.http.server import HttpServer
+from sluice.http.view import NodeStatus
+
+STATUS = NodeStatus(
+    running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
+)
+
+
+@dataclass
+class Node:
+    """A node of which the test says how it is."""
+
+    wrong: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    def status(self) -> NodeStatus:
+        if self.broken:
+            raise RuntimeError("the secret of the inside")
+        return STATUS
+
+    async def problems(self) -> list[str]:
+        return self.wrong
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def client(node: Node, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(build_app(node, metrics)) as client:
+        yield client
+
+
+def http_client(url: str = "") -> httpx.AsyncClient:
+    # Without TLS there are no certificates to load, which would take longer than most tests here.
+    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False)  # noqa: S501 - plain HTTP
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
+        yield client
+
+
+def assert_problem(answer: httpx.Response, status: int, detail: str) -> dict[str, object]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, object] = answer.json()
+    assert problem["status"] == status
+    assert problem["detail"] == detail
+    assert {"type", "title"} <= problem.keys()
+    return problem
+
+
+# Metrics
+
+
+def parse_openmetrics(text: str) -> list[Metric]:
+    # The library's strict parser has no types.
+    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/export/metrics"])
+async def test_metrics_are_prometheus_text(
+    client: httpx.AsyncClient, metrics: Metrics, path: str
+) -> None:
+    metrics.duplicate(Format.CSV, "älice")
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4; charset=utf-8")
+    samples = [one for family in parse_text(answer.text) for one in family.samples]
+    (requests,) = [one for one in samples if one.name == "export_requests_total"]
+    assert requests.labels == {"format": "csv", "status": "duplicate", "user": "älice"}
+    assert requests.value == 1
+
+
+OPENMETRICS = "application/openmetrics-text"
+PROMETHEUS_3 = (
+    f"{OPENMETRICS};version=1.0.0;escaping=allow-utf-8;q=0.5,{OPENMETRICS};version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/export/metrics"])
+async def test_metrics_are_openmetrics_for_who_asks(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path, headers={"Accept": f"{OPENMETRICS}; version=1.0.0"})
+    content_type = answer.headers["content-type"]
+    assert content_type.startswith(f"{OPENMETRICS}; version=1.0.0; charset=utf-8")
+    assert answer.text.endswith("# EOF\n")
+    assert "export_fail" in [family.name for family in parse_openmetrics(answer.text)]
+
+
+@pytest.mark.parametrize(
+    ("accept", "strict"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/html,application/xml;q=0.9,*/*;q=0.8", False),
+        (OPENMETRICS, True),
+        (f"{OPENMETRICS};version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2", True),
+        (f"text/plain;version=0.0.4;q=0.2, {OPENMETRICS} ; Q=0.5", True),
+        (f"{OPENMETRICS};q=0.1,text/plain", False),
+        (f"{OPENMETRICS};q=0", False),
+        (f"{OPENMETRICS};version=0.0.1,text/plain;version=0.0.4;q=0.5", False),
+        (f"{OPENMETRICS};version=abc", False),
+        (f"{OPENMETRICS};q=abc", False),
+        (PROMETHEUS_3, True),
+        (";;=,,", False),
+    ],
+)
+def test_the_format_goes_by_what_is_preferred(metrics: Metrics, accept: str, strict: bool) -> None:
+    text, content_type = expose(metrics.registry, accept)
+    assert content_type.startswith(OPENMETRICS if strict else "text/plain; version=0.0.4")
+    assert text.endswith(b"# EOF\n") == strict
+
+
+# Health and status
+
+
+async def test_alive_is_alive_whatever_is_wrong(client: httpx.AsyncClient, node: Node) -> None:
+    node.wrong.append("no Kafka broker answers")
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+async def test_ready_says_why_not(client: httpx.AsyncClient, node: Node) -> None:
+    answer = await client.get("/ready")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "problems": []})
+    node.wrong = ["no Kafka broker answers", "partition 3: its records are another node's"]
+    problem = assert_problem(await client.get("/ready"), 503, "the node is not ready")
+    assert problem["ready"] is False
+    assert problem["problems"] == node.wrong
+
+
+async def test_ready_answers_even_if_the_checks_do_not(
+    client: httpx.AsyncClient, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang() -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(node, "problems", hang)
+    monkeypatch.setattr("sluice.http.app._READY_SECONDS", 0.05)  # nobody has ten seconds here
+    problem = assert_problem(await client.get("/ready"), 503, "the node is not ready")
+    assert problem["problems"] == ["the node's checks take longer than 0.05 s"]
+
+
+async def test_status_is_what_the_node_says(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/export/status")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {
+        "running": 2,
+        "queued": 3,
+        "open_exports": 5,
+        "assigned_partitions": [0, 4, 11],
+        "lag": 17,
+        "capacity": 5,
+    }
+
+
+async def test_the_interface_describes_itself(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert set(document["paths"]) == {"/export/metrics", "/export/status", "/health", "/ready"}
+    properties = document["components"]["schemas"]["NodeStatus"]["properties"]
+    assert properties["assigned_partitions"]["items"] == {"type": "integer"}
+
+
+# Errors
+
+
+async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/nothing", "/docs", "/health/"):
+        assert_problem(await client.get(path), 404, f"there is nothing at {path}")
+    assert_problem(await client.get("/%ff%0A"), 404, "there is nothing at /\ufffd\n")
+
+
+async def test_a_wrong_method_is_a_problem_that_names_the_right_one(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/export/status")
+    assert_problem(answer, 405, "POST is not allowed at /export/status")
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_nonsense_in_the_host_header_changes_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nothing", headers={"Host": "[::"})
+    assert_problem(answer, 404, "there is nothing at /nothing")
+
+
+async def test_an_unforeseen_error_tells_the_log_and_not_the_client(
+    client: httpx.AsyncClient, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.broken = True
+    answer = await client.get("/export/status")
+    assert_problem(answer, 500, "an unexpected error; see the node's log")
+    assert "secret" not in answer.text
+    assert "RuntimeError: the secret of the inside" in caplog.text
+    node.broken = False
+    assert (await client.get("/export/status")).status_code == 200
+
+
+# Who may ask
+
+
+async def test_with_tokens_status_asks_for_one(node: Node, metrics: Metrics) -> None:
+    app = build_app(node, metrics, {"t-1": "alice", "geheißnis": "bob"})
+    async with serving(app) as client:
+        for good in (b"Bearer t-1", "bearer geheißnis".encode()):
+            answer = await client.get("/export/status", headers={b"Authorization": good})
+            assert answer.status_code == 200
+        for bad in (b"Bearer t-3", b"Bearer", b"Bearer \xff", b"Basic dDE6", b""):
+            answer = await client.get("/export/status", headers={b"Authorization": bad})
+            assert_problem(answer, 401, "a valid bearer token is needed")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/health", "/ready", "/metrics", "/export/metrics"):
+            assert (await client.get(path)).status_code == 200
+
+
+# The server's life
+
+
+def app() -> FastAPI:
+    return build_app(Node(), Metrics())
+
+
+async def test_port_0_picks_a_free_one() -> None:
+    async with HttpServer(app(), "127.0.0.1", 0) as one, HttpServer(app(), "127.0.0.1", 0) as two:
+        assert one.port != two.port
+        assert one.url == f"http://127.0.0.1:{one.port}"
+
+
+async def test_a_taken_port_is_one_clear_line() -> None:
+    async with HttpServer(app(), "127.0.0.1", 0) as first:
+        second = HttpServer(app(), "127.0.0.1", first.port)
+        with pytest.raises(UserError) as caught:
+            await second.__aenter__()
+    assert str(caught.value) == (
+        f"can't serve HTTP on 127.0.0.1:{first.port} "
+        "(SLUICE_HTTP_HOST, SLUICE_HTTP_PORT): address already in use"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("::1%no-such-interface", "no such host"),
+        ("x" * 70, "no such host"),
+        ("192.0.2.1", "cannot assign requested address"),
+    ],
+)
+async def test_an_address_that_is_not_ours_is_one_clear_line(host: str, reason: str) -> None:
+    with pytest.raises(UserError) as caught:
+        await HttpServer(app(), host, 0).__aenter__()
+    assert str(caught.value) == (
+        f"can't serve HTTP on {host}:0 (SLUICE_HTTP_HOST, SLUICE_HTTP_PORT): {reason}"
+    )
+
+
+@pytest.mark.parametrize("host", [".".join("0000"), "localhost"])
+async def test_its_url_can_be_asked(host: str) -> None:
+    async with (
+        HttpServer(app(), host, 0) as server,
+        http_client(server.url) as client,
+    ):
+        assert (await client.get("/health")).status_code == 200
+        assert "//0" not in server.url
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+async def test_ipv6_has_its_brackets() -> None:
+    try:
+        async with HttpServer(app(), "::1", 0) as server:
+            assert server.url == f"http://[::1]:{server.port}"
+            async with http_client() as client:
+                assert (await client.get(f"{server.url}/health")).status_code == 200
+    except UserError:
+        pytest.skip("this machine has no IPv6 address of its own")
+
+
+async def test_it_stops_while_connections_are_kept_alive_and_frees_the_port() -> None:
+    async with http_client() as client:
+        async with HttpServer(app(), "127.0.0.1", 0) as server:
+            await client.get(f"{server.url}/health")
+            silent = await asyncio.open_connection("127.0.0.1", server.port)
+            half = await asyncio.open_connection("127.0.0.1", server.port)
+            half[1].write(b"GET /health HTTP/1.1\r\nHost:")
+            began = time.monotonic()
+        assert time.monotonic() - began < 1
+        for reader, writer in (silent, half):
+            assert await reader.read() == b""
+            writer.close()
+    async with HttpServer(app(), "127.0.0.1", server.port):
+        pass
+
+
+async def test_it_stops_in_bounded_time_under_a_client_that_does_not_read() -> None:
+    endless = FastAPI()
+
+    @endless.get("/")
+    async def big() -> Response:
+        return Response(b"x" * 50_000_000)
+
+    async with HttpServer(endless, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.read(1)  # the answer is on its way, and then nobody reads on
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    assert len(await reader.read()) < 50_000_000  # cut off, rather than left to be sent
+    writer.close()
+
+
+async def test_an_answer_under_way_is_finished() -> None:
+    slow, asked, go = FastAPI(), asyncio.Event(), asyncio.Event()
+
+    @slow.get("/")
+    async def late() -> str:
+        asked.set()
+        await go.wait()
+        return "done"
+
+    async with http_client() as client:
+        async with HttpServer(slow, "127.0.0.1", 0) as server:
+            answer = asyncio.create_task(client.get(server.url))
+            await asked.wait()
+            asyncio.get_running_loop().call_later(0.3, go.set)
+        assert (await answer).json() == "done"
+
+
+async def test_it_leaves_signals_alone() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    async with serving(app()) as client:
+        await client.get("/health")
+        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_wait_ends_with_the_server_and_may_be_cancelled() -> None:
+    async with HttpServer(app(), "127.0.0.1", 0) as server:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.wait(), 0.05)
+        waiting = asyncio.create_task(server.wait())
+        async with http_client() as client:
+            assert (await client.get(f"{server.url}/health")).status_code == 200
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_crash_surfaces_in_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crash(_counter: int) -> bool:
+        raise RuntimeError("the server broke")
+
+    server = HttpServer(app(), "127.0.0.1", 0)
+    # No input makes uvicorn's main loop fail; only its inside can be made to.
+    monkeypatch.setattr(server._uvicorn, "on_tick", crash)
+
+    async def serve() -> None:
+        async with server:
+            await server.wait()
+
+    with pytest.raises(RuntimeError, match="the server broke"):
+        await serve()
+    async with HttpServer(app(), "127.0.0.1", server.port):
+        pass  # and nothing is left open
+
+
+async def test_a_crash_that_nobody_waited_for_surfaces_at_the_end() -> None:
+    async def serve() -> None:
+        async with HttpServer(app(), "127.0.0.1", 0) as server:
+            server._listener.close()  # before its task runs; from outside this can't be done
+            await asyncio.wait([server._serving])
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await serve()
+
+
+async def test_being_cancelled_while_it_stops_leaves_nothing_open() -> None:
+    server = HttpServer(app(), "127.0.0.1", 0)
+    await server.__aenter__()
+    stopping = asyncio.create_task(server.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    async with HttpServer(app(), "127.0.0.1", server.port):
+        pass
