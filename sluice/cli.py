@@ -10,8 +10,9 @@ import sys
 import typer
 
 from broker.errors import BrokerError
+from consumer.errors import ConsumerError
 from producer.errors import ProducerError
-from sluice.commands import broker
+from sluice.commands import broker, seed, serve, submit, topics, watch
 from sluice.errors import UserError
 
 app = typer.Typer(
@@ -22,6 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("broker")(broker.run_broker)
+app.command("serve")(serve.serve)
+app.command("seed")(seed.run_seed)
+app.command("submit")(submit.run_submit)
+app.command("watch")(watch.run_watch)
+app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:
@@ -36,7 +42,7 @@ def _run() -> int:
         return _fail(error.format_message(), error.exit_code)
     except UserError as error:
         return _fail(str(error), error.exit_code)
-    except (BrokerError, ProducerError) as error:
+    except (BrokerError, ConsumerError, ProducerError) as error:
         return _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -1,0 +1,147 @@
+"""One node: storage, formats, metrics, its part in the group and its HTTP server, composed.
+
+The only place where all of them meet. Invariant: whatever ends a node, the group is left before the
+cluster connection and after the last turn.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from consumer.errors import StorageUnavailable
+from consumer.exports.workshop import Workshop
+from consumer.formats.registry import Formats
+from consumer.kafka.cluster import Cluster
+from consumer.kafka.group import ConsumerGroup
+from consumer.kafka.lane import LaneLimits
+from consumer.kafka.member import Membership
+from consumer.kafka.transactions import Destination
+from consumer.metrics import Metrics
+from consumer.storage.local import LocalStorage
+from sluice.errors import UserError
+from sluice.http.app import build_app
+from sluice.http.server import HttpServer
+from sluice.http.view import NodeStatus
+from sluice.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_OBSERVE_SECONDS = 1.0
+_STORAGE_CHECK_SECONDS = 5.0
+
+
+class Node:
+    """A running node. Make it with ``node``; then ``run`` it."""
+
+    def __init__(self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop) -> None:
+        self._cluster = cluster
+        self._group = group
+        self._workshop = workshop
+        workshop.metrics.watch(lambda: group.slots.running, self._open_exports)
+
+    def status(self) -> NodeStatus:
+        """What the node is doing now."""
+        lanes, running = self._group.lanes, self._group.slots.running
+        open_exports = self._open_exports()
+        return NodeStatus(
+            running=running,
+            queued=max(0, open_exports - running),
+            open_exports=open_exports,
+            assigned_partitions=[lane.partition for lane in lanes],
+            lag=sum(sum(lane.lag) for lane in lanes),
+            capacity=self._group.slots.capacity,
+        )
+
+    async def problems(self) -> list[str]:
+        """Why the node isn't ready; empty if it is."""
+        found = self._group.problems()
+        if not await self._cluster.ping():
+            found.append("no Kafka broker answers")
+        try:
+            async with asyncio.timeout(_STORAGE_CHECK_SECONDS):
+                await asyncio.to_thread(self._workshop.storage.check)
+        except StorageUnavailable as error:
+            found.append(str(error))
+        except TimeoutError:
+            found.append("the storage does not answer")
+        return found
+
+    async def run(self) -> None:
+        """Work until cancelled; then drain, commit and leave."""
+        observing = asyncio.create_task(self._observe(), name="observe")
+        try:
+            await self._group.run()
+        finally:
+            observing.cancel()
+            await asyncio.gather(observing, return_exceptions=True)
+
+    async def _observe(self) -> None:
+        while True:
+            self._group.observe()
+            await asyncio.sleep(_OBSERVE_SECONDS)
+
+    def _open_exports(self) -> int:
+        return sum(lane.open_count for lane in self._group.lanes)
+
+
+@asynccontextmanager
+async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]]:
+    """A node that is ready to run, and its HTTP server, which answers already.
+
+    Raises:
+        UserError: the storage can't be written, or the port can't be had.
+        NodeRefused: the cluster is not as it must be.
+    """
+    storage = LocalStorage(settings.storage_directory)
+    try:
+        await asyncio.to_thread(storage.check)
+    except StorageUnavailable as error:
+        raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
+    metrics = Metrics()
+    formats = Formats(settings.pdf_font_files)
+    workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
+    options = settings.client_options()
+    async with Cluster(settings.topics, settings.group_id, options) as cluster:
+        destination = Destination(
+            settings.topics, settings.group_id, options, await cluster.check_topics()
+        )
+        group = ConsumerGroup(
+            _membership(settings), cluster, destination, workshop, settings.max_concurrency
+        )
+        node = Node(cluster, group, workshop)
+        app = build_app(node, metrics)
+        async with HttpServer(app, settings.http_host, settings.http_port) as server:
+            yield node, server
+
+
+async def run_node(settings: Settings) -> None:
+    """Run a node until cancelled. Raises as ``open_node``."""
+    async with open_node(settings) as (node, server):
+        log.info("node started", url=server.url, storage=str(settings.storage_directory))
+        working = asyncio.create_task(node.run(), name="node")
+        serving = asyncio.create_task(server.wait(), name="http")
+        try:
+            await asyncio.wait([working, serving], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (working, serving):
+                if ended.done():
+                    ended.result()
+        finally:
+            working.cancel()
+            serving.cancel()
+            await asyncio.gather(working, serving, return_exceptions=True)
+
+
+def _membership(settings: Settings) -> Membership:
+    limits = LaneLimits(
+        max_open_exports=settings.max_open_exports,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
+        storage_timeout_seconds=settings.storage_timeout_seconds,
+    )
+    return Membership(
+        group_instance_id=settings.group_instance_id,
+        session_timeout_seconds=settings.session_timeout_seconds,
+        drain_timeout_seconds=settings.drain_timeout_seconds,
+        limits=limits,
+    )

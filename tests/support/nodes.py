@@ -1,0 +1,104 @@
+"""A node as its own process, so that it can be killed for real."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from schemas.topics import Topics
+
+SLUICE = Path(sys.executable).with_name("sluice")
+_START_SECONDS = 30.0
+
+
+def settings_for(
+    bootstrap_servers: str, topics: Topics, storage: Path, **more: Any
+) -> dict[str, str]:
+    """The environment of a process that works on these topics and this storage."""
+    prefix = topics.requests.removesuffix(".requests")
+    own = {
+        "BOOTSTRAP_SERVERS": bootstrap_servers,
+        "TOPIC_PREFIX": prefix,
+        "GROUP_ID": f"group-{prefix}",
+        "STORAGE_URL": str(storage),
+        "HTTP_PORT": "0",
+        "LOG_FORMAT": "json",
+        **more,
+    }
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
+    return inherited | {f"SLUICE_{name}": str(value) for name, value in own.items()}
+
+
+class NodeProcess:
+    """``sluice serve``, started on entering and killed on leaving; its log is in ``log``."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment = environment
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [SLUICE, "serve"], env=self._environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not await self._ready():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            await asyncio.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP server answers, from its log."""
+        started = [line for line in self.lines() if line.get("event") == "node started"]
+        return str(started[-1]["url"])
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def terminate(self, seconds: float = 15.0) -> int:
+        """SIGTERM; its exit code."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+    async def _ready(self) -> bool:
+        try:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{self.url}/ready")).status_code == 200
+        except (IndexError, httpx.HTTPError):
+            return False
