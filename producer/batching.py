@@ -1,0 +1,101 @@
+"""Rows to messages of the records topic, numbered. Pure: no I/O, no clock.
+
+Invariant: ``seq`` counts from 0 by 1, rows keep their order, and no message holds more than
+``BATCH_ROWS`` rows or ``BATCH_BYTES`` bytes of rows, but for a single row that is larger.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+import orjson
+
+from producer.errors import ProducerError
+from schemas.records import Row
+
+BATCH_ROWS = 1_000
+BATCH_BYTES = 512 * 1024
+# Kafka takes messages up to 1 MiB by default (message.max.bytes): room is left for the rest of
+# the message, its key and what compression adds where there is nothing to compress.
+ROW_MAX_BYTES = 1_000_000
+
+
+class Batcher:
+    """Numbers one export's batches."""
+
+    def __init__(self, export_id: str) -> None:
+        self._export_id = export_id
+        self._seq = 0
+        self._rows = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows in the batches so far."""
+        return self._rows
+
+    def batches(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        """Messages with all of ``rows``, made as they are asked for.
+
+        A row is a list in column order or a dict by column key; its cells are any JSON value, and
+        integers keep their digits however long. A float that is no number becomes null, as JSON
+        has none.
+
+        Raises:
+            ProducerError: a row is no JSON, or larger than a message may be; it names the row,
+                counted from 1.
+        """
+        batch: list[bytes] = []
+        size = 0
+        for row in rows:
+            encoded = self._encode_row(row, len(batch))
+            if batch and (len(batch) == BATCH_ROWS or size + len(encoded) > BATCH_BYTES):
+                yield self._message(batch)
+                batch, size = [], 0
+            batch.append(encoded)
+            size += len(encoded) + 1
+        if batch:
+            yield self._message(batch)
+
+    def last(self) -> bytes:
+        """The message that ends the export: no rows, and how many there were."""
+        return self._message([], last=True)
+
+    def _encode_row(self, row: Row, ahead: int) -> bytes:
+        try:
+            encoded = encode_row(row)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ProducerError(f"row {self._rows + ahead + 1}: {error}") from None
+        if len(encoded) > ROW_MAX_BYTES:
+            raise ProducerError(
+                f"row {self._rows + ahead + 1}: its {len(encoded):,} bytes don't fit a message; "
+                f"at most {ROW_MAX_BYTES:,} do"
+            )
+        return encoded
+
+    def _message(self, batch: list[bytes], *, last: bool = False) -> bytes:
+        self._rows += len(batch)
+        fields = {
+            "export_id": self._export_id,
+            "seq": self._seq,
+            "rows": orjson.Fragment(b"[" + b",".join(batch) + b"]"),
+            "last": last,
+        }
+        if last:
+            fields["total_rows"] = self._rows
+        self._seq += 1
+        return orjson.dumps(fields)
+
+
+def encode_row(row: Row) -> bytes:
+    """A row as compact UTF-8 JSON.
+
+    Raises:
+        TypeError: it is neither list nor dict, or holds what JSON has no word for.
+        ValueError: a string in it is not Unicode.
+    """
+    if not isinstance(row, list | dict):
+        raise TypeError(f"a {type(row).__name__} is no row, which is a list or a dict")
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        # The standard library writes integers of any size, which orjson refuses beyond 64 bits.
+        return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

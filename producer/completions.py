@@ -1,0 +1,147 @@
+"""Follows the completions topic: one terminal event per export, as they are committed.
+
+Reads without a group and commits nothing. Invariant: where reading begins is fixed when the feed
+is entered, so an export that is published afterwards can't end unseen.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from producer.connect import CONNECT_TIMEOUT_SECONDS, started
+from producer.errors import ProducerError
+from producer.topics import require_topics
+from schemas.completions import Source, TerminalEvent, decode_event
+from schemas.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A record of the completions topic. ``value`` is its JSON, as it lies there."""
+
+    topic: str
+    partition: int
+    offset: int
+    export_id: str
+    value: bytes
+
+    def event(self) -> TerminalEvent:
+        """The event.
+
+        Raises:
+            ProducerError: the record is none; it names its place.
+        """
+        try:
+            return decode_event(self.value)
+        except ValueError as error:
+            place = f"{self.topic} partition {self.partition} offset {self.offset}"
+            raise ProducerError(f"{place} is no terminal event: {error}") from None
+
+
+class CompletionFeed:
+    """Completions of all partitions, from the moment it is entered or from the beginning.
+
+    Only committed ones, in order within a partition. ``client_options`` are aiokafka's. A broker
+    that goes away is waited for.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        from_beginning: bool = False,
+        **client_options: Any,  # noqa: ANN401 - aiokafka's own
+    ) -> None:
+        self._topic = topics.completions
+        self._from_beginning = from_beginning
+        self._options = client_options
+        self._running = AsyncExitStack()
+        self._consumer: AIOKafkaConsumer
+
+    async def __aenter__(self) -> Self:
+        """Connect and fix where to begin.
+
+        Raises:
+            ProducerError: Kafka can't be reached, or the topic is missing.
+        """
+        counts = await require_topics([self._topic], **self._options)
+        consumer = AIOKafkaConsumer(
+            group_id=None,
+            isolation_level="read_committed",
+            # An offset that retention has removed is an error, never a silent jump.
+            auto_offset_reset="none",
+            **self._options,
+        )
+        self._consumer = await self._running.enter_async_context(started(consumer, self._options))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await self._begin(counts[self._topic])
+        except (KafkaError, TimeoutError) as error:
+            await self._running.aclose()
+            why = str(error) or "Kafka doesn't answer"
+            raise ProducerError(f"{self._topic} can't be read: {why}") from None
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self._running.aclose()
+
+    def __aiter__(self) -> Self:
+        """The feed is its own iterator; it never ends by itself."""
+        return self
+
+    async def __anext__(self) -> Completion:
+        """The next completion.
+
+        Raises:
+            ProducerError: it can't be read; as when retention was faster.
+        """
+        try:
+            record = await self._consumer.getone()
+        except KafkaError as error:
+            raise ProducerError(f"{self._topic} can't be read: {error}") from None
+        export_id = (record.key or b"").decode(errors="replace")
+        return Completion(
+            record.topic, record.partition, record.offset, export_id, record.value or b""
+        )
+
+    async def endings(self, sources: Mapping[str, Source]) -> AsyncIterator[TerminalEvent]:
+        """The terminal event of each request, as they come; ``sources`` says where it lies by id.
+
+        Raises:
+            ProducerError: an id had been used before: Sluice ignores a repeated request.
+        """
+        waiting = dict(sources)
+        while waiting:
+            completion = await anext(self)
+            source = waiting.get(completion.export_id)
+            if source is None:
+                continue
+            event = completion.event()
+            if event.source != source:
+                raise ProducerError(
+                    f"{event.export_id} was requested before, and that ended as "
+                    f"{event.type.removeprefix('export.')}: a repeated id is ignored"
+                )
+            del waiting[completion.export_id]
+            yield event
+
+    async def _begin(self, partitions: int) -> None:
+        everywhere = [TopicPartition(self._topic, number) for number in range(partitions)]
+        self._consumer.assign(everywhere)
+        find = (
+            self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
+        )
+        for partition, offset in (await find(everywhere)).items():
+            self._consumer.seek(partition, offset)

@@ -1,0 +1,92 @@
+"""Starts and stops aiokafka's clients within a time, and says in one line why it can't.
+
+Nothing of exports lives here. Invariant: a client that failed to start is closed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol, TypeVar
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import IllegalSaslStateError, KafkaConnectionError, KafkaError, for_code
+
+from producer.errors import ProducerError
+
+CONNECT_TIMEOUT_SECONDS = 8.0
+_PROBE_TIMEOUT_SECONDS = 2.0
+_STOP_TIMEOUT_SECONDS = 2.0
+
+
+class Client(Protocol):
+    """What aiokafka's producer and consumer have in common."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+
+
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
+@asynccontextmanager
+async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[AnyClient]:
+    """Run a client that was made with the connection options ``options``.
+
+    Raises:
+        ProducerError: Kafka can't be reached, or refuses us; within ten seconds.
+    """
+    try:
+        await _start(client, options)
+        yield client
+    finally:
+        await _stop(client)
+
+
+async def _start(client: Client, options: dict[str, Any]) -> None:
+    servers = options.get("bootstrap_servers", "localhost:9092")
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await client.start()
+    except TimeoutError:
+        raise ProducerError(
+            f"Kafka at {servers} doesn't answer within {CONNECT_TIMEOUT_SECONDS:g} s"
+        ) from None
+    except ValueError as error:
+        raise ProducerError(f"{servers!r} is no list of host:port: {error}") from None
+    except KafkaError as error:
+        reason = await _why_unreachable(options) or str(error)
+        raise ProducerError(f"Kafka at {servers} can't be used: {reason}") from None
+
+
+async def _stop(client: Client) -> None:
+    """Stop a client; one that hangs, as its broker is gone, is cut off."""
+    with suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
+            await client.stop()
+
+
+async def _why_unreachable(options: dict[str, Any]) -> str | None:
+    """Connect to the first server again, as aiokafka keeps the reason to its log."""
+    connection = {key: value for key, value in options.items() if key != "bootstrap_servers"}
+    host, port, _ = collect_hosts(options["bootstrap_servers"])[0]
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+            (await create_conn(host, port, **connection)).close()
+    except TimeoutError:
+        return "it doesn't answer"
+    except (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError):
+        return "it closes the connection; is the security protocol right?"
+    except IllegalSaslStateError:
+        return "it wants no SASL there; is the security protocol right?"
+    except (KafkaError, OSError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def response_error(code: int, message: str | None) -> str | None:
+    """A broker's error code in words, or None where it is no error."""
+    kind = for_code(code)
+    return None if code == 0 else message or kind.description or kind.__name__

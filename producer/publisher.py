@@ -1,0 +1,196 @@
+"""The client of an upstream service: a request, then its batches in order.
+
+Nothing is read from Kafka here but what topics there are. Invariant: when ``finish`` returns, all
+of the export is acknowledged; when the block of ``export`` is left by an error, it is cancelled.
+
+    async with ExportPublisher(topics, bootstrap_servers="kafka:9092") as publisher:
+        async with publisher.export(request) as export:
+            await export.send(rows)
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+
+from producer.batching import BATCH_BYTES, Batcher
+from producer.connect import started
+from producer.errors import ProducerError
+from producer.topics import check_pair, require_topics
+from producer.window import Delivery, Window
+from schemas.codec import encode_request
+from schemas.completions import Source
+from schemas.records import Row
+from schemas.requests import CancelRequested, ExportRequested
+from schemas.topics import Topics
+
+# As long as Kafka's own clients try by default (delivery.timeout.ms).
+DELIVERY_TIMEOUT_SECONDS = 120.0
+_CANCEL_TIMEOUT_SECONDS = 5.0
+
+
+class ExportPublisher:
+    """Publishes exports, any number at once. After an error of Kafka's, make a new one.
+
+    Idempotent and compressed; an export's request and batches share a partition number, by
+    Kafka's default partitioner on its id. ``client_options`` are aiokafka's: bootstrap servers
+    and security. Left, it flushes for two seconds at most.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
+        **client_options: Any,  # noqa: ANN401 - aiokafka's own
+    ) -> None:
+        self._topics = topics
+        self._timeout_seconds = delivery_timeout_seconds
+        self._options = client_options
+        self._running = AsyncExitStack()
+        self._request_partitions = 0
+        self._window: Window
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ProducerError: Kafka can't be reached, a topic is missing, or the two have unequal
+                partition counts; within ten seconds.
+        """
+        names = [self._topics.requests, self._topics.records]
+        counts = await require_topics(names, **self._options)
+        check_pair(self._topics, counts)
+        self._request_partitions = counts[self._topics.requests]
+        producer = AIOKafkaProducer(
+            enable_idempotence=True,
+            # aiokafka's lz4 is its level 9: a sixth of zstd's speed, and larger.
+            compression_type="zstd",
+            max_batch_size=BATCH_BYTES,
+            **self._options,
+        )
+        await self._running.enter_async_context(started(producer, self._options))
+        self._window = Window(producer, self._timeout_seconds)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self._running.aclose()
+
+    @asynccontextmanager
+    async def export(self, request: ExportRequested) -> AsyncIterator["Export"]:
+        """Request an export, finish it at the end of the block, cancel it if the block raises.
+
+        Raises:
+            ProducerError: as ``request`` and ``Export.finish``; it says so if the export can't
+                even be cancelled.
+        """
+        try:
+            export = await self.request(request)
+            yield export
+            if not export.ended:
+                await export.finish()
+        except BaseException as error:
+            await self._abandon(request.export_id, error)
+            raise
+
+    async def request(self, request: ExportRequested) -> "Export":
+        """Send the request and wait for its acknowledgement, so that batches come after it.
+
+        Raises:
+            ProducerError: it can't be sent.
+        """
+        topic = self._topics.requests
+        delivery = await self._window.send(topic, request.export_id, encode_request(request))
+        partition, offset = await delivery.acknowledged()
+        source = Source(topic=topic, partition=partition, offset=offset)
+        return Export(request.export_id, source, self._window, self._topics.records)
+
+    async def cancel(self, export_id: str) -> None:
+        """Ask for an export to be cancelled, whoever published it.
+
+        The cancellation goes to every partition, as another upstream may use another partitioner.
+
+        Raises:
+            ProducerError: it can't be asked for, within five seconds.
+        """
+        topic, value = self._topics.requests, encode_request(CancelRequested(export_id=export_id))
+        try:
+            async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
+                deliveries = [
+                    await self._window.send(topic, export_id, value, partition)
+                    for partition in range(self._request_partitions)
+                ]
+                for delivery in deliveries:
+                    await delivery.acknowledged()
+        except TimeoutError:
+            raise ProducerError(
+                f"{topic}: Kafka acknowledges nothing within {_CANCEL_TIMEOUT_SECONDS:g} s"
+            ) from None
+
+    async def _abandon(self, export_id: str, error: BaseException) -> None:
+        try:
+            await self.cancel(export_id)
+        except ProducerError as second:
+            what = str(error) or type(error).__name__
+            raise ProducerError(f"{what}; {export_id} can't be cancelled: {second}") from error
+
+
+class Export:
+    """One export that was requested. One task at a time uses it."""
+
+    def __init__(self, export_id: str, source: Source, window: Window, records: str) -> None:
+        self.export_id = export_id
+        self.source = source
+        """Where the request lies; the terminal event of this very request names it."""
+        self.ended = False
+        """Whether all of it was sent and acknowledged."""
+        self._window = window
+        self._topic = records
+        self._batcher = Batcher(export_id)
+        self._deliveries: deque[Delivery] = deque()
+
+    @property
+    def rows(self) -> int:
+        """Rows sent so far."""
+        return self._batcher.rows
+
+    async def send(self, rows: Iterable[Row]) -> None:
+        """Send rows, in as many messages as they need; ``seq`` counts on.
+
+        Returns when Kafka's client has taken them; ``finish`` waits for their acknowledgement.
+        Cut off, some of the rows may have been sent: the export can then only be cancelled.
+
+        Raises:
+            ProducerError: a row can't be sent (see ``Batcher.batches``), or this message or an
+                earlier one was refused.
+        """
+        for message in self._batcher.batches(rows):
+            await self._send(message)
+
+    async def finish(self) -> None:
+        """End the export, and wait until all of it is acknowledged.
+
+        Raises:
+            ProducerError: a message was refused.
+        """
+        await self._send(self._batcher.last())
+        while self._deliveries:
+            await self._deliveries.popleft().acknowledged()
+        self.ended = True
+
+    async def _send(self, message: bytes) -> None:
+        if self.ended:
+            raise ProducerError(f"{self.export_id} has ended: nothing can be added")
+        while self._deliveries and self._deliveries[0].settled:
+            await self._deliveries.popleft().acknowledged()
+        self._deliveries.append(await self._window.send(self._topic, self.export_id, message))

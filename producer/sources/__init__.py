@@ -1,0 +1,1 @@
+"""Files of rows: CSV, NDJSON and JSON, read in constant memory."""

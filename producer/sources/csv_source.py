@@ -1,0 +1,73 @@
+"""CSV to rows, by Python's csv module in its strict mode. Cells are strings.
+
+Invariant: memory is bounded by one row, and a row by its number of cells times ``CELL_MAX``.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from producer.sources.table import SourceError, Table
+
+CELL_MAX = 1_000_000
+"""Characters in a cell: a larger one fits no message (see ``producer.batching``)."""
+
+
+def read_csv(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> Table:
+    """Read UTF-8 CSV with a header row, which names the columns; ``columns`` chooses some.
+
+    A byte order mark is skipped, and so is a blank line, unless there is one column: there it is
+    a row with an empty cell.
+
+    Raises:
+        SourceError: there is no header row, it can't be read, or lacks a chosen column.
+    """
+    csv.field_size_limit(CELL_MAX)
+    records = _records(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+    _, header = next(records, (1, []))
+    if not header:
+        raise SourceError("there is no header row to take the columns from")
+    rows = _rows(records, len(header))
+    if columns is None or list(columns) == header:
+        return Table(tuple(header), rows)
+    chosen = [_index(header, name) for name in columns]
+    return Table(tuple(columns), ([row[index] for index in chosen] for row in rows))
+
+
+def _rows(records: Iterator[tuple[int, list[str]]], width: int) -> Iterator[list[str]]:
+    for line, cells in records:
+        if len(cells) == width:
+            yield cells
+        elif cells:
+            raise SourceError(f"line {line}: {len(cells)} cells, where the header has {width}")
+        elif width == 1:
+            yield [""]
+
+
+def _records(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line it begins on, counted from 1."""
+    reader = csv.reader(text, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        until = f" to {reader.line_num}" if reader.line_num > line else ""
+        raise SourceError(f"line {line}{until}: malformed CSV: {error}") from None
+    except UnicodeDecodeError as error:
+        # The reader asks for a piece of the file only when all lines before it are read.
+        further = error.object[: error.start].count(b"\n")
+        byte = error.object[error.start]
+        raise SourceError(
+            f"line {reader.line_num + 1 + further}: byte 0x{byte:02x} is not UTF-8"
+        ) from None
+
+
+def _index(keys: list[str], name: str) -> int:
+    count = Counter(keys)[name]
+    if count != 1:
+        problem = "is not in the header" if count == 0 else "is in the header more than once"
+        raise SourceError(f"column {name!r} {problem}")
+    return keys.index(name)

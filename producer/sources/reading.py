@@ -1,0 +1,178 @@
+"""Reads a table on a thread of its own, so that a slow pipe never holds up the event loop.
+
+Knows no format. Invariant: rows are handed over before the thread waits for more input, so none
+lies about while a slow source is waited for; and only so many are read ahead.
+"""
+
+import asyncio
+import io
+import select
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from producer.sources.table import SourceError, Table
+from schemas.records import Row
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Reader: TypeAlias = Callable[[io.BufferedReader, Sequence[str] | None], Table]
+"""One of the sources: takes the file and the columns that were chosen."""
+
+_CHUNK_ROWS = 1_000
+_ITEMS_AHEAD = 2
+_CHUNK_BYTES = _BUFFER_BYTES = 256 * 1024
+
+
+class RowStream:
+    """The rows of a file, in chunks, for one task: ``async with`` opens it and lets it go.
+
+    Let go of while it waits for input, its thread stays until the process ends: nothing can cut
+    off a read from a pipe.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_file: Callable[[], io.RawIOBase],
+        read: Reader,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        self.columns: tuple[str, ...] = ()
+        """Column keys, known once the stream is entered."""
+        self.bytes_read = 0
+        """Bytes of the file that were read."""
+        self._name = name
+        self._read = read
+        self._chosen = columns
+        self._open_file = open_file
+        self._loop: asyncio.AbstractEventLoop
+        self._items: asyncio.Queue[Any] = asyncio.Queue()
+        self._room = threading.Semaphore(_ITEMS_AHEAD)
+        self._let_go = threading.Event()
+        self._chunk: list[Row] = []
+        self._handed_over_bytes = 0
+
+    async def __aenter__(self) -> Self:
+        """Read as far as the columns need.
+
+        Raises:
+            SourceError: the file can't be opened or read, or its beginning is wrong; the message
+                begins with ``name``.
+        """
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._run, name="read-rows", daemon=True).start()
+        try:
+            self.columns = await self._next()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Read no more."""
+        self._end()
+
+    async def chunks(self) -> AsyncIterator[list[Row]]:
+        """The rows, up to a thousand at a time, as they can be read.
+
+        Raises:
+            SourceError: the file is wrong further on.
+        """
+        while chunk := await self._next():
+            yield chunk
+
+    async def _next(self) -> Any:  # noqa: ANN401 - the columns, then chunks, an empty one at last
+        item = await self._items.get()
+        self._room.release()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def _end(self) -> None:
+        self._let_go.set()
+        self._room.release()
+
+    def _run(self) -> None:
+        """The thread. Whatever goes wrong is its last item."""
+        with suppress(_LetGo):
+            try:
+                self._read_all()
+            except SourceError as error:
+                self._put(SourceError(f"{self._name}: {error}"))
+            except OSError as error:
+                self._put(SourceError(f"{self._name}: can't be read: {error.strerror or error}"))
+            except Exception as error:  # noqa: BLE001 - the thread's edge: the task raises it
+                self._put(error)
+
+    def _read_all(self) -> None:
+        stream: io.BufferedReader = io.BufferedReader(
+            _Tapped(self._open_file(), self), _BUFFER_BYTES
+        )
+        with stream:
+            table = self._read(stream, self._chosen)
+            self._put(table.columns)
+            for row in table.rows:
+                self._chunk.append(row)
+                if len(self._chunk) == _CHUNK_ROWS:
+                    self._hand_over()
+            self._hand_over()
+            self._put([])
+
+    def before_read(self, *, waits: bool) -> None:
+        """On the thread: the file is about to be read further."""
+        if waits or self.bytes_read - self._handed_over_bytes >= _CHUNK_BYTES:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._chunk:
+            self._put(self._chunk)
+            self._chunk = []
+            self._handed_over_bytes = self.bytes_read
+
+    def _put(self, item: object) -> None:
+        self._room.acquire()
+        if self._let_go.is_set():
+            raise _LetGo
+        try:
+            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            raise _LetGo from None
+
+
+class _LetGo(Exception):  # noqa: N818 - an event, raised and caught on the thread
+    """The task wants no more rows."""
+
+
+class _Tapped(io.RawIOBase):
+    """A file that tells the stream before it is read further, and whether that will wait."""
+
+    def __init__(self, file: io.RawIOBase, rows: RowStream) -> None:
+        self._file = file
+        self._rows = rows
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Read as the file does, which may block."""
+        readable, _, _ = select.select([self._file], [], [], 0)
+        self._rows.before_read(waits=not readable)
+        while (count := self._file.readinto(buffer)) is None:
+            select.select([self._file], [], [])  # a pipe that somebody made non-blocking
+        self._rows.bytes_read += count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

@@ -1,0 +1,102 @@
+"""What every source gives: column keys, known at once, and rows, read as they are asked for.
+
+Knows nothing of files' formats, nor of Kafka. Invariant: a row has as many cells as there are
+columns, in their order; nothing is dropped but what ``columns`` didn't choose.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from producer.errors import ProducerError
+from schemas.records import Cell, Row
+
+# Chosen columns are looked for in so many objects before one is said to be unknown: a key may be
+# left out where it is null.
+_OBJECTS_LOOKED_AT = 100
+
+
+class SourceError(ProducerError):
+    """The source can't be read as rows; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows in the order of ``columns``. ``rows`` raises SourceError where the source is wrong."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[Row]
+
+
+class Item(NamedTuple):
+    """A JSON value that should be a row, and where it stands, such as ``line 7``."""
+
+    place: str
+    value: object
+
+
+def table_of_items(items: Iterator[Item], columns: Sequence[str] | None) -> Table:
+    """A table of JSON rows: arrays in column order, or objects.
+
+    ``columns`` chooses keys of objects and is needed for arrays. Without it they are the keys of
+    the first object, and a later object may not have others. A key that is left out is null.
+
+    Raises:
+        SourceError: there is no row to take columns from, or no object has a chosen column.
+    """
+    if columns is not None:
+        items = _look_for(columns, items)
+        return Table(tuple(columns), _rows(items, tuple(columns), frozenset()))
+    first = next(items, None)
+    if first is None:
+        raise SourceError("there is no row to take the columns from: choose columns")
+    if not isinstance(first.value, dict):
+        raise SourceError(f"{first.place}: no object to take the columns from: choose columns")
+    keys = tuple(first.value)
+    return Table(keys, _rows(chain([first], items), keys, frozenset(keys)))
+
+
+def _rows(items: Iterator[Item], columns: tuple[str, ...], known: frozenset[str]) -> Iterator[Row]:
+    """Rows as arrays. ``known`` are the keys an object may have, or empty for any."""
+    for item in items:
+        value = item.value
+        if isinstance(value, dict):
+            if known and not known.issuperset(value):
+                new = next(key for key in value if key not in known)
+                raise SourceError(f"{item.place}: key {new!r} is not one of the first object's")
+            yield list(map(value.get, columns))
+        else:
+            yield _array(item, len(columns))
+
+
+def _array(item: Item, width: int) -> list[Cell]:
+    if not isinstance(item.value, list):
+        raise SourceError(f"{item.place}: neither an object nor an array")
+    if len(item.value) != width:
+        raise SourceError(f"{item.place}: {len(item.value)} cells for {width} columns")
+    return item.value
+
+
+def _look_for(columns: Sequence[str], items: Iterator[Item]) -> Iterator[Item]:
+    """The same items again, once each column was seen as a key.
+
+    Raises:
+        SourceError: the objects looked at don't have a column.
+    """
+    missing = dict.fromkeys(columns)
+    seen: list[Item] = []
+    while missing and len(seen) < _OBJECTS_LOOKED_AT:
+        item = next(items, None)
+        if item is None:
+            break
+        seen.append(item)
+        if not isinstance(item.value, dict):
+            return chain(seen, items)  # arrays have no keys: any name will do
+        for key in item.value:
+            missing.pop(key, None)
+    if missing and seen:
+        raise SourceError(
+            f"column {next(iter(missing))!r} is no key of the first {len(seen)} objects"
+        )
+    return chain(seen, items)

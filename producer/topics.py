@@ -1,0 +1,142 @@
+"""The four topics: create them, or tell that one is missing.
+
+Invariant: nothing is created when anything is wrong, and a topic that exists stays as it is.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from producer.connect import response_error, started
+from producer.errors import ProducerError
+from schemas.topics import Topics
+
+_ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: somebody else was faster
+_READY_POLLS = 100
+_READY_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic after ``create_topics``."""
+
+    name: str
+    partitions: int
+    created: bool
+
+
+class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka's admin client with the stop method that its other clients have."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self.close()
+
+
+async def partition_counts(names: Iterable[str], **client_options: Any) -> dict[str, int]:  # noqa: ANN401 - aiokafka's own
+    """Partition counts of those topics that exist. Never creates one.
+
+    Raises:
+        ProducerError: Kafka can't be reached.
+    """
+    async with started(_Admin(**client_options), client_options) as admin:
+        return await _counts(admin, names)
+
+
+async def require_topics(names: Iterable[str], **client_options: Any) -> dict[str, int]:  # noqa: ANN401 - aiokafka's own
+    """Partition counts of topics that have to exist.
+
+    Raises:
+        ProducerError: Kafka can't be reached, or it names each topic that is missing.
+    """
+    names = list(names)
+    counts = await partition_counts(names, **client_options)
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise ProducerError(
+            f"no such topic: {', '.join(missing)} (`sluice topics create` creates them)"
+        )
+    return counts
+
+
+async def create_topics(
+    topics: Topics,
+    partitions: int,
+    replication_factor: int,
+    **client_options: Any,  # noqa: ANN401 - aiokafka's own
+) -> list[TopicState]:
+    """Create those of the four topics that are missing, and wait until they can be used.
+
+    Where the input topics exist, the output topics get as many partitions as they have.
+
+    Raises:
+        ProducerError: Kafka can't be reached or refuses, or the input topics have, or would have,
+            unequal partition counts.
+    """
+    names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
+    async with started(_Admin(**client_options), client_options) as admin:
+        existing = await _counts(admin, names)
+        check_pair(topics, {topics.requests: partitions, topics.records: partitions} | existing)
+        wanted = existing.get(topics.requests, partitions)
+        missing = [name for name in names if name not in existing]
+        await _create(admin, [_new(topics, name, wanted, replication_factor) for name in missing])
+        counts = await _until_ready(admin, names)
+    check_pair(topics, counts)
+    return [TopicState(name, counts[name], name in missing) for name in names]
+
+
+def check_pair(topics: Topics, counts: dict[str, int]) -> None:
+    """Whether a request and its batches share a partition number.
+
+    Raises:
+        ProducerError: the partition counts of the input topics differ.
+    """
+    requests, records = counts[topics.requests], counts[topics.records]
+    if requests != records:
+        raise ProducerError(
+            f"unequal partition counts: {topics.requests} {requests}, {topics.records} {records}; "
+            "the two must have the same"
+        )
+
+
+def _new(topics: Topics, name: str, partitions: int, replication_factor: int) -> NewTopic:
+    # Compaction would remove the requests and batches of an export that share its key.
+    is_input = name in {topics.requests, topics.records}
+    configuration = {"cleanup.policy": "delete"} if is_input else {}
+    return NewTopic(name, partitions, replication_factor, topic_configs=configuration)
+
+
+async def _create(admin: _Admin, topics: list[NewTopic]) -> None:
+    if not topics:
+        return
+    response = await admin.create_topics(topics)
+    for name, code, *message in response.topic_errors:
+        problem = response_error(code, message[0] if message else None)
+        if problem and code != _ALREADY_EXISTS:
+            raise ProducerError(f"{name} can't be created: {problem}")
+
+
+async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
+    """Wait until the broker that answers knows a leader for every partition."""
+    counts: dict[str, int] = {}
+    for _ in range(_READY_POLLS):
+        counts = await _counts(admin, names, only_led=True)
+        if len(counts) == len(names):
+            return counts
+        await asyncio.sleep(_READY_POLL_SECONDS)
+    late = ", ".join(name for name in names if name not in counts)
+    raise ProducerError(f"created, but without a leader for each partition: {late}")
+
+
+async def _counts(admin: _Admin, names: Iterable[str], *, only_led: bool = False) -> dict[str, int]:
+    # All topics are asked for: asking by name creates a topic on a broker that allows it.
+    described = {topic["topic"]: topic for topic in await admin.describe_topics()}
+    return {
+        name: len(described[name]["partitions"])
+        for name in names
+        if name in described
+        and (not only_led or all(part["leader"] >= 0 for part in described[name]["partitions"]))
+    }

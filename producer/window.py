@@ -1,0 +1,90 @@
+"""Sends with a bound on what is not acknowledged yet, over aiokafka's producer.
+
+Nothing of exports lives here. Invariant: at most ``WINDOW_MESSAGES`` messages wait for their
+acknowledgement, and none of them waits in silence for longer than the delivery timeout.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from producer.errors import ProducerError
+
+WINDOW_MESSAGES = 16
+
+
+class Window:
+    """Shared by all exports of one publisher, so that memory doesn't grow with their number."""
+
+    def __init__(self, producer: AIOKafkaProducer, delivery_timeout_seconds: float) -> None:
+        self._producer = producer
+        self._timeout_seconds = delivery_timeout_seconds
+        self._slots = asyncio.Semaphore(WINDOW_MESSAGES)
+
+    async def send(
+        self, topic: str, key: str, value: bytes, partition: int | None = None
+    ) -> "Delivery":
+        """Hand over one message; waits while the window is full.
+
+        Raises:
+            ProducerError: it is too large, or the window stays full.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._slots.acquire()
+                try:
+                    future = await self._producer.send(
+                        topic, value, key=key.encode(), partition=partition
+                    )
+                except BaseException:
+                    self._slots.release()
+                    raise
+        except TimeoutError:
+            raise ProducerError(_late(topic, self._timeout_seconds)) from None
+        except KafkaError as error:
+            raise ProducerError(f"{topic}: {error}") from None
+        future.add_done_callback(self._free)
+        return Delivery(topic, future, self._timeout_seconds)
+
+    def _free(self, future: asyncio.Future[Any]) -> None:
+        self._slots.release()
+        if not future.cancelled():
+            # Read here, so that asyncio doesn't log the error of a send that was given up.
+            future.exception()
+
+
+class Delivery:
+    """One message on its way."""
+
+    def __init__(self, topic: str, future: asyncio.Future[Any], timeout_seconds: float) -> None:
+        self._topic = topic
+        self._future = future
+        self._timeout_seconds = timeout_seconds
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``acknowledged`` returns, or raises, at once."""
+        return self._future.done()
+
+    async def acknowledged(self) -> tuple[int, int]:
+        """Wait until all in-sync replicas have the message; its partition and offset.
+
+        Cut off, it may be called again: the message stays on its way.
+
+        Raises:
+            ProducerError: Kafka refused it, or doesn't answer.
+        """
+        done, _ = await asyncio.wait([self._future], timeout=self._timeout_seconds)
+        if not done:
+            raise ProducerError(_late(self._topic, self._timeout_seconds))
+        try:
+            metadata = self._future.result()
+        except KafkaError as error:
+            raise ProducerError(f"{self._topic}: {error}") from None
+        return metadata.partition, metadata.offset
+
+
+def _late(topic: str, timeout_seconds: float) -> str:
+    return f"{topic}: Kafka acknowledges nothing within {timeout_seconds:g} s"

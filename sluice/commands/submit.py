@@ -1,0 +1,208 @@
+"""``sluice submit``: publish a real file, or stdin, as an export, in constant memory.
+
+What is called wrongly is found before the file is opened, what is wrong at the file's beginning
+before anything is published. What is wrong further on cancels the export.
+"""
+
+import csv
+import io
+import os
+import re
+import stat
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from producer.completions import CompletionFeed
+from producer.publisher import Export, ExportPublisher
+from producer.seed import new_export_id
+from producer.sources.csv_source import read_csv
+from producer.sources.json_source import read_json, read_ndjson
+from producer.sources.reading import Reader, RowStream
+from schemas.errors import field_errors
+from schemas.requests import CsvOptions, ExportRequested, PdfOptions
+from schemas.vocabulary import Format
+from sluice.errors import UsageError, UserError
+from sluice.foreground import run
+from sluice.reports import publishing_progress, report_endings
+from sluice.settings import Settings, load_settings
+
+_OPTION_FIELDS = {Format.CSV: CsvOptions.model_fields, Format.PDF: PdfOptions.model_fields}
+
+
+class InputFormat(StrEnum):
+    """What the file holds: CSV, one JSON row a line, or one JSON array of rows."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    JSON = "json"
+
+
+_READERS: dict[InputFormat, Reader] = {
+    InputFormat.CSV: read_csv,
+    InputFormat.NDJSON: read_ndjson,
+    InputFormat.JSON: read_json,
+}
+_SUFFIXES = {
+    ".csv": InputFormat.CSV,
+    ".ndjson": InputFormat.NDJSON,
+    ".jsonl": InputFormat.NDJSON,
+    ".json": InputFormat.JSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What to publish: ``fields`` of the request but its columns, and where the rows are."""
+
+    file: str
+    read: Reader
+    columns: list[str] | None
+    fields: dict[str, Any]
+
+    def request(self, columns: tuple[str, ...]) -> ExportRequested:
+        """The request.
+
+        Raises:
+            ValidationError: its fields are wrong.
+        """
+        return ExportRequested.model_validate({**self.fields, "columns": columns})
+
+
+def run_submit(  # noqa: PLR0913 - each argument is an option
+    file: Annotated[str, typer.Argument(help="The file with the rows; - is standard input.")],
+    *,
+    file_format: Annotated[Format, typer.Option("--format", help="The file that is asked for.")],
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="Default: by the file's extension.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Column keys, by commas. Default: the header, or the first row's keys."),
+    ] = None,
+    export_id: Annotated[str | None, typer.Option(help="Default: a new one.")] = None,
+    title: Annotated[str | None, typer.Option(help="For a PDF's first page.")] = None,
+    user: Annotated[str | None, typer.Option(help="Default: anonymous.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="An option of the format; repeatable.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow it; fail unless it completes.")
+    ] = False,
+) -> int:
+    """Publish a file of rows as an export; print its id."""
+    given = {"export_id": export_id, "title": title, "user": user}
+    fields = {
+        "export_id": new_export_id("submit"),
+        "format": file_format,
+        "options": _parse_options(file_format, option or []),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    reader = _READERS[input_format or _input_format_of(file)]
+    submission = Submission(file, reader, _parse_columns(columns), fields)
+    _check(submission)
+    return run(_submit(load_settings(), submission, wait=wait, used_before=export_id is not None))
+
+
+def _input_format_of(file: str) -> InputFormat:
+    if file == "-":
+        raise UsageError("--input-format is needed with standard input")
+    suffix = Path(file).suffix
+    if suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{file}: give --input-format, as the extension {suffix!r} says nothing")
+    return _SUFFIXES[suffix.lower()]
+
+
+def _parse_columns(columns: str | None) -> list[str] | None:
+    """Keys by commas; quoted as in CSV where a key holds one."""
+    return None if columns is None else next(csv.reader([columns], skipinitialspace=True))
+
+
+def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
+    """Options of the request, by the type that each has in the format's model."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--option {pair}: must be of the form name=value")
+        if name in options:
+            raise UsageError(f"--option {name}: is given twice")
+        field = _OPTION_FIELDS[file_format].get(name)
+        options[name] = _typed(text, field.annotation if field else str)
+    return options
+
+
+def _typed(text: str, kind: object) -> bool | int | str:
+    """The value as ``kind``; what is none stays text, and the request's model says so."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
+    if kind is int and re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    return text
+
+
+def _check(submission: Submission) -> None:
+    """Find what is wrong with the arguments, whatever the file's own columns are."""
+    columns = ["any"] if submission.columns is None else submission.columns
+    try:
+        submission.request(tuple(columns))
+    except ValidationError as error:
+        raise UsageError("; ".join(map(str, field_errors(error)))) from None
+
+
+async def _submit(
+    settings: Settings, submission: Submission, *, wait: bool, used_before: bool
+) -> int:
+    options = settings.client_options()
+    async with AsyncExitStack() as stack:
+        rows = await stack.enter_async_context(_open(submission))
+        try:
+            request = submission.request(rows.columns)
+        except ValidationError as error:
+            wrong = "; ".join(map(str, field_errors(error)))
+            raise UserError(f"{submission.file}: {wrong}") from None
+        feed = CompletionFeed(settings.topics, from_beginning=used_before, **options)
+        if wait:
+            await stack.enter_async_context(feed)
+        async with ExportPublisher(settings.topics, **options) as publisher:
+            export = await _publish(publisher, request, rows, _size(submission.file))
+        typer.echo(export.export_id)
+        if not wait:
+            return 0
+        return await report_endings(feed, {export.export_id: export.source})
+
+
+async def _publish(
+    publisher: ExportPublisher, request: ExportRequested, rows: RowStream, size: int | None
+) -> Export:
+    with publishing_progress() as advance:
+        async with publisher.export(request) as export:
+            async for chunk in rows.chunks():
+                await export.send(chunk)
+                advance(export.export_id, export.rows, rows.bytes_read / size if size else None)
+    return export
+
+
+def _open(submission: Submission) -> RowStream:
+    file = submission.file
+    if file == "-":
+        return RowStream("standard input", _open_stdin, submission.read, submission.columns)
+    return RowStream(file, lambda: io.FileIO(file), submission.read, submission.columns)
+
+
+def _open_stdin() -> io.FileIO:
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return io.FileIO(sys.stdin.fileno(), closefd=False)
+
+
+def _size(file: str) -> int | None:
+    """Bytes of a regular file, for the progress bar."""
+    status = os.fstat(sys.stdin.fileno()) if file == "-" else Path(file).stat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

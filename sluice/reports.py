@@ -1,0 +1,75 @@
+"""What commands show of exports: terminal events as lines, and progress on a terminal.
+
+Invariant: an event is one line, whatever its message holds; progress goes to stderr, and only
+where that is a terminal.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from producer.completions import CompletionFeed
+from schemas.completions import ExportCompleted, ExportFailed, Source, TerminalEvent
+
+Advance: TypeAlias = Callable[[str, int, float | None], None]
+"""Takes what is published, its rows so far, and the part that is done, from 0 to 1, if known."""
+
+
+async def report_endings(feed: CompletionFeed, sources: Mapping[str, Source]) -> int:
+    """Print the terminal event of each request; 0 if all completed, else 1.
+
+    Raises:
+        ProducerError: as ``CompletionFeed.endings``.
+    """
+    code = 0
+    async for event in feed.endings(sources):
+        typer.echo(event_line(event))
+        if not isinstance(event, ExportCompleted):
+            code = 1
+    return code
+
+
+def event_line(event: TerminalEvent) -> str:
+    """``completed ID 10000 rows 1048576 bytes sha256 … file:///…``, or why there is no file."""
+    match event:
+        case ExportCompleted():
+            pages = "" if event.pages is None else f"{event.pages} pages "
+            size = f"{event.rows} rows {pages}{event.bytes} bytes"
+            line = f"completed {event.export_id} {size} sha256 {event.sha256} {event.location}"
+        case ExportFailed():
+            why = f"{event.reason}: {event.message}"
+            line = f"failed {event.export_id} after {event.rows} rows: {why}"
+        case _:
+            line = f"cancelled {event.export_id} after {event.rows} rows: {event.message}"
+    return "".join(char if char.isprintable() else " " for char in line)
+
+
+@contextmanager
+def publishing_progress() -> Iterator[Advance]:
+    """Show how far publishing is, on a terminal; elsewhere nothing."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _what, _rows, _part: None
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        console=console,
+        transient=True,
+        # Standard output is the command's answer: it stays where it was sent.
+        redirect_stdout=False,
+    )
+    with bar:
+        shown = bar.add_task("connecting", total=None, rows=0)
+
+        def advance(what: str, rows: int, part: float | None) -> None:
+            total = None if part is None else 1.0
+            bar.update(shown, description=what, rows=rows, total=total, completed=part or 0.0)
+
+        yield advance
