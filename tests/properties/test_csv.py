@@ -12,8 +12,8 @@ from consumer.formats.csv import CsvWriter
 from schemas.records import Cell, decode_batch
 from schemas.requests import Column, CsvOptions, ExportRequested
 from schemas.vocabulary import Format
-from tests.plain_csv import is_number, plain_csv, plain_text
-from tests.strategies import AWKWARD, cells, floats, integers, texts
+from tests.support.plain_csv import is_number, plain_csv, plain_text
+from tests.support.strategies import AWKWARD, cells, floats, integers, texts
 
 delimiters = st.sampled_from(",;\t| '=-1e.t\0^]\\[") | st.characters(
     codec="utf-8", exclude_characters='"\r\n'

@@ -25,9 +25,9 @@ from schemas.records import Batch, decode_batch, encode_batch
 from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import EXPORT_ID, FailReason, Format, is_export_id
-from tests.json_schema import is_valid
-from tests.samples import BATCH, REQUEST
-from tests.strategies import cells, texts
+from tests.support.json_schema import is_valid
+from tests.support.samples import BATCH, REQUEST
+from tests.support.strategies import cells, texts
 
 Decoded = TypeVar("Decoded")
 SCHEMAS = schemas()
@@ -179,7 +179,7 @@ def test_an_event_comes_back_from_its_bytes_and_is_valid_by_its_schema(
 
 
 @given(cells, st.booleans())
-def test_exact_json_reads_what_the_standard_library_writes(cell: Any, ascii_only: bool) -> None:  # noqa: ANN401 - any JSON value
+def test_exact_json_reads_what_the_standard_library_writes(cell: Any, ascii_only: bool) -> None:
     value = json.dumps(cell, ensure_ascii=ascii_only).encode()
     assert repr(exact_json.loads(value)) == repr(cell)
     assert repr(exact_json.loads(exact_json.dumps(cell))) == repr(cell)

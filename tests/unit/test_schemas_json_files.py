@@ -5,8 +5,8 @@ import pytest
 
 from schemas.completions import encode_event
 from schemas.generate import DIRECTORY, as_text, schemas
-from tests.json_schema import is_valid
-from tests.samples import (
+from tests.support.json_schema import is_valid
+from tests.support.samples import (
     RIGHT_BATCHES,
     RIGHT_REQUESTS,
     WRONG_BATCHES,
@@ -72,7 +72,7 @@ def test_a_cancellation_is_valid_by_its_schema() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event.type} {event.format}")
-def test_an_event_is_valid_by_its_own_schema_alone(event: Any) -> None:  # noqa: ANN401 - a union
+def test_an_event_is_valid_by_its_own_schema_alone(event: Any) -> None:
     value = json.loads(encode_event(event))
     for kind in ("completed", "failed", "cancelled"):
         schema = SCHEMAS[f"export.{kind}.schema.json"]

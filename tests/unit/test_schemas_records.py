@@ -6,7 +6,7 @@ import pytest
 from schemas.errors import Invalid, Unreadable
 from schemas.records import Batch, decode_batch, encode_batch
 from schemas.vocabulary import DeadLetterReason
-from tests.samples import BATCH, LEFT_OUT, RIGHT_BATCHES, WRONG_BATCHES, changed
+from tests.support.samples import BATCH, LEFT_OUT, RIGHT_BATCHES, WRONG_BATCHES, changed
 
 
 def test_the_contracts_example_is_read_whole() -> None:

@@ -8,11 +8,17 @@ from schemas.codec import InvalidRequest, decode_request, encode_request
 from schemas.errors import Unreadable
 from schemas.requests import CancelRequested, Column, CsvOptions, ExportRequested, PdfOptions
 from schemas.vocabulary import DeadLetterReason, Format
-from tests.samples import LEFT_OUT, REQUEST, RIGHT_REQUESTS, WRONG_BEYOND_SCHEMA, WRONG_REQUESTS
-from tests.samples import changed as changed_in
+from tests.support.samples import (
+    LEFT_OUT,
+    REQUEST,
+    RIGHT_REQUESTS,
+    WRONG_BEYOND_SCHEMA,
+    WRONG_REQUESTS,
+)
+from tests.support.samples import changed as changed_in
 
 
-def changed(**fields: Any) -> bytes:  # noqa: ANN401 - any JSON value
+def changed(**fields: Any) -> bytes:
     return json.dumps(changed_in(REQUEST, **fields)).encode()
 
 
@@ -95,6 +101,13 @@ def test_the_text_of_an_error_is_bounded_but_its_findings_are_not() -> None:
     assert len(caught.value.errors) == 1_000
     assert len(str(caught.value)) < 5_000
     assert str(caught.value).endswith("and 980 more")
+
+
+def test_what_was_left_out_is_not_written() -> None:
+    minimal = {"type": "export.requested", "export_id": "a", "format": "csv", "columns": ["id"]}
+    fields = json.loads(encode_request(decode_request(json.dumps(minimal).encode())))
+    assert not {"title", "requested_at"} & fields.keys()
+    assert fields["columns"] == [{"key": "id", "header": "id"}]
 
 
 def test_a_cancellation_is_read_and_comes_back_from_its_bytes() -> None:

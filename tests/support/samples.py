@@ -31,7 +31,7 @@ BATCH: Mapping[str, Any] = {
 """The example of the contract."""
 
 
-def changed(message: Mapping[str, Any], **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def changed(message: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     """A copy of a message with other fields."""
     return {key: value for key, value in {**message, **fields}.items() if value is not LEFT_OUT}
 

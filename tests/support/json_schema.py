@@ -88,14 +88,14 @@ def is_valid(value: object, document: Schema) -> bool:
         KeyError: the document has a keyword that isn't known here.
     """
 
-    def holds(value: Any, schema: Schema) -> bool:  # noqa: ANN401 - any JSON value
+    def holds(value: Any, schema: Schema) -> bool:
         return all(
             applies(value, name, argument, schema)
             for name, argument in schema.items()
             if name not in _SAYS_NOTHING
         )
 
-    def applies(value: Any, name: str, argument: Any, schema: Schema) -> bool:  # noqa: ANN401 - likewise
+    def applies(value: Any, name: str, argument: Any, schema: Schema) -> bool:
         if name == "$ref":
             return holds(value, document["$defs"][argument.removeprefix("#/$defs/")])
         keyword, kind = _KEYWORDS[name]
