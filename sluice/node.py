@@ -20,7 +20,7 @@ from consumer.kafka.member import Membership
 from consumer.kafka.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
-from sluice.errors import UserError
+from sluice.errors import UsageError, UserError
 from sluice.http.app import build_app
 from sluice.http.server import HttpServer
 from sluice.http.view import NodeStatus
@@ -53,6 +53,11 @@ class Node:
             lag=sum(sum(lane.lag) for lane in lanes),
             capacity=self._group.slots.capacity,
         )
+
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes so far of an export that this node has open; else None."""
+        found = (lane.progress(export_id) for lane in self._group.lanes)
+        return next((progress for progress in found if progress), None)
 
     async def problems(self) -> list[str]:
         """Why the node isn't ready; empty if it is."""
@@ -99,8 +104,11 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         await asyncio.to_thread(storage.check)
     except StorageUnavailable as error:
         raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
+    try:
+        formats = Formats(settings.pdf_font_files)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"SLUICE_PDF_FONTS: {error}") from error
     metrics = Metrics()
-    formats = Formats(settings.pdf_font_files)
     workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
     options = settings.client_options()
     async with Cluster(settings.topics, settings.group_id, options) as cluster:
@@ -111,7 +119,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             _membership(settings), cluster, destination, workshop, settings.max_concurrency
         )
         node = Node(cluster, group, workshop)
-        app = build_app(node, metrics)
+        app = build_app(node, metrics, settings.users_by_token)
         async with HttpServer(app, settings.http_host, settings.http_port) as server:
             yield node, server
 

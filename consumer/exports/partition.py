@@ -149,6 +149,11 @@ class PartitionExports:
         formats, self._exports.formats_written = self._exports.formats_written, set()
         return formats
 
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes so far of an open export; from any thread, during a turn too."""
+        export = self._exports.get(export_id)
+        return (export.assembly.rows, export.size_bytes) if export else None
+
     def idle_since(self) -> float | None:
         """When the export that is idle for longest was active: monotonic seconds, or None."""
         return self._exports.idle_since()

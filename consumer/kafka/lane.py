@@ -98,6 +98,10 @@ class Lane:
         """Exports accepted and unfinished."""
         return self._exports.open_count if self._exports else 0
 
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes so far of an export that is open here."""
+        return self._exports.progress(export_id) if self._exports else None
+
     @property
     def lag(self) -> tuple[int, int]:
         """Messages not handled yet, of requests and records."""
