@@ -115,7 +115,7 @@ def test_no_field_begins_as_a_formula_but_a_number(text: str) -> None:
     request = ExportRequested(
         export_id="a",
         format=Format.CSV,
-        columns=(Column(key=text), Column(key="b")),
+        columns=(Column(key="a", header=text), Column(key="b")),
         options=CsvOptions(delimiter="\x01"),
     )
     writer = CsvWriter(request)
