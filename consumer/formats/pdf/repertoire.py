@@ -1,0 +1,73 @@
+"""Which glyph stands for each character in one document, and what has none.
+
+Characters that Unicode calls default-ignorable (joiners, variation selectors, byte-order and
+direction marks, soft hyphens) are left out; control characters, tabs and line breaks are a space;
+what no font has is U+FFFD, which Open Sans has. Invariant: a character's answer never changes, and
+depends on nothing but the fonts and the characters asked before it.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+from consumer.formats.pdf.fonts import Face
+from consumer.formats.pdf.subsets import CompositeSubset, SimpleSubset
+
+ELLIPSIS = "…"
+REPLACEMENT = "\ufffd"
+_BREAKS = frozenset("\u2028\u2029")
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python doesn't carry.
+_IGNORABLE = (
+    *((0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
+    *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164)),
+    *((0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+
+
+class Repertoire(dict[int, str]):
+    """A table for ``str.translate`` from a character to what is shown; it fills itself."""
+
+    def __init__(self, faces: Sequence[Face], name: str) -> None:
+        """``name`` begins the names of the fonts in the document's resources."""
+        super().__init__()
+        self.base = SimpleSubset(faces[0], f"{name}0")
+        self.composites: list[CompositeSubset] = []
+        self.font_of: dict[str, SimpleSubset | CompositeSubset] = {}
+        self.advance_of: dict[str, int] = {}
+        self._faces = tuple(faces)
+        self._name = name
+        self[ord(ELLIPSIS)]  # cuts need its code
+
+    def fonts(self) -> list[SimpleSubset | CompositeSubset]:
+        """All fonts of the document that hold a character."""
+        return [self.base, *self.composites]
+
+    def __missing__(self, codepoint: int) -> str:
+        shown = self._shown(chr(codepoint))
+        self[codepoint] = shown
+        return shown
+
+    def _shown(self, character: str) -> str:
+        if any(first <= ord(character) <= last for first, last in _IGNORABLE):
+            return ""
+        if character in _BREAKS or unicodedata.category(character) == "Cc":
+            return self[ord(" ")]
+        face = next((face for face in self._faces if face.has(character)), None)
+        if face is None:
+            return self[ord(REPLACEMENT)]
+        self.advance_of[character] = face.advance(character)
+        self.font_of[character] = self._font_for(character, face)
+        return character
+
+    def _font_for(self, character: str, face: Face) -> SimpleSubset | CompositeSubset:
+        """A combining mark is never in the base font: text that has one takes the long way."""
+        in_base = face is self.base.face and not unicodedata.combining(character)
+        if in_base and self.base.add(character):
+            return self.base
+        for font in self.composites:
+            if font.face is face and font.add(character):
+                return font
+        font = CompositeSubset(face, f"{self._name}{len(self.composites) + 1}")
+        font.add(character)
+        self.composites.append(font)
+        return font

@@ -1,0 +1,171 @@
+"""The fonts inside one PDF: which characters of a face it embeds, and by which codes.
+
+A simple font has codes of one byte, quick and small, for the first 250 characters of a face that
+are no ideographs; a composite font has two bytes and room for the rest (ISO 32000-1, 9.6 and 9.7).
+Neither is ever shared between documents. Invariant: a code keeps its character, and no code of a
+simple font has a meaning in a PDF string, so its strings need no escapes.
+"""
+
+import binascii
+import codecs
+from collections.abc import Iterable, Sequence
+
+from reportlab.pdfbase import pdfdoc
+from reportlab.pdfbase.ttfonts import SUBSETN
+
+from consumer.formats.pdf.document import StreamedDocument
+from consumer.formats.pdf.fonts import Face
+
+SEPARATOR = "\0"
+"""Stands between the texts that a simple font encodes at once; the code of no character."""
+
+_MEANINGFUL = frozenset(b"\0\n\r()\\")
+_OWN_CODES = frozenset(range(32, 127)) - _MEANINGFUL
+_FREE_CODES = [code for code in (*range(127, 256), *range(1, 32)) if code not in _MEANINGFUL]
+_UNMAPPED = "\ufffe"  # the codecs' own mark
+_FIRST_IDEOGRAPH, _LAST_IDEOGRAPH, _LAST = 0x2E80, 0xFAFF, 0xFFFD
+
+
+class SimpleSubset:
+    """Up to 250 characters of one face, one byte each. ASCII mostly has its own codes."""
+
+    def __init__(self, face: Face, name: str) -> None:
+        self.face = face
+        self.name = name
+        self._decoding = [SEPARATOR, *[_UNMAPPED] * 255]
+        self._free = iter(_FREE_CODES)
+        self._advances = bytearray(256)
+        self._index()
+
+    def add(self, character: str) -> bool:
+        """Give a character a code, unless there is none left or it suits a composite font."""
+        advance = self.face.advance(character)
+        codepoint = ord(character)
+        if _FIRST_IDEOGRAPH <= codepoint <= _LAST_IDEOGRAPH or codepoint > _LAST or advance > 255:
+            return False
+        code = codepoint if codepoint in _OWN_CODES else next(self._free, None)
+        if code is None:
+            return False
+        self._decoding[code] = character
+        self._advances[code] = advance
+        self._index()
+        return True
+
+    def encode(self, text: str) -> bytes:
+        """The codes of the characters.
+
+        Raises:
+            UnicodeEncodeError: one of them has none.
+        """
+        return codecs.charmap_encode(text, "strict", self._encoding)[0]
+
+    def advances(self, codes: bytes) -> bytes:
+        """The advance of each code, in units; 0 for the separator."""
+        return codes.translate(self._advances)
+
+    def add_to(self, document: StreamedDocument, number: int) -> pdfdoc.PDFObjectReference:
+        """The font as PDF objects; ``number`` tells the document's fonts apart."""
+        characters = [None if char in {SEPARATOR, _UNMAPPED} else char for char in self._decoding]
+        while characters[-1] is None:
+            characters.pop()
+        codepoints = [ord(character) if character else 0 for character in characters]
+        name = _subset_name(self.face, number)
+        descriptor = self.face.parsed().addSubsetObjects(document, name, codepoints)
+        font = pdfdoc.PDFTrueTypeFont()
+        font.BaseFont = name
+        font.FirstChar, font.LastChar = 0, len(characters) - 1
+        font.Widths = pdfdoc.PDFArray([self.face.width(char) if char else 0 for char in characters])
+        font.ToUnicode = _to_unicode(document, name, enumerate(characters), digits=2)
+        font.FontDescriptor = descriptor
+        return document.Reference(font)
+
+    def _index(self) -> None:
+        self._encoding = codecs.charmap_build("".join(self._decoding))
+
+
+class CompositeSubset:
+    """Thousands of characters of one face, two bytes each, as hexadecimal strings."""
+
+    CAPACITY = 32_000  # what the character map in a subset made by reportlab can hold
+
+    def __init__(self, face: Face, name: str) -> None:
+        self.face = face
+        self.name = name
+        self._codes: dict[int, str] = {}
+
+    def add(self, character: str) -> bool:
+        """Give a character the next code, unless there is none left."""
+        if len(self._codes) >= self.CAPACITY:
+            return False
+        self._codes[ord(character)] = chr(len(self._codes) + 1)
+        return True
+
+    def encode(self, text: str) -> bytes:
+        """The codes of characters that were added, in hexadecimal."""
+        return binascii.hexlify(text.translate(self._codes).encode("utf-16-be"))
+
+    def add_to(self, document: StreamedDocument, number: int) -> pdfdoc.PDFObjectReference:
+        """The font as PDF objects; ``number`` tells the document's fonts apart."""
+        characters = [*map(chr, self._codes)]
+        name = _subset_name(self.face, number)
+        descriptor = self.face.parsed().addSubsetObjects(document, name, [*self._codes])
+        descendant = pdfdoc.PDFDictionary(
+            {
+                "Type": "/Font",
+                "Subtype": "/CIDFontType2",
+                "BaseFont": pdfdoc.PDFName(name),
+                "CIDSystemInfo": "<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>",
+                "FontDescriptor": descriptor,
+                "W": pdfdoc.PDFArray([1, pdfdoc.PDFArray(map(self.face.width, characters))]),
+                "CIDToGIDMap": document.Reference(self._glyph_map(characters)),
+            }
+        )
+        font = pdfdoc.PDFDictionary(
+            {
+                "Type": "/Font",
+                "Subtype": "/Type0",
+                "BaseFont": pdfdoc.PDFName(name),
+                "Encoding": "/Identity-H",
+                "DescendantFonts": pdfdoc.PDFArray([document.Reference(descendant)]),
+                "ToUnicode": _to_unicode(document, name, enumerate(characters, 1), digits=4),
+            }
+        )
+        return document.Reference(font)
+
+    def _glyph_map(self, characters: Sequence[str]) -> pdfdoc.PDFStream:
+        """Codes to glyphs: characters may share one, and a subset has each glyph once, in order."""
+        numbers = {0: 0}
+        glyphs = (self.face.glyph(char) for char in characters)
+        mapped = (numbers.setdefault(glyph, len(numbers)) for glyph in (0, *glyphs))
+        content = b"".join(number.to_bytes(2, "big") for number in mapped)
+        return pdfdoc.PDFStream(content=content, filters=[pdfdoc.PDFZCompress])
+
+
+def _subset_name(face: Face, number: int) -> str:
+    """As ISO 32000-1, 9.6.4 wants it: six letters, a plus sign and the font's name."""
+    prefix = SUBSETN(number).decode()
+    return f"{prefix}+{face.name}"
+
+
+def _to_unicode(
+    document: StreamedDocument, name: str, codes: Iterable[tuple[int, str | None]], digits: int
+) -> pdfdoc.PDFObjectReference:
+    """What text is extracted by; ISO 32000-1, 9.10.3. At most 100 mappings stand in one block."""
+    lines = [
+        f"<{code:0{digits}X}> <{character.encode('utf-16-be').hex().upper()}>"
+        for code, character in codes
+        if character
+    ]
+    blocks = [lines[start : start + 100] for start in range(0, len(lines), 100)]
+    content = "\n".join(
+        [
+            "/CIDInit /ProcSet findresource begin 12 dict begin begincmap",
+            "/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def",
+            f"/CMapName /{name}-UCS def /CMapType 2 def",
+            f"1 begincodespacerange <{0:0{digits}X}> <{16**digits - 1:X}> endcodespacerange",
+            *(f"{len(block)} beginbfchar\n" + "\n".join(block) + "\nendbfchar" for block in blocks),
+            "endcmap CMapName currentdict /CMap defineresource pop end end",
+        ]
+    )
+    stream = pdfdoc.PDFStream(content=content.encode(), filters=[pdfdoc.PDFZCompress])
+    return document.Reference(stream)
