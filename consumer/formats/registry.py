@@ -1,0 +1,40 @@
+"""Which formats there are: the one place that knows each of them by name.
+
+Invariant: every ``schemas.vocabulary.Format`` has a writer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from consumer.formats.base import FormatWriter
+from consumer.formats.csv import CsvWriter
+from consumer.formats.pdf import PdfWriter, load_fonts
+from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
+
+
+class Formats:
+    """Makes writers. Made once per node; threads may share it.
+
+    ``pdf_font_files`` are TrueType files, asked for a glyph after the bundled font, in their order.
+
+    Raises:
+        ValueError: one of them holds no TrueType font that can be embedded; the message names it.
+        OSError: one of them can't be read.
+    """
+
+    def __init__(self, pdf_font_files: Sequence[Path] = ()) -> None:
+        self._pdf_fonts = load_fonts(pdf_font_files)
+
+    def writer(self, request: ExportRequested, requested_at: datetime) -> FormatWriter:
+        """A writer for one export.
+
+        ``requested_at`` is the request's own time or, where it has none, that of its record; the
+        file may depend on it, but on no clock.
+        """
+        match request.format:
+            case Format.CSV:
+                return CsvWriter(request)
+            case Format.PDF:
+                return PdfWriter(request, requested_at=requested_at, fonts=self._pdf_fonts)

@@ -1,0 +1,1 @@
+"""Every format behaves alike."""
