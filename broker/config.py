@@ -1,0 +1,50 @@
+"""Kafka's configuration: one node that is broker and controller, for one machine. Pure.
+
+Invariant: paths in it are relative to the data directory, so none needs escaping.
+"""
+
+import json
+from collections.abc import Mapping
+
+from broker.ports import LOOPBACK
+
+LISTENER = "CLIENTS"
+
+
+def server_properties(port: int, controller_port: int, log_directory: str) -> dict[str, str]:
+    """The settings of a broker on ``port``; what isn't here is Kafka's default."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "listeners": f"{LISTENER}://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"{LISTENER}://{LOOPBACK}:{port}",
+        "listener.security.protocol.map": f"{LISTENER}:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": LISTENER,
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": log_directory,
+        "auto.create.topics.enable": "false",
+        # There is one broker to replicate to, and few groups to spread over partitions.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "8",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "8",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        # Members that are killed are to be missed soon, and new ones not to be waited for.
+        "group.min.session.timeout.ms": "1000",
+        "group.initial.rebalance.delay.ms": "0",
+        # A killed broker's registration is valid until this has passed, and its successor waits
+        # for that: at the default of 9 s a restart takes 12 s.
+        "broker.session.timeout.ms": "2000",
+        "broker.heartbeat.interval.ms": "500",
+        # 128 MiB of heap by default, for compacted topics of millions of keys.
+        "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+    }
+
+
+def render(properties: Mapping[str, str]) -> str:
+    """The text of a Java properties file, in ASCII (java.util.Properties.load)."""
+    # JSON's escapes are a subset of that format's.
+    return "".join(f"{name}={json.dumps(value)[1:-1]}\n" for name, value in properties.items())

@@ -1,0 +1,31 @@
+"""Fixtures that every test may ask for: a real Kafka for the session, fresh topics for a test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from schemas.topics import Topics
+from tests.support.kafka import kafka_for_tests
+from tests.support.topics import created_topics
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of a Kafka that lives as long as the session."""
+    with kafka_for_tests(tmp_path_factory.mktemp("kafka")) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def topics(request: pytest.FixtureRequest, bootstrap_servers: str) -> AsyncIterator[Topics]:
+    """Four fresh topics of 12 partitions.
+
+    ``@pytest.mark.parametrize("topics", [1], indirect=True)`` asks for another number of them.
+    """
+    async with created_topics(bootstrap_servers, getattr(request, "param", 12)) as topics:
+        yield topics
