@@ -19,6 +19,9 @@ from schemas.errors import shown
 from schemas.times import Timestamp
 from schemas.vocabulary import EXPORT_ID, Format
 
+MOST_USER_CHARACTERS = 256
+"""A user is in the terminal event, which has to fit into a message whatever the request was."""
+
 ExportId = Annotated[str, Field(pattern=f"^{EXPORT_ID}$")]
 
 
@@ -96,7 +99,7 @@ class ExportRequested(Strict):
     format: Annotated[Format, Field(strict=False)]
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=256, strict=False)]
     title: str | None = None
-    user: Annotated[str, Field(min_length=1)] = "anonymous"
+    user: Annotated[str, Field(min_length=1, max_length=MOST_USER_CHARACTERS)] = "anonymous"
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
     options: Options = Field(default_factory=_default_options)

@@ -12,7 +12,7 @@ import typer
 from broker.errors import BrokerError
 from consumer.errors import ConsumerError
 from producer.errors import ProducerError
-from sluice.commands import broker, seed, serve, submit, topics, watch
+from sluice.commands import broker, demo, seed, serve, submit, topics, watch
 from sluice.errors import UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.run_demo)
 app.command("broker")(broker.run_broker)
 app.command("serve")(serve.serve)
 app.command("seed")(seed.run_seed)
@@ -38,25 +39,28 @@ def main() -> None:
 def _run() -> int:
     try:
         return app(standalone_mode=False) or 0
-    except typer.TyperException as error:
-        return _fail(error.format_message(), error.exit_code)
-    except UserError as error:
-        return _fail(str(error), error.exit_code)
-    except (BrokerError, ConsumerError, ProducerError) as error:
-        return _fail(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our answer has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001 - the edge of the program
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except Exception as error:
         if os.environ.get("SLUICE_LOG_LEVEL", "").lower() == "debug":
             raise
-        name = type(error).__name__
-        return _fail(f"{name}: {error} (SLUICE_LOG_LEVEL=debug shows where)", 1)
+        message, code = _in_words(error)
+        print("sluice:", " ".join(message.split()), file=sys.stderr)
+        return code
 
 
-def _fail(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
-    print(f"sluice: {one_line}", file=sys.stderr)  # noqa: T201 - a command's answer
-    return code
+def _in_words(error: Exception) -> tuple[str, int]:
+    """What to tell the person who called, and the exit code."""
+    match error:
+        case typer.TyperException():
+            return error.format_message(), error.exit_code
+        case UserError():
+            return str(error), error.exit_code
+        case BrokerError() | ConsumerError() | ProducerError():
+            return str(error), 1
+        case _:
+            name = type(error).__name__
+            return f"{name}: {error} (SLUICE_LOG_LEVEL=debug shows where)", 1

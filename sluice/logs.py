@@ -8,7 +8,8 @@ and ``offset`` where they concern it. Standard output is for what a command was 
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -71,6 +72,19 @@ def quiet_libraries() -> None:
     """
     for library in (_KAFKA, "asyncio"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """As ``quiet_libraries``, for the block: while a node starts, its own line says what failed."""
+    loggers = [logging.getLogger(library) for library in (_KAFKA, "asyncio")]
+    levels = [logger.level for logger in loggers]
+    quiet_libraries()
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class KafkaFilter(logging.Filter):

@@ -6,7 +6,7 @@ cluster connection and after the last turn.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
@@ -24,6 +24,7 @@ from sluice.errors import UsageError, UserError
 from sluice.http.app import build_app
 from sluice.http.server import HttpServer
 from sluice.http.view import NodeStatus
+from sluice.logs import silent_libraries
 from sluice.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -126,7 +127,9 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
 
 async def run_node(settings: Settings) -> None:
     """Run a node until cancelled. Raises as ``open_node``."""
-    async with open_node(settings) as (node, server):
+    async with AsyncExitStack() as stack:
+        with silent_libraries():
+            node, server = await stack.enter_async_context(open_node(settings))
         log.info("node started", url=server.url, storage=str(settings.storage_directory))
         working = asyncio.create_task(node.run(), name="node")
         serving = asyncio.create_task(server.wait(), name="http")

@@ -4,7 +4,7 @@ Invariant: an event is one line, whatever its message holds; progress goes to st
 where that is a terminal.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -45,6 +45,37 @@ def event_line(event: TerminalEvent) -> str:
             line = f"failed {event.export_id} after {event.rows} rows: {why}"
         case _:
             line = f"cancelled {event.export_id} after {event.rows} rows: {event.message}"
+    return _printable(line)
+
+
+def closing_table(events: Sequence[TerminalEvent]) -> str:
+    """A header and a line per event, in columns: state, rows, bytes, seconds, sha256, location.
+
+    An export without a file has its reason in the last column.
+    """
+    table = [("STATE", "ROWS", "BYTES", "SECONDS", "SHA256", "LOCATION")]
+    table += [_table_row(event) for event in events]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if 0 < place < 4 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
+
+
+def _table_row(event: TerminalEvent) -> tuple[str, str, str, str, str, str]:
+    state = event.type.removeprefix("export.")
+    seconds = f"{event.duration_ms / 1000:.2f}"
+    if isinstance(event, ExportCompleted):
+        return state, str(event.rows), str(event.bytes), seconds, event.sha256, event.location
+    why = f"{event.reason}: {event.message}" if isinstance(event, ExportFailed) else event.message
+    return state, str(event.rows), "-", seconds, "-", _printable(f"{event.export_id}: {why}")
+
+
+def _printable(line: str) -> str:
     return "".join(char if char.isprintable() else " " for char in line)
 
 

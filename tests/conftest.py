@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas.topics import Topics
 from tests.support.kafka import kafka_for_tests
 from tests.support.topics import created_topics
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,12 @@ async def topics(request: pytest.FixtureRequest, bootstrap_servers: str) -> Asyn
     """
     async with created_topics(bootstrap_servers, getattr(request, "param", 12)) as topics:
         yield topics
+
+
+@pytest.fixture
+async def upstream(bootstrap_servers: str, topics: Topics) -> AsyncIterator[Upstream]:
+    """An upstream service of the test's topics."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=1)
+    await producer.start()
+    yield Upstream(producer, topics)
+    await producer.stop()

@@ -93,7 +93,7 @@ class OpenExports:
                 partition=self._partition,
                 offset=offset,
             )
-            self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error}")
+            self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}")
 
     def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
         """End an open export as failed."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 from consumer.exports.messages import Message
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
-from schemas.requests import ExportRequested
+from schemas.requests import MOST_USER_CHARACTERS, ExportRequested
 from schemas.times import from_millis, parse_time, to_millis
 from schemas.vocabulary import FailReason, Format
 
@@ -124,7 +124,7 @@ def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
 
 def _user(sent: dict[str, Any]) -> str:
     user = sent.get("user")
-    return user if isinstance(user, str) and user else "anonymous"
+    return user[:MOST_USER_CHARACTERS] if isinstance(user, str) and user else "anonymous"
 
 
 def _time(sent: object) -> datetime | None:

@@ -4,6 +4,7 @@ Invariant: ``position`` is the offset after all that was put in, markers include
 whose position has reached an end has been read to that end.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -45,6 +46,8 @@ class Feed:
         """Take nothing more, and forget what is there."""
         self.seated = False
         self._clear()
+        with contextlib.suppress(IllegalStateError):  # it was taken away already
+            self._consumer.pause(self.partition)
 
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
         """Add what was fetched; ``position`` is the consumer's, after it."""
@@ -75,18 +78,14 @@ class Feed:
 
     def behind(self, handled: int) -> int:
         """Messages between ``handled`` and the end of what may be read (last stable offset)."""
-        try:
-            end = self._consumer.last_stable_offset(self.partition)
-        except IllegalStateError:
-            end = None
-        return max(0, (self.position if end is None else max(end, self.position)) - handled)
+        assigned = self.partition in self._consumer.assignment()
+        end = self._consumer.last_stable_offset(self.partition) if assigned else None
+        return max(0, max(end or 0, self.position) - handled)
 
     def _resume(self) -> None:
         self._paused = False
-        try:
+        with contextlib.suppress(IllegalStateError):  # the listener is about to say so
             self._consumer.resume(self.partition)
-        except IllegalStateError:
-            self.seated = False  # it was taken away; the listener is about to say so
 
     def _clear(self) -> None:
         self._messages.clear()

@@ -25,7 +25,8 @@ TRANSACTION_TIMEOUT_MS = 30_000
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
 _STOP_SECONDS = 1.0
 _MOST_FORWARDED_BYTES = 64 * 1024 * 1024
-_ENVELOPE_BYTES = 1024  # a record batch's own bytes and our headers, generously
+_ENVELOPE_BYTES = 4096  # a record batch's own bytes, our headers and header names, generously
+_MOST_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +125,32 @@ class PartitionProducer:
 def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
     """Key, value and headers of a dead letter: as they came, and where they came from.
 
-    A value that the topic would refuse even compressed is left out, and a header says so.
+    What the topic would refuse even compressed goes without its value, and a header says so.
     """
     message = letter.message
-    headers = [(name, value) for name, value in message.headers if not name.startswith("sluice_")]
-    headers += [
+    ours = [
         ("sluice_reason", letter.reason.value.encode()),
         ("sluice_topic", message.topic.encode()),
         ("sluice_partition", str(message.partition).encode()),
         ("sluice_offset", str(message.offset).encode()),
     ]
-    value = message.value
-    if value is not None and not _fits(message.key or b"", value, headers, most_bytes):
-        value = b""
-        headers.append(("sluice_truncated", b"true"))
-    return {"key": message.key, "value": value, "headers": headers}
+    theirs = [(name, text) for name, text in message.headers if not name.startswith("sluice_")]
+    key, value = message.key, message.value
+    if _fits([key, value, *(text for _, text in theirs)], most_bytes):
+        return {"key": key, "value": value, "headers": theirs + ours}
+    truncated = [*ours, ("sluice_truncated", b"true")]
+    if not _fits([key], most_bytes):
+        key = (key or b"")[:_MOST_KEY_BYTES]  # it can't be said otherwise where the message was
+    return {"key": key, "value": b"", "headers": truncated}
 
 
-def _fits(key: bytes, value: bytes, headers: list[tuple[str, bytes]], most_bytes: int) -> bool:
-    around = _ENVELOPE_BYTES + len(key) + sum(len(name) + len(text) for name, text in headers)
-    if around + len(value) <= most_bytes:
+def _fits(parts: list[bytes | None], most_bytes: int) -> bool:
+    whole = b"".join(part or b"" for part in parts)
+    if len(whole) + _ENVELOPE_BYTES <= most_bytes:
         return True
-    return (
-        around + len(value) <= _MOST_FORWARDED_BYTES
-        and around + len(zstd_encode(value)) <= most_bytes
-    )
+    if len(whole) > _MOST_FORWARDED_BYTES - _ENVELOPE_BYTES:
+        return False
+    return len(zstd_encode(whole)) + _ENVELOPE_BYTES <= most_bytes
 
 
 def _offset(committed: Committed) -> OffsetAndMetadata:

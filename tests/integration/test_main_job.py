@@ -1,12 +1,8 @@
 """Whole exports through real topics, a node of its own process, and readers that aren't ours."""
 
 import asyncio
-import csv
 import hashlib
-import io
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,65 +14,11 @@ from aiokafka import AIOKafkaProducer
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.topics import Topics
 from schemas.vocabulary import FailReason
-from tests.support.nodes import NodeProcess, settings_for
+from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, committed, events, headers
+from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
-
-
-class Upstream:
-    """Publishes as any upstream service would: JSON on two topics, no code of ours."""
-
-    def __init__(self, producer: AIOKafkaProducer, topics: Topics) -> None:
-        self._producer = producer
-        self._topics = topics
-
-    async def request(self, export_id: str, **fields: Any) -> None:
-        sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}
-        await self.send(self._topics.requests, export_id, {**sent, "columns": ["n", "t"], **fields})
-
-    async def batch(self, export_id: str, seq: int, rows: list[Any], **fields: Any) -> None:
-        sent = {"export_id": export_id, "seq": seq, "rows": rows, **fields}
-        await self.send(self._topics.records, export_id, sent)
-
-    async def send(
-        self, topic: str, key: str | None, sent: Any, partition: int | None = None
-    ) -> None:
-        value = sent if isinstance(sent, bytes | None) else json.dumps(sent).encode()
-        await self._producer.send_and_wait(
-            topic, value, key=key.encode() if key else None, partition=partition
-        )
-
-
-@pytest.fixture
-async def upstream(bootstrap_servers: str, topics: Topics) -> AsyncIterator[Upstream]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=1)
-    await producer.start()
-    yield Upstream(producer, topics)
-    await producer.stop()
-
-
-@asynccontextmanager
-async def node_on(
-    bootstrap_servers: str, topics: Topics, directory: Path, **settings: Any
-) -> AsyncIterator[NodeProcess]:
-    environment = settings_for(bootstrap_servers, topics, directory / "exports", **settings)
-    async with NodeProcess(environment, directory / "node.log") as node:
-        yield node
-
-
-def rows_of(first: int, count: int) -> list[list[Any]]:
-    return [[n, f"Müşteri «{n}», Ω"] for n in range(first, first + count)]
-
-
-def csv_bytes(rows: list[list[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([["n", "t"], *rows])
-    return text.getvalue().encode()
-
-
-def names(directory: Path) -> set[str]:
-    return {path.name for path in (directory / "exports").rglob("*") if path.is_file()}
 
 
 async def test_a_csv_and_a_pdf_come_out_whole(
@@ -102,7 +44,7 @@ async def test_a_csv_and_a_pdf_come_out_whole(
     assert pdf.metadata
     assert pdf.metadata.title == "Sipariş"
     assert "Müşteri «1999», Ω" in pdf.pages[39].extract_text()
-    assert names(tmp_path) == {"c.csv", "c.manifest.json", "p.pdf", "p.manifest.json"}
+    assert file_names(tmp_path) == {"c.csv", "c.manifest.json", "p.pdf", "p.manifest.json"}
     labels = 'format="csv",status="succeeded",user="alice"'
     assert f"export_requests_total{{{labels}}} 1.0" in metrics
 
@@ -144,16 +86,15 @@ async def test_a_killed_node_makes_one_event_and_the_right_bytes(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     rows = rows_of(0, 20_000)
-    settings = {"SESSION_TIMEOUT_SECONDS": 2}
-    async with node_on(bootstrap_servers, topics, tmp_path, **settings) as node:
+    async with node_on(bootstrap_servers, topics, tmp_path, SESSION_TIMEOUT_SECONDS=2) as node:
         await upstream.request("a", user="alice")
         for seq in range(10):
             await upstream.batch("a", seq, rows[1_000 * seq : 1_000 * (seq + 1)])
-        while not any(name.startswith("a.csv.") for name in names(tmp_path)):
+        while not any(name.startswith("a.csv.") for name in file_names(tmp_path)):
             await asyncio.sleep(0.02)
         await asyncio.sleep(1.5)  # so that positions were committed in the middle of the export
         node.kill()
-        assert names(tmp_path), "it was killed with a partial file"
+        assert file_names(tmp_path), "it was killed with a partial file"
         for seq in range(10, 20):
             batch = rows[1_000 * seq : 1_000 * (seq + 1)]
             await upstream.batch("a", seq, batch, last=seq == 19)
@@ -163,7 +104,7 @@ async def test_a_killed_node_makes_one_event_and_the_right_bytes(
     (event,) = await events(bootstrap_servers, topics.completions)
     assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows)
     assert event.rows == 20_000
-    assert names(tmp_path) == {"a.csv", "a.manifest.json"}
+    assert file_names(tmp_path) == {"a.csv", "a.manifest.json"}
 
 
 async def test_bad_exports_and_poison_disturb_nobody(
@@ -208,7 +149,7 @@ async def test_bad_exports_and_poison_disturb_nobody(
     unreadable = next(it for it in letters if headers(it)["sluice_reason"] == "unreadable")
     assert (unreadable.key, unreadable.value) == (b"unreadable", b"{")
     assert headers(unreadable)["sluice_topic"] == topics.records
-    assert names(tmp_path) == {"good.csv"} | {f"{name}.manifest.json" for name in done}
+    assert file_names(tmp_path) == {"good.csv"} | {f"{name}.manifest.json" for name in done}
 
 
 async def test_cancelled_and_idle_exports_end(
@@ -225,7 +166,7 @@ async def test_cancelled_and_idle_exports_end(
     assert isinstance(done["idle"], ExportFailed)
     assert (done["idle"].reason, done["idle"].rows) == (FailReason.TIMED_OUT, 3)
     assert done["unwanted"].type == "export.cancelled"
-    assert names(tmp_path) == {"idle.manifest.json", "unwanted.manifest.json"}
+    assert file_names(tmp_path) == {"idle.manifest.json", "unwanted.manifest.json"}
 
 
 async def test_a_transactional_upstream_whose_request_becomes_visible_late(
@@ -257,12 +198,12 @@ async def test_sigterm_parks_an_open_export_and_the_next_node_ends_it(
     async with node_on(bootstrap_servers, topics, tmp_path) as node:
         await upstream.request("a")
         await upstream.batch("a", 0, rows_of(0, 1_000))
-        while not names(tmp_path):
+        while not file_names(tmp_path):
             await asyncio.sleep(0.02)
         begun = asyncio.get_running_loop().time()
         assert node.terminate() == 0
         assert asyncio.get_running_loop().time() - begun < 10
-        assert names(tmp_path) == set(), "a parked export leaves no partial file"
+        assert file_names(tmp_path) == set(), "a parked export leaves no partial file"
         await upstream.batch("a", 1, rows_of(1_000, 1), last=True)
         await node.start()
         (event,) = await events(bootstrap_servers, topics.completions, at_least=1)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -102,3 +104,17 @@ class NodeProcess:
                 return (await client.get(f"{self.url}/ready")).status_code == 200
         except (IndexError, httpx.HTTPError):
             return False
+
+
+@asynccontextmanager
+async def node_on(
+    bootstrap_servers: str,
+    topics: Topics,
+    directory: Path,
+    log: str = "node.log",
+    **settings: Any,
+) -> AsyncIterator[NodeProcess]:
+    """A ready node that writes to ``exports`` in the directory, for the block."""
+    environment = settings_for(bootstrap_servers, topics, directory / "exports", **settings)
+    async with NodeProcess(environment, directory / log) as node:
+        yield node

@@ -1,0 +1,135 @@
+"""``sluice demo``: the main job on this machine, with nothing else installed.
+
+An embedded Kafka, one node and five generated exports, all in this process but Kafka itself. The
+files stay; Kafka and its data go.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import typer
+
+from broker.embedded import EmbeddedKafka
+from producer.completions import CompletionFeed
+from producer.publisher import Export, ExportPublisher
+from producer.seed import FIVE_SCENARIOS, Scenario, publish
+from producer.topics import create_topics
+from schemas.completions import ExportCompleted, TerminalEvent
+from sluice.errors import UserError
+from sluice.foreground import run
+from sluice.logs import configure_logging
+from sluice.node import Node, open_node
+from sluice.progress import ExportBars, export_bars
+from sluice.reports import closing_table
+from sluice.settings import Settings, load_settings
+from sluice.signals import catch_signals
+
+_READY_SECONDS = 60.0
+_EXPORTS_SECONDS = 300.0
+_REFRESH_SECONDS = 0.1
+
+
+def run_demo() -> int:
+    """Run five exports on an embedded Kafka: CSV of 1k, 10k, 50k rows and PDF of 1k, 10k.
+
+    The files stay in SLUICE_STORAGE_URL (./exports). Exits 0 only if every export completed.
+    """
+    settings = load_settings()
+    catch_signals()
+    configure_logging("warning", settings.log_format)
+    with tempfile.TemporaryDirectory(prefix="sluice-demo-") as directory:
+        typer.echo("starting an embedded Apache Kafka …")
+        with EmbeddedKafka(Path(directory), notice=typer.echo) as kafka:
+            typer.echo(f"Kafka answers at {kafka.bootstrap_servers}")
+            return run(_demo(_on(settings, kafka.bootstrap_servers)))
+
+
+def _on(settings: Settings, bootstrap_servers: str) -> Settings:
+    """The same settings, on the embedded Kafka and any free HTTP port."""
+    return settings.model_copy(
+        update={
+            "bootstrap_servers": bootstrap_servers,
+            "security_protocol": "PLAINTEXT",
+            "group_instance_id": None,
+            "http_port": 0,
+        }
+    )
+
+
+async def _demo(settings: Settings) -> int:
+    options = settings.client_options()
+    await create_topics(settings.topics, settings.partitions, 1, **options)
+    async with (
+        _working_node(settings) as node,
+        CompletionFeed(settings.topics, **options) as feed,
+        ExportPublisher(settings.topics, **options) as publisher,
+        asyncio.timeout(_EXPORTS_SECONDS),
+    ):
+        events = await _run_exports(node, feed, publisher)
+    typer.echo(closing_table(events))
+    return 0 if all(isinstance(event, ExportCompleted) for event in events) else 1
+
+
+@asynccontextmanager
+async def _working_node(settings: Settings) -> AsyncIterator[Node]:
+    """A node that is ready, for the block."""
+    async with open_node(settings) as (node, server):
+        typer.echo(f"one node works; its metrics: {server.url}/metrics")
+        working = asyncio.create_task(node.run())
+        try:
+            await _until_ready(node)
+            yield node
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+
+async def _until_ready(node: Node) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while problems := await node.problems():
+        if time.monotonic() > deadline:
+            raise UserError(f"the node did not get ready: {'; '.join(problems)}")
+        await asyncio.sleep(_REFRESH_SECONDS)
+
+
+async def _run_exports(
+    node: Node, feed: CompletionFeed, publisher: ExportPublisher
+) -> list[TerminalEvent]:
+    """Publish the five exports at once and follow each to its end; events in order of size."""
+    with export_bars() as bars:
+        watching = asyncio.create_task(_show_progress(node, bars))
+        try:
+            async with asyncio.TaskGroup() as publishing:
+                tasks = [
+                    publishing.create_task(_publish(publisher, scenario, number, bars))
+                    for number, scenario in enumerate(FIVE_SCENARIOS)
+                ]
+            sources = {task.result().export_id: task.result().source for task in tasks}
+            events = []
+            async for event in feed.endings(sources):
+                bars.ended(event)
+                events.append(event)
+        finally:
+            watching.cancel()
+    return sorted(events, key=lambda event: (event.format, event.rows))
+
+
+async def _publish(
+    publisher: ExportPublisher, scenario: Scenario, seed: int, bars: ExportBars
+) -> Export:
+    def requested(export: Export) -> None:
+        bars.requested(export.export_id, scenario.records)
+
+    return await publish(publisher, scenario, seed=seed, on_rows=requested)
+
+
+async def _show_progress(node: Node, bars: ExportBars) -> None:
+    while True:
+        for export_id in bars.running:
+            if progress := node.progress(export_id):
+                bars.written(export_id, progress[0])
+        await asyncio.sleep(_REFRESH_SECONDS)

@@ -1,0 +1,57 @@
+"""What a dead letter carries, and what becomes of one that is too large to forward."""
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from consumer.exports.messages import DeadLetter
+from consumer.kafka.transactions import dead_letter_record
+from schemas.vocabulary import DeadLetterReason
+
+LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class Sent:
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    topic: str = "export.records"
+    partition: int = 3
+    offset: int = 42
+    timestamp: int = 0
+
+
+NOISE = random.Random(1).randbytes(LIMIT * 2)
+WHERE = [
+    ("sluice_reason", b"unreadable"),
+    ("sluice_topic", b"export.records"),
+    ("sluice_partition", b"3"),
+    ("sluice_offset", b"42"),
+]
+
+
+def record(sent: Sent) -> dict[str, object]:
+    return dead_letter_record(DeadLetter(DeadLetterReason.UNREADABLE, sent), LIMIT)
+
+
+@pytest.mark.parametrize("value", [b"{", b"", None, NOISE[:5_000], b"x" * 1_000_000])
+def test_it_is_forwarded_untouched(value: bytes | None) -> None:
+    sent = Sent(b"key", value, (("trace", b"1"), ("sluice_reason", b"forged")))
+    assert record(sent) == {"key": b"key", "value": value, "headers": [("trace", b"1"), *WHERE]}
+
+
+def test_a_value_that_does_not_fit_even_compressed_is_left_out() -> None:
+    truncated = [*WHERE, ("sluice_truncated", b"true")]
+    assert record(Sent(b"key", NOISE)) == {"key": b"key", "value": b"", "headers": truncated}
+
+
+def test_headers_count_too() -> None:
+    forwarded = record(Sent(b"key", b"{", (("big", NOISE),)))
+    assert ("sluice_truncated", b"true") in forwarded["headers"]  # type: ignore[operator]
+
+
+def test_a_key_that_does_not_fit_is_cut() -> None:
+    forwarded = record(Sent(NOISE, b"{"))
+    assert forwarded["key"] == NOISE[:1024]
