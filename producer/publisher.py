@@ -141,7 +141,7 @@ class ExportPublisher:
         try:
             await self.cancel(export_id)
         except ProducerError as second:
-            what = str(error) or type(error).__name__
+            what = str(error) or "interrupted"
             raise ProducerError(f"{what}; {export_id} can't be cancelled: {second}") from error
 
 

@@ -14,13 +14,13 @@ from sluice.logs import quiet_libraries
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(main: Coroutine[Any, Any, int], *, code_on_signal: int | None = None) -> int:
-    """The exit code of ``main``; after a signal 128 + its number, unless another is given."""
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """The exit code that ``main`` returns, or 128 + the number of the signal that cancelled it."""
     quiet_libraries()
-    return asyncio.run(_until_signalled(main, code_on_signal))
+    return asyncio.run(_until_signalled(main))
 
 
-async def _until_signalled(main: Coroutine[Any, Any, int], code_on_signal: int | None) -> int:
+async def _until_signalled(main: Coroutine[Any, Any, int]) -> int:
     task = asyncio.ensure_future(main)
     received: list[int] = []
 
@@ -36,4 +36,4 @@ async def _until_signalled(main: Coroutine[Any, Any, int], code_on_signal: int |
     except asyncio.CancelledError:
         if not received:
             raise
-        return 128 + received[0] if code_on_signal is None else code_on_signal
+        return 128 + received[0]

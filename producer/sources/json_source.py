@@ -103,7 +103,8 @@ class _ArrayText:
         self._text = b""
         self._at = 0
         self._dropped = 0
-        self._fill()
+        while self._fill() and len(self._text) < len(_BOM):
+            pass
         if self._text.startswith(_BOM):
             self._at = len(_BOM)
 

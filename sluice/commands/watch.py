@@ -4,13 +4,13 @@ import asyncio
 import os
 import stat
 import sys
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from producer.completions import Completion, CompletionFeed
 from producer.errors import ProducerError
+from sluice.errors import UserError
 from sluice.foreground import run
 from sluice.reports import event_line
 from sluice.settings import Settings, load_settings
@@ -26,11 +26,12 @@ def run_watch(
     ] = False,
 ) -> int:
     """Print terminal events as they are committed, one a line, until SIGINT or SIGTERM."""
-    watching = _watch(load_settings(), as_json=json, from_beginning=from_beginning)
-    return run(watching, code_on_signal=0)
+    return run(_watch(load_settings(), as_json=json, from_beginning=from_beginning))
 
 
 async def _watch(settings: Settings, *, as_json: bool, from_beginning: bool) -> int:
+    if sys.stdout is None:
+        raise UserError("standard output is closed: there is nowhere to print to")
     _end_with_reader(sys.stdout.fileno())
     feed = CompletionFeed(
         settings.topics, from_beginning=from_beginning, **settings.client_options()
@@ -42,6 +43,8 @@ async def _watch(settings: Settings, *, as_json: bool, from_beginning: bool) -> 
     except BrokenPipeError:
         # What is left in the buffer has nowhere to go when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except asyncio.CancelledError:
+        pass  # a signal, or nobody reads any more: both are how watching ends
     return 0
 
 
@@ -57,8 +60,13 @@ def _print(completion: Completion, *, as_json: bool) -> None:
 
 
 def _end_with_reader(stdout: int) -> None:
-    """End quietly as soon as nobody reads a pipe any more, not only at the next event."""
-    task = asyncio.current_task()
-    if task and stat.S_ISFIFO(os.fstat(stdout).st_mode):
-        with suppress(OSError, NotImplementedError):
-            asyncio.get_running_loop().add_reader(stdout, task.cancel)
+    """End as soon as nobody reads the pipe any more, not only at the next event."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def gone() -> None:
+        loop.remove_reader(stdout)
+        if task:
+            task.cancel()
+
+    if stat.S_ISFIFO(os.fstat(stdout).st_mode):
+        loop.add_reader(stdout, gone)

@@ -1,0 +1,76 @@
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
+from schemas.vocabulary import FailReason, Format
+from sluice.reports import event_line, publishing_progress
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ENDED: dict[str, Any] = {
+    "export_id": "ord-1",
+    "user": "alice",
+    "rows": 10_000,
+    "requested_at": NOON,
+    "started_at": NOON,
+    "completed_at": NOON,
+    "duration_ms": 812,
+    "source": Source(topic="export.requests", partition=3, offset=42),
+}
+FILE: dict[str, Any] = {"location": "file:///x/ord-1", "bytes": 1_048_576, "sha256": "a" * 64}
+
+
+def test_a_completed_export_is_a_line_with_rows_bytes_sum_and_place() -> None:
+    event = ExportCompleted(format=Format.CSV, **ENDED, **FILE)
+    assert event_line(event) == (
+        f"completed ord-1 10000 rows 1048576 bytes sha256 {'a' * 64} file:///x/ord-1"
+    )
+
+
+def test_a_pdf_has_pages() -> None:
+    event = ExportCompleted(format=Format.PDF, pages=200, replaced_characters=0, **ENDED, **FILE)
+    assert "10000 rows 200 pages 1048576 bytes" in event_line(event)
+
+
+def test_a_failed_export_says_why_in_one_line() -> None:
+    message = "row 3: unknown key 'a\nb\x1b[31m\u2028'"
+    event = ExportFailed(
+        format=Format.CSV, reason=FailReason.INVALID_BATCH, message=message, **ENDED
+    )
+    assert event_line(event) == (
+        "failed ord-1 after 10000 rows: invalid_batch: row 3: unknown key 'a b [31m '"
+    )
+
+
+def test_a_cancelled_export_is_a_line() -> None:
+    event = ExportCancelled(format=Format.CSV, message="cancelled on request", **ENDED)
+    assert event_line(event) == "cancelled ord-1 after 10000 rows: cancelled on request"
+
+
+def test_progress_is_silent_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with publishing_progress() as advance:
+        advance("ord-1", 10, 0.5)
+        advance("ord-1", 20, None)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_goes_to_a_terminal_on_stderr_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with publishing_progress() as advance:
+        advance("ord-[1]", 1_234, 0.5)
+        print("the answer")
+    assert "ord-[1]" in terminal.getvalue()
+    assert "1,234 rows" in terminal.getvalue()
+    assert capsys.readouterr().out == "the answer\n"

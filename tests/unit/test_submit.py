@@ -1,0 +1,147 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from producer.sources.table import SourceError
+from schemas.vocabulary import Format
+from sluice.cli import app
+from sluice.commands.submit import InputFormat, _input_format_of, _parse_columns, _parse_options
+from sluice.errors import UsageError, UserError
+
+
+def error_of(*arguments: str) -> BaseException:
+    """What ``sluice submit`` ends with. Nothing listens where it would connect to."""
+    result = CliRunner().invoke(
+        app,
+        ["submit", *arguments],
+        standalone_mode=False,
+        env={"SLUICE_BOOTSTRAP_SERVERS": "127.0.0.1:1"},
+    )
+    assert result.exception is not None, result.output
+    assert not result.output
+    return result.exception
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.csv", InputFormat.CSV),
+        ("dir.json/a.CSV", InputFormat.CSV),
+        ("a.json", InputFormat.JSON),
+        ("a.ndjson", InputFormat.NDJSON),
+        ("a.b.jsonl", InputFormat.NDJSON),
+    ],
+)
+def test_the_extension_tells_the_input_format(name: str, expected: InputFormat) -> None:
+    assert _input_format_of(name) is expected
+
+
+@pytest.mark.parametrize("name", ["-", "orders", "orders.txt", "csv", ".csv"])
+def test_where_it_tells_nothing_the_input_format_has_to_be_given(name: str) -> None:
+    with pytest.raises(UsageError, match="--input-format"):
+        _input_format_of(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "columns"),
+    [
+        (None, None),
+        ("a", ["a"]),
+        ("a,b", ["a", "b"]),
+        ('a, "b,c",ş', ["a", "b,c", "ş"]),
+        ("", []),
+    ],
+)
+def test_columns_are_divided_by_commas(given: str | None, columns: list[str] | None) -> None:
+    assert _parse_columns(given) == columns
+
+
+@pytest.mark.parametrize(
+    ("file_format", "pair", "value"),
+    [
+        (Format.CSV, "header=false", False),
+        (Format.CSV, "bom=true", True),
+        (Format.CSV, "bom=yes", "yes"),
+        (Format.CSV, "delimiter=;", ";"),
+        (Format.CSV, "delimiter==", "="),
+        (Format.CSV, "null=", ""),
+        (Format.CSV, "null=true", "true"),
+        (Format.CSV, "null=7", "7"),
+        (Format.CSV, "nope=1", "1"),
+        (Format.PDF, "records_per_page=25", 25),
+        (Format.PDF, "records_per_page=-1", -1),
+        (Format.PDF, "records_per_page=2.5", "2.5"),
+        (Format.PDF, "records_per_page=" + "9" * 5_000, "9" * 5_000),
+        (Format.PDF, "page_size=A3", "A3"),
+    ],
+)
+def test_options_have_the_type_that_the_format_wants(
+    file_format: Format, pair: str, value: Any
+) -> None:
+    assert _parse_options(file_format, [pair]) == {pair.partition("=")[0]: value}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "csv", "--option", "nope=1"], "options.nope: is not a field"),
+        (["--format", "pdf", "--option", "bom=true"], "options.bom: is not a field"),
+        (["--format", "csv", "--option", "bom=maybe"], "options.bom: must be true or false"),
+        (["--format", "csv", "--option", "bom"], "--option bom: must be of the form name=value"),
+        (["--format", "csv", "--option", "bom=true", "--option", "bom=true"], "given twice"),
+        (["--format", "pdf", "--option", "records_per_page=0"], "options.records_per_page: "),
+        (["--format", "csv", "--export-id", "a/b"], "export_id: "),
+        (["--format", "csv", "--export-id", ""], "export_id: "),
+        (["--format", "csv", "--user", ""], "user: "),
+        (["--format", "csv", "--columns", "n,n"], "columns: .*'n'"),
+        (["--format", "csv", "--columns", ""], "columns: "),
+    ],
+)
+def test_what_is_called_wrongly_is_named_before_anything_is_opened(
+    arguments: list[str], words: str
+) -> None:
+    error = error_of("no-such-file.csv", *arguments)
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    with pytest.raises(UsageError, match=words):
+        raise error
+
+
+def test_every_wrong_argument_is_named_at_once() -> None:
+    error = error_of("x.csv", "--format", "csv", "--export-id", " ", "--option", "header=1")
+    assert "export_id: " in str(error)
+    assert "options.header: " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "words"),
+    [
+        ("a.csv", "", [], "there is no header row"),
+        ("a.csv", "n,m\n1,2\n", ["--columns", "n,x"], "column 'x' is not in the header"),
+        ("a.csv", "n,n\n1,2\n", [], "columns: must have unique keys; more than once: 'n'"),
+        ("a.csv", ",".join(map(str, range(257))), [], "columns: must have at most 256"),
+        ("a.ndjson", '{"n": 1}\n', ["--columns", "n,x"], "column 'x' is no key of the first 1"),
+        ("a.ndjson", "", [], "there is no row to take the columns from"),
+        ("a.ndjson", "{}\n", [], "columns: must have at least 1"),
+        ("a.ndjson", "{\n", [], "line 1: malformed JSON"),
+        ("a.json", "[]", [], "there is no row to take the columns from"),
+        ("a.json", "[[1]]", [], "element 1 (byte 1): no object to take the columns from"),
+        ("a.json", '{"data": [{"n": 1}]}', [], "there is no JSON array of rows"),
+    ],
+)
+def test_a_wrong_file_is_named_before_kafka_is_asked(
+    tmp_path: Path, name: str, content: str, arguments: list[str], words: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    error = error_of(str(file), "--format", "csv", *arguments)
+    assert isinstance(error, SourceError | UserError)
+    assert not isinstance(error, UsageError)
+    assert str(error).startswith(f"{file}: {words}")
+
+
+def test_a_missing_file_is_named() -> None:
+    error = error_of("missing.csv", "--format", "csv")
+    assert str(error) == "missing.csv: can't be read: No such file or directory"
