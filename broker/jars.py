@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from broker.errors import BrokerError, needs_extra
 from broker.locks import lock
 
+_MOST_TRIES = 2
 _LOCK_FILE = resources.files("broker") / "kafka.sha256"
 
 
@@ -134,12 +135,15 @@ def _fetch(jar: Jar, into: Path, repositories: dict[str, str] | None) -> Path:
     *group, artifact, version, _ = PurePosixPath(jar.path).parts
     maven = MavenContext(repo_cache=into, remote_repos=repositories)
     component = maven.project(".".join(group), artifact).at_version(version)
-    try:
-        return Path(component.artifact().resolve())
-    except RequestException as error:
-        reason = f"the Maven repository can't be reached ({type(error).__name__})"
-    except RuntimeError:
-        reason = "the Maven repository does not have it"
+    reason = ""
+    for _ in range(_MOST_TRIES):
+        try:
+            return Path(component.artifact().resolve())
+        except RequestException as error:
+            reason = f"the Maven repository can't be reached ({type(error).__name__})"
+        except RuntimeError:
+            reason = "the Maven repository does not have it"
+        shutil.rmtree(into, ignore_errors=True)  # what was cut off would count as fetched
     raise BrokerError(
         f"Apache Kafka is not in {into.parent} yet and {jar.name} can't be fetched: {reason}"
     )

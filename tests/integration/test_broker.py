@@ -165,6 +165,28 @@ async def test_transactions_and_groups_work_on_one_broker(running: EmbeddedKafka
         await consumer.commit()
 
 
+async def test_other_properties_go_before_the_usual_ones(tmp_path: Path) -> None:
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    users = {"kafka": "k", "ann": "ş"}
+    options = " ".join(f'user_{name}="{password}"' for name, password in users.items())
+    jaas = f'{module} required username="kafka" password="k" {options};'
+    properties = {
+        "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "listener.name.clients.plain.sasl.jaas.config": jaas,
+    }
+    with EmbeddedKafka(tmp_path, properties=properties) as kafka:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=kafka.bootstrap_servers,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN",
+            sasl_plain_username="ann",
+            sasl_plain_password=users["ann"],
+        ) as consumer:
+            assert await consumer.topics() == set()
+
+
 def test_a_second_one_on_its_directory_is_refused(running: EmbeddedKafka) -> None:
     directory = running.log_path.parent
     log = running.log_path.read_bytes()

@@ -31,6 +31,7 @@ class Repository(ThreadingHTTPServer):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[str] = []
+        self.cut_off_next = False
         for path, content in CONTENT.items():
             (root / path).parent.mkdir(parents=True)
             (root / path).write_bytes(content)
@@ -46,6 +47,16 @@ class Repository(ThreadingHTTPServer):
 
 class Answer(SimpleHTTPRequestHandler):
     server: Repository
+
+    def do_GET(self) -> None:
+        if not self.server.cut_off_next:
+            return super().do_GET()
+        self.server.cut_off_next = False
+        self.send_response(200)
+        self.send_header("Content-Length", "3000")
+        self.end_headers()
+        self.wfile.write(b"one")
+        return None
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name there
         self.server.asked.append(self.path)
@@ -136,6 +147,12 @@ def test_what_a_killed_fetch_left_is_not_used(tmp_path: Path, repository: Reposi
     cut_off.write_bytes(CONTENT[JARS[0].path][:10])
     class_path(JARS, tmp_path / "cache", repositories=repository.urls)
     assert files(tmp_path / "cache") == {*CONTENT, "lock"}
+
+
+def test_a_fetch_that_breaks_off_is_tried_again(tmp_path: Path, repository: Repository) -> None:
+    repository.cut_off_next = True
+    class_path(JARS, tmp_path, repositories=repository.urls)
+    assert [repository.asked_for(jar.path) for jar in JARS] == [2, 1]
 
 
 def test_a_jar_that_the_repository_lacks_is_named(
