@@ -5,6 +5,7 @@ nothing of what is on a page. Invariant: bytes are only ever appended, and of a 
 the offsets of its two objects are kept.
 """
 
+import codecs
 import hashlib
 import zlib
 from array import array
@@ -87,8 +88,8 @@ class StreamedDocument:
         resources = pdfdoc.PDFDictionary({"Font": pdfdoc.PDFDictionary(fonts)})
         self._write(_RESOURCES, resources.format(self))
         info_number = self._reserve()
-        values = {name: pdfdoc.PDFString(value) for name, value in info.items()}
-        self._write(info_number, pdfdoc.PDFDictionary(values).format(self))
+        entries = {name: pdfdoc.PDFText(_text_string(value)) for name, value in info.items()}
+        self._write(info_number, pdfdoc.PDFDictionary(entries).format(self))
         for number, element in self._shared:  # grows, as they refer to others
             self._write(number, element.format(self))
         self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % (width, height))
@@ -157,3 +158,9 @@ class StreamedDocument:
             b"trailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /ID [<%b> <%b>] >>\n"
             b"startxref\n%d\n%%%%EOF\n" % (count, _CATALOG, info, identity, identity, start)
         )
+
+
+def _text_string(text: str) -> bytes:
+    """A text string of ISO 32000-1, 7.9.2.2: ASCII as it is, anything else in UTF-16."""
+    plain = text.isascii() and text.isprintable()
+    return text.encode() if plain else codecs.BOM_UTF16_BE + text.encode("utf-16-be")

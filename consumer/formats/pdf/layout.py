@@ -114,20 +114,20 @@ def columns(
             cell_widths[index] / UNITS_PER_EM * page.type_size,
             header_widths[index] / UNITS_PER_EM * header_size,
         )
-        + (2 * _PADDING_EMS + _SLACK_EMS) * page.type_size
+        + (2 * _PADDING_EMS + _SLACK_EMS) * header_size
         for index in free
     ]
-    shrink = _shrink(wants, left, page.type_size) if free else 1.0
-    type_size = page.type_size * shrink
-    least = _LEAST_COLUMN_EMS * type_size
+    shrink = _shrink(wants, left, header_size) if free else 1.0
+    header_size *= shrink
+    least = _LEAST_COLUMN_EMS * header_size
     widths = iter(taken)
     free_widths = iter(share([max(want * shrink, least) for want in wants], left))
     ordered = [next(free_widths if width is None else widths) for width in requested]
     return Columns(
         edges=tuple(round(edge, 2) for edge in accumulate(ordered, initial=page.margin)),
-        padding=_PADDING_EMS * type_size,
-        type_size=type_size,
-        header_size=header_size * shrink,
+        padding=_PADDING_EMS * header_size,
+        type_size=min(page.type_size, header_size),
+        header_size=header_size,
     )
 
 

@@ -1,0 +1,117 @@
+"""Any text in any cell: the file opens, nothing is lost up to the cuts, the bytes stay the same."""
+
+import re
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.formats.pdf import FontStack, load_fonts
+from consumer.formats.pdf.layout import share
+from consumer.formats.pdf.text import Typesetter
+from schemas.records import Cell
+from tests.support.pdf import (
+    FONTS,
+    make_font,
+    metadata_of,
+    new_writer,
+    pages_of,
+    pdf_request,
+    reader_of,
+    write_pdf,
+)
+from tests.support.strategies import cells, texts
+
+HAN = "漢字仮名交文日本語中国東京発行"
+LETTERS = st.sampled_from("abcxyzABCWM019 .,()\\<>%/éşğıİüßΩλЖщ€—" + HAN)
+anything = texts | st.text(LETTERS, max_size=60)
+tables = st.integers(1, 5).flatmap(
+    lambda count: st.lists(
+        st.lists(cells | anything, min_size=count, max_size=count), min_size=1, max_size=12
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def fonts(tmp_path_factory: pytest.TempPathFactory) -> FontStack:
+    """Open Sans, then a font for some ideographs."""
+    return load_fonts([make_font(tmp_path_factory.mktemp("fonts") / "han.ttf", HAN)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=tables, title=anything, records_per_page=st.integers(1, 4))
+def test_any_export_opens_and_says_what_it_has(
+    fonts: FontStack, rows: list[list[Cell]], title: str, records_per_page: int
+) -> None:
+    columns = [f"column {number}" for number in range(len(rows[0]))]
+    request = pdf_request(columns, title=title or "none", records_per_page=records_per_page)
+    writer = new_writer(request, fonts)
+    content = writer.append(rows) + writer.finish()
+    pages = [page.extract_text() for page in reader_of(content).pages]
+    assert len(pages) == writer.pages == -(-len(rows) // records_per_page)
+    assert metadata_of(content).title == (title or "none")
+    assert all(f"Page {number}" in page for number, page in enumerate(pages, start=1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines=st.lists(st.text(LETTERS, min_size=1, max_size=40), min_size=1, max_size=60))
+def test_texts_read_back_up_to_their_cuts(fonts: FontStack, lines: list[str]) -> None:
+    content = write_pdf(
+        pdf_request([{"key": "text", "width": 150}], records_per_page=60),
+        [[f"{number}:{line}"] for number, line in enumerate(lines)],
+        fonts,
+    )
+    (page,) = pages_of(content)
+    assert len(page) == len(lines) + 3
+    for number, (line, read) in enumerate(zip(lines, page[2:], strict=False)):
+        whole = re.sub(" +", " ", f"{number}:{line}").strip(" ")
+        assert read == whole or (read[-1] == "…" and whole.startswith(read[:-1]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=tables, cuts=st.lists(st.integers(0, 12), max_size=6))
+def test_the_bytes_do_not_depend_on_the_pieces_or_on_other_exports(
+    fonts: FontStack, rows: list[list[Cell]], cuts: list[int]
+) -> None:
+    request = pdf_request([str(number) for number in range(len(rows[0]))], records_per_page=3)
+    writer, other = new_writer(request, fonts), new_writer(request, fonts)
+    made = b""
+    for start, end in pairwise([0, *sorted(cuts), len(rows)]):
+        made += writer.append(rows[start:end])
+        other.append(rows[::-1])
+    made += writer.finish()
+    assert made == write_pdf(request, rows, fonts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(given_texts=st.lists(anything, min_size=1, max_size=8), room=st.integers(0, 6_000))
+def test_no_line_is_wider_than_its_room(
+    fonts: FontStack, given_texts: list[str], room: int
+) -> None:
+    typesetter = Typesetter(fonts.body, "B")
+    copy = typesetter.prepare(given_texts)
+    uncut = typesetter.measure(copy)
+    lines, widths = typesetter.lines(copy, room, b"8")
+    assert len(lines) == len(widths) == len(given_texts)
+    for before, after in zip(uncut, widths, strict=True):
+        assert after == before if before <= room else after <= room
+
+
+@given(text=st.text(st.characters(categories=["Lu", "Ll", "Nd", "Sc", "Sm", "So"])))
+def test_replaced_characters_are_those_that_no_font_has(text: str) -> None:
+    typesetter = Typesetter(FONTS.body, "B")
+    (shown,) = typesetter.prepare([text]).texts
+    composed = unicodedata.normalize("NFC", text)
+    expected = [char if FONTS.body[0].has(char) else "\ufffd" for char in composed]
+    assert [*shown] == expected
+    assert typesetter.replaced_characters == expected.count("\ufffd") - text.count("\ufffd")
+
+
+@given(wants=st.lists(st.floats(0.1, 1_000), min_size=1, max_size=40), total=st.floats(1, 2_000))
+def test_a_width_is_shared_out_whole_and_fairly(wants: list[float], total: float) -> None:
+    shares = share(wants, total)
+    assert sum(shares) == pytest.approx(total)
+    for want, given_width in zip(wants, shares, strict=True):
+        assert given_width >= want or given_width == pytest.approx(max(shares))

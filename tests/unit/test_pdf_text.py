@@ -1,0 +1,89 @@
+"""Text measured, cut and encoded, each against the glyphs' own widths."""
+
+import pytest
+
+from consumer.formats.pdf import FontStack, load_fonts
+from consumer.formats.pdf.text import Typesetter
+from tests.support.pdf import FONTS, make_font
+
+HAN = "".join(map(chr, range(0x4E00, 0x4E00 + 60))) + "漢字"
+EM = 200
+
+
+@pytest.fixture(scope="module")
+def wide_fonts(tmp_path_factory: pytest.TempPathFactory) -> FontStack:
+    return load_fonts([make_font(tmp_path_factory.mktemp("fonts") / "han.ttf", HAN)])
+
+
+def real_width(text: str, fonts: FontStack) -> float:
+    """In units, as a reader adds it up."""
+    faces = [next(face for face in fonts.body if face.has(char)) for char in text]
+    return sum(face.width(char) for face, char in zip(faces, text, strict=True)) * EM / 1000
+
+
+@pytest.mark.parametrize("text", ["", "i", "Wide WORDS", "1234567890.00", "ığüşöç", "x漢字", HAN])
+def test_the_measured_width_is_never_less_than_the_real_one(
+    text: str, wide_fonts: FontStack
+) -> None:
+    typesetter = Typesetter(wide_fonts.body, "B")
+    (width,) = typesetter.measure(typesetter.prepare([text]))
+    assert 0 <= width - real_width(text, wide_fonts) <= len(text)
+
+
+@pytest.mark.parametrize("room", [0, 100, 157, 158, 300, 500, 1_000, 1_234, 5_000])
+@pytest.mark.parametrize("text", ["The quick brown fox", "a (b) \\c", "iiiiiiiiWWWWWWW"])
+def test_the_quick_way_and_the_long_way_cut_alike(
+    text: str, room: int, wide_fonts: FontStack
+) -> None:
+    quick = Typesetter(wide_fonts.body, "B")
+    slow = Typesetter(wide_fonts.body, "B")
+    alone = quick.lines(quick.prepare([text]), room, b"8")
+    lines, widths = slow.lines(slow.prepare([text, "漢"]), room, b"8")
+    assert (lines[:1], widths[:1]) == alone
+    assert widths[0] <= room
+
+
+def test_a_text_that_just_fits_is_not_cut() -> None:
+    typesetter = Typesetter(FONTS.body, "B")
+    copy = typesetter.prepare(["exactly"])
+    (width,) = typesetter.measure(copy)
+    assert typesetter.lines(copy, width, b"8") == ([b"exactly"], [width])
+    (cut,), (cut_width,) = typesetter.lines(copy, width - 1, b"8")
+    assert cut.startswith(b"exac")
+    assert cut != b"exactly"
+    assert cut_width < width
+
+
+def test_where_not_even_an_ellipsis_fits_nothing_is_shown() -> None:
+    typesetter = Typesetter(FONTS.body, "B")
+    assert typesetter.lines(typesetter.prepare(["long", ""]), 99, b"8") == ([b"", b""], [0, 0])
+
+
+def test_no_space_is_left_before_the_ellipsis() -> None:
+    typesetter = Typesetter(FONTS.body, "B")
+    copy = typesetter.prepare(["ab       cd"])
+    ellipsis_code = typesetter.lines(typesetter.prepare(["…"]), EM, b"8")[0][0]
+    for room in range(400, 500, 10):
+        assert typesetter.lines(copy, room, b"8")[0] == [b"ab" + ellipsis_code]
+
+
+def test_a_line_in_two_fonts_ends_in_the_base_font(wide_fonts: FontStack) -> None:
+    typesetter = Typesetter(wide_fonts.body, "B")
+    (line,), _ = typesetter.lines(typesetter.prepare(["a漢漢b"]), 5_000, b"8.5")
+    assert line == b"a)Tj /B1 8.5 Tf <00010001>Tj /B0 8.5 Tf (b"
+
+
+def test_no_code_of_a_line_has_a_meaning_in_a_string() -> None:
+    characters = [chr(code) for code in sorted(FONTS.body[0].parsed().charToGlyph)]
+    typesetter = Typesetter(FONTS.body, "B")
+    for character in characters:
+        (line,), _ = typesetter.lines(typesetter.prepare([character * 2]), 5_000, b"8")
+        if b"Tj" not in line:
+            assert not set(line) & set(b"\0\r\n()\\")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", "\0\0"])
+def test_a_separator_in_a_text_does_not_move_the_others(text: str) -> None:
+    typesetter = Typesetter(FONTS.body, "B")
+    lines, _ = typesetter.lines(typesetter.prepare(["1", text, "2"]), 5_000, b"8")
+    assert lines == [b"1", text.replace("\0", " ").encode(), b"2"]
