@@ -100,19 +100,14 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         UserError: the storage can't be written, or the port can't be had.
         NodeRefused: the cluster is not as it must be.
     """
-    storage = LocalStorage(settings.storage_directory)
-    try:
-        await asyncio.to_thread(storage.check)
-    except StorageUnavailable as error:
-        raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
-    try:
-        formats = Formats(settings.pdf_font_files)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"SLUICE_PDF_FONTS: {error}") from error
+    formats = _load_formats(settings)
     metrics = Metrics()
-    workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
     options = settings.client_options()
-    async with Cluster(settings.topics, settings.group_id, options) as cluster:
+    async with (
+        _open_storage(settings) as storage,
+        Cluster(settings.topics, settings.group_id, options) as cluster,
+    ):
+        workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
         destination = Destination(
             settings.topics, settings.group_id, options, await cluster.check_topics()
         )
@@ -142,6 +137,26 @@ async def run_node(settings: Settings) -> None:
             working.cancel()
             serving.cancel()
             await asyncio.gather(working, serving, return_exceptions=True)
+
+
+def _load_formats(settings: Settings) -> Formats:
+    try:
+        return Formats(settings.pdf_font_files)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"SLUICE_PDF_FONTS: {error}") from error
+
+
+@asynccontextmanager
+async def _open_storage(settings: Settings) -> AsyncIterator[LocalStorage]:
+    storage = LocalStorage(settings.storage_directory)
+    try:
+        await asyncio.to_thread(storage.check)
+    except StorageUnavailable as error:
+        raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
+    try:
+        yield storage
+    finally:
+        storage.close()
 
 
 def _membership(settings: Settings) -> Membership:

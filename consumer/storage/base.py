@@ -53,6 +53,9 @@ class Storage(Protocol):
             StorageUnavailable: it can't be written; the message names the place.
         """
 
+    def close(self) -> None:
+        """Give back what is held of it. What was written stays."""
+
     def location(self, export_id: str, file_format: Format) -> str:
         """The URL of a finished file."""
 

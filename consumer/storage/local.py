@@ -7,10 +7,11 @@
 Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
 creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
 
-Invariant: no descriptor outlives a call, so thousands of exports may be open.
+Invariant: no part's descriptor outlives a call, so thousands of exports may be open.
 """
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -19,10 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
+from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 from schemas.vocabulary import Format
 
 _PARTS = ".parts"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStorage:
@@ -33,6 +36,7 @@ class LocalStorage:
         # A name is never used twice, not even by a process that gets the id of a dead one.
         self._owner = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
+        self._reserve = Reserve(self._directory / _PARTS)
 
     def check(self) -> None:
         """See ``Storage.check``. Tries a hard link too: without it nothing can be decided."""
@@ -46,6 +50,11 @@ class LocalStorage:
             finally:
                 linked.unlink(missing_ok=True)
                 probe.unlink(missing_ok=True)
+        self._reserve.keep()
+
+    def close(self) -> None:
+        """See ``Storage.close``."""
+        self._reserve.spend()
 
     def location(self, export_id: str, file_format: Format) -> str:
         """See ``Storage.location``."""
@@ -65,7 +74,7 @@ class LocalStorage:
         with _storage_errors(f"{manifest} can't be written"):
             draft.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write_synced(draft, encode_event(event) + b"\n")
+                self._write_draft(draft, encode_event(event) + b"\n")
                 manifest.hardlink_to(draft)
             except FileExistsError:
                 return self._read(manifest)
@@ -112,6 +121,14 @@ class LocalStorage:
                 part.unlink(missing_ok=True)
                 swept += 1
             return swept
+
+    def _write_draft(self, draft: Path, content: bytes) -> None:
+        try:
+            _write_synced(draft, content)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or not self._reserve.spend():
+                raise
+            _write_synced(draft, content)
 
     def _read(self, manifest: Path) -> TerminalEvent:
         try:

@@ -139,3 +139,4 @@ def test_a_hostile_id_stays_inside(storage: Storage) -> None:
 def test_check_passes_where_it_can_be_written(storage: Storage) -> None:
     storage.check()
     storage.check()
+    storage.close()

@@ -13,13 +13,20 @@ from schemas.vocabulary import Format
 from tests.storage.test_every_storage import cancelled
 
 
+@contextlib.contextmanager
+def storage_on(directory: Path) -> Iterator[LocalStorage]:
+    storage = LocalStorage(directory)
+    yield storage
+    storage.close()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
+    """A file system of 256 KiB."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)],
         check=False,
         capture_output=True,
     )
@@ -45,7 +52,7 @@ def test_a_full_disk_refuses_and_a_freed_one_goes_on(small_disk: Path) -> None:
     part = storage.open_part(0, "a", Format.CSV)
     part.append(b"0123456789" * 1000)
     part.flush()
-    ballast.write_bytes(bytes(40_000))
+    ballast.write_bytes(bytes(225_000))
     part.append(b"abcdefghij" * 3000)
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="No space left"):
@@ -58,13 +65,30 @@ def test_a_full_disk_refuses_and_a_freed_one_goes_on(small_disk: Path) -> None:
 
 def test_a_manifest_that_finds_no_room_is_not_there_by_half(small_disk: Path) -> None:
     storage = LocalStorage(small_disk)
-    storage.check()
+    storage.sweep(3)
     fill(small_disk)
     with pytest.raises(StorageUnavailable):
         storage.decide(cancelled("a"))
     assert storage.manifest("a") is None
     (small_disk / "ballast").unlink()
     assert storage.decide(cancelled("a")) == storage.manifest("a")
+
+
+def test_a_full_disk_still_takes_a_manifest(small_disk: Path) -> None:
+    with storage_on(small_disk) as storage:
+        storage.check()
+        part = storage.open_part(3, "a", Format.CSV)
+        part.append(b"x")
+        part.flush()
+        fill(small_disk)
+        part.append(bytes(8192))
+        with pytest.raises(StorageUnavailable):
+            part.flush()
+        assert storage.decide(cancelled("a")) == storage.manifest("a")
+    assert [path.name for path in small_disk.iterdir() if path.is_file()] == [
+        "ballast",
+        "a.manifest.json",
+    ]
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
