@@ -5,6 +5,7 @@ Invariant: from the first line on, SIGINT and SIGTERM end it with 0, and Kafka e
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -21,19 +22,24 @@ def run_broker(
         int, typer.Option(min=0, max=65_535, help="Where it listens; 0 picks a free port.")
     ] = 9092,
     data_dir: Annotated[
-        Path, typer.Option(help="Where its data is kept; made if missing.", file_okay=False)
+        Path,
+        typer.Option(
+            help="Where its data is kept: by default .kafka under the current directory.",
+            file_okay=False,
+        ),
     ] = Path(".kafka"),
 ) -> None:
     """Run the embedded Kafka in the foreground until SIGINT or SIGTERM.
 
-    It prints one line, bootstrap.servers=127.0.0.1:PORT, when it is ready. Started again on the
-    same directory it has its data. Topics are never created by themselves.
+    It prints one line, bootstrap.servers=127.0.0.1:PORT, when it is ready.
+    Started again on the same directory it has its data.
+    Topics are never created by themselves.
     """
     catch_signals()  # while jars are fetched there is nothing to stop
     notice = _to_terminal if sys.stderr.isatty() else None
     kafka = EmbeddedKafka(data_dir, port, notice=notice)
     kafka.prepare()
-    _interrupt_on_signal(kafka)
+    _on_signals(lambda _number, _frame: kafka.interrupt())
     try:
         kafka.start()
         typer.echo(f"bootstrap.servers={kafka.bootstrap_servers}")
@@ -42,14 +48,13 @@ def run_broker(
         return
     finally:
         kafka.stop()
+        # Python gives up its handlers before it ends; one more Ctrl-C then would be fatal.
+        _on_signals(signal.SIG_IGN)
 
 
-def _interrupt_on_signal(kafka: EmbeddedKafka) -> None:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        kafka.interrupt()
-
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, handler)
 
 
 def _to_terminal(line: str) -> None:
