@@ -1,0 +1,258 @@
+"""The documents say what the code says: settings, commands, metrics, reasons, examples, links."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from consumer.metrics.catalogue import ContractMetrics, Dropped, NodeMetrics
+from schemas import exact_json
+from schemas.codec import decode_request
+from schemas.completions import decode_event
+from schemas.records import decode_batch
+from schemas.requests import CsvOptions, PdfOptions
+from schemas.vocabulary import DeadLetterReason, FailReason
+from sluice.cli import app
+from sluice.http.view import NodeStatus
+from sluice.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PACKAGES = ("broker", "consumer", "producer", "schemas", "sluice")
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
+
+
+def section(title: str) -> str:
+    """What stands below a heading of the contract."""
+    (_, _, below) = CONTRACT.partition(f"\n## {title}\n")
+    assert below, f"the contract has no section {title!r}"
+    return below.partition("\n## ")[0]
+
+
+def tables(text: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables in a text, headings and rules apart."""
+    lines = text.splitlines()
+    for before, line in zip(["", *lines], lines, strict=False):
+        is_body = line.startswith("| ") and before.startswith("|")
+        if is_body:
+            cells = re.split(r"(?<!\\)\|", line.strip("|"))
+            yield [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def code(cell: str) -> str:
+    """The first code span of a cell."""
+    found = re.search("`([^`]+)`", cell)
+    return found[1] if found else ""
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+# Settings
+
+
+def shown_default(default: object) -> str:
+    if default is None or default == "":
+        return "none"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {code(name): default for name, _, default, _ in tables(section("Settings"))}
+    assert documented == {
+        f"{PREFIX}{name.upper()}": shown_default(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def test_the_documents_name_no_setting_that_is_none() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for path in DOCUMENTS:
+        named = set(re.findall(r"\bSLUICE_[A-Z_]+[A-Z](?![A-Z_*])", path.read_text("utf-8")))
+        own = {name for name in named if not name.startswith("SLUICE_TEST_")}
+        assert own <= known, path
+
+
+# Commands
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Each command with its click object, groups followed down."""
+    waiting = [("sluice", typer.main.get_command(app))]
+    while waiting:
+        name, command = waiting.pop()
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield name, command
+        else:
+            waiting += [(f"{name} {word}", member) for word, member in below.items()]
+
+
+def command_of(synopsis: str) -> str:
+    """``sluice topics create`` of ``sluice topics create [--x]``: its words in lower case."""
+    words = re.match(r"sluice(?: [a-z][a-z-]*)+", synopsis)
+    return words[0] if words else ""
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    synopses = {command_of(code(cell)): code(cell) for cell, _ in tables(section("Commands"))}
+    there = dict(commands())
+    assert synopses.keys() == there.keys()
+    for name, command in there.items():
+        for parameter in command.params:
+            for option in parameter.opts:
+                shown = option if option.startswith("-") else option.upper()
+                assert shown in synopses[name], f"{name} {option}"
+
+
+def test_no_command_is_both_there_and_not_in_this_release() -> None:
+    absent = set(re.findall("`(sluice [a-z-]+)`", section("Not in this release")))
+    assert absent
+    assert not absent & {name for name, _ in commands()}
+
+
+# Metrics and words
+
+
+def declared(registry: CollectorRegistry) -> Iterator[tuple[str, str]]:
+    """Each metric as the contract writes it, and its type."""
+    for catalogue in (ContractMetrics(registry), NodeMetrics(registry)):
+        for metric in vars(catalogue).values():
+            if isinstance(metric, MetricWrapperBase):
+                (family,) = metric.describe()
+                total = "_total" if family.type == "counter" else ""
+                # The library has no public way to ask a metric for its labels.
+                labels = ",".join(metric._labelnames)
+                yield family.name + total + (f"{{{labels}}}" if labels else ""), family.type
+
+
+def test_every_metric_is_documented_with_its_labels_and_type() -> None:
+    documented = {code(name): kind for name, kind, _ in tables(section("Metrics"))}
+    assert documented == dict(declared(CollectorRegistry()))
+
+
+@pytest.mark.parametrize("words", [Dropped, ["succeeded", "failed", "cancelled", "duplicate"]])
+def test_the_words_of_labels_are_documented(words: Any) -> None:
+    assert all(f"`{word}`" in section("Metrics") for word in words)
+
+
+def test_every_reason_is_documented() -> None:
+    failures = [code(row[0]) for row in tables(section("Reasons"))]
+    letters = [code(row[0]) for row in tables(section("Dead letters"))]
+    assert failures == list(FailReason)
+    assert [word for word in letters if not word.startswith("sluice_")] == list(DeadLetterReason)
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    documented = {code(name): default for name, default, _ in tables(section("Requests"))}
+    for model in (CsvOptions, PdfOptions):
+        for name, field in model.model_fields.items():
+            shown = exact_json.dumps(field.default).decode().strip('"') or "empty string"
+            assert documented[name].strip("`") == shown, name
+
+
+def test_the_status_of_a_node_is_documented() -> None:
+    assert all(f"`{name}`" in section("HTTP") for name in NodeStatus.__dataclass_fields__)
+
+
+# Examples
+
+
+def example_kind(example: dict[str, Any]) -> str:
+    kind = str(example.get("type", "batch" if "seq" in example else "status"))
+    return kind.removeprefix("export.")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_examples_in_json_are_valid(path: Path) -> None:
+    for block in blocks(path, "json"):
+        example = exact_json.loads(block.encode())
+        match example_kind(example):
+            case "requested" | "cancel_requested":
+                decode_request(block.encode())
+            case "batch":
+                decode_batch(block.encode())
+            case "status":
+                assert example.keys() == NodeStatus.__dataclass_fields__.keys()
+            case _:
+                decode_event(block.encode())
+
+
+def test_the_contract_has_an_example_of_every_event() -> None:
+    examples = blocks(ROOT / "docs" / "contract.md", "json")
+    assert {example_kind(exact_json.loads(block.encode())) for block in examples} == {
+        *("requested", "cancel_requested", "batch"),
+        *("completed", "failed", "cancelled", "status"),
+    }
+
+
+def test_the_example_in_python_compiles_and_imports_what_there_is() -> None:
+    (example,) = blocks(README, "python")
+    tree = ast.parse(example)
+    compile(tree, README.name, "exec")
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert imports
+    for node in imports:
+        module = importlib.import_module(node.module or "")
+        assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+# Links and sizes
+
+
+def anchors(path: Path) -> set[str]:
+    """The fragments that GitHub gives a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8"))
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        name, _, fragment = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+def test_the_documents_are_short() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+    architecture = ROOT / "docs" / "architecture.md"
+    assert len(architecture.read_text("utf-8").splitlines()) <= 250
+
+
+def mapped_files() -> Iterator[str]:
+    """The paths that the file map in ``docs/architecture.md`` names, by its indents."""
+    (_, _, below) = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## File map")
+    folders: list[str] = []
+    for line in below.split("```")[1].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        if folder := re.match(r"\s*(\w+)/(?:\s|$)", line):
+            folders[depth:] = [folder[1]]
+        elif files := re.match(r"\s*((?:[\w/]+\.py(?:, )?)+)", line):
+            for name in files[1].split(", "):
+                yield "/".join([*folders[:depth], name])
+
+
+def test_the_file_map_has_every_module() -> None:
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert sorted(mapped_files()) == sorted(modules)
