@@ -144,6 +144,16 @@ def test_ideographs_and_characters_beyond_the_bmp_come_from_further_fonts(
     assert writer.replaced_characters == 1  # the header
 
 
+def test_more_characters_of_a_face_than_one_font_holds(tmp_path: Path) -> None:
+    characters = "".join(map(chr, range(0x20000, 0x20000 + 33_000)))
+    fonts = load_fonts([make_font(tmp_path / "large.ttf", characters)])
+    last = [characters[number : number + 7] for number in range(31_980, 32_020, 7)]
+    content = write_pdf(pdf_request(["a"]), [[characters], *([text] for text in last)], fonts)
+    assert pages_of(content)[0][3:-1] == last
+    names = {*re.findall(rb"/BaseFont /([A-Z]{6})[+]Bitstream", content)}
+    assert len(names) == 2
+
+
 def test_fonts_are_asked_in_their_order(tmp_path: Path) -> None:
     first = make_font(tmp_path / "first.ttf", "x漢")
     second = make_font(tmp_path / "second.ttf", "漢字")

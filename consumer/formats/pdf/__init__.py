@@ -1,4 +1,8 @@
-"""PDF: a table of one line a row, written page by page, with the same memory for any length."""
+"""PDF: a table of one line a row, written page by page, with the same memory for any length.
+
+Not done: right-to-left order, ligatures and shaped scripts (see ``text``); fonts with PostScript
+outlines or colour bitmaps (see ``fonts``); the number of pages beside a page's own.
+"""
 
 from consumer.formats.pdf.fonts import FontStack, load_fonts
 from consumer.formats.pdf.writer import PdfWriter

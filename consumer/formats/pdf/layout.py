@@ -20,7 +20,7 @@ _PAGE_SIZES = {
     "letter": pagesizes.LETTER,
     "legal": pagesizes.LEGAL,
 }
-_LARGEST_TYPE = 8.5
+_LARGEST_TYPE = 9.0
 _LARGEST_ROW = 18.0
 _SMALLEST_HEADER = 6.0
 _READABLE_TYPE = 5.5
@@ -74,7 +74,7 @@ def sheet(options: PdfOptions) -> Sheet:
         title_baseline=title_baseline,
         header_bottom=header_bottom,
         row_height=int(row_height * 1000) / 1000,  # as the content stream rounds it
-        type_size=min(_LARGEST_TYPE * scale, 0.68 * row_height),
+        type_size=min(_LARGEST_TYPE, 0.68 * row_height),
         footer_size=footer_size,
         footer_baseline=margin,
     )
