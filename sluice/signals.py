@@ -40,4 +40,6 @@ async def until_signalled(work: Coroutine[Any, Any, None], most_seconds: float) 
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # Python resets its own handlers while it ends
     sys.exit(0)

@@ -65,7 +65,8 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
 def encode_ascending(numbers: Iterable[int]) -> str:
     """Ascending numbers as text: a version, then base64 of varints, each the gap to the last.
 
-    A thousand open requests fit the limit as long as they lie within two thousand million offsets.
+    A thousand open requests fit the limit while no gap between them passes two million offsets;
+    who admits requests has to look at the length.
     """
     packed = bytearray()
     before = 0

@@ -129,8 +129,9 @@ class OpenExports:
         part.append(writer.append(rows))
         if batch.last:
             part.append(writer.finish())
-        if part.size > self._workshop.max_export_bytes:
-            limit = self._workshop.max_export_bytes
+        limit = self._workshop.max_export_bytes
+        # What was decided as completed stays so, even if the limit is a smaller one by now.
+        if part.size > limit and not export.decided:
             raise ExportFailure(FailReason.TOO_LARGE, f"the file passes {limit} bytes")
         export.assembly.apply(batch)
         export.active_at = self._workshop.monotonic()
