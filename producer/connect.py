@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import IllegalSaslStateError, KafkaConnectionError, KafkaError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from producer.errors import ProducerError
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _PROBE_TIMEOUT_SECONDS = 2.0
-_STOP_TIMEOUT_SECONDS = 2.0
+_STOP_TIMEOUT_SECONDS = 4.0
 
 
 class Client(Protocol):
@@ -69,12 +70,16 @@ async def _stop(client: Client) -> None:
 
 
 async def _why_unreachable(options: dict[str, Any]) -> str | None:
-    """Connect to the first server again, as aiokafka keeps the reason to its log."""
+    """Ask the first server again, as aiokafka keeps the reason to its log."""
     connection = {key: value for key, value in options.items() if key != "bootstrap_servers"}
     host, port, _ = collect_hosts(options["bootstrap_servers"])[0]
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-            (await create_conn(host, port, **connection)).close()
+            connected = await create_conn(host, port, **connection)
+            try:
+                await connected.send(MetadataRequest([]))
+            finally:
+                connected.close()
     except TimeoutError:
         return "it doesn't answer"
     except (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError):

@@ -15,13 +15,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaProducer
-
 from producer.batching import BATCH_BYTES, Batcher
 from producer.connect import started
 from producer.errors import ProducerError
 from producer.topics import check_pair, require_topics
-from producer.window import Delivery, Window
+from producer.window import Delivery, Producer, Window
 from schemas.codec import encode_request
 from schemas.completions import Source
 from schemas.records import Row
@@ -66,7 +64,7 @@ class ExportPublisher:
         counts = await require_topics(names, **self._options)
         check_pair(self._topics, counts)
         self._request_partitions = counts[self._topics.requests]
-        producer = AIOKafkaProducer(
+        producer = Producer(
             enable_idempotence=True,
             # aiokafka's lz4 is its level 9: a sixth of zstd's speed, and larger.
             compression_type="zstd",

@@ -15,8 +15,9 @@ from producer.errors import ProducerError
 from schemas.topics import Topics
 
 _ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: somebody else was faster
+_POLL_SECONDS = 0.1
+_SEEN_POLLS = 10
 _READY_POLLS = 100
-_READY_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ async def require_topics(names: Iterable[str], **client_options: Any) -> dict[st
         ProducerError: Kafka can't be reached, or it names each topic that is missing.
     """
     names = list(names)
-    counts = await partition_counts(names, **client_options)
+    async with started(_Admin(**client_options), client_options) as admin:
+        counts = await _poll_counts(admin, names, polls=_SEEN_POLLS)
     missing = [name for name in names if name not in counts]
     if missing:
         raise ProducerError(
@@ -121,14 +123,24 @@ async def _create(admin: _Admin, topics: list[NewTopic]) -> None:
 
 async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
     """Wait until the broker that answers knows a leader for every partition."""
-    counts: dict[str, int] = {}
-    for _ in range(_READY_POLLS):
-        counts = await _counts(admin, names, only_led=True)
+    counts = await _poll_counts(admin, names, polls=_READY_POLLS, only_led=True)
+    late = [name for name in names if name not in counts]
+    if late:
+        raise ProducerError(f"created, but without a leader for each partition: {', '.join(late)}")
+    return counts
+
+
+async def _poll_counts(
+    admin: _Admin, names: list[str], *, polls: int, only_led: bool = False
+) -> dict[str, int]:
+    """Ask until all are there, or so many times: a broker learns of a new topic a little late."""
+    counts = await _counts(admin, names, only_led=only_led)
+    for _ in range(polls):
         if len(counts) == len(names):
-            return counts
-        await asyncio.sleep(_READY_POLL_SECONDS)
-    late = ", ".join(name for name in names if name not in counts)
-    raise ProducerError(f"created, but without a leader for each partition: {late}")
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+        counts = await _counts(admin, names, only_led=only_led)
+    return counts
 
 
 async def _counts(admin: _Admin, names: Iterable[str], *, only_led: bool = False) -> dict[str, int]:

@@ -1,24 +1,44 @@
-"""Sends with a bound on what is not acknowledged yet, over aiokafka's producer.
+"""Sends with a bound on what is not acknowledged yet, over aiokafka's producer, and its end.
 
 Nothing of exports lives here. Invariant: at most ``WINDOW_MESSAGES`` messages wait for their
 acknowledgement, and none of them waits in silence for longer than the delivery timeout.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from producer.errors import ProducerError
 
 WINDOW_MESSAGES = 16
+_FLUSH_TIMEOUT_SECONDS = 2.0
+_SENDER_TIMEOUT_SECONDS = 0.1
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka's producer, which can be left while its broker is away."""
+
+    async def stop(self) -> None:
+        """Flush and disconnect; what can't be flushed in two seconds is given up."""
+        try:
+            async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
+                await super().stop()
+        except TimeoutError:
+            # Cut off, aiokafka would go on trying for ever, in tasks of its own.
+            self._message_accumulator.fail_all(KafkaTimeoutError())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SENDER_TIMEOUT_SECONDS):
+                    await self._sender.close()
+            await self.client.close()
 
 
 class Window:
     """Shared by all exports of one publisher, so that memory doesn't grow with their number."""
 
-    def __init__(self, producer: AIOKafkaProducer, delivery_timeout_seconds: float) -> None:
+    def __init__(self, producer: Producer, delivery_timeout_seconds: float) -> None:
         self._producer = producer
         self._timeout_seconds = delivery_timeout_seconds
         self._slots = asyncio.Semaphore(WINDOW_MESSAGES)
