@@ -4,6 +4,7 @@ Invariant: an event is one line, whatever its message holds; progress goes to st
 where that is a terminal.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -82,8 +83,8 @@ def _printable(line: str) -> str:
 @contextmanager
 def publishing_progress() -> Iterator[Advance]:
     """Show how far publishing is, on a terminal; elsewhere nothing."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    # Not rich's own is_terminal, which FORCE_COLOR turns on for files too.
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _what, _rows, _part: None
         return
     bar = Progress(
@@ -91,13 +92,13 @@ def publishing_progress() -> Iterator[Advance]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[rows]:,} rows"),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
         # Standard output is the command's answer: it stays where it was sent.
         redirect_stdout=False,
     )
     with bar:
-        shown = bar.add_task("connecting", total=None, rows=0)
+        shown = bar.add_task("requesting", total=None, rows=0)
 
         def advance(what: str, rows: int, part: float | None) -> None:
             total = None if part is None else 1.0

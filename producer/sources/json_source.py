@@ -16,7 +16,8 @@ ITEM_MAX_BYTES = 4 * 1024 * 1024
 """Of a row as it stands in the file, with its white space."""
 _CHUNK_BYTES = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
-_WHITE = re.compile(rb"[ \t\r\n]*")
+_WHITE = b" \t\r\n"
+_WHITES = re.compile(rb"[ \t\r\n]*")
 # Everything up to the next bracket, over whole strings. It stops at a quote whose string has not
 # been read to its end. Possessive, as there is never a reason to go back.
 _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
@@ -115,12 +116,12 @@ class _ArrayText:
 
     def next_byte(self) -> bytes | None:
         """The next byte that is no white space, or None at the end; it is not consumed."""
-        while True:
-            self._at = _WHITE.match(self._text, self._at).end()  # type: ignore[union-attr]  # matches nothing, too
-            if self._at < len(self._text):
-                return self._text[self._at : self._at + 1]
-            if not self._fill():
+        # Nothing is in any bytes, too: so this is also the end of what was read.
+        while (byte := self._text[self._at : self._at + 1]) in _WHITE:
+            self._at = _WHITES.match(self._text, self._at).end()  # type: ignore[union-attr]  # matches nothing, too
+            if self._at == len(self._text) and not self._fill():
                 return None
+        return byte
 
     def skip(self) -> None:
         """Consume one byte."""

@@ -84,13 +84,16 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Column keys, by commas. Default: the header, or the first row's keys."),
+        typer.Option(
+            help="Column keys, divided by commas. Default: the header, or the first object's keys."
+        ),
     ] = None,
     export_id: Annotated[str | None, typer.Option(help="Default: a new one.")] = None,
     title: Annotated[str | None, typer.Option(help="For a PDF's first page.")] = None,
     user: Annotated[str | None, typer.Option(help="Default: anonymous.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="An option of the format; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="K=V", help="An option of the format, such as header=false."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow it; fail unless it completes.")

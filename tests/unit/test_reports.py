@@ -50,8 +50,9 @@ def test_a_cancelled_export_is_a_line() -> None:
 
 
 def test_progress_is_silent_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with publishing_progress() as advance:
         advance("ord-1", 10, 0.5)
         advance("ord-1", 20, None)
