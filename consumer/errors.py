@@ -4,6 +4,7 @@ ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
 ├── StorageUnavailable   try again later: the partition waits
 ├── PartLost             load the partition's state anew, and make its files again
+│   └── PartUnsynced     likewise, but not for ever for this export
 ├── LaneStopped          stop this partition: a person has to act
 └── NodeRefused          don't start: a person has to act
 
@@ -32,6 +33,14 @@ class StorageUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may 
 
 class PartLost(ConsumerError):  # noqa: N818 - an event rather than a fault
     """A partial file was swept by the partition's next owner, or can't be trusted any more."""
+
+
+class PartUnsynced(PartLost):
+    """The disk did not take the file of ``export_id``; it may have lost some of it."""
+
+    def __init__(self, export_id: str, message: str) -> None:
+        super().__init__(message)
+        self.export_id = export_id
 
 
 class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves

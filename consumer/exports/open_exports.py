@@ -166,6 +166,7 @@ class OpenExports:
 
     def _close(self, export: OpenExport, ending: Ending) -> None:
         ending.part = export.part
+        ending.bound = export.decided is not None
         del self._open[export.origin.export_id]
         self._publication.end(ending)
 

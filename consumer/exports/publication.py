@@ -19,11 +19,15 @@ from schemas.vocabulary import FailReason
 
 @dataclass(slots=True)
 class Ending:
-    """An export that is to end as ``proposed``, unless a manifest decided otherwise before."""
+    """An export that is to end as ``proposed``, unless a manifest decided otherwise before.
+
+    ``bound``: its manifest is known to be there already, and says that it completed.
+    """
 
     proposed: TerminalEvent
     origin: Origin
     part: Part | None = None
+    bound: bool = False
 
 
 class Publication:
@@ -85,12 +89,12 @@ class Publication:
         Returns the open exports that wait; the caller ends them.
         """
         for ending in self._endings:
-            if isinstance(ending.proposed, ExportCompleted) and ending.part:
+            if isinstance(ending.proposed, ExportCompleted) and ending.part and not ending.bound:
                 progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
                 ending.proposed = ending.origin.failed(
                     FailReason.STORAGE_UNAVAILABLE, message, progress
                 )
-        return list(self._dirty.values())
+        return [export for export in self._dirty.values() if export.decided is None]
 
     def abandon(self) -> None:
         """Decide nothing any more; any thread may say so at any time."""

@@ -21,6 +21,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumer.core.patience import Patience
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import ConsumerError, LaneStopped, PartLost
 from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
@@ -89,6 +90,7 @@ class Lane:
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
         self._idle_checked_at = 0.0
+        self._patience = Patience(surroundings.limits.storage_timeout_seconds)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
     # What the group asks and tells.
@@ -186,7 +188,8 @@ class Lane:
         starts = await self._around.cluster.log_starts(self.partition)
         point = self._point(committed, starts)
         swept = await self._in_thread(self._sweep)
-        exports = PartitionExports(self.partition, point, self._around.workshop)
+        given_up = self._patience.given_up(time.monotonic())
+        exports = PartitionExports(self.partition, point, self._around.workshop, given_up)
         self._exports = exports
         self._search = None
         await self._told_to_go()
@@ -234,14 +237,15 @@ class Lane:
             if self._rest_asked:
                 await self._rest_until_told(exports, commits)
             self._take(exports)
-            if self._can_turn(exports) and not turns.backoff_seconds:
-                if await turns.run() is TurnEnd.OWNER_UNKNOWN:
+            if self._can_turn(exports) and not turns.wait_seconds:
+                # One search at a time, or steady requests would move its end for ever.
+                if await turns.run() is TurnEnd.OWNER_UNKNOWN and self._search is None:
                     await self._begin_search()
                 commits.advance()
                 continue
             commits.advance()
             await self._expire_idle(exports)
-            await self._wait(turns.backoff_seconds or COMMIT_SECONDS)
+            await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
     def _take(self, exports: PartitionExports) -> None:
         """Hand over a turn's worth; requests only as far as more exports may be open."""
@@ -261,7 +265,7 @@ class Lane:
             return exports.runnable
         read = not exports.pending_requests and not self.requests
         if read and self.requests.position >= self._search.requests_end:
-            exports.owners_known_below = self._search.records_below
+            exports.owners_known(self._search.records_below)
             self._search = None
             return True
         return bool(exports.pending_requests)
@@ -316,9 +320,8 @@ class Lane:
         self._resting.clear()
 
     def _turns(self, exports: PartitionExports) -> Turns:
-        around = self._around
-        seconds = around.limits.storage_timeout_seconds
-        return Turns(exports, around.slots, around.threads, around.workshop.metrics, seconds)
+        around, metrics = self._around, self._around.workshop.metrics
+        return Turns(exports, around.slots, around.threads, metrics, self._patience)
 
     def _sweep(self) -> int:
         swept = self._around.workshop.storage.sweep(self.partition)

@@ -11,15 +11,13 @@ from concurrent.futures import Executor
 
 import structlog
 
-from consumer.errors import StorageUnavailable
+from consumer.core.patience import Patience
+from consumer.errors import PartUnsynced, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.slots import Slots
 from consumer.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-
-_FIRST_BACKOFF_SECONDS = 0.1
-_LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class Turns:
@@ -31,21 +29,18 @@ class Turns:
         slots: Slots,
         threads: Executor,
         metrics: Metrics,
-        storage_timeout_seconds: float,
+        patience: Patience,
     ) -> None:
         self._exports = exports
         self._slots = slots
         self._threads = threads
         self._metrics = metrics
-        self._storage_timeout_seconds = storage_timeout_seconds
-        self._refused_since: float | None = None
-        self._retry_at = 0.0
-        self._backoff_seconds = _FIRST_BACKOFF_SECONDS
+        self._patience = patience
 
     @property
-    def backoff_seconds(self) -> float:
+    def wait_seconds(self) -> float:
         """How long to wait before the next turn makes sense: 0 but after a refusal."""
-        return max(0.0, self._retry_at - time.monotonic())
+        return self._patience.wait_seconds(time.monotonic())
 
     async def run(self) -> TurnEnd | None:
         """Take one turn; None: the storage refused, and it is to be tried again.
@@ -54,35 +49,40 @@ class Turns:
             PartLost, LaneStopped: as ``PartitionExports.turn``.
         """
         try:
-            end = await self._in_slot()
+            end, wrote = await self._in_slot()
         except StorageUnavailable as error:
             self._refused(error)
             return None
-        self._refused_since = None
-        self._backoff_seconds = _FIRST_BACKOFF_SECONDS
+        except PartUnsynced as error:
+            self._metrics.storage_retried()
+            self._patience.unsynced(error.export_id, time.monotonic())
+            raise
+        if wrote:
+            self._patience.served()
         return end
 
-    async def _in_slot(self) -> TurnEnd:
+    async def _in_slot(self) -> tuple[TurnEnd, bool]:
         async with self._slots.turn():
             begun = time.monotonic()
             turn = asyncio.get_running_loop().run_in_executor(self._threads, self._exports.turn)
             try:
-                return await asyncio.shield(turn)
+                end = await asyncio.shield(turn)
             except asyncio.CancelledError:
                 self._exports.abandon()
                 await asyncio.wait([turn])
                 raise
             finally:
-                self._metrics.turn(time.monotonic() - begun, self._exports.take_formats())
+                formats = self._exports.take_formats()
+                self._metrics.turn(time.monotonic() - begun, formats)
+            return end, bool(formats) or self._exports.has_outcome
 
     def _refused(self, error: StorageUnavailable) -> None:
-        now = time.monotonic()
         self._metrics.storage_retried()
-        if self._refused_since is None:
-            self._refused_since = now
-            log.warning("storage refuses", partition=self._exports.partition, error=str(error))
-        elif now - self._refused_since >= self._storage_timeout_seconds:
-            log.error("storage given up", partition=self._exports.partition, error=str(error))
+        given_up = self._patience.refused(time.monotonic())
+        if given_up:
             self._exports.give_up(str(error))
-        self._retry_at = now + self._backoff_seconds
-        self._backoff_seconds = min(self._backoff_seconds * 2, _LONGEST_BACKOFF_SECONDS)
+        log.warning(
+            "storage given up" if given_up else "storage refuses",
+            partition=self._exports.partition,
+            error=str(error),
+        )

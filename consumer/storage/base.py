@@ -30,11 +30,15 @@ class Part(Protocol):
 
         Raises:
             StorageUnavailable: call it again; nothing is written twice.
-            PartLost: the partial file is gone, or the disk may have lost some of it.
+            PartLost: the partial file is gone: another owner has swept it.
         """
 
     def sync(self) -> None:
-        """Flush, and force the bytes to the disk. Raises as ``flush``."""
+        """Flush, and force the bytes to the disk.
+
+        Raises:
+            PartUnsynced: the disk may have lost some of it; make it again. Else as ``flush``.
+        """
 
     def publish(self) -> None:
         """Give the synced part its final name. Repeatable. Raises as ``flush``."""

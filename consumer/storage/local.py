@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from consumer.errors import LaneStopped, PartLost, StorageUnavailable
+from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 from schemas.vocabulary import Format
@@ -63,6 +63,7 @@ class LocalStorage:
     def open_part(self, partition: int, export_id: str, file_format: Format) -> "LocalPart":
         """See ``Storage.open_part``."""
         return LocalPart(
+            export_id,
             self._part_path(str(partition), f"{export_id}.{file_format}"),
             self._file(export_id, file_format),
         )
@@ -152,7 +153,8 @@ class LocalStorage:
 class LocalPart:
     """``Part`` in a file of its own, opened only while it is written."""
 
-    def __init__(self, path: Path, final: Path) -> None:
+    def __init__(self, export_id: str, path: Path, final: Path) -> None:
+        self._export_id = export_id
         self._path = path
         self._final = final
         self._pending = bytearray()
@@ -191,7 +193,8 @@ class LocalPart:
             except OSError as error:
                 # The kernel may have dropped the pages it could not write, and a second fsync
                 # would then succeed without them (fsync(2), "fsyncgate").
-                raise PartLost(f"{self._path} can't be synced: {error.strerror}") from error
+                message = f"{self._path} can't be synced: {error.strerror}"
+                raise PartUnsynced(self._export_id, message) from error
 
     def publish(self) -> None:
         """See ``Part.publish``."""

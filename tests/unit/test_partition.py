@@ -181,7 +181,7 @@ def test_a_batch_waits_for_its_owner_and_then_is_an_orphan(bench: Bench) -> None
     bench.partition.take_records(bench.records)
     assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
     assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
-    bench.partition.owners_known_below = 1
+    bench.partition.owners_known(below=1)
     assert bench.partition.turn() is TurnEnd.IDLE
     letter = bench.partition.take_outcome().dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.ORPHAN_BATCH, bench.records[0])
@@ -305,12 +305,14 @@ def test_what_cannot_be_tied_to_an_export_is_a_dead_letter(
     bench: Bench, topic: str, value: bytes | None, reason: DeadLetterReason
 ) -> None:
     message = bench.raw(topic, value, b"some-key")
+    bench.partition.owners_known(below=1)
     assert bench.turn() == []
     bench.partition.take_requests([])
     assert bench.partition.next_offsets in {(1, 0), (0, 1)}
     replayed, _ = bench.replay(bench.partition.resume_point())
     assert replayed.take_outcome().dead_letters == [], "sent once"
     owner = bench.owner()
+    owner.owners_known(below=1)
     feed = owner.take_requests if topic == REQUESTS else owner.take_records
     feed([message])
     owner.turn()
@@ -422,6 +424,82 @@ def test_a_decided_failure_binds_a_replay(bench: Bench) -> None:
     _, events = bench.replay(point)
     assert only(events) == first
     assert bench.files() == {"a.manifest.json"}
+
+
+def test_a_takeover_that_has_read_nothing_yet_forgets_nothing(bench: Bench) -> None:
+    point = ResumePoint(3, (0, 2), 4, 9)
+    assert bench.owner(point).resume_point() == point
+
+
+def test_a_takeover_in_the_middle_of_its_replay_forgets_nothing(bench: Bench) -> None:
+    for export_id in ("a", "b"):
+        bench.request(export_id)
+    for seq in range(2):
+        for export_id in ("a", "b"):
+            bench.batch(seq, [seq], export_id=export_id)
+    bench.turn()
+    point = bench.partition.resume_point()
+    assert point == ResumePoint(2, (0, 1), 0, 4)
+    owner = bench.owner(point)
+    owner.take_requests(bench.requests[:1])
+    owner.turn()
+    assert owner.resume_point() == point, "one request restored, one to come"
+    owner.take_requests(bench.requests[1:])
+    owner.take_records(bench.records[:1])
+    owner.turn()
+    assert owner.resume_point() == point, "b's first batch is to come"
+    assert owner.next_offsets == (2, 1), "a rebalance goes on where the replay was"
+    bench.cancel("a")
+    owner.take_requests(bench.requests[2:])
+    owner.turn()
+    assert owner.resume_point() == ResumePoint(3, (1,), 1, 4)
+
+
+def test_a_batch_is_not_late_before_its_own_request_was_read(bench: Bench) -> None:
+    """Decided and killed before the rename; the next owner's fetch brings the records first."""
+    bench.request()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    owner = bench.owner()
+    owner.take_records(bench.records)
+    assert owner.turn() is TurnEnd.OWNER_UNKNOWN
+    owner.take_requests(bench.requests)
+    assert owner.turn() is TurnEnd.IDLE
+    assert only(owner.take_outcome().events) == first
+
+
+def test_an_unreadable_batch_waits_for_the_owner_that_its_key_names(bench: Bench) -> None:
+    bench.raw(RECORDS, b"{", b"a")
+    bench.partition.take_records(bench.records)
+    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    bench.request()
+    event = only(bench.turn())
+    assert isinstance(event, ExportFailed)
+    assert event.reason is FailReason.INVALID_BATCH
+
+
+def test_what_completed_once_is_not_failed_by_a_replay(bench: Bench) -> None:
+    """The poison came before the request at first; now the request is read first."""
+    bench.raw(RECORDS, b"{", b"a")
+    bench.partition.owners_known(below=1)
+    bench.turn()
+    bench.request()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    _, events = bench.replay(START)
+    assert only(events) == first
+
+
+def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
+    bench.request()
+    owner = PartitionExports(3, START, bench.partition._workshop, frozenset({"a"}))
+    owner.take_requests(bench.requests)
+    owner.turn()
+    event = only(owner.take_outcome().events)
+    assert isinstance(event, ExportFailed)
+    assert event.reason is FailReason.STORAGE_UNAVAILABLE
 
 
 def test_a_manifest_with_other_bytes_stops_the_lane(bench: Bench) -> None:

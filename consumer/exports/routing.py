@@ -1,0 +1,223 @@
+"""Which export a message belongs to, and what becomes of it.
+
+Rules (the contract, and ``docs/architecture.md``):
+
+- a batch whose owner isn't known waits until the requests topic has been read to an end that was
+  fetched after it: only then is it an orphan;
+- a batch is late only if its export's request was read: a manifest alone may be the work of an
+  attempt whose request is still to come;
+- a message is handled once: what lies below the resumed positions only rebuilds open exports.
+
+Invariant: what becomes of a message depends on the messages before it, not on which topic was
+fetched first.
+"""
+
+import structlog
+
+from consumer.core.resume import ResumePoint
+from consumer.errors import LaneStopped
+from consumer.exports.export import OpenExport
+from consumer.exports.messages import DeadLetter, Message
+from consumer.exports.open_exports import OpenExports
+from consumer.exports.origin import Origin, origin_of, origin_of_invalid
+from consumer.exports.publication import Ending, Publication
+from consumer.exports.workshop import Workshop
+from consumer.metrics import Dropped
+from schemas.codec import InvalidRequest, decode_request
+from schemas.completions import ExportCompleted
+from schemas.errors import Invalid, Unreadable
+from schemas.records import decode_batch
+from schemas.requests import CancelRequested, ExportRequested
+from schemas.vocabulary import DeadLetterReason, FailReason, is_export_id
+
+log = structlog.get_logger(__name__)
+
+
+class Routing:
+    """Handles the messages of one partition, one after the other.
+
+    ``requests_position`` and ``next_record`` are the next offsets to be handled (of requests: once
+    all are restored). Records below ``owners_known_below`` have had their owner's request read.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        point: ResumePoint,
+        workshop: Workshop,
+        exports: OpenExports,
+        publication: Publication,
+        given_up: frozenset[str],
+    ) -> None:
+        self.owners_known_below = 0
+        self.dead_letters: list[DeadLetter] = []
+        self.to_restore = set(point.open_requests)
+        self.requests_position = self._requests_floor = point.requests_position
+        self.records_floor = point.records_position
+        self.next_record = point.records_resume
+        self._partition = partition
+        self._workshop = workshop
+        self._exports = exports
+        self._publication = publication
+        self._given_up = given_up
+
+    def pass_requests(self, position: int) -> None:
+        """All requests below were handled, or are shown to nobody.
+
+        Raises:
+            LaneStopped: those to be restored would have been among them.
+        """
+        if position >= self._requests_floor:
+            self._require_restored()
+        self.requests_position = max(self.requests_position, position)
+
+    def pass_records(self, position: int) -> None:
+        """All records below were handled, or are shown to nobody."""
+        self.next_record = max(self.next_record, position)
+
+    def on_request(self, message: Message) -> None:
+        """Handle a message of the requests topic.
+
+        Raises:
+            LaneStopped: requests to be restored should have come before it.
+            StorageUnavailable: hand it in again.
+        """
+        replayed = message.offset < self._requests_floor
+        if replayed and message.offset not in self.to_restore:
+            return
+        if not replayed:
+            self._require_restored()
+        try:
+            request = decode_request(message.value)
+        except Unreadable as error:
+            self._dead_letter(error.reason, message, str(error))
+        except InvalidRequest as error:
+            self._on_requested(None, origin_of_invalid(error, message), str(error))
+        else:
+            if isinstance(request, CancelRequested):
+                self._on_cancel(request)
+            else:
+                self._on_requested(request, origin_of(request, message))
+        self.to_restore.discard(message.offset)
+        self.requests_position = max(self.requests_position, message.offset + 1)
+
+    def _require_restored(self) -> None:
+        if self.to_restore:
+            raise LaneStopped(
+                f"partition {self._partition}: open requests at offsets {sorted(self.to_restore)} "
+                "are gone: the topic was cut or compacted meanwhile"
+            )
+
+    def _on_requested(
+        self, request: ExportRequested | None, origin: Origin, error: str = ""
+    ) -> None:
+        """A request with a valid id; None stands for one with wrong fields, told by ``error``."""
+        manifest = self._workshop.storage.manifest(origin.export_id)
+        if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
+            self._workshop.metrics.duplicate(origin.format, origin.user)
+        elif isinstance(manifest, ExportCompleted) and not self._workshop.storage.has_file(
+            manifest
+        ):
+            if request:
+                self._exports.admit(request, origin, manifest)
+        elif manifest:
+            self._publication.end(Ending(manifest, origin))  # decided, and perhaps never said
+        elif request is None:
+            self._exports.refuse(origin, FailReason.INVALID_REQUEST, error)
+        elif origin.export_id in self._given_up:
+            message = "the storage could not bring the file to the disk"
+            self._exports.refuse(origin, FailReason.STORAGE_UNAVAILABLE, message)
+        else:
+            self._exports.admit(request, origin, None)
+
+    def _on_cancel(self, request: CancelRequested) -> None:
+        export = self._exports.get(request.export_id)
+        if export is None or export.decided:
+            self._workshop.metrics.cancel_ignored()
+        else:
+            self._exports.cancel(export)
+
+    def on_record(self, message: Message) -> bool:
+        """Handle a message of the records topic; False: not yet, its owner isn't known."""
+        handled = self._route(message)
+        if handled:
+            self.next_record = message.offset + 1
+        return handled
+
+    def _route(self, message: Message) -> bool:
+        try:
+            batch = decode_batch(message.value)
+        except Unreadable as error:
+            return self._on_unreadable(error, message)
+        except Invalid as error:
+            export = self._exports.get(error.export_id)
+            if export is None:
+                return self._on_ownerless(error.export_id, message)
+            self._fail(export, str(error))
+            return True
+        export = self._exports.get(batch.export_id)
+        if export is None:
+            return self._on_ownerless(batch.export_id, message)
+        self._exports.apply(export, batch, message.offset)
+        return True
+
+    def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
+        """A dead letter; if its key names an open export, that one fails as well."""
+        if message.offset < self.records_floor:
+            return True
+        export_id = (message.key or b"").decode(errors="replace")
+        named = error.reason is DeadLetterReason.UNREADABLE and is_export_id(export_id)
+        export = self._exports.get(export_id) if named else None
+        if named and export is None and not self._has_ended(export_id) and self._may_own(message):
+            return False
+        self._dead_letter(error.reason, message, str(error))
+        if export:
+            self._fail(export, str(error))
+        return True
+
+    def _on_ownerless(self, export_id: str, message: Message) -> bool:
+        """A batch of no open export: handled before, late, an orphan, or (False) too early."""
+        if message.offset < self.records_floor:
+            self._workshop.metrics.dropped(Dropped.REPLAYED)
+        elif self._has_ended(export_id):
+            self._workshop.metrics.dropped(Dropped.LATE)
+        elif self._may_own(message):
+            return False
+        elif self._workshop.storage.manifest(export_id):
+            self._workshop.metrics.dropped(Dropped.LATE)
+        else:
+            orphan = DeadLetterReason.ORPHAN_BATCH
+            self._dead_letter(orphan, message, f"nobody requested {export_id}")
+        return True
+
+    def _may_own(self, message: Message) -> bool:
+        """Whether a request that was not read yet may own a batch."""
+        return message.offset >= self.owners_known_below
+
+    def _has_ended(self, export_id: str) -> bool:
+        """Whether the export's request was read here, and the export has ended or is about to."""
+        if self._publication.is_ending(export_id):
+            return True
+        manifest = self._workshop.storage.manifest(export_id)
+        if manifest is None or manifest.source.partition != self._partition:
+            return False
+        return manifest.source.offset < self.requests_position
+
+    def _is_known(self, export_id: str) -> bool:
+        return self._exports.get(export_id) is not None or self._publication.is_ending(export_id)
+
+    def _fail(self, export: OpenExport, message: str) -> None:
+        """Fail an export by a bad batch, unless an earlier attempt completed it without that."""
+        if export.decided is None:
+            self._exports.fail(export, FailReason.INVALID_BATCH, message)
+
+    def _dead_letter(self, reason: DeadLetterReason, message: Message, why: str) -> None:
+        self.dead_letters.append(DeadLetter(reason, message))
+        log.warning(
+            "message is a dead letter",
+            reason=reason.value,
+            why=why,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+        )
