@@ -1,39 +1,71 @@
 """Runs a command's coroutine until it ends or a signal ends it.
 
-Nothing of what commands do lives here. Invariant: SIGINT and SIGTERM cancel the coroutine once
-each, and it may still tidy up; the libraries' own log is not on the user's terminal.
+Nothing of what commands do lives here. Invariant: SIGINT and SIGTERM cancel the coroutine once, and
+it may still tidy up; from ``catch_signals`` on neither kills the process, however often it comes.
 """
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Coroutine
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from sluice.logs import quiet_libraries
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
-    """The exit code that ``main`` returns, or 128 + the number of the signal that cancelled it."""
-    quiet_libraries()
-    return asyncio.run(_until_signalled(main))
-
-
-async def _until_signalled(main: Coroutine[Any, Any, int]) -> int:
-    task = asyncio.ensure_future(main)
-    received: list[int] = []
-
-    def on_signal(number: int) -> None:
-        received.append(number)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
+def catch_signals() -> None:
+    """Until an event loop takes over: either signal ends the program with 0."""
     for number in _SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not received:
-            raise
-        return 128 + received[0]
+        signal.signal(number, _leave)
+
+
+def run(
+    main: Coroutine[Any, Any, int],
+    *,
+    code_on_signal: int | None = None,
+    tidy_seconds: float | None = None,
+    quiet: bool = True,
+) -> int:
+    """The exit code of ``main``; after a signal ``code_on_signal``, or 128 + the signal's number.
+
+    After a signal ``main`` may tidy up, for ``tidy_seconds`` at most; then the process ends.
+    ``quiet`` keeps the libraries' own log off the user's terminal.
+    """
+    if quiet:
+        quiet_libraries()
+    return asyncio.run(_until_signalled(main, code_on_signal, tidy_seconds))
+
+
+async def _until_signalled(
+    main: Coroutine[Any, Any, int], code_on_signal: int | None, tidy_seconds: float | None
+) -> int:
+    loop = asyncio.get_running_loop()
+    signalled: asyncio.Future[int] = loop.create_future()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, _note, signalled, number)
+    task = asyncio.ensure_future(main)
+    await asyncio.wait([task, signalled], return_when=asyncio.FIRST_COMPLETED)
+    if not signalled.done():
+        return task.result()
+    code = 128 + signalled.result() if code_on_signal is None else code_on_signal
+    task.cancel()
+    await asyncio.wait([task], timeout=tidy_seconds)
+    if not task.done():
+        sys.stderr.flush()
+        os._exit(code)  # the loop would wait for it without end
+    return code if task.cancelled() else task.result()
+
+
+def _note(signalled: asyncio.Future[int], number: int) -> None:
+    if not signalled.done():
+        signalled.set_result(number)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # Python resets its own handlers while it ends
+    sys.exit(0)

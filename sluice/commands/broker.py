@@ -14,7 +14,7 @@ import typer
 
 from broker.embedded import EmbeddedKafka
 from broker.errors import BrokerInterruptedError
-from sluice.signals import catch_signals
+from sluice.foreground import catch_signals
 
 
 def run_broker(

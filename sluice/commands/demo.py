@@ -20,13 +20,12 @@ from producer.seed import FIVE_SCENARIOS, Scenario, publish
 from producer.topics import create_topics
 from schemas.completions import ExportCompleted, TerminalEvent
 from sluice.errors import UserError
-from sluice.foreground import run
+from sluice.foreground import catch_signals, run
 from sluice.logs import configure_logging
 from sluice.node import Node, open_node
 from sluice.progress import ExportBars, export_bars
 from sluice.reports import closing_table
 from sluice.settings import Settings, load_settings
-from sluice.signals import catch_signals
 
 _READY_SECONDS = 60.0
 _EXPORTS_SECONDS = 300.0
