@@ -3,6 +3,7 @@
 Invariant: what is shown goes to stderr; a command's answer on stdout is the same in both cases.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -60,7 +61,7 @@ class ExportBars:
 def export_bars() -> Iterator[ExportBars]:
     """The bars, for the block; they stay on the terminal as they were at its end."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():  # rich would say yes under FORCE_COLOR
         yield ExportBars(console, None)
         return
     columns = (

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.codec import zstd_encode
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
 
 from consumer.core.resume import Committed, ResumePoint
@@ -23,7 +24,7 @@ from schemas.topics import Topics
 
 TRANSACTION_TIMEOUT_MS = 30_000
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.7
 _MOST_FORWARDED_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 4096  # a record batch's own bytes, our headers and header names, generously
 _MOST_KEY_BYTES = 1024
@@ -86,13 +87,22 @@ class PartitionProducer:
             await self._producer.commit_transaction()
 
     async def drop(self) -> None:
-        """Stop it, or at least close its connections; never raises."""
+        """Stop it, or at least cut it off; never raises."""
         with contextlib.suppress(Exception):
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
                     await self._producer.stop()
             except TimeoutError:
-                await self._producer.client.close()
+                await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        """Without this aiokafka would go on trying for ever, in tasks of its own."""
+        producer = self._producer
+        producer._message_accumulator.fail_all(KafkaTimeoutError())  # noqa: SLF001 - no public way
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer._sender.close()  # noqa: SLF001 - likewise
+        await producer.client.close()
 
     async def _send_events(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
         return [
