@@ -19,8 +19,10 @@ _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"
 _WHITES = re.compile(rb"[ \t\r\n]*")
 # Everything up to the next bracket, over whole strings. It stops at a quote whose string has not
-# been read to its end. Possessive, as there is never a reason to go back.
-_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# been read to its end. Loops over runs, not characters, so that going back costs little; possessive
+# quantifiers, made for this, match wrongly before Python 3.11.5.
+_BARE, _QUOTED = rb'[^"\[\]{}]*', rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TO_BRACKET = re.compile(rb"%b(?:%b%b)*" % (_BARE, _QUOTED, _BARE), re.DOTALL)
 
 
 def read_ndjson(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> Table:
