@@ -119,7 +119,9 @@ def origin_of_invalid(error: InvalidRequest, message: Message) -> Origin:
 def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
     """The format that was sent, or ``unknown`` where there is no such one."""
     sent_format = sent.get("format")
-    return Format(sent_format) if sent_format in set(Format) else "unknown"
+    if isinstance(sent_format, str) and sent_format in set(Format):
+        return Format(sent_format)
+    return "unknown"
 
 
 def _user(sent: dict[str, Any]) -> str:

@@ -12,10 +12,12 @@ Invariant: what becomes of a message depends on the messages before it, not on w
 fetched first.
 """
 
+from collections.abc import Callable
+
 import structlog
 
 from consumer.core.resume import ResumePoint
-from consumer.errors import LaneStopped
+from consumer.errors import ConsumerError, LaneStopped
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import DeadLetter, Message
 from consumer.exports.open_exports import OpenExports
@@ -87,6 +89,11 @@ class Routing:
             return
         if not replayed:
             self._require_restored()
+        self._guarded(self._read_request, message)
+        self.to_restore.discard(message.offset)
+        self.requests_position = max(self.requests_position, message.offset + 1)
+
+    def _read_request(self, message: Message) -> bool:
         try:
             request = decode_request(message.value)
         except Unreadable as error:
@@ -98,8 +105,28 @@ class Routing:
                 self._on_cancel(request)
             else:
                 self._on_requested(request, origin_of(request, message))
-        self.to_restore.discard(message.offset)
-        self.requests_position = max(self.requests_position, message.offset + 1)
+        return True
+
+    def _guarded(self, handle: Callable[[Message], bool], message: Message) -> bool:
+        """Handle a message; what breaks our own code is kept as a dead letter, to be looked at.
+
+        A fault of ours must not stop the partition: it would strike again on each replay. What a
+        batch breaks in its export's writer is caught there.
+        """
+        try:
+            return handle(message)
+        except ConsumerError:
+            raise
+        except Exception as error:
+            log.exception(
+                "message broke its handling",
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+            )
+            why = f"{type(error).__name__}: {error!s:.200}"
+            self._dead_letter(DeadLetterReason.UNREADABLE, message, why)
+            return True
 
     def _require_restored(self) -> None:
         if self.to_restore:
@@ -139,7 +166,7 @@ class Routing:
 
     def on_record(self, message: Message) -> bool:
         """Handle a message of the records topic; False: not yet, its owner isn't known."""
-        handled = self._route(message)
+        handled = self._guarded(self._route, message)
         if handled:
             self.next_record = message.offset + 1
         return handled

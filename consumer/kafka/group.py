@@ -61,9 +61,8 @@ class ConsumerGroup:
             f"partition {number} is assigned of one input topic only"
             for number in sorted(self._member.unpaired)
         ]
-        found += [
-            f"partition {lane.partition}: {lane.problem}" for lane in self.lanes if lane.problem
-        ]
+        troubles = ((lane.partition, lane.problem or lane.trouble) for lane in self.lanes)
+        found += [f"partition {number}: {trouble}" for number, trouble in troubles if trouble]
         if self.lanes and not any(lane.working for lane in self.lanes):
             found.append("no partition is taken over yet")
         return found

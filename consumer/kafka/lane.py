@@ -36,6 +36,8 @@ from consumer.kafka.turns import Turns
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
+LASTING_SECONDS = 10.0
+MANY_RELOADS = 3
 
 T = TypeVar("T")
 
@@ -78,6 +80,9 @@ class Lane:
         consumer = surroundings.consumer
         self.partition = partition
         self.problem: str | None = None
+        """Why it has stopped for good, if it has."""
+        self.trouble: str | None = None
+        """Why it keeps reloading, if it does."""
         self._around = surroundings
         self._moved = asyncio.Event()
         self._go = asyncio.Event()
@@ -90,6 +95,9 @@ class Lane:
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
         self._idle_checked_at = 0.0
+        self._lag = (0, 0)
+        self._reloads = 0
+        self._loaded_at = 0.0
         self._patience = Patience(surroundings.limits.storage_timeout_seconds)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
@@ -106,11 +114,11 @@ class Lane:
 
     @property
     def lag(self) -> tuple[int, int]:
-        """Messages not handled yet, of requests and records."""
-        if self._exports is None:
-            return 0, 0
-        requests, records = self._exports.next_offsets
-        return self.requests.behind(requests), self.records.behind(records)
+        """Messages not handled yet, of requests and records; while it reloads, as last known."""
+        if self._exports:
+            requests, records = self._exports.next_offsets
+            self._lag = self.requests.behind(requests), self.records.behind(records)
+        return self._lag
 
     @property
     def working(self) -> bool:
@@ -155,14 +163,22 @@ class Lane:
                 self._say_stopped(str(error))
                 return
             except (ConsumerError, KafkaError, OSError) as error:
-                reason = f"{type(error).__name__}: {error}"
-                log.warning("lane reloads", partition=self.partition, reason=reason)
-            except Exception:
-                log.exception("lane reloads", partition=self.partition)
+                self._say_reloading(error)
+            except Exception as error:
+                log.exception("lane failed", partition=self.partition)
+                self._say_reloading(error)
             finally:
                 self._resting.set()
-            self._around.workshop.metrics.lane_reloaded()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _say_reloading(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("lane reloads", partition=self.partition, reason=reason)
+        self._around.workshop.metrics.lane_reloaded()
+        lasted = time.monotonic() - self._loaded_at
+        self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
+        if self._reloads >= MANY_RELOADS:
+            self.trouble = f"loaded anew {self._reloads} times in a row: {reason}"
 
     def _say_stopped(self, problem: str) -> None:
         self.problem = problem
@@ -193,6 +209,7 @@ class Lane:
         self._exports = exports
         self._search = None
         await self._told_to_go()
+        self._loaded_at = time.monotonic()
         self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
         log.info(
             "partition taken over",
@@ -244,6 +261,7 @@ class Lane:
                 commits.advance()
                 continue
             commits.advance()
+            self._note_health()
             await self._expire_idle(exports)
             await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
@@ -306,6 +324,10 @@ class Lane:
         while not self._go.is_set():
             await self._go.wait()
         self._rest_asked = False
+
+    def _note_health(self) -> None:
+        if self.trouble and time.monotonic() - self._loaded_at > LASTING_SECONDS:
+            self.trouble = None
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -79,8 +79,11 @@ class PartitionProducer:
         """
         async with asyncio.timeout(_CALL_SECONDS):
             await self._producer.begin_transaction()
-            for delivery in [*await self._send_events(outcome), *await self._bury(outcome)]:
-                await delivery
+            deliveries = [*await self._send_events(outcome), *await self._bury(outcome)]
+            # All are awaited, also after one has failed: a future that nobody asks complains.
+            answers = await asyncio.gather(*deliveries, return_exceptions=True)
+            for refused in (answer for answer in answers if isinstance(answer, BaseException)):
+                raise refused
             await self._producer.send_offsets_to_transaction(
                 self._offsets(point), self._to.group_id
             )

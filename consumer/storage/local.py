@@ -15,6 +15,7 @@ import errno
 import hashlib
 import itertools
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from schemas.completions import ExportCompleted, TerminalEvent, decode_event, en
 from schemas.vocabulary import Format
 
 _PARTS = ".parts"
+_PROBE_SECONDS = 60.0  # a probe lives for milliseconds
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -44,6 +46,7 @@ class LocalStorage:
         linked = probe.with_suffix(".link")
         with _storage_errors(f"{self._directory} can't be written"):
             probe.parent.mkdir(parents=True, exist_ok=True)
+            _remove_old(probe.parent)
             try:
                 probe.write_bytes(b"probe")
                 linked.hardlink_to(probe)
@@ -231,6 +234,14 @@ class LocalPart:
             count = os.pwrite(descriptor, self._pending, self._written)
             self._written += count
             del self._pending[:count]
+
+
+def _remove_old(directory: Path) -> None:
+    """Remove what a process left that was killed between making its probe and removing it."""
+    for probe in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another node was faster
+            if time.time() - probe.stat().st_mtime > _PROBE_SECONDS:
+                probe.unlink()
 
 
 def _write_synced(path: Path, content: bytes) -> None:

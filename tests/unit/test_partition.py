@@ -200,6 +200,9 @@ def test_a_batch_that_was_visible_before_its_request_finds_it(bench: Bench) -> N
     [
         ({"columns": []}, "columns"),
         ({"format": "xlsx"}, "format"),
+        ({"format": ["csv"]}, "format"),
+        ({"format": {"csv": 1}}, "format"),
+        ({"format": 5}, "format"),
         ({"priority": 11}, "priority"),
         ({"options": {"delimiter": "ab"}}, "options.delimiter"),
         ({"bogus": 1}, "bogus: is not a field of the contract"),
