@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CHAOS_SECONDS ?= 1800
+CHAOS_SEED ?= 1
 CHECKED := broker consumer producer schemas sluice tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock schemas clean
+.PHONY: help install demo test check chaos bench lock schemas clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +36,9 @@ check: install ## format, lint, types, imports, unit and property tests (about a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not kafka and not slow"
+
+chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --report tests/chaos/results
 
 bench: install ## speed and memory of the main job, as ratios and CPU seconds
 	$(BIN)/python -m bench

@@ -26,6 +26,11 @@ class Upstream:
         sent = {"export_id": export_id, "seq": seq, "rows": rows, **fields}
         await self.send(self._topics.records, export_id, sent)
 
+    async def publish(self, message: dict[str, Any]) -> None:
+        """A whole message; one with a type is for the requests topic."""
+        topic = self._topics.requests if "type" in message else self._topics.records
+        await self.send(topic, message["export_id"], message)
+
     async def send(
         self, topic: str, key: str | None, sent: Any, partition: int | None = None
     ) -> None:

@@ -1,0 +1,194 @@
+"""Faults as they strike: each is counted only when it was seen to have happened.
+
+Invariant: whatever a fault changes around the nodes it sets right again, cancelled too.
+"""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.chaos.broker import StormBroker
+from tests.chaos.disk import Disk
+from tests.chaos.fleet import Fleet, Process
+from tests.chaos.schedule import Kind, Strike
+
+_TARGET_SECONDS = 8.0
+_SEEN_SECONDS = 15.0
+_TROUBLE_LASTS_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One node that was killed, when (seconds since the epoch), and what it held then."""
+
+    at: float
+    held: frozenset[int]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What struck. ``missed``: it was tried, and not seen to happen."""
+
+    struck: Counter[Kind] = field(default_factory=Counter)
+    missed: Counter[Kind] = field(default_factory=Counter)
+    kills: list[Kill] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    broker_seconds: list[float] = field(default_factory=list)
+    skipped: Counter[Kind] = field(default_factory=Counter)
+
+
+class Faults:
+    """Strikes a fleet and what is around it."""
+
+    def __init__(self, fleet: Fleet, broker: StormBroker, disk: Disk) -> None:
+        self._fleet = fleet
+        self._broker = broker
+        self._disk = disk
+        self._troubles = 0
+        self._trouble_until = 0.0
+        self.tally = Tally()
+        fleet.starts_may_fail = self.in_trouble
+
+    def in_trouble(self) -> bool:
+        """Whether a start may be refused: broker or disk are away, or just were."""
+        return self._troubles > 0 or time.monotonic() < self._trouble_until
+
+    def struck(self) -> dict[Kind, int]:
+        """How many faults of each kind were seen to strike."""
+        return {**self.tally.struck, Kind.STEP_KILL: len(self._fleet.books.step_kills)}
+
+    def all_struck(self) -> bool:
+        """Whether each kind was seen that can be."""
+        due = set(Kind) if self._disk.limited else set(Kind) - {Kind.DISK}
+        struck = self.struck()
+        return all(struck.get(kind) for kind in due)
+
+    async def run(self, strikes: Iterator[Strike]) -> None:
+        """One after the other, until cancelled."""
+        for strike in strikes:
+            await asyncio.sleep(strike.pause_seconds)
+            await self._strike(strike)
+
+    async def _strike(self, strike: Strike) -> None:
+        self.tally.times.append(time.time())
+        match strike.kind:
+            case Kind.KILL | Kind.STEP_KILL:
+                await self._kill(strike)
+            case Kind.TERMINATE:
+                await self._terminate(strike)
+            case Kind.ZOMBIE:
+                await self._zombie(strike)
+            case Kind.BROKER:
+                await self._in_trouble(self._kill_broker(strike))
+            case Kind.DISK:
+                await self._in_trouble(self._fill_disk(strike))
+            case Kind.NETWORK:
+                await self._in_trouble(self._cut(strike))
+        self.tally.times.append(time.time())
+
+    async def _kill(self, strike: Strike) -> None:
+        """Kill members; the next process of a slot with a point dies there by itself."""
+        targets = await self._members(strike.slots)
+        if strike.point:
+            for process in targets:
+                self._fleet.doom(process.slot, strike.point)
+        at = time.time()
+        died = await asyncio.gather(*(self._fleet.kill(process) for process in targets))
+        for process, dead in zip(targets, died, strict=True):
+            self._count(Kind.KILL, seen=dead)
+            if dead:
+                self.tally.kills.append(Kill(at, process.journal.partitions))
+
+    async def _terminate(self, strike: Strike) -> None:
+        targets = await self._members(strike.slots)
+        ended = await asyncio.gather(*(self._fleet.terminate(process) for process in targets))
+        for seen in ended:
+            self._count(Kind.TERMINATE, seen=seen)
+
+    async def _zombie(self, strike: Strike) -> None:
+        for process in await self._members(strike.slots):
+            held = process.journal.partitions
+            process.stopped = True
+            process.send(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(strike.seconds)
+                moved = await _seen(lambda: held <= self._fleet.holders(process))  # noqa: B023
+            finally:
+                process.stopped = False
+                process.send(signal.SIGCONT)
+            woken = process.process.poll() is None
+            self._count(strike.kind, seen=bool(held) and moved and woken)
+
+    async def _kill_broker(self, strike: Strike) -> None:
+        self._broker.kill()
+        seen = self._broker.refuses()
+        try:
+            await asyncio.sleep(strike.seconds)
+        finally:
+            begun = time.monotonic()
+            await self._broker.start()
+            self.tally.broker_seconds.append(time.monotonic() - begun)
+        self._count(strike.kind, seen=seen)
+
+    async def _fill_disk(self, strike: Strike) -> None:
+        if not self._disk.limited:
+            self.tally.skipped[strike.kind] += 1
+            return
+        before = self._refusals()
+        try:
+            await asyncio.to_thread(self._disk.fill)
+            full = self._disk.is_full()
+            await asyncio.sleep(strike.seconds)
+            refused = await _seen(lambda: self._refusals() > before)
+        finally:
+            self._disk.free()
+        self._count(strike.kind, seen=full and refused)
+
+    async def _cut(self, strike: Strike) -> None:
+        for process in await self._members(strike.slots):
+            held = process.journal.partitions
+            proxy = self._broker.proxy
+            (proxy.cut if strike.silent else proxy.reset)()
+            try:
+                await asyncio.sleep(strike.seconds)
+                moved = await _seen(lambda: held <= self._fleet.holders(process))  # noqa: B023
+            finally:
+                proxy.mend()
+            self._count(strike.kind, seen=bool(held) and moved)
+
+    async def _in_trouble(self, strike: "asyncio.Future[None] | object") -> None:
+        self._troubles += 1
+        try:
+            await strike  # type: ignore[misc]
+        finally:
+            self._troubles -= 1
+            self._trouble_until = time.monotonic() + _TROUBLE_LASTS_SECONDS
+
+    async def _members(self, slots: tuple[int, ...]) -> list[Process]:
+        """The processes of these slots that are members, once one is."""
+        deadline = time.monotonic() + _TARGET_SECONDS
+        while True:
+            running = [self._fleet.now.get(slot) for slot in slots]
+            members = [process for process in running if process and process.is_member]
+            if len(members) == len(slots) or time.monotonic() > deadline:
+                return members
+            await asyncio.sleep(0.05)
+
+    def _refusals(self) -> int:
+        return sum(journal.storage_refused for journal in self._fleet.journals)
+
+    def _count(self, kind: Kind, *, seen: bool) -> None:
+        (self.tally.struck if seen else self.tally.missed)[kind] += 1
+
+
+async def _seen(what: Callable[[], bool]) -> bool:
+    """Whether it is seen within a time."""
+    deadline = time.monotonic() + _SEEN_SECONDS
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True

@@ -1,0 +1,88 @@
+"""Which faults strike, in what order and after what pauses: a seed makes a schedule.
+
+Pure. Two tracks run at the same time, each one fault after the other: *deaths* of nodes, and
+*disturbances* of what is around them. Invariant: the same seed gives the same schedule; when
+exactly a fault strikes depends on the machine too, as it waits until it has something to hit.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.chaos.node import POINTS, Point
+
+
+class Kind(StrEnum):
+    """What can happen."""
+
+    KILL = "kill -9 of a node"
+    STEP_KILL = "kill -9 at a step"
+    TERMINATE = "SIGTERM and restart"
+    ZOMBIE = "SIGSTOP past the session, SIGCONT"
+    BROKER = "kill -9 of the broker"
+    DISK = "full disk"
+    NETWORK = "network cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault. ``seconds``: how long it lasts; ``slots``: which nodes it hits.
+
+    ``pause_seconds`` go by before it. ``point`` is where a node dies by itself. A network fault
+    that is ``silent`` drops everything; else connections are reset.
+    """
+
+    kind: Kind
+    pause_seconds: float
+    slots: tuple[int, ...] = ()
+    seconds: float = 0.0
+    point: Point | None = None
+    silent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Mean pauses in seconds between faults, of each track; ``session_seconds`` of the nodes."""
+
+    deaths_seconds: float
+    disturbances_seconds: float
+    session_seconds: float
+
+
+DEATHS = (*[Kind.KILL] * 5, *[Kind.STEP_KILL] * 2, Kind.TERMINATE)
+DISTURBANCES = (Kind.BROKER, Kind.ZOMBIE, Kind.DISK, Kind.NETWORK)
+_CALM_SECONDS = 9.0  # sometimes, so that a recovery is seen that nothing else disturbs
+
+
+def deaths(seed: int, nodes: int, pace: Pace) -> Iterator[Strike]:
+    """Nodes that are killed, that die at a step, or that are restarted: in rounds, for ever."""
+    chance = random.Random(f"deaths {seed}")
+    while True:
+        for kind in chance.sample(DEATHS, len(DEATHS)):
+            yield _death(chance, kind, nodes, pace)
+
+
+def disturbances(seed: int, nodes: int, pace: Pace) -> Iterator[Strike]:
+    """Everything else, each kind once in every round, in a new order, for ever."""
+    chance = random.Random(f"disturbances {seed}")
+    longer_than_session = pace.session_seconds + 1
+    while True:
+        for kind in chance.sample(DISTURBANCES, len(DISTURBANCES)):
+            pause = chance.uniform(0.5, 1.5) * pace.disturbances_seconds
+            # The network that can be cut is that of the first node.
+            slots = {Kind.ZOMBIE: (chance.randrange(nodes),), Kind.NETWORK: (0,)}.get(kind, ())
+            seconds = chance.uniform(0.5, 4)
+            if slots:
+                seconds += longer_than_session
+            yield Strike(kind, pause, slots, seconds, silent=chance.random() < 0.7)
+
+
+def _death(chance: random.Random, kind: Kind, nodes: int, pace: Pace) -> Strike:
+    calm = chance.random() < 0.08
+    pause = _CALM_SECONDS if calm else chance.expovariate(1 / pace.deaths_seconds)
+    if kind is Kind.STEP_KILL:
+        point = Point(*chance.choice(POINTS), chance.randint(1, 4))
+        return Strike(kind, pause, (chance.randrange(nodes),), point=point)
+    many = min(nodes, chance.choices((1, 2, 3), (5, 4, 3))[0])
+    return Strike(kind, pause, tuple(chance.sample(range(nodes), many)))

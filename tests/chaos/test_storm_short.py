@@ -1,0 +1,24 @@
+"""A short storm: every kind of fault strikes at least once, and the promise holds."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.report import markdown
+from tests.chaos.schedule import Kind, Pace
+from tests.chaos.storm import Plot, storm
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+PACE = Pace(deaths_seconds=2, disturbances_seconds=1, session_seconds=3)
+
+
+async def test_a_short_storm_breaks_nothing(tmp_path: Path) -> None:
+    plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True)
+    report = await storm(plot, tmp_path / "storm")
+    told = markdown(report)
+    assert report.violations == {}, told
+    seen = {kind for kind, count in report.struck.items() if count}
+    unseen = {str(kind) for kind in Kind} - seen - report.skipped.keys()
+    assert unseen == set(), told
+    assert report.exports > 50, told
