@@ -18,6 +18,7 @@ from consumer.errors import NodeRefused
 from schemas.topics import Topics
 
 _CALL_SECONDS = 10.0
+_RETRY_SECONDS = 0.1
 
 
 class Cluster:
@@ -90,9 +91,7 @@ class Cluster:
         """The group's offsets and metadata of requests and records; None where there is none."""
         requests, records = self._pair(partition)
         async with asyncio.timeout(_CALL_SECONDS):
-            found = await self._admin.list_consumer_group_offsets(
-                self._group_id, partitions=[requests, records]
-            )
+            found = await self._offsets([requests, records])
         return _committed(found.get(requests)), _committed(found.get(records))
 
     async def log_starts(self, partition: int) -> tuple[int, int]:
@@ -111,6 +110,18 @@ class Cluster:
     def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
         topics = self._topics
         return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
+
+    async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        while True:
+            try:
+                return await self._admin.list_consumer_group_offsets(
+                    self._group_id, partitions=partitions
+                )
+            except KafkaError as error:
+                # A new cluster has no group coordinator until someone has asked for it.
+                if not error.retriable:
+                    raise
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _partition_counts(self) -> dict[str, int]:
         topics = self._topics

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer.core.patience import Patience
 from consumer.core.resume import Committed, ResumePoint, resume_point
@@ -96,6 +96,7 @@ class Lane:
         self._search: _OwnerSearch | None = None
         self._idle_checked_at = 0.0
         self._lag = (0, 0)
+        self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
         self._reloads = 0
         self._loaded_at = 0.0
         self._patience = Patience(surroundings.limits.storage_timeout_seconds)
@@ -186,13 +187,18 @@ class Lane:
 
     async def _own(self) -> None:
         """Own the partition until something is in doubt, which is raised."""
-        producer = PartitionProducer(self.partition, self._around.destination)
+        to = self._around.destination
+        producer = PartitionProducer(self.partition, to, self._dead_letter_bytes)
         commits: Commits | None = None
         try:
             committed, exports = await self._load(producer)
             metrics = self._around.workshop.metrics
             commits = Commits(producer, exports, metrics, committed, self._moved.set)
             await self._work(exports, self._turns(exports), commits)
+        except MessageSizeTooLargeError:
+            # The topic takes less than it says, or than we reckon: forward less the next time.
+            self._dead_letter_bytes //= 4
+            raise
         finally:
             await self._unload(producer, commits)
 

@@ -8,7 +8,7 @@ deadline. Invariant: after any error the producer is of no use; what was committ
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,8 @@ TRANSACTION_TIMEOUT_MS = 30_000
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
 _STOP_SECONDS = 0.7
 _MOST_FORWARDED_BYTES = 64 * 1024 * 1024
-_ENVELOPE_BYTES = 4096  # a record batch's own bytes, our headers and header names, generously
+_ENVELOPE_BYTES = 4096  # a record batch's own bytes and our headers, generously
+_LENGTH_BYTES = 5  # the length before a key, a value, a header's name or text is a varint
 _MOST_KEY_BYTES = 1024
 
 
@@ -45,11 +46,19 @@ class Destination:
 
 
 class PartitionProducer:
-    """The producer of one partition, from its fencing start to its drop."""
+    """The producer of one partition, from its fencing start to its drop.
 
-    def __init__(self, partition: int, destination: Destination) -> None:
+    A smaller ``dead_letter_bytes`` than the topic's leaves out more of what is too large.
+    """
+
+    def __init__(
+        self, partition: int, destination: Destination, dead_letter_bytes: int | None = None
+    ) -> None:
         self._partition = partition
         self._to = destination
+        self._dead_letter_bytes = (
+            destination.dead_letter_bytes if dead_letter_bytes is None else dead_letter_bytes
+        )
         self._producer = AIOKafkaProducer(
             **destination.client_options,
             transactional_id=destination.transactional_id(partition),
@@ -122,7 +131,7 @@ class PartitionProducer:
         return [
             await self._producer.send(
                 self._to.topics.dead_letters,
-                **dead_letter_record(letter, self._to.dead_letter_bytes),
+                **dead_letter_record(letter, self._dead_letter_bytes),
             )
             for letter in outcome.dead_letters
         ]
@@ -149,7 +158,7 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
     ]
     theirs = [(name, text) for name, text in message.headers if not name.startswith("sluice_")]
     key, value = message.key, message.value
-    if _fits([key, value, *(text for _, text in theirs)], most_bytes):
+    if _fits([key, value, *_texts(theirs)], most_bytes):
         return {"key": key, "value": value, "headers": theirs + ours}
     truncated = [*ours, ("sluice_truncated", b"true")]
     if not _fits([key], most_bytes):
@@ -157,13 +166,20 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
     return {"key": key, "value": b"", "headers": truncated}
 
 
+def _texts(headers: list[tuple[str, bytes]]) -> Iterator[bytes]:
+    for name, text in headers:
+        yield name.encode()
+        yield text or b""
+
+
 def _fits(parts: list[bytes | None], most_bytes: int) -> bool:
     whole = b"".join(part or b"" for part in parts)
-    if len(whole) + _ENVELOPE_BYTES <= most_bytes:
+    around = _ENVELOPE_BYTES + _LENGTH_BYTES * len(parts)
+    if len(whole) + around <= most_bytes:
         return True
-    if len(whole) > _MOST_FORWARDED_BYTES - _ENVELOPE_BYTES:
+    if len(whole) + around > _MOST_FORWARDED_BYTES:
         return False
-    return len(zstd_encode(whole)) + _ENVELOPE_BYTES <= most_bytes
+    return len(zstd_encode(whole)) + around <= most_bytes
 
 
 def _offset(committed: Committed) -> OffsetAndMetadata:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from broker.embedded import EmbeddedKafka
@@ -18,7 +20,7 @@ from consumer.kafka.transactions import Destination, PartitionProducer
 from schemas.topics import Topics
 from tests.storage.test_every_storage import cancelled
 from tests.support.nodes import node_on
-from tests.support.outcomes import committed, events
+from tests.support.outcomes import committed, events, headers
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -82,6 +84,29 @@ async def test_a_refused_send_fails_the_commit(bootstrap_servers: str, topics: T
     async with producer_of(to):
         assert await committed_offsets(to) == (None, None)
     assert await committed(bootstrap_servers, tiny.completions) == []
+
+
+async def test_a_dead_letter_that_is_refused_after_all_goes_without_its_value(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    """The topic's limit shrinks while the node runs: nothing is retried for ever."""
+    async with node_on(bootstrap_servers, topics, tmp_path):
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        await admin.start()
+        limit = {"max.message.bytes": "20000"}
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topics.dead_letters, limit)]
+        )
+        await admin.close()
+        await asyncio.sleep(1)
+        noise = random.Random(1).randbytes(500_000)
+        await upstream.send(topics.records, "a", noise)
+        await upstream.request("a")
+        await upstream.batch("a", 0, rows_of(0, 1), last=True)
+        await events(bootstrap_servers, topics.completions, at_least=1, seconds=60)
+        (letter,) = await committed(bootstrap_servers, topics.dead_letters, at_least=1)
+    assert letter.value == b""
+    assert headers(letter)["sluice_truncated"] == "true"
 
 
 async def test_a_fenced_producer_commits_nothing(bootstrap_servers: str, topics: Topics) -> None:

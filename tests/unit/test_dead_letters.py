@@ -47,8 +47,16 @@ def test_a_value_that_does_not_fit_even_compressed_is_left_out() -> None:
     assert record(Sent(b"key", NOISE)) == {"key": b"key", "value": b"", "headers": truncated}
 
 
-def test_headers_count_too() -> None:
-    forwarded = record(Sent(b"key", b"{", (("big", NOISE),)))
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("big", NOISE),),
+        ((NOISE.hex(), b""),),
+        tuple((str(n), b"") for n in range(2_000)),
+    ],
+)
+def test_headers_count_too(headers: tuple[tuple[str, bytes], ...]) -> None:
+    forwarded = record(Sent(b"key", b"{", headers))
     assert ("sluice_truncated", b"true") in forwarded["headers"]  # type: ignore[operator]
 
 
