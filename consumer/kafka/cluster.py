@@ -114,14 +114,16 @@ class Cluster:
     async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
         while True:
             try:
-                return await self._admin.list_consumer_group_offsets(
+                found: dict[TopicPartition, Any] = await self._admin.list_consumer_group_offsets(
                     self._group_id, partitions=partitions
                 )
             except KafkaError as error:
                 # A new cluster has no group coordinator until someone has asked for it.
                 if not error.retriable:
                     raise
-            await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return found
 
     async def _partition_counts(self) -> dict[str, int]:
         topics = self._topics
