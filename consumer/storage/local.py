@@ -26,7 +26,7 @@ from schemas.completions import ExportCompleted, TerminalEvent, decode_event, en
 from schemas.vocabulary import Format
 
 _PARTS = ".parts"
-_PROBE_SECONDS = 60.0  # a probe lives for milliseconds
+_PROBE_SECONDS = 10.0  # a probe lives for milliseconds
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 

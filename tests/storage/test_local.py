@@ -1,7 +1,9 @@
 """What only a directory can show: a disk that refuses, and goes on where it was."""
 
 import contextlib
+import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +101,18 @@ def test_a_manifest_that_is_none_stops_the_lane_loudly(tmp_path: Path) -> None:
     (tmp_path / "a.manifest.json").write_text("{}")
     with pytest.raises(LaneStopped, match=r"a\.manifest\.json"):
         LocalStorage(tmp_path).manifest("a")
+
+
+def test_a_probe_that_a_killed_node_left_is_removed_and_a_fresh_one_is_not(tmp_path: Path) -> None:
+    with storage_on(tmp_path) as storage:
+        storage.check()
+        probes = tmp_path / ".parts" / "probe"
+        (probes / "old").touch()
+        (probes / "fresh").touch()
+        minute_ago = time.time() - 60
+        os.utime(probes / "old", (minute_ago, minute_ago))
+        storage.check()
+    assert [probe.name for probe in probes.iterdir()] == ["fresh"]
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
