@@ -110,17 +110,33 @@ class Faults:
 
     async def _zombie(self, strike: Strike) -> None:
         for process in await self._members(strike.slots):
-            held = process.journal.partitions
-            process.stopped = True
             process.send(signal.SIGSTOP)
             try:
-                await asyncio.sleep(strike.seconds)
-                moved = await _seen(lambda: held <= self._fleet.holders(process))  # noqa: B023
+                seen = await self._lost_its_partitions(process, strike.seconds)
             finally:
-                process.stopped = False
                 process.send(signal.SIGCONT)
-            woken = process.process.poll() is None
-            self._count(strike.kind, seen=bool(held) and moved and woken)
+            self._count(strike.kind, seen=seen)
+
+    async def _cut(self, strike: Strike) -> None:
+        proxy = self._broker.proxy
+        for process in await self._members(strike.slots):
+            (proxy.cut if strike.silent else proxy.reset)()
+            try:
+                seen = await self._lost_its_partitions(process, strike.seconds)
+            finally:
+                proxy.mend()
+            self._count(strike.kind, seen=seen)
+
+    async def _lost_its_partitions(self, process: Process, seconds: float) -> bool:
+        """Whether other nodes take over all it held while it lives on, cut off."""
+        at, held = time.time(), process.journal.partitions
+        process.afflicted = True
+        try:
+            await asyncio.sleep(seconds)
+            moved = await _seen(lambda: held <= self._fleet.taken_over_since(at, process))
+        finally:
+            process.afflicted = False
+        return bool(held) and moved and process.process.poll() is None
 
     async def _kill_broker(self, strike: Strike) -> None:
         self._broker.kill()
@@ -147,18 +163,6 @@ class Faults:
             self._disk.free()
         self._count(strike.kind, seen=full and refused)
 
-    async def _cut(self, strike: Strike) -> None:
-        for process in await self._members(strike.slots):
-            held = process.journal.partitions
-            proxy = self._broker.proxy
-            (proxy.cut if strike.silent else proxy.reset)()
-            try:
-                await asyncio.sleep(strike.seconds)
-                moved = await _seen(lambda: held <= self._fleet.holders(process))  # noqa: B023
-            finally:
-                proxy.mend()
-            self._count(strike.kind, seen=bool(held) and moved)
-
     async def _in_trouble(self, strike: "asyncio.Future[None] | object") -> None:
         self._troubles += 1
         try:
@@ -168,12 +172,13 @@ class Faults:
             self._trouble_until = time.monotonic() + _TROUBLE_LASTS_SECONDS
 
     async def _members(self, slots: tuple[int, ...]) -> list[Process]:
-        """The processes of these slots that are members, once one is."""
+        """The members in these slots, once there is one in each that isn't afflicted."""
         deadline = time.monotonic() + _TARGET_SECONDS
         while True:
             running = [self._fleet.now.get(slot) for slot in slots]
-            members = [process for process in running if process and process.is_member]
-            if len(members) == len(slots) or time.monotonic() > deadline:
+            free = [process for process in running if process is None or not process.afflicted]
+            members = [process for process in free if process and process.is_member]
+            if (members and len(members) == len(free)) or time.monotonic() > deadline:
                 return members
             await asyncio.sleep(0.05)
 

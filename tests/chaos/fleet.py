@@ -25,20 +25,24 @@ _MOST_STOP_SECONDS = 12.0
 
 @dataclass(slots=True)
 class Process:
-    """One run of a node. ``meant_to_end`` once we sent it a signal that ends it."""
+    """One run of a node.
+
+    ``meant_to_end`` once we sent it a signal that ends it; ``afflicted`` while a fault that it has
+    to survive is on it.
+    """
 
     slot: int
     process: subprocess.Popen[bytes]
     journal: Journal
     point: Point | None
     meant_to_end: bool = False
-    stopped: bool = False
+    afflicted: bool = False
 
     @property
     def is_member(self) -> bool:
         """Whether it lives, runs, and was assigned something."""
         alive = self.process.returncode is None and not self.meant_to_end
-        return alive and not self.stopped and self.journal.assignments > 0
+        return alive and not self.afflicted and self.journal.assignments > 0
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -120,10 +124,15 @@ class Fleet:
                 process.process.kill()
                 process.process.wait()
 
-    def holders(self, besides: Process) -> frozenset[int]:
-        """The partitions that other nodes say they hold."""
-        others = [p for p in self.now.values() if p is not besides and p.is_member]
-        return frozenset().union(*(other.journal.partitions for other in others))
+    def taken_over_since(self, at: float, besides: Process) -> frozenset[int]:
+        """The partitions that other nodes took over after a time, in seconds since the epoch."""
+        others = (journal for journal in self.journals if journal is not besides.journal)
+        return frozenset(
+            number
+            for journal in others
+            for number, times in journal.taken.items()
+            if times[-1] > at
+        )
 
     def _start(self, slot: int) -> None:
         point = self._points.pop(slot, None)

@@ -82,7 +82,7 @@ def _death(chance: random.Random, kind: Kind, nodes: int, pace: Pace) -> Strike:
     calm = chance.random() < 0.08
     pause = _CALM_SECONDS if calm else chance.expovariate(1 / pace.deaths_seconds)
     if kind is Kind.STEP_KILL:
-        point = Point(*chance.choice(POINTS), chance.randint(1, 4))
+        point = Point(*chance.choice(POINTS), chance.randint(1, 3))
         return Strike(kind, pause, (chance.randrange(nodes),), point=point)
     many = min(nodes, chance.choices((1, 2, 3), (5, 4, 3))[0])
     return Strike(kind, pause, tuple(chance.sample(range(nodes), many)))
