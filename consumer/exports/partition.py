@@ -173,8 +173,9 @@ class PartitionExports:
         self._exports.expire(active_before)
 
     def give_up(self, message: str) -> None:
-        """The storage refused for too long: fail what waits for it; then take a turn."""
-        for export in self._publication.give_up(message, self._workshop.now()):
+        """The storage refused for too long: fail what it refused; then take a turn."""
+        export = self._publication.give_up(message, self._workshop.now())
+        if export:
             self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
 
     def abandon(self) -> None:

@@ -83,18 +83,21 @@ class Publication:
                 self._unsettled.append(event)
         return self._settle()
 
-    def give_up(self, message: str, now: datetime) -> list[OpenExport]:
-        """The storage refused for too long: what waits for it fails.
+    def give_up(self, message: str, now: datetime) -> OpenExport | None:
+        """The storage refused for too long: what it refused fails; the rest has its own try.
 
-        Returns the open exports that wait; the caller ends them.
+        Returns the open export whose bytes were refused, if that is it; the caller ends it.
         """
-        for ending in self._endings:
-            if isinstance(ending.proposed, ExportCompleted) and ending.part and not ending.bound:
-                progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
-                ending.proposed = ending.origin.failed(
-                    FailReason.STORAGE_UNAVAILABLE, message, progress
-                )
-        return [export for export in self._dirty.values() if export.decided is None]
+        export = next(iter(self._dirty.values()), None)
+        if export:
+            return export if export.decided is None else None
+        ending = self._endings[0] if self._endings else None
+        if ending and isinstance(ending.proposed, ExportCompleted) and not ending.bound:
+            progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
+            ending.proposed = ending.origin.failed(
+                FailReason.STORAGE_UNAVAILABLE, message, progress
+            )
+        return None
 
     def abandon(self) -> None:
         """Decide nothing any more; any thread may say so at any time."""

@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 1.0
 LASTING_SECONDS = 10.0
 MANY_RELOADS = 3
+STOPPED_SECONDS = 30.0
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class Lane:
         consumer = surroundings.consumer
         self.partition = partition
         self.problem: str | None = None
-        """Why it has stopped for good, if it has."""
+        """Why it stands still until a person has acted, if it does."""
         self.trouble: str | None = None
         """Why it keeps reloading, if it does."""
         self._around = surroundings
@@ -156,13 +157,14 @@ class Lane:
     # The lane's own task.
 
     async def _run(self) -> None:
-        while self.problem is None:
+        while True:
             await self._go.wait()
+            seconds = HEARTBEAT_SECONDS
             try:
                 await self._own()
             except LaneStopped as error:
                 self._say_stopped(str(error))
-                return
+                seconds = STOPPED_SECONDS  # then see whether a person has acted
             except (ConsumerError, KafkaError, OSError) as error:
                 self._say_reloading(error)
             except Exception as error:
@@ -170,7 +172,7 @@ class Lane:
                 self._say_reloading(error)
             finally:
                 self._resting.set()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(seconds)
 
     def _say_reloading(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -215,6 +217,7 @@ class Lane:
         self._exports = exports
         self._search = None
         await self._told_to_go()
+        self.problem = None
         self._loaded_at = time.monotonic()
         self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
         log.info(

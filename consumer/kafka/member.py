@@ -21,6 +21,7 @@ from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed
 from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane, LaneLimits, Surroundings
+from consumer.kafka.lenient_records import read_leniently
 from consumer.kafka.poller import Poller
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
@@ -75,6 +76,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._membership = membership
         self._topics = destination.topics
         self._metrics = workshop.metrics
+        read_leniently()
         self._consumer = AIOKafkaConsumer(
             **destination.client_options,
             group_id=destination.group_id,

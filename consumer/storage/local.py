@@ -188,7 +188,9 @@ class LocalPart:
                 self._write_pending(descriptor)
 
     def sync(self) -> None:
-        """See ``Part.sync``."""
+        """See ``Part.sync``. A directory in the place of the file is seen before it is decided."""
+        if self._final.is_dir():
+            raise StorageUnavailable(f"{self._final} can't be published: it is a directory")
         with self._opened() as descriptor:
             self._write_pending(descriptor)
             try:

@@ -1,4 +1,4 @@
-"""``sluice demo``, as a newcomer runs it: its own Kafka, a node, five exports, then nothing left."""
+"""``sluice demo``, as a newcomer runs it: its own Kafka, a node, five exports, nothing left."""
 
 import hashlib
 import os

@@ -3,6 +3,9 @@
 import asyncio
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,29 @@ async def test_bad_exports_and_poison_disturb_nobody(
     assert (unreadable.key, unreadable.value) == (b"unreadable", b"{")
     assert headers(unreadable)["sluice_topic"] == topics.records
     assert file_names(tmp_path) == {"good.csv"} | {f"{name}.manifest.json" for name in done}
+
+
+async def test_a_header_name_that_is_no_text_disturbs_nobody(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    """aiokafka can't read such a record; brokers accept it."""
+    async with node_on(bootstrap_servers, topics, tmp_path):
+        await upstream.request("a")
+        await upstream.batch("a", 0, rows_of(0, 1))
+        for key, value in (("a", "{bad"), ("b", "[]")):
+            sender = [sys.executable, "-m", "tests.support.odd_headers", bootstrap_servers]
+            subprocess.run(
+                [*sender, topics.records, key, value],
+                env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},
+                check=True,
+            )
+        await upstream.request("c")
+        await upstream.batch("c", 0, rows_of(0, 1), last=True)
+        done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
+        letters = await committed(bootstrap_servers, topics.dead_letters, at_least=2)
+    assert isinstance(done["c"], ExportCompleted)
+    assert done["a"].reason is FailReason.INVALID_BATCH
+    assert sorted(letter.value for letter in letters) == [b"[]", b"{bad"]
 
 
 async def test_cancelled_and_idle_exports_end(

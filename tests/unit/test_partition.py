@@ -549,6 +549,21 @@ def test_a_storage_that_is_given_up_fails_what_waits_for_it(bench: Bench) -> Non
     assert bench.files() == {"a.manifest.json"}
 
 
+def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
+    (bench.directory / "a.csv").mkdir()
+    bench.request("a")
+    bench.batch(0, [1], export_id="a", last=True)
+    bench.request("b")
+    bench.batch(0, [1], export_id="b", last=True)
+    with pytest.raises(StorageUnavailable, match="a directory"):
+        bench.turn()
+    bench.partition.give_up("a directory is in the way")
+    failed, done = bench.turn()
+    assert isinstance(failed, ExportFailed)
+    assert (failed.export_id, failed.reason) == ("a", FailReason.STORAGE_UNAVAILABLE)
+    assert isinstance(done, ExportCompleted)
+
+
 def test_what_kafka_does_not_show_is_passed(bench: Bench) -> None:
     bench.partition.advance(5, 9)
     assert bench.partition.resume_point() == ResumePoint(5, (), 9, 9)

@@ -1,0 +1,107 @@
+"""Faults outside a node: a disk that stays full, a broker that is away for a minute."""
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from broker.embedded import EmbeddedKafka
+from schemas.completions import ExportCompleted, ExportFailed
+from schemas.topics import Topics
+from schemas.vocabulary import FailReason
+from tests.support.nodes import NodeProcess, node_on, settings_for
+from tests.support.outcomes import by_id, events
+from tests.support.topics import created_topics
+from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB where a node keeps its exports."""
+    place = tmp_path / "exports"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a tmpfs can't be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while ballast.write(bytes(4096)):
+            pass
+
+
+async def refusals(node: NodeProcess) -> float:
+    async with httpx.AsyncClient() as client:
+        metrics = (await client.get(f"{node.url}/metrics")).text
+    (line,) = [it for it in metrics.splitlines() if it.startswith("sluice_storage_retries_total ")]
+    return float(line.split()[1])
+
+
+async def test_a_disk_that_is_full_and_freed_costs_nothing_but_time(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path, small_disk: Path
+) -> None:
+    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+        await upstream.request("a")
+        await upstream.batch("a", 0, rows_of(0, 100))
+        fill(small_disk)
+        await upstream.batch("a", 1, rows_of(100, 1_000), last=True)
+        while await refusals(node) < 3:
+            await asyncio.sleep(0.1)
+        assert await events(bootstrap_servers, topics.completions) == []
+        (small_disk / "ballast").unlink()
+        (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
+    assert isinstance(event, ExportCompleted)
+    assert (small_disk / "a.csv").read_bytes() == csv_bytes(rows_of(0, 1_100))
+
+
+async def test_a_disk_that_stays_full_fails_the_export_by_name(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path, small_disk: Path
+) -> None:
+    async with node_on(bootstrap_servers, topics, tmp_path, STORAGE_TIMEOUT_SECONDS=2):
+        fill(small_disk)
+        await upstream.request("a")
+        await upstream.batch("a", 0, rows_of(0, 1_000), last=True)
+        (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
+        assert isinstance(event, ExportFailed)
+        assert event.reason is FailReason.STORAGE_UNAVAILABLE
+        assert "No space left" in event.message
+        assert file_names(tmp_path) == {"a.manifest.json", "ballast"}, "nothing half left"
+        (small_disk / "ballast").unlink()
+        await upstream.request("b")
+        await upstream.batch("b", 0, rows_of(0, 1_000), last=True)
+        done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
+    assert isinstance(done["b"], ExportCompleted)
+
+
+async def test_a_broker_that_is_away_for_a_minute_fails_nobody(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path / "kafka") as kafka:
+        servers = kafka.bootstrap_servers
+        async with created_topics(servers, 12) as topics:
+            producer = AIOKafkaProducer(bootstrap_servers=servers)
+            await producer.start()
+            upstream = Upstream(producer, topics)
+            settings = settings_for(servers, topics, tmp_path / "exports", IDLE_TIMEOUT_SECONDS=5)
+            async with NodeProcess(settings, tmp_path / "node.log") as node:
+                await upstream.request("a")
+                await upstream.batch("a", 0, rows_of(0, 100))
+                kafka.kill()
+                await asyncio.sleep(60)
+                async with httpx.AsyncClient(timeout=20) as client:
+                    assert (await client.get(f"{node.url}/health")).status_code == 200
+                    assert (await client.get(f"{node.url}/ready")).status_code == 503
+                kafka.start()
+                await upstream.batch("a", 1, rows_of(100, 100), last=True)
+                (event,) = await events(servers, topics.completions, at_least=1, seconds=90)
+            await producer.stop()
+    assert isinstance(event, ExportCompleted), event
+    assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows_of(0, 200))
