@@ -89,10 +89,12 @@ _WORDS = {
     "float_type": "must be a number",
 }
 _SUBJECT = re.compile(r"^(Input|String|Tuple) should ")
+_INSIDE = re.compile(r" after validation, not (more than )?\d+$")  # what only pydantic knows
 
 
 def _in_words(kind: str, message: str) -> str:
-    return _WORDS.get(kind) or _SUBJECT.sub("must ", message.removeprefix("Value error, "))
+    sentence = _INSIDE.sub("", message.removeprefix("Value error, "))
+    return _WORDS.get(kind) or _SUBJECT.sub("must ", sentence)
 
 
 def _follows_from_another(

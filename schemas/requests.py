@@ -118,7 +118,12 @@ class ExportRequested(Strict):
     def _options_of_format(cls, given: object, info: ValidationInfo) -> object:
         model = _OPTIONS.get(info.data.get("format", Format.CSV), CsvOptions)
         if "format" not in info.data:
-            return model()  # the wrong format is the finding; its options can't be judged
+            # Of a wrong format, only what no format knows can be told to be wrong.
+            known = CsvOptions.model_fields.keys() | PdfOptions.model_fields.keys()
+            unknown = sorted(given.keys() - known) if isinstance(given, dict) else []
+            if unknown:
+                raise ValueError(f"{shown(unknown[0])} is not an option of any format")
+            return model()
         return model.model_validate(given)
 
 

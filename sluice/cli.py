@@ -48,7 +48,8 @@ def _run() -> int:
         if os.environ.get("SLUICE_LOG_LEVEL", "").lower() == "debug":
             raise
         message, code = _in_words(error)
-        print("sluice:", " ".join(message.split()), file=sys.stderr)
+        if message:  # none, where help was shown instead
+            print("sluice:", " ".join(message.split()), file=sys.stderr)
         return code
 
 

@@ -206,6 +206,14 @@ class PartitionExports:
         for event in self._publication.write_out():
             self._events.append(event)
             _log_end(event)
+        for origin in self._publication.take_repeats():
+            self._workshop.metrics.duplicate(origin.format, origin.user)
+            log.warning(
+                "request is a repeat: its id ended in another partition",
+                export_id=origin.export_id,
+                partition=origin.source.partition,
+                offset=origin.source.offset,
+            )
 
     def _work(self, until: float) -> TurnEnd:
         done_bytes = 0

@@ -38,6 +38,7 @@ class Publication:
         self._dirty: dict[str, OpenExport] = {}
         self._endings: deque[Ending] = deque()
         self._unsettled: list[TerminalEvent] = []
+        self._repeats: list[Origin] = []
         self._abandoned = False
 
     def touch(self, export: OpenExport) -> None:
@@ -62,6 +63,11 @@ class Publication:
     def settled(self) -> bool:
         """Whether no end is on its way."""
         return not self._endings and not self._unsettled
+
+    def take_repeats(self) -> list[Origin]:
+        """Requests whose id another partition's request decided, since the last call."""
+        repeats, self._repeats = self._repeats, []
+        return repeats
 
     def write_out(self) -> list[TerminalEvent]:
         """Do all that is due; return the events that may be sent now.
@@ -123,6 +129,7 @@ class Publication:
         if event.source != proposed.source:
             if part:
                 part.discard()
+            self._repeats.append(ending.origin)
             return None
         if isinstance(event, ExportCompleted):
             _publish(event, ending)

@@ -85,8 +85,10 @@ class ConsumerGroup:
         except Exception:
             log.exception("membership ended")
         finally:
+            log.info("leaving the group", partitions=[lane.partition for lane in self.lanes])
             await member.stop()
             self._member = None
+            log.info("left the group")
 
     def observe(self) -> None:
         """Bring the lag per partition up to date in the metrics."""

@@ -66,7 +66,7 @@ def _elements(stream: io.BufferedReader) -> Iterator[Item]:
         if not more:
             break
         found = text.next_byte()
-        place = f"element {number} (byte {text.offset})"
+        place = f"line {text.line}, element {number} (byte {text.offset})"
         if found not in {b"{", b"["}:
             raise SourceError(f"{place}: {_shown(found)} where an object or array should begin")
         yield Item(place, _parse(place, text.take_bracketed(place)))
@@ -106,10 +106,16 @@ class _ArrayText:
         self._text = b""
         self._at = 0
         self._dropped = 0
+        self._lines_dropped = 0
         while self._fill() and len(self._text) < len(_BOM):
             pass
         if self._text.startswith(_BOM):
             self._at = len(_BOM)
+
+    @property
+    def line(self) -> int:
+        """The line that the next byte is on, from 1."""
+        return self._lines_dropped + self._text.count(b"\n", 0, self._at) + 1
 
     @property
     def offset(self) -> int:
@@ -157,6 +163,7 @@ class _ArrayText:
     def _fill(self) -> bool:
         """Read more, and forget what is consumed. False at the end of the stream."""
         chunk = self._stream.read1(_CHUNK_BYTES)
+        self._lines_dropped += self._text.count(b"\n", 0, self._at)
         self._text = self._text[self._at :] + chunk
         self._dropped += self._at
         self._at = 0

@@ -101,6 +101,8 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
 ) -> int:
     """Publish a file of rows as an export; print its id."""
     given = {"export_id": export_id, "title": title, "user": user}
+    for name, text in given.items():
+        _require_text(name, text)
     fields = {
         "export_id": new_export_id("submit"),
         "format": file_format,
@@ -111,6 +113,14 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     submission = Submission(file, reader, _parse_columns(columns), fields)
     _check(submission)
     return run(_submit(load_settings(), submission, wait=wait, used_before=export_id is not None))
+
+
+def _require_text(name: str, text: str | None) -> None:
+    """An argument that is no UTF-8 comes as half surrogates, which no message can hold."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"--{name.replace('_', '-')}: is not UTF-8") from None
 
 
 def _input_format_of(file: str) -> InputFormat:

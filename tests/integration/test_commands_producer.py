@@ -214,7 +214,7 @@ async def test_the_request_has_what_was_asked_for(
         ("bad.csv", "n,t\n" + "1,x\n" * 5_000 + "2\n", "line 5002: 1 cells"),
         ("bad.csv", "n,t\n" + "1,x\n" * 5_000 + '"2,x\n', "line 5002: malformed CSV"),
         ("bad.ndjson", '{"n": 1}\n' * 5_000 + '{"n": 1, "m": 2}\n', "line 5001: key 'm'"),
-        ("bad.json", "[" + '{"n": 1},' * 5_000 + "{]", "element 5001 (byte 45001)"),
+        ("bad.json", "[" + '{"n": 1},' * 5_000 + "{]", "line 1, element 5001 (byte 45001)"),
         ("bad.json", "[" + '{"n": 1},' * 5_000 + '{"n": 1}', "byte 45009: the end of the file"),
     ],
 )

@@ -96,8 +96,12 @@ class Bench:
         log.append(message)
         return message
 
+    @staticmethod
+    def encode(sent: Any) -> bytes:
+        return json.dumps(sent).encode()
+
     def _say(self, log: list[Sent], topic: str, sent: dict[str, Any]) -> Sent:
-        return self.raw(topic, json.dumps(sent).encode(), str(sent["export_id"]).encode())
+        return self.raw(topic, self.encode(sent), str(sent["export_id"]).encode())
 
     def turn(self, owner: PartitionExports | None = None) -> list[TerminalEvent]:
         """Feed the owner what it has not seen, let it work, and take its events."""
@@ -562,6 +566,24 @@ def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
     assert isinstance(failed, ExportFailed)
     assert (failed.export_id, failed.reason) == ("a", FailReason.STORAGE_UNAVAILABLE)
     assert isinstance(done, ExportCompleted)
+
+
+def test_a_request_whose_id_ended_in_another_partition_is_counted(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1], last=True)
+    bench.partition.take_requests(bench.requests)
+    bench.partition.turn()
+    elsewhere = replace(bench.requests[0], partition=4)
+    other = PartitionExports(4, START, bench.partition._workshop)
+    other.take_requests([elsewhere])
+    other.turn()
+    bench.partition.take_records(bench.records)
+    assert bench.partition.turn() is TurnEnd.IDLE
+    other.take_records([replace(bench.records[0], partition=4)])
+    other.turn()
+    assert not other.take_outcome()
+    labels = {"format": "csv", "status": "duplicate", "user": "anonymous"}
+    assert bench.metric("export_requests_total", **labels) == 1
 
 
 def test_what_kafka_does_not_show_is_passed(bench: Bench) -> None:

@@ -127,7 +127,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
         ("a.ndjson", "{}\n", [], "columns: must have at least 1"),
         ("a.ndjson", "{\n", [], "line 1: malformed JSON"),
         ("a.json", "[]", [], "there is no row to take the columns from"),
-        ("a.json", "[[1]]", [], "element 1 (byte 1): no object to take the columns from"),
+        ("a.json", "[[1]]", [], "line 1, element 1 (byte 1): no object to take the columns from"),
         ("a.json", '{"data": [{"n": 1}]}', [], "there is no JSON array of rows"),
     ],
 )
