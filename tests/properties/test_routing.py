@@ -15,9 +15,10 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 JSON = st.recursive(
     SCALARS, lambda it: st.lists(it, max_size=3) | st.dictionaries(st.text(), it, max_size=3)
 )
+OTHERS = ("format", "columns", "title", "user", "priority", "requested_at", "options")
 REQUEST = st.fixed_dictionaries(
     {"type": st.just("export.requested") | JSON, "export_id": st.sampled_from(["a", "b"]) | JSON},
-    optional=dict.fromkeys(("format", "columns", "title", "user", "priority", "requested_at", "options"), JSON),
+    optional=dict.fromkeys(OTHERS, JSON),
 )
 BATCH = st.fixed_dictionaries(
     {"export_id": st.sampled_from(["good", "a"]) | JSON},
