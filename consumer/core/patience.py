@@ -4,6 +4,8 @@ Pure: the clock is given, in monotonic seconds. One partition's patience outlive
 lane, or a fault that makes it reload would be waited for without end.
 """
 
+from collections.abc import Iterable
+
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -39,6 +41,11 @@ class Patience:
     def unsynced(self, export_id: str, now: float) -> None:
         """The file of an export could not be brought to the disk, and has to be made again."""
         self._unsynced_since.setdefault(export_id, now)
+
+    def ended(self, export_ids: Iterable[str]) -> None:
+        """These exports have ended; whatever their files went through is over."""
+        for export_id in export_ids:
+            self._unsynced_since.pop(export_id, None)
 
     def given_up(self, now: float) -> frozenset[str]:
         """The exports whose files could not be brought to the disk for too long."""

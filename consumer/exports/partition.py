@@ -90,6 +90,16 @@ class PartitionExports:
         return self._next() is not None or self._publication.due
 
     @property
+    def writes_due(self) -> bool:
+        """Whether a turn would begin with what the storage did not take before."""
+        return self._publication.due
+
+    @property
+    def ended(self) -> list[str]:
+        """The exports whose events wait in the outcome."""
+        return [event.export_id for event in self._events]
+
+    @property
     def settled(self) -> bool:
         """Whether no end of an export waits for the storage; only then there is a resume point."""
         return self._publication.settled

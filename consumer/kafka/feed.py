@@ -29,6 +29,7 @@ class Feed:
         self._messages: deque[ConsumerRecord] = deque()
         self._bytes = 0
         self._paused = False
+        self._detached = False
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -46,8 +47,14 @@ class Feed:
         """Take nothing more, and forget what is there."""
         self.seated = False
         self._clear()
-        with contextlib.suppress(IllegalStateError):  # it was taken away already
-            self._consumer.pause(self.partition)
+        if not self._detached:
+            with contextlib.suppress(IllegalStateError):  # it was taken away already
+                self._consumer.pause(self.partition)
+
+    def detach(self) -> None:
+        """Leave the consumer alone from now on: the partition may have a new feed by now."""
+        self._detached = True
+        self.unseat()
 
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
         """Add what was fetched; ``position`` is the consumer's, after it."""
@@ -72,7 +79,7 @@ class Feed:
             taken.append(message)
             size += _size(message)
         self._bytes -= size
-        if self._paused and self._bytes < RESUME_BYTES:
+        if self._paused and not self._detached and self._bytes < RESUME_BYTES:
             self._resume()
         return taken
 

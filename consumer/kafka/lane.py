@@ -151,6 +151,8 @@ class Lane:
     async def drop(self) -> None:
         """The partition is lost: remove what is partial, close what is open; never raises."""
         self.abandon()
+        self.requests.detach()
+        self.records.detach()
         self._task.cancel()
         await asyncio.wait([self._task])
 

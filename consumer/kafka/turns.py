@@ -48,6 +48,7 @@ class Turns:
         Raises:
             PartLost, LaneStopped: as ``PartitionExports.turn``.
         """
+        due = self._exports.writes_due
         try:
             end, wrote = await self._in_slot()
         except StorageUnavailable as error:
@@ -57,8 +58,9 @@ class Turns:
             self._metrics.storage_retried()
             self._patience.unsynced(error.export_id, time.monotonic())
             raise
-        if wrote:
+        if wrote or due:
             self._patience.served()
+            self._patience.ended(self._exports.ended)
         return end
 
     async def _in_slot(self) -> tuple[TurnEnd, bool]:

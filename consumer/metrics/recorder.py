@@ -1,12 +1,13 @@
 """How the service says what happened; each fact goes into every metric it belongs to.
 
 Invariant: memory is bounded. Labels come from closed sets, but for the user, of whom the first 100
-have a series of their own. All calls are made on one thread, the event loop's.
+have a series of their own. Threads may share it: what turns report comes from theirs.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from threading import Lock
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -37,6 +38,7 @@ class Metrics:
         self._contract = ContractMetrics(self.registry)
         self._node = NodeMetrics(self.registry)
         self._users: set[str] = set()
+        self._users_lock = Lock()
         self._lag_topics: dict[int, set[str]] = defaultdict(set)
         self._recent = {name: _Recent(clock) for name in _FORMATS}
         for name in Format:
@@ -127,13 +129,13 @@ class Metrics:
         self._contract.requests.labels(known, status, self._user_label(user)).inc()
 
     def _user_label(self, user: str) -> str:
-        if user in self._users:
-            return user
         # A label is no place for a long text; nobody reads it there, and each scrape carries it.
-        if len(self._users) == MAX_USERS or len(user) > MAX_USER_CHARACTERS:
+        if len(user) > MAX_USER_CHARACTERS:
             return OTHER_USERS
-        self._users.add(user)
-        return user
+        with self._users_lock:
+            if len(self._users) < MAX_USERS:
+                self._users.add(user)
+            return user if user in self._users else OTHER_USERS
 
 
 class _Registry(CollectorRegistry):

@@ -38,6 +38,13 @@ def test_it_waits_longer_each_time_up_to_a_limit() -> None:
     assert waits[-1] == LONGEST_BACKOFF_SECONDS
 
 
+def test_what_has_ended_is_forgotten() -> None:
+    patience = Patience(10)
+    patience.unsynced("a", 100)
+    patience.ended(["a", "b"])
+    assert patience.given_up(200) == frozenset()
+
+
 def test_an_export_that_can_not_be_synced_is_given_up_by_itself() -> None:
     patience = Patience(10)
     patience.unsynced("a", 100)
