@@ -4,18 +4,20 @@ import asyncio
 import json
 from pathlib import Path
 
-from bench.main_job import measure, report
+from bench import main_job, small_exports
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     """Measure, print, write."""
-    result = asyncio.run(measure())
-    print(report(result))
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(result, indent=2) + "\n"
-    (RESULTS / "main_job.json").write_text(text, encoding="utf-8")
+    for bench in (main_job, small_exports):
+        result = asyncio.run(bench.measure())
+        print(bench.report(result))
+        name = bench.__name__.rpartition(".")[2]
+        text = json.dumps(result, indent=2) + "\n"
+        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

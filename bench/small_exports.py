@@ -1,0 +1,103 @@
+"""What exactness costs: many small exports, each with its own file, manifest, fsyncs and event.
+
+The load is published first; then a node starts, and exports are counted from its first event to the
+last. Once with twelve partitions and once with one. *Transaction share* is the time in transactions
+of all lanes, as part of the lanes' time: turns go on meanwhile, so it is no time lost.
+"""
+
+import asyncio
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from broker.embedded import EmbeddedKafka
+from producer.completions import CompletionFeed
+from producer.publisher import ExportPublisher
+from producer.topics import create_topics
+from schemas.requests import ExportRequested
+from schemas.topics import Topics
+from tests.support.nodes import NodeProcess, settings_for
+
+CASES = ((12, 3_000, 10), (1, 1_000, 10), (12, 1_200, 1_000))
+"""Partitions, exports, rows of each."""
+
+
+async def measure() -> list[dict[str, Any]]:
+    """Run it all; a dict of figures per case."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        with EmbeddedKafka(place / "kafka") as kafka:
+            servers = kafka.bootstrap_servers
+            return [await _case(servers, place / f"case{n}", *it) for n, it in enumerate(CASES)]
+
+
+async def _case(
+    servers: str, place: Path, partitions: int, exports: int, rows: int
+) -> dict[str, Any]:
+    place.mkdir()
+    topics = Topics.named(place.name)
+    await create_topics(topics, partitions, 1, bootstrap_servers=servers)
+    await _publish(servers, topics, exports, rows)
+    environment = settings_for(servers, topics, place / "exports", LOG_LEVEL="warning")
+    async with CompletionFeed(topics, bootstrap_servers=servers) as feed:
+        node = NodeProcess({**environment, "SLUICE_LOG_LEVEL": "info"}, place / "node.log")
+        starting = asyncio.create_task(node.start())
+        try:
+            await anext(feed)
+            begun = time.perf_counter()
+            for _ in range(exports - 1):
+                await anext(feed)
+            seconds = time.perf_counter() - begun
+            await starting
+            share = await asyncio.to_thread(_transaction_seconds, node.url) / seconds / partitions
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            node.kill()
+    return {
+        "partitions": partitions,
+        "exports": exports,
+        "rows": rows,
+        "exports_per_second": (exports - 1) / seconds,
+        "transaction_share": min(1.0, share),
+    }
+
+
+async def _publish(servers: str, topics: Topics, exports: int, rows: int) -> None:
+    content = [[number, f"row {number}", "1.50"] for number in range(rows)]
+    async with ExportPublisher(topics, bootstrap_servers=servers) as publisher:
+        many = asyncio.Semaphore(50)
+
+        async def one(number: int) -> None:
+            fields = {"export_id": f"small-{number}", "format": "csv", "columns": ["a", "b", "c"]}
+            async with many, publisher.export(ExportRequested.model_validate(fields)) as export:
+                await export.send(content)
+
+        await asyncio.gather(*(one(number) for number in range(exports)))
+
+
+def _transaction_seconds(url: str) -> float:
+    with urllib.request.urlopen(f"{url}/metrics") as answer:  # noqa: S310 - our own node
+        text = answer.read().decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "sluice_transaction_seconds_sum"
+    )
+
+
+def report(result: list[dict[str, Any]]) -> str:
+    """The figures as a table for people."""
+    lines = ["small exports, from the first event to the last"]
+    lines += [
+        f"  {row['partitions']:2} partitions, {row['rows']:5} rows each: "
+        f"{row['exports_per_second']:6.0f} exports/s, "
+        f"{row['transaction_share']:.0%} of the lanes' time in transactions"
+        for row in result
+    ]
+    return "\n".join(lines)
