@@ -1,0 +1,378 @@
+"""A lane in explicit steps: ``consumer.kafka.lane``, ``commits`` and ``turns`` without asyncio.
+
+Each await of the real lane is the end of a step here, so that anything may happen in between:
+
+    STARTING     start the producer
+    READING      read what is committed
+    SWEEPING     sweep; make the real PartitionExports
+    SEATING      wait to be told to go, seat the feeds
+    WORKING      take, turn, commit; fetches and the transaction go on beside it
+    ASKING       the owner search awaits the end of the requests
+    FINISHING    rest asked: commit all there is
+    RESTING      wait to be told to go on, seat the feeds
+    GONE         dropped, or the process died
+
+Invariant: this file decides nothing that the real lane decides otherwise.
+"""
+
+from dataclasses import dataclass
+
+from aiokafka.errors import KafkaError
+
+from consumer.core.resume import ResumePoint
+from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
+from consumer.exports.messages import Outcome
+from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.workshop import Workshop
+from tests.model.broker import Broker, Log
+from tests.model.oracle import Oracle, Violation
+from tests.model.tape import Tape
+from tests.model.upstream import PARTITION, Sent
+
+IDLE_SECONDS = 300.0
+_WHOLE = 1e9
+_ALL = 1000
+
+# Each phase is the name of the method that is its next step.
+STARTING, READING, SWEEPING, SEATING = "_start", "_read", "_sweep", "_seat_when_told"
+WORKING, ASKING = "_loop", "_ask_end"
+FINISHING, RESTING, GONE = "_finish", "_rest_until_told", "_gone"
+
+
+class Killed(BaseException):
+    """The process dies here; nothing of it runs any more."""
+
+
+class Feed:
+    """What was fetched of a log and not handled yet."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.position = 0
+        self.messages: list[Sent] = []
+
+    def seat(self, offset: int) -> None:
+        """Read on from here."""
+        self.messages.clear()
+        self.position = offset
+
+    def fetch(self, count: int) -> None:
+        """Take up to ``count`` messages, and pass what is shown to nobody."""
+        end = self.log.visible_end
+        while self.position < end:
+            entry = self.log.entries[self.position]
+            if entry is not None:
+                if not count:
+                    return
+                count -= 1
+                self.messages.append(entry[0])
+            self.position += 1
+
+    def take(self, count: int) -> list[Sent]:
+        """Remove up to ``count`` messages from the front."""
+        taken, self.messages = self.messages[:count], self.messages[count:]
+        return taken
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A transaction as its client sees it."""
+
+    outcome: Outcome
+    point: ResumePoint
+    sent: bool = False
+    done: bool = False
+    error: KafkaError | None = None
+
+
+class Lane:
+    """One process's lane of the partition; ``process`` is its number."""
+
+    exports_type: type[PartitionExports] = PartitionExports
+
+    def __init__(
+        self, process: int, broker: Broker, workshop: Workshop, oracle: Oracle, max_open: int
+    ) -> None:
+        self.process = process
+        self.phase = STARTING
+        self.busy = False
+        self.rest_asked = False
+        self.go = True
+        self.dropped = False
+        self.killed = False
+        self.transaction: InFlight | None = None
+        self.exports: PartitionExports | None = None
+        self.requests = Feed(broker.requests)
+        self.records = Feed(broker.records)
+        self._broker = broker
+        self._workshop = workshop
+        self._oracle = oracle
+        self._max_open = max_open
+        self.epoch = 0
+        self._point = ResumePoint(0, (), 0, 0)
+        self._committed: ResumePoint | None = None
+        self._search: tuple[int, int] | None = None
+        self._below = 0
+        self._unsynced: set[str] = set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs and has not given the partition up."""
+        return self.phase != GONE
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it does nothing before it is told how a rebalance ended."""
+        return not self.go and self.phase in (STARTING, SEATING, RESTING)
+
+    @property
+    def open_count(self) -> int:
+        """Exports accepted and unfinished."""
+        return self.exports.open_count if self.exports else 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is left to do, unless something comes or time passes."""
+        exports = self.exports
+        if self.phase != WORKING or exports is None or self.transaction or exports.runnable:
+            return False
+        waiting = self.requests.messages and exports.open_count >= self._max_open
+        if exports.restoring or (self.requests.messages and not waiting):
+            return False
+        requests_end = exports.next_offsets[0] if waiting else self.requests.log.end
+        caught_up = exports.next_offsets == (requests_end, self.records.log.end)
+        return caught_up and exports.resume_point() == self._committed
+
+    def step(self, tape: Tape) -> None:
+        """What the lane's task does next, up to its next await.
+
+        Raises:
+            Violation: the lane stopped, or failed in a way that nobody foresaw.
+        """
+        try:
+            getattr(self, self.phase)(tape)
+        except Killed:
+            self.die()
+        except (PartLost, StorageUnavailable, KafkaError):
+            self._unload(tape)
+            if self.alive:
+                self.phase = STARTING
+        except Exception as error:
+            raise Violation(f"a lane ends by {type(error).__name__}: {error}") from error
+        if self.dropped and not self.busy and self.alive:
+            self._unload(tape)
+            self.phase = GONE
+
+    # What the group tells.
+
+    def rest(self) -> None:
+        """A rebalance begins."""
+        self.go = False
+        self.rest_asked = True
+
+    def go_on(self) -> None:
+        """The partition was kept."""
+        self.go = True
+
+    def abandon(self) -> None:
+        """The revoke's deadline has passed."""
+        if self.exports:
+            self.exports.abandon()
+
+    def drop(self) -> None:
+        """The partition is lost: it ends when its turn has."""
+        self.abandon()
+        self.dropped = True
+
+    def die(self) -> None:
+        """The process is killed: nothing is removed, nothing is closed."""
+        self.killed = True
+        self.phase = GONE
+        self.exports = None
+
+    # Beside the lane's own task.
+
+    def transact(self, tape: Tape) -> None:
+        """The transaction on its way goes one request further."""
+        flight = self.transaction
+        if flight is None or flight.done:
+            return
+        try:
+            if not flight.sent:
+                self._broker.send(self.epoch, flight.outcome, flight.point)
+                flight.sent = True
+            else:
+                self._end(flight, tape.pick(16))
+        except KafkaError as error:
+            flight.done, flight.error = True, error
+
+    def _end(self, flight: InFlight, fate: int) -> None:
+        if fate < 14:
+            self._broker.end(self.epoch)
+        if fate < 10:
+            self._broker.complete()  # else the markers are written later
+        if fate > 12:  # the answer, or the request, is lost
+            flight.error = KafkaError("timed out")
+        if fate > 14:  # it arrives when nobody waits for it any more
+            self._broker.late.append(self.epoch)
+        flight.done = True
+
+    def forget_transaction(self, tape: Tape) -> None:
+        """Nobody waits for it any more; its last request may still be on its way."""
+        flight, self.transaction = self.transaction, None
+        if flight and flight.sent and not flight.done and tape.once_in(2):
+            self._broker.late.append(self.epoch)
+
+    # Load.
+
+    def _gone(self, _: Tape) -> None:
+        """Nothing more."""
+
+    def _start(self, _: Tape) -> None:
+        if self.go:
+            self.epoch = self._broker.start_producer()
+            self.phase = READING
+
+    def _read(self, _: Tape) -> None:
+        self._point = self._committed = self._broker.committed()
+        self.phase = SWEEPING
+
+    def _sweep(self, tape: Tape) -> None:
+        self._workshop.storage.sweep(PARTITION)
+        given_up = frozenset(self._unsynced if tape.once_in(2) else ())
+        if given_up:
+            self._oracle.storage_given_up = True
+        self.exports = self.exports_type(PARTITION, self._point, self._workshop, given_up)
+        self._search = None
+        self.phase = SEATING
+
+    def _seat_when_told(self, _: Tape) -> None:
+        if self.go:
+            self.rest_asked = False
+            point = self._point
+            first = min((point.requests_position, *point.open_requests))
+            self._seat(first, point.records_resume)
+
+    def _seat(self, requests_offset: int, records_offset: int) -> None:
+        self.requests.seat(requests_offset)
+        self.records.seat(records_offset)
+        self.phase = WORKING
+
+    def _unload(self, tape: Tape) -> None:
+        self.forget_transaction(tape)
+        exports, self.exports = self.exports, None
+        if exports:
+            try:
+                exports.discard()
+            except Killed:
+                self.die()
+
+    # Work.
+
+    def _loop(self, tape: Tape) -> None:
+        exports = self._owned()
+        if self.rest_asked:
+            if not exports.settled:
+                raise PartLost("a rebalance came while the storage refused")
+            self.phase = FINISHING
+            return
+        self._take(exports, 2 if tape.once_in(4) else _ALL)
+        if self._can_turn(exports):
+            if self._turn(exports, tape) is TurnEnd.OWNER_UNKNOWN and self._search is None:
+                self._below = self.records.position
+                self.phase = ASKING
+                return
+            self._advance(exports, at_once=not tape.once_in(3))
+            return
+        self._advance(exports, at_once=not tape.once_in(3))
+        self._expire_idle(exports)
+
+    def _take(self, exports: PartitionExports, most: int) -> None:
+        """At most ``most`` messages of each feed make a turn's worth."""
+        if not exports.pending_requests:
+            unbounded = self._search or exports.restoring
+            room = max(0, self._max_open - exports.open_count)
+            exports.take_requests(self.requests.take(most if unbounded else min(most, room)))
+        if not exports.pending_records:
+            exports.take_records(self.records.take(most))
+        exports.advance(
+            0 if self.requests.messages else self.requests.position,
+            0 if self.records.messages else self.records.position,
+        )
+
+    def _can_turn(self, exports: PartitionExports) -> bool:
+        if self._search is None:
+            return exports.runnable
+        requests_end, records_below = self._search
+        read = not exports.pending_requests and not self.requests.messages
+        if read and self.requests.position >= requests_end:
+            exports.owners_known(records_below)
+            self._search = None
+            return True
+        return exports.pending_requests
+
+    def _turn(self, exports: PartitionExports, tape: Tape) -> TurnEnd | None:
+        self.busy = True
+        try:
+            return exports.turn(0.0 if tape.once_in(2) else _WHOLE)
+        except StorageUnavailable as error:
+            if tape.once_in(8):
+                self._oracle.storage_given_up = True
+                exports.give_up(str(error))
+            return None
+        except PartUnsynced as error:
+            self._unsynced.add(error.export_id)
+            raise
+        finally:
+            self.busy = False
+
+    def _ask_end(self, _: Tape) -> None:
+        self._search = (self._broker.requests.end, self._below)
+        self.phase = WORKING
+
+    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
+        flight = self.transaction
+        if flight and flight.done:
+            self.transaction = None
+            if flight.error:
+                raise flight.error
+            self._committed = flight.point
+        if self.transaction is None and exports.settled:
+            point = exports.resume_point()
+            if exports.has_outcome or (at_once and point != self._committed):
+                self.transaction = InFlight(exports.take_outcome(), point)
+
+    def _expire_idle(self, exports: PartitionExports) -> None:
+        now, since = self._workshop.monotonic(), exports.idle_since()
+        if since is None or now - since < IDLE_SECONDS:
+            return
+        end = self._broker.records.end
+        read = not self.records.messages and not exports.pending_records
+        if read and self.records.position >= end:
+            self._oracle.idle_checked(end, now - IDLE_SECONDS)
+            exports.expire(now - IDLE_SECONDS)
+
+    # Rest.
+
+    def _finish(self, _: Tape) -> None:
+        exports = self._owned()
+        if self.transaction and not self.transaction.done:
+            return
+        self._advance(exports, at_once=True)
+        if self.transaction is None:
+            exports.drop_pending()
+            self._search = None
+            self.phase = RESTING
+
+    def _rest_until_told(self, _: Tape) -> None:
+        if not self.go:
+            return
+        self.rest_asked = False
+        exports = self._owned()
+        if exports.restoring:
+            raise PartLost("a rebalance came before open requests were read")
+        self._seat(*exports.next_offsets)
+
+    def _owned(self) -> PartitionExports:
+        assert self.exports is not None, "a lane that works has its exports"
+        return self.exports

@@ -1,0 +1,267 @@
+"""Designs that are broken on purpose, one thing each: the model has to notice every one.
+
+Each is a fault that a service like this one had, or a line of this one taken out. Invariant: a
+mutant changes the service or what it stands on, never the oracle.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from consumer.core.resume import ResumePoint
+from consumer.exports.messages import Message
+from consumer.exports.partition import PartitionExports
+from consumer.exports.routing import Routing
+from schemas.completions import TerminalEvent
+from schemas.errors import Unreadable
+from schemas.vocabulary import Format
+from tests.model.broker import Broker
+from tests.model.disk import ProcessPart, ProcessStorage
+from tests.model.lane import READING, SWEEPING, WORKING, InFlight, Lane
+from tests.model.tape import Tape
+from tests.model.world import Design
+
+MUTANTS: dict[str, Design] = {}
+
+
+def _mutant(name: str, **parts: type) -> None:
+    MUTANTS[name] = Design(**parts)
+
+
+# The storage.
+
+
+class _Undecided(ProcessStorage):
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        super().decide(event)
+        return event
+
+
+class _Overruled(ProcessStorage):
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        super().decide(event)
+        self._disk.manifests[event.export_id] = event
+        return event
+
+
+class _Unswept(ProcessStorage):
+    def sweep(self, partition: int) -> int:
+        return 0
+
+
+class _Unsettled(ProcessStorage):
+    def settle(self) -> None:
+        self._strike("settle")
+
+
+class _EarlyPart(ProcessPart):
+    def sync(self) -> None:
+        super().sync()
+        self.publish()
+
+
+class _UnsyncedPart(ProcessPart):
+    def sync(self) -> None:
+        self._strike("open")
+        self._write_pending(self._opened())
+
+
+class _WithPart(ProcessStorage):
+    part: type[ProcessPart]
+
+    def open_part(self, partition: int, export_id: str, file_format: Format) -> ProcessPart:
+        final = f"{export_id}.{file_format}"
+        return self.part(self._disk, self._strike, self._unused(partition, final), final)
+
+
+class _PublishedFirst(_WithPart):
+    part = _EarlyPart
+
+
+class _NeverSynced(_WithPart):
+    part = _UnsyncedPart
+
+
+_mutant("the manifest does not bind", storage=_Undecided)
+_mutant("a manifest is replaced by the next", storage=_Overruled)
+_mutant("nothing is swept", storage=_Unswept)
+_mutant("names are not forced to the disk", storage=_Unsettled)
+_mutant("files are published before their end is decided", storage=_PublishedFirst)
+_mutant("files are not synced before they are published", storage=_NeverSynced)
+
+
+# What is committed.
+
+
+def _exports(change: Callable[[PartitionExports, ResumePoint], ResumePoint]) -> type[Lane]:
+    class Exports(PartitionExports):
+        def resume_point(self) -> ResumePoint:
+            return change(self, super().resume_point())
+
+    class WithExports(Lane):
+        exports_type = Exports
+
+    return WithExports
+
+
+def _latest(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
+    firsts = [open_one.first_offset for open_one in exports._exports]  # what a maximum is of
+    latest = max((first for first in firsts if first is not None), default=point.records_resume)
+    return replace(point, records_resume=latest)
+
+
+def _without_floor(_: PartitionExports, point: ResumePoint) -> ResumePoint:
+    return replace(point, records_position=point.records_resume)
+
+
+def _without_open(_: PartitionExports, point: ResumePoint) -> ResumePoint:
+    return replace(point, open_requests=())
+
+
+def _restored_only(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
+    return replace(point, open_requests=exports._exports.open_requests())
+
+
+def _replay_done(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
+    first = exports._exports.first_batch()
+    return replace(point, records_resume=point.records_position if first is None else first)
+
+
+_mutant("the latest first batch is committed", lane=_exports(_latest))
+_mutant("the position of the records is not kept", lane=_exports(_without_floor))
+_mutant("open requests are not kept", lane=_exports(_without_open))
+_mutant("requests still to be restored are forgotten", lane=_exports(_restored_only))
+_mutant("a replay counts as done when it begins", lane=_exports(_replay_done))
+
+
+class _UnsettledCommits(Lane):
+    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
+        if self.transaction is None and not exports.settled:
+            self.transaction = InFlight(exports.take_outcome(), exports.resume_point())
+        super()._advance(exports, at_once=at_once)
+
+
+class _Forgiving(Lane):
+    """Goes on with its producer after a transaction that failed."""
+
+    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
+        flight = self.transaction
+        if flight and flight.error:
+            self.transaction = InFlight(flight.outcome, flight.point)
+        super()._advance(exports, at_once=at_once)
+
+
+_mutant("offsets are committed while an end is on its way", lane=_UnsettledCommits)
+_mutant("a failed transaction is tried again", lane=_Forgiving)
+
+
+# Fencing.
+
+
+class _ReadsFirst(Lane):
+    def _start(self, tape: Tape) -> None:
+        if self.go:
+            self._point = self._committed = self._broker.committed()
+            self.phase = READING
+
+    def _read(self, tape: Tape) -> None:
+        self.epoch = self._broker.start_producer()
+        self.phase = SWEEPING
+
+
+class _Unfenced(Broker):
+    def _check(self, epoch: int) -> None:
+        """Everyone may go on."""
+
+
+class _Lazy(Lane):
+    """Starts its producer with its first transaction."""
+
+    def _start(self, tape: Tape) -> None:
+        if self.go:
+            self.epoch = 0
+            self.phase = READING
+
+    def transact(self, tape: Tape) -> None:
+        if self.transaction and not self.epoch:
+            self.epoch = self._broker.start_producer()
+        super().transact(tape)
+
+
+_mutant("what is committed is read before the producer starts", lane=_ReadsFirst)
+_mutant("the coordinator fences nobody", broker=_Unfenced)
+_mutant("the producer starts with its first transaction", lane=_Lazy)
+
+
+# Whose batch it is, and rebalances.
+
+
+class _StableEnd(Lane):
+    """Takes the last stable offset for the end of the requests."""
+
+    def _ask_end(self, tape: Tape) -> None:
+        self._search = (self._broker.requests.visible_end, self._below)
+        self.phase = WORKING
+
+
+class _EarlyEnd(Lane):
+    """Takes all batches for searched that came while the requests were read."""
+
+    def _can_turn(self, exports: PartitionExports) -> bool:
+        if self._search:
+            self._search = (self._search[0], self.records.position)
+        return super()._can_turn(exports)
+
+
+class _HastyRouting(Routing):
+    """Any manifest makes a batch late."""
+
+    def _has_ended(self, export_id: str) -> bool:
+        ended = self._workshop.storage.manifest(export_id) is not None
+        return ended or self._publication.is_ending(export_id)
+
+
+class _EagerRouting(Routing):
+    """Buries what can't be read without a look for the export that its key names."""
+
+    def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
+        known, self.owners_known_below = self.owners_known_below, message.offset + 1
+        handled = super()._on_unreadable(error, message)
+        self.owners_known_below = known
+        return handled
+
+
+def _routed(routing: type[Routing]) -> type[Lane]:
+    class Exports(PartitionExports):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self._routing.__class__ = routing  # it is made inside
+
+    class WithExports(Lane):
+        exports_type = Exports
+
+    return WithExports
+
+
+class _Forward(Lane):
+    """Goes on behind the committed position after a rebalance in a replay."""
+
+    def _rest_until_told(self, tape: Tape) -> None:
+        super()._rest_until_told(tape)
+        if self.phase == WORKING:
+            point = self._owned().resume_point()
+            self._seat(point.requests_position, point.records_position)
+
+
+class _Silent(Broker):
+    """Aborts a prepared transaction when the next producer starts."""
+
+    def _end_ongoing(self) -> None:
+        self.ongoing = None
+
+
+_mutant("the end of the requests is the last stable offset", lane=_StableEnd)
+_mutant("batches fetched after the end count as searched", lane=_EarlyEnd)
+_mutant("any manifest makes a batch late", lane=_routed(_HastyRouting))
+_mutant("poison does not wait for its owner", lane=_routed(_EagerRouting))
+_mutant("a replay is cut off by a rebalance", lane=_Forward)

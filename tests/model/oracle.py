@@ -1,0 +1,288 @@
+"""What must hold, at every manifest, at every commit and at the end; told from meanings alone.
+
+The oracle knows the logs, the disk and what is committed, and nothing of who did it. Invariant: it
+uses no code of the service but the shapes of its events.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from consumer.core.resume import ResumePoint
+from consumer.exports.messages import DeadLetter, Outcome
+from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
+from schemas.vocabulary import DeadLetterReason, FailReason
+from tests.model.disk import Disk
+from tests.model.upstream import RECORDS, REQUESTS, Ask, Cancel, Meaning, Rows, Rubbish
+
+HEADER, FOOTER = b"head\n", b"foot\n"
+"""Of the files that the model's format writes; a row is its cells and a line feed."""
+
+
+class Violation(BaseException):
+    """The promise was broken. Not an ``Exception``, which the service would take for its own."""
+
+
+class BrokenError(AssertionError):
+    """The same, for a test."""
+
+
+@contextmanager
+def judged() -> Iterator[None]:
+    """Turn a violation inside into a failure of a test."""
+    try:
+        yield
+    except Violation as violation:
+        raise BrokenError(str(violation)) from violation.__cause__
+
+
+class End(NamedTuple):
+    """How an undisturbed run ends an export, and at which offset of the records."""
+
+    offset: int
+    rows: int
+    reason: FailReason | None = None
+    content: bytes = b""
+
+
+class Oracle:
+    """Hears of all that is sent, decided and committed."""
+
+    def __init__(self, disk: Disk, max_export_bytes: int) -> None:
+        self._disk = disk
+        self._max_export_bytes = max_export_bytes
+        self._sent: dict[tuple[str, int], Meaning] = {}
+        self._records: list[tuple[int, Meaning]] = []
+        self._accepted: dict[str, tuple[int, Ask]] = {}
+        self._accepted_at: dict[str, float] = {}
+        self._held: set[str] = set()
+        self._elsewhere: set[str] = set()
+        self._first_batch: dict[str, int] = {}
+        self._cancelled_at: dict[str, int] = {}
+        self._ended: dict[str, TerminalEvent] = {}
+        self._natural_ends: dict[str, End] = {}
+        self._buried: set[tuple[str, int]] = set()
+        self._point = ResumePoint(0, (), 0, 0)
+        self._idle_checked: list[tuple[int, float]] = []
+        self.storage_given_up = False
+
+    # What upstream and the world tell.
+
+    def sent(self, topic: str, offset: int, meaning: Meaning, seconds: float) -> None:
+        """Somebody sent this, at this time."""
+        match meaning:
+            case Ask(held=True):
+                self._held.add(meaning.export_id)
+                return
+            case Ask():
+                self._accept(meaning, offset, seconds)
+            case Cancel():
+                self._cancelled_at[meaning.export_id] = offset
+            case Rows():
+                self._first_batch.setdefault(meaning.export_id, offset)
+        self._sent[topic, offset] = meaning
+        if topic == RECORDS:
+            self._records.append((offset, meaning))
+
+    def released(self, offset: int, ask: Ask, seconds: float, *, commits: bool) -> None:
+        """A held request became visible, or never will be."""
+        self._held.discard(ask.export_id)
+        if commits:
+            self._sent[REQUESTS, offset] = ask
+            self._accept(ask, offset, seconds)
+
+    def _accept(self, ask: Ask, offset: int, seconds: float) -> None:
+        if ask.export_id not in self._elsewhere:
+            self._accepted.setdefault(ask.export_id, (offset, ask))
+            self._accepted_at.setdefault(ask.export_id, seconds)
+
+    def is_accepted(self, export_id: str) -> bool:
+        """Whether a request of this id is visible, and no repeat."""
+        return export_id in self._accepted
+
+    def decided_elsewhere(self, export_id: str) -> None:
+        """Another partition has ended an export of this id: here its requests are repeats."""
+        self._elsewhere.add(export_id)
+        del self._accepted[export_id]
+
+    def idle_checked(self, records_end: int, active_before: float) -> None:
+        """Somebody found exports idle since a time, having read the records to this end."""
+        self._idle_checked.append((records_end, active_before))
+
+    @property
+    def said(self) -> tuple[int, int]:
+        """How many events and dead letters are committed."""
+        return len(self._ended), len(self._buried)
+
+    # What must hold.
+
+    def decided(self, event: TerminalEvent) -> None:
+        """A manifest is created."""
+        accepted = self._accepted.get(event.export_id)
+        if accepted is None or accepted[0] != event.source.offset:
+            raise Violation(f"decided for a request that was not accepted: {event!r}")
+        if not self._may_end(event, accepted[0]):
+            raise Violation(f"ended as it must not: {event!r}, but {self._natural(event)}")
+
+    def committing(self, outcome: Outcome, point: ResumePoint) -> None:
+        """A transaction becomes visible."""
+        for event in outcome.events:
+            self._event(event)
+        for letter in outcome.dead_letters:
+            self._letter(letter)
+        self._check_point(point)
+        self._point = point
+
+    def crashed(self) -> None:
+        """The machine lost its memory: what was promised must still be there."""
+        for event in self._ended.values():
+            self._kept(event)
+
+    def closing(self, requests_end: int, records_end: int) -> None:
+        """All faults have ended, and a partition at rest says that nothing is left to do."""
+        if self._point != ResumePoint(requests_end, (), records_end, records_end):
+            raise Violation(f"not caught up: {self._point} of {requests_end}, {records_end}")
+        if self._ended.keys() != self._accepted.keys():
+            raise Violation(f"accepted {self._accepted.keys()}, ended {self._ended.keys()}")
+        self.crashed()
+        completed = [e for e in self._ended.values() if isinstance(e, ExportCompleted)]
+        files = {f"{event.export_id}.csv" for event in completed}
+        if self._disk.files.keys() != files:
+            raise Violation(f"files {self._disk.files.keys()}, completed {files}")
+        if self._disk.manifests.keys() != self._ended.keys() | self._elsewhere:
+            raise Violation("a manifest of an export that never ended")
+
+    def _may_end(self, event: TerminalEvent, asked_at: int) -> bool:
+        natural = self._natural(event)
+        match event:
+            case ExportCompleted():
+                return natural is not None and _is_file_of(event, natural)
+            case ExportCancelled():
+                return self._cancelled_at.get(event.export_id, -1) > asked_at
+            case ExportFailed(reason=FailReason.TIMED_OUT):
+                begun = self._accepted_at[event.export_id]
+                return any(
+                    begun <= active_before and (natural is None or end <= natural.offset)
+                    for end, active_before in self._idle_checked
+                )
+            case ExportFailed(reason=FailReason.STORAGE_UNAVAILABLE):
+                return self.storage_given_up
+            case ExportFailed():
+                ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
+                return bool(ended_so)
+
+    def _natural(self, event: TerminalEvent) -> End | None:
+        export_id = event.export_id
+        end = self._natural_ends.get(export_id)
+        if end is None:
+            end = undisturbed(self._accepted[export_id][1], self._records, self._max_export_bytes)
+            if end:
+                self._natural_ends[export_id] = end
+        return end
+
+    def _event(self, event: TerminalEvent) -> None:
+        if event.export_id in self._ended:
+            raise Violation(f"a second event of {event.export_id}")
+        names = f"{event.export_id}.manifest", f"{event.export_id}.csv"
+        if not all(map(self._disk.is_durable, names)):
+            raise Violation(f"{event.export_id} was said before its names were on the disk")
+        self._ended[event.export_id] = event
+        self._kept(event)
+
+    def _kept(self, event: TerminalEvent) -> None:
+        if self._disk.manifests.get(event.export_id) != event:
+            raise Violation(f"the manifest of {event.export_id} is not its event")
+        if isinstance(event, ExportCompleted):
+            natural = self._natural(event)
+            inode = self._disk.files.get(f"{event.export_id}.csv")
+            if inode is None or natural is None or inode.content != natural.content:
+                raise Violation(f"the file of {event.export_id} is not as of an undisturbed run")
+
+    def _letter(self, letter: DeadLetter) -> None:
+        where = letter.message.topic, letter.message.offset
+        if where in self._buried:
+            raise Violation(f"a second dead letter of {where}")
+        if letter.reason is not self._reason(where):
+            raise Violation(f"{where} is a dead letter for {letter.reason}")
+        self._buried.add(where)
+
+    def _reason(self, where: tuple[str, int]) -> DeadLetterReason | None:
+        match self._sent.get(where):
+            case Rubbish(reason=reason):
+                return reason
+            case Rows(export_id=export_id):
+                known = self._accepted.keys() | self._held | self._elsewhere
+                return None if export_id in known else DeadLetterReason.ORPHAN_BATCH
+            case _:
+                return None
+
+    def _check_point(self, point: ResumePoint) -> None:
+        before = self._point
+        if point.requests_position < before.requests_position:
+            raise Violation(f"requests went back from {before} to {point}")
+        if point.records_position < before.records_position:
+            raise Violation(f"records went back from {before} to {point}")
+        for export_id, (offset, _) in self._accepted.items():
+            self._check_export(export_id, offset, point)
+        for where in self._sent:
+            handled = where[1] < _position(where[0], point)
+            if (where in self._buried) != (handled and self._reason(where) is not None):
+                raise Violation(f"{where} and its dead letter are apart: {point}")
+
+    def _check_export(self, export_id: str, asked_at: int, point: ResumePoint) -> None:
+        """Open or ended if its request was handled, and to be made again from its first batch."""
+        is_open = asked_at in point.open_requests
+        ended = export_id in self._ended
+        if (is_open + ended) != (asked_at < point.requests_position):
+            raise Violation(f"{export_id} is lost: open {is_open}, ended {ended}, {point}")
+        first = self._first_batch.get(export_id, point.records_position)
+        if is_open and first < point.records_position and point.records_resume > first:
+            raise Violation(f"{export_id} can't be made again from {first}: {point}")
+
+
+def undisturbed(ask: Ask, records: list[tuple[int, Meaning]], most_bytes: int) -> End | None:
+    """How the export ends by its batches alone; None: it does not."""
+    if not ask.valid:
+        return End(-1, 0, FailReason.INVALID_REQUEST)
+    expected, rows, content = 0, 0, HEADER
+    for offset, meaning in records:
+        match meaning:
+            case Rubbish(reason=DeadLetterReason.UNREADABLE, key=ask.export_id):
+                return End(offset, rows, FailReason.INVALID_BATCH)
+            case Rows(export_id=ask.export_id) if meaning.fields_right and meaning.seq < expected:
+                continue
+            case Rows(export_id=ask.export_id):
+                fault = _fault(meaning, expected, rows)
+            case _:
+                continue
+        content += b"".join(",".join(row).encode() + b"\n" for row in meaning.rows)
+        content += FOOTER if meaning.last else b""
+        if fault or len(content) > most_bytes:
+            return End(offset, rows, fault or FailReason.TOO_LARGE)
+        expected += 1
+        rows += len(meaning.rows)
+        if meaning.last:
+            return End(offset, rows, None, content)
+    return None
+
+
+def _fault(batch: Rows, expected: int, rows: int) -> FailReason | None:
+    if not batch.fields_right:
+        return FailReason.INVALID_BATCH
+    if batch.seq > expected:
+        return FailReason.SEQUENCE_GAP
+    if any(len(row) != 1 for row in batch.rows):
+        return FailReason.INVALID_BATCH
+    if batch.total is not None and batch.total != rows + len(batch.rows):
+        return FailReason.ROW_COUNT_MISMATCH
+    return None
+
+
+def _is_file_of(event: ExportCompleted, end: End) -> bool:
+    sha256 = hashlib.sha256(end.content).hexdigest()
+    return (event.rows, event.bytes, event.sha256) == (end.rows, len(end.content), sha256)
+
+
+def _position(topic: str, point: ResumePoint) -> int:
+    return point.requests_position if topic == REQUESTS else point.records_position

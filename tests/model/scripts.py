@@ -1,0 +1,84 @@
+"""Fixed scripts for the runs that try one moment after the other, and how each of them ends."""
+
+from typing import NamedTuple
+
+from schemas.vocabulary import DeadLetterReason
+from tests.model.upstream import RECORDS, REQUESTS, Ask, Cancel, Line, Release, Rows, Rubbish
+
+_UNREADABLE = DeadLetterReason.UNREADABLE
+
+
+class Script(NamedTuple):
+    """What upstream says, and how an undisturbed run ends each export: its reason or its type."""
+
+    lines: list[Line]
+    ends: dict[str, str]
+
+
+def _batch(name: str, *, last: bool = False) -> Rows:
+    """``a0``: batch 0 of export a, of one row."""
+    return Rows(name[0], int(name[1]), ((name,),), last=last)
+
+
+SCRIPTS = {
+    "two exports and an orphan": Script(
+        [
+            Ask("a"),
+            Ask("b"),
+            _batch("a0"),
+            _batch("b0"),
+            _batch("a1"),
+            _batch("b1", last=True),
+            Rows("nobody", 0, ()),
+            _batch("a2", last=True),
+        ],
+        {"a": "export.completed", "b": "export.completed"},
+    ),
+    "a cancellation": Script(
+        [
+            Ask("a"),
+            Ask("b"),
+            _batch("a0"),
+            Cancel("a"),
+            _batch("b0"),
+            _batch("a1", last=True),
+            _batch("b1", last=True),
+        ],
+        {"a": "export.cancelled", "b": "export.completed"},
+    ),
+    "poison and an invalid request": Script(
+        [
+            Ask("a"),
+            _batch("a0"),
+            Rubbish(RECORDS, _UNREADABLE, "a"),
+            _batch("a1", last=True),
+            Ask("b", valid=False),
+            _batch("b0", last=True),
+            Rubbish(REQUESTS, _UNREADABLE),
+        ],
+        {"a": "invalid_batch", "b": "invalid_request"},
+    ),
+    "a request that becomes visible late": Script(
+        [
+            Ask("a"),
+            Ask("b", held=True),
+            _batch("b0"),
+            _batch("a0"),
+            Release(commits=True),
+            _batch("b1", last=True),
+            _batch("a1", last=True),
+        ],
+        {"a": "export.completed", "b": "export.completed"},
+    ),
+    "repeats, and an export that stops": Script(
+        [
+            Ask("a"),
+            _batch("a0"),
+            Ask("b"),
+            Ask("a"),
+            _batch("b0", last=True),
+            _batch("b0", last=True),
+        ],
+        {"a": "timed_out", "b": "export.completed"},
+    ),
+}

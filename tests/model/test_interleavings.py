@@ -1,0 +1,51 @@
+"""The promise under everything that can happen to a partition, in any order."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from consumer.metrics import Metrics
+from tests.model.interleaving import run, story
+from tests.model.oracle import BrokenError
+from tests.model.tape import seeded
+
+_METRICS = Metrics()
+_SEED = int(os.environ.get("SLUICE_TEST_MODEL_SEED", "0"))
+
+
+def keeps_the_promise(seeds: range, metrics: Metrics) -> None:
+    for seed in seeds:
+        try:
+            run(seeded(seed), metrics)
+        except Exception as error:
+            error.add_note(f"seed {seed}\n{story(seeded(seed), metrics)}")
+            raise
+
+
+def test_no_interleaving_breaks_the_promise(metrics: Metrics) -> None:
+    keeps_the_promise(range(4_000), metrics)
+
+
+@pytest.mark.slow
+def test_no_interleaving_of_many_breaks_the_promise(metrics: Metrics) -> None:
+    keeps_the_promise(range(100_000 + _SEED, 130_000 + _SEED), metrics)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(choices=st.binary(min_size=120, max_size=300))
+def test_no_tape_breaks_the_promise(choices: bytes) -> None:
+    try:
+        run(choices, _METRICS)
+    except BrokenError:
+        note(story(choices, _METRICS))
+        raise
+
+
+def test_the_same_tape_is_the_same_run(metrics: Metrics) -> None:
+    for seed in range(50):
+        first, second = run(seeded(seed), metrics), run(seeded(seed), metrics)
+        assert first.disk.manifests == second.disk.manifests
+        assert first.broker.requests_committed == second.broker.requests_committed
+        assert first.oracle.said == second.oracle.said

@@ -1,0 +1,57 @@
+"""The promise when one thing, or one thing after the other, befalls a process at any moment."""
+
+from collections.abc import Iterator
+from itertools import combinations, product
+
+import pytest
+
+from consumer.metrics import Metrics
+from tests.model.moments import CRASHED, KILLED, OVERTAKEN, REFUSED, Moments, moments_of
+from tests.model.scripts import SCRIPTS
+
+_FATES = (KILLED, CRASHED, REFUSED, OVERTAKEN)
+_NEAR = 6
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_nothing_that_happens_once_breaks_the_promise(name: str, metrics: Metrics) -> None:
+    moments = moments_of(SCRIPTS[name].lines, metrics)
+    assert moments > 50
+    for moment, fate in product(range(1, moments + 1), _FATES):
+        world = play(name, {moment: fate}, metrics)
+        assert fate == REFUSED or world.struck == {moment}  # nothing but the disk refuses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_nothing_that_happens_twice_breaks_the_promise(name: str, metrics: Metrics) -> None:
+    for fates in pairs(moments_of(SCRIPTS[name].lines, metrics)):
+        play(name, fates, metrics)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_undisturbed_it_ends_as_expected(name: str, metrics: Metrics) -> None:
+    world = Moments(SCRIPTS[name].lines, {}, metrics)
+    world.play()
+    events = world.disk.manifests.values()
+    ends = {event.export_id: getattr(event, "reason", event.type) for event in events}
+    assert ends == SCRIPTS[name].ends
+
+
+def pairs(moments: int) -> Iterator[dict[int, str]]:
+    """Anything soon after anything, and a death at any time after a death."""
+    for first, second in combinations(range(1, moments + 1), 2):
+        near = second - first < _NEAR
+        for one, other in product(_FATES, _FATES) if near else [(KILLED, KILLED)]:
+            yield {first: one, second: other}
+
+
+def play(name: str, fates: dict[int, str], metrics: Metrics) -> Moments:
+    world = Moments(SCRIPTS[name].lines, fates, metrics)
+    world.trace = []
+    try:
+        world.play()
+    except Exception as error:
+        error.add_note("\n".join([f"{fates}", *world.trace]))
+        raise
+    return world
