@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.completions import ExportFailed
 from schemas.vocabulary import FailReason
-from tests.unit.test_partition import RECORDS, REQUESTS, Bench, Sent
+from tests.support.partition import RECORDS, REQUESTS, Bench, Sent
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 JSON = st.recursive(

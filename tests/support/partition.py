@@ -1,0 +1,134 @@
+"""A partition's exports on a real directory, fed from two logs that a test writes."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from consumer.core.resume import ResumePoint
+from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.workshop import Workshop
+from consumer.formats.csv import CsvWriter
+from consumer.metrics import Metrics
+from consumer.storage.local import LocalStorage
+from schemas.completions import TerminalEvent
+
+START = ResumePoint(0, (), 0, 0)
+BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
+REQUESTS, RECORDS = "export.requests", "export.records"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A consumed record."""
+
+    topic: str
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    partition: int = 3
+    timestamp: int = int(BEGUN.timestamp() * 1000)
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return BEGUN + timedelta(seconds=self.seconds)
+
+
+@dataclass
+class Bench:
+    """A partition on a directory, and the two logs it is fed from."""
+
+    directory: Path
+    clock: Clock = field(default_factory=Clock)
+    max_export_bytes: int = 1_000_000
+    requests: list[Sent] = field(default_factory=list)
+    records: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.clock.monotonic)
+        self.storage = LocalStorage(self.directory)
+        self.partition = self.owner()
+
+    def owner(self, point: ResumePoint = START) -> PartitionExports:
+        """Another owner of the partition, that resumes at ``point``."""
+        workshop = Workshop(
+            self.storage,
+            lambda request, _: CsvWriter(request),
+            self.metrics,
+            self.max_export_bytes,
+            self.clock.now,
+            self.clock.monotonic,
+        )
+        self.storage.sweep(3)
+        return PartitionExports(3, point, workshop)
+
+    def request(self, export_id: str = "a", **fields: Any) -> Sent:
+        sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+        return self._say(self.requests, REQUESTS, {**sent, "columns": ["n"], **fields})
+
+    def cancel(self, export_id: str = "a") -> Sent:
+        sent = {"type": "export.cancel_requested", "export_id": export_id}
+        return self._say(self.requests, REQUESTS, sent)
+
+    def batch(self, seq: int, *rows: Any, export_id: str = "a", **fields: Any) -> Sent:
+        sent = {"export_id": export_id, "seq": seq, "rows": list(rows), **fields}
+        return self._say(self.records, RECORDS, sent)
+
+    def raw(self, topic: str, value: bytes | None, key: bytes | None = None) -> Sent:
+        log = self.requests if topic == REQUESTS else self.records
+        message = Sent(topic, len(log), value, key)
+        log.append(message)
+        return message
+
+    @staticmethod
+    def encode(sent: Any) -> bytes:
+        return json.dumps(sent).encode()
+
+    def _say(self, log: list[Sent], topic: str, sent: dict[str, Any]) -> Sent:
+        return self.raw(topic, self.encode(sent), str(sent["export_id"]).encode())
+
+    def turn(self, owner: PartitionExports | None = None) -> list[TerminalEvent]:
+        """Feed the owner what it has not seen, let it work, and take its events."""
+        owner = owner or self.partition
+        owner.drop_pending()
+        requests, records = owner.next_offsets
+        owner.take_requests(self.requests[requests:])
+        owner.take_records(self.records[records:])
+        while owner.turn() is TurnEnd.SPENT:
+            pass
+        return owner.take_outcome().events
+
+    def replay(self, point: ResumePoint) -> tuple[PartitionExports, list[TerminalEvent]]:
+        """What an owner after a crash makes of the logs."""
+        owner = self.owner(point)
+        first = min((point.requests_position, *point.open_requests))
+        owner.take_requests(self.requests[first:])
+        owner.take_records(self.records[point.records_resume :])
+        while owner.turn() is TurnEnd.SPENT:
+            pass
+        return owner, owner.take_outcome().events
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.directory.iterdir() if path.is_file()}
+
+    def parts(self) -> list[Path]:
+        return [path for path in (self.directory / ".parts").rglob("*") if path.is_file()]
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def only(events: list[TerminalEvent]) -> TerminalEvent:
+    assert len(events) == 1
+    return events[0]

@@ -1,0 +1,223 @@
+"""Replays, takeovers and refusals of one partition: what was decided binds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from consumer.core.resume import ResumePoint
+from consumer.errors import LaneStopped, PartLost, StorageUnavailable
+from consumer.exports.partition import PartitionExports, TurnEnd
+from schemas.completions import ExportCompleted, ExportFailed
+from schemas.vocabulary import FailReason
+from tests.support.partition import RECORDS, START, Bench, only
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_replay_makes_the_same_file_and_event(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1])
+    bench.turn()
+    point = bench.partition.resume_point()
+    bench.batch(1, [2], last=True)
+    owner, events = bench.replay(point)
+    assert isinstance(only(events), ExportCompleted)
+    assert (bench.directory / "a.csv").read_bytes() == b"n\r\n1\r\n2\r\n"
+    assert owner.resume_point() == ResumePoint(1, (), 2, 2)
+    with pytest.raises(PartLost):
+        bench.turn()  # the owner before, whose part was swept, makes nothing any more
+
+
+def test_an_end_that_was_decided_and_not_committed_is_said_again(bench: Bench) -> None:
+    bench.request()
+    bench.turn()
+    point = bench.partition.resume_point()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    bench.clock.seconds = 100
+    bench.cancel()
+    _, events = bench.replay(point)
+    assert only(events) == first
+
+
+def test_a_decided_completion_is_assembled_again_if_its_file_is_not_there(bench: Bench) -> None:
+    bench.request()
+    bench.turn()
+    point = bench.partition.resume_point()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()  # killed between the manifest and the rename
+    bench.cancel()
+    _, events = bench.replay(point)
+    assert only(events) == first
+    assert (bench.directory / "a.csv").read_bytes() == b"n\r\n1\r\n"
+
+
+def test_a_decided_failure_binds_a_replay(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1])
+    bench.turn()
+    point = bench.partition.resume_point()
+    bench.partition.expire(active_before=0)
+    first = only(bench.turn())
+    bench.batch(1, [2], last=True)
+    _, events = bench.replay(point)
+    assert only(events) == first
+    assert bench.files() == {"a.manifest.json"}
+
+
+def test_a_takeover_that_has_read_nothing_yet_forgets_nothing(bench: Bench) -> None:
+    point = ResumePoint(3, (0, 2), 4, 9)
+    assert bench.owner(point).resume_point() == point
+
+
+def test_a_takeover_in_the_middle_of_its_replay_forgets_nothing(bench: Bench) -> None:
+    for export_id in ("a", "b"):
+        bench.request(export_id)
+    for seq in range(2):
+        for export_id in ("a", "b"):
+            bench.batch(seq, [seq], export_id=export_id)
+    bench.turn()
+    point = bench.partition.resume_point()
+    assert point == ResumePoint(2, (0, 1), 0, 4)
+    owner = bench.owner(point)
+    owner.take_requests(bench.requests[:1])
+    owner.turn()
+    assert owner.resume_point() == point, "one request restored, one to come"
+    owner.take_requests(bench.requests[1:])
+    owner.take_records(bench.records[:1])
+    owner.turn()
+    assert owner.resume_point() == point, "b's first batch is to come"
+    assert owner.next_offsets == (2, 1), "a rebalance goes on where the replay was"
+    bench.cancel("a")
+    owner.take_requests(bench.requests[2:])
+    owner.turn()
+    assert owner.resume_point() == ResumePoint(3, (1,), 1, 4)
+
+
+def test_a_batch_is_not_late_before_its_own_request_was_read(bench: Bench) -> None:
+    """Decided and killed before the rename; the next owner's fetch brings the records first."""
+    bench.request()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    owner = bench.owner()
+    owner.take_records(bench.records)
+    assert owner.turn() is TurnEnd.OWNER_UNKNOWN
+    owner.take_requests(bench.requests)
+    assert owner.turn() is TurnEnd.IDLE
+    assert only(owner.take_outcome().events) == first
+
+
+def test_an_unreadable_batch_waits_for_the_owner_that_its_key_names(bench: Bench) -> None:
+    bench.raw(RECORDS, b"{", b"a")
+    bench.partition.take_records(bench.records)
+    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    bench.request()
+    event = only(bench.turn())
+    assert isinstance(event, ExportFailed)
+    assert event.reason is FailReason.INVALID_BATCH
+
+
+def test_what_completed_once_is_not_failed_by_a_replay(bench: Bench) -> None:
+    """The poison came before the request at first; now the request is read first."""
+    bench.raw(RECORDS, b"{", b"a")
+    bench.partition.owners_known(below=1)
+    bench.turn()
+    bench.request()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    _, events = bench.replay(START)
+    assert only(events) == first
+
+
+def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
+    bench.request()
+    owner = PartitionExports(3, START, bench.partition._workshop, frozenset({"a"}))
+    owner.take_requests(bench.requests)
+    owner.turn()
+    event = only(owner.take_outcome().events)
+    assert isinstance(event, ExportFailed)
+    assert event.reason is FailReason.STORAGE_UNAVAILABLE
+
+
+def test_a_manifest_with_other_bytes_stops_the_lane(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1], last=True)
+    event = only(bench.turn())
+    manifest = bench.directory / "a.manifest.json"
+    manifest.write_text(manifest.read_text().replace(event.sha256, "0" * 64))  # type: ignore[union-attr]
+    (bench.directory / "a.csv").unlink()
+    with pytest.raises(LaneStopped, match="another build"):
+        bench.replay(START)
+
+
+def test_open_requests_that_are_gone_stop_the_lane(bench: Bench) -> None:
+    bench.request("a")
+    bench.request("b")
+    with pytest.raises(LaneStopped, match="gone"):
+        bench.replay(ResumePoint(1, (0,), 0, 0)) if bench.requests.pop(0) else None
+
+
+def test_an_abandoned_partition_decides_nothing(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1], last=True)
+    bench.partition.abandon()
+    with pytest.raises(PartLost):
+        bench.turn()
+    assert bench.files() == set()
+
+
+def test_a_storage_that_is_given_up_fails_what_waits_for_it(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1])
+    parts = bench.directory / ".parts" / "3"
+    parts.rmdir()
+    parts.write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            bench.turn()
+    bench.partition.give_up("the disk is full")
+    parts.unlink()
+    event = only(bench.turn())
+    assert isinstance(event, ExportFailed)
+    assert (event.reason, event.message) == (FailReason.STORAGE_UNAVAILABLE, "the disk is full")
+    assert bench.files() == {"a.manifest.json"}
+
+
+def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
+    (bench.directory / "a.csv").mkdir()
+    bench.request("a")
+    bench.batch(0, [1], export_id="a", last=True)
+    bench.request("b")
+    bench.batch(0, [1], export_id="b", last=True)
+    with pytest.raises(StorageUnavailable, match="a directory"):
+        bench.turn()
+    bench.partition.give_up("a directory is in the way")
+    failed, done = bench.turn()
+    assert isinstance(failed, ExportFailed)
+    assert (failed.export_id, failed.reason) == ("a", FailReason.STORAGE_UNAVAILABLE)
+    assert isinstance(done, ExportCompleted)
+
+
+def test_a_request_whose_id_ended_in_another_partition_is_counted(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1], last=True)
+    bench.partition.take_requests(bench.requests)
+    bench.partition.turn()
+    elsewhere = replace(bench.requests[0], partition=4)
+    other = PartitionExports(4, START, bench.partition._workshop)
+    other.take_requests([elsewhere])
+    other.turn()
+    bench.partition.take_records(bench.records)
+    assert bench.partition.turn() is TurnEnd.IDLE
+    other.take_records([replace(bench.records[0], partition=4)])
+    other.turn()
+    assert not other.take_outcome()
+    labels = {"format": "csv", "status": "duplicate", "user": "anonymous"}
+    assert bench.metric("export_requests_total", **labels) == 1
