@@ -106,6 +106,8 @@ class RowStream:
         with suppress(_LetGo):
             try:
                 self._read_all()
+            except _LetGo:
+                raise
             except SourceError as error:
                 self._put(SourceError(f"{self._name}: {error}"))
             except OSError as error:
