@@ -50,10 +50,12 @@ class Commits:
             finished, self._transaction = self._transaction, None
             finished.result()
         if self._transaction is None and self._exports.settled:
-            point = self._exports.resume_point()
             patient = not at_once and time.monotonic() < self._begun_at + COMMIT_SECONDS
-            if self._exports.has_outcome or (point != self._committed and not patient):
-                self._start(self._exports.take_outcome(), point)
+            # The point sorts what is open, so it is not made after every turn for nothing.
+            if self._exports.has_outcome or not patient:
+                point = self._exports.resume_point()
+                if self._exports.has_outcome or point != self._committed:
+                    self._start(self._exports.take_outcome(), point)
         return self._transaction is not None
 
     async def finish(self) -> None:
