@@ -18,6 +18,7 @@ from producer.connect import CONNECT_TIMEOUT_SECONDS, started
 from producer.errors import ProducerError
 from producer.topics import require_topics
 from schemas.completions import Source, TerminalEvent, decode_event
+from schemas.lenient_records import read_leniently
 from schemas.topics import Topics
 
 
@@ -71,6 +72,7 @@ class CompletionFeed:
             ProducerError: Kafka can't be reached, or the topic is missing.
         """
         counts = await require_topics([self._topic], **self._options)
+        read_leniently()
         consumer = AIOKafkaConsumer(
             group_id=None,
             isolation_level="read_committed",

@@ -21,10 +21,10 @@ from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed
 from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane, LaneLimits, Surroundings
-from consumer.kafka.lenient_records import read_leniently
 from consumer.kafka.poller import Poller
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
+from schemas.lenient_records import read_leniently
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from consumer.kafka.lenient_records import LenientRecords
+from schemas.lenient_records import LenientRecords
 from tests.support.odd_headers import OddName
 
 

@@ -1,0 +1,283 @@
+"""Terminal events for a downstream service, in a consumer group of its own: ``completions``.
+
+It is a client of the topics as upstream's are, so it lives beside them; ``CompletionFeed`` is for
+tools, which have no group. Invariant: an offset is committed only after the body of the loop has
+handled its event. So delivery is at least once: who crashes in the body, or loses the partition
+before the commit, leaves the event to be given again, there or to another member.
+
+    async with completions(topics, "billing", bootstrap_servers="kafka:9092") as events:
+        async for event in events:
+            ...  # it is handled when the next one is asked for
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from producer.connect import started
+from producer.errors import ProducerError
+from producer.topics import require_topics
+from schemas.completions import TerminalEvent, decode_event
+from schemas.lenient_records import read_leniently
+from schemas.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED_EVENTS = 1_000
+"""Of each partition the latest handled events whose copies are recognised."""
+
+_HEARTBEAT_MS = 1_000  # a rebalance begins for a member with its next heartbeat
+_JOIN_MARGIN_SECONDS = 10.0
+_MOST_ERRORS = 10  # in a row, a second apart
+
+
+@asynccontextmanager
+async def completions(
+    topics: Topics,
+    group_id: str,
+    *,
+    handling_timeout_seconds: float = 30.0,
+    session_timeout_seconds: float = 10.0,
+    **client_options: Any,  # noqa: ANN401 - aiokafka's own
+) -> AsyncIterator["Completions"]:
+    """Join ``group_id`` and give its share of the terminal events; leave the group at the end.
+
+    A new group begins with the oldest event. A rebalance waits up to ``handling_timeout_seconds``
+    for the event in hand; a member that is silent for ``session_timeout_seconds`` is taken for
+    dead, one that asks for no event in five minutes too. ``client_options`` are aiokafka's:
+    bootstrap servers and security. Cancelled, it leaves the group within four seconds.
+
+    Raises:
+        ProducerError: Kafka can't be reached, or the topic is missing; within ten seconds.
+    """
+    await require_topics([topics.completions], **client_options)
+    read_leniently()
+    consumer = AIOKafkaConsumer(
+        group_id=group_id,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        # An offset that retention has removed is an error, never a silent jump.
+        auto_offset_reset="none",
+        session_timeout_ms=int(session_timeout_seconds * 1000),
+        heartbeat_interval_ms=min(_HEARTBEAT_MS, int(session_timeout_seconds * 1000 / 3)),
+        rebalance_timeout_ms=int((handling_timeout_seconds + _JOIN_MARGIN_SECONDS) * 1000),
+        **client_options,
+    )
+    hand = _Hand(handling_timeout_seconds)
+    async with started(consumer, client_options):
+        # Subscribed before its start, it would wait in there for the group's other members.
+        consumer.subscribe([topics.completions], listener=hand)
+        try:
+            yield Completions(consumer, hand)
+        finally:
+            hand.open()
+
+
+class Completions:
+    """An endless iterator of terminal events, for one task. Made by ``completions``.
+
+    A copy of an event, by its ``ce_id``, is not given again if it was handled here among the
+    latest ``REMEMBERED_EVENTS`` of its partition. That is memory of this process alone: after a
+    restart or a takeover the one event whose commit was missing comes again, so what the body
+    does must bear being done twice; ``event.event_id`` is what to recognise it by.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, hand: "_Hand") -> None:
+        self.skipped = 0
+        """Messages passed over as they are no terminal event; each is logged with its place."""
+        self.repeated = 0
+        """Copies of handled events that were passed over."""
+        self._consumer = consumer
+        self._hand = hand
+        self._handled: defaultdict[TopicPartition, RecentIds] = defaultdict(RecentIds)
+        self._begins = False
+
+    def __aiter__(self) -> Self:
+        """Begin a loop: with the event that the loop before left unhandled, if there is one."""
+        self._begins = True
+        return self
+
+    async def __anext__(self) -> TerminalEvent:
+        """The next event; the one given before is handled now. Waits for a broker that is away.
+
+        Raises:
+            ProducerError: it can't be read or committed; as when retention was faster.
+        """
+        begins, self._begins = self._begins, False
+        if begins and (unhandled := self._hand.unhandled()):
+            return unhandled.event
+        await self.commit()
+        while True:
+            record = await self._fetch()
+            place = _Place(
+                TopicPartition(record.topic, record.partition), record.offset, self._hand.assignment
+            )
+            event = self._event(record)
+            if event and event.event_id not in self._handled[place.partition]:
+                self._hand.take(_Given(event, place))
+                return event
+            self.repeated += event is not None
+            await self._commit(place)
+
+    async def commit(self) -> None:
+        """Count the event in hand as handled, as asking for the next one does.
+
+        For who leaves the loop by ``break``; otherwise that event is given again.
+
+        Raises:
+            ProducerError: the offset can't be committed.
+        """
+        if given := self._hand.given:
+            self._handled[given.place.partition].add(given.event.event_id)
+            try:
+                await self._commit(given.place)
+            finally:
+                self._hand.open()
+
+    def _event(self, record: ConsumerRecord) -> TerminalEvent | None:
+        try:
+            return decode_event(record.value or b"")
+        except ValueError as error:
+            self.skipped += 1
+            log.warning(
+                "no terminal event, skipped",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                error=f"{error!s:.500}",
+            )
+            return None
+
+    async def _fetch(self) -> ConsumerRecord:
+        errors = 0
+        while True:
+            try:
+                return await self._consumer.getone()
+            except NoOffsetForPartitionError as error:
+                await self._begin(error.args[0])
+            except OffsetOutOfRangeError as error:
+                raise ProducerError(_gone(error.args[0])) from None
+            except KafkaError as error:
+                errors += 1
+                log.warning("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
+                if errors == _MOST_ERRORS:
+                    raise ProducerError(f"completions can't be read: {error}") from None
+                await asyncio.sleep(1)
+
+    async def _begin(self, partition: TopicPartition) -> None:
+        """Nothing is committed yet: begin with the oldest event."""
+        with suppress(IllegalStateError):  # it was taken away meanwhile
+            await self._consumer.seek_to_beginning(partition)
+
+    async def _commit(self, place: "_Place") -> None:
+        """Commit what follows a place, unless the partition has been assigned anew since.
+
+        Then its next owner begins before it; if that is us, the copy is recognised.
+        """
+        if place.assignment != self._hand.assignment:
+            return
+        try:
+            await self._consumer.commit({place.partition: place.offset + 1})
+        except (CommitFailedError, IllegalStateError):
+            log.warning(
+                "partition lost before the commit",
+                partition=place.partition.partition,
+                offset=place.offset,
+            )
+        except KafkaError as error:
+            raise ProducerError(f"an offset can't be committed: {error}") from None
+
+
+class RecentIds:
+    """The latest ``REMEMBERED_EVENTS`` ids; an older one is forgotten."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._ids
+
+    def add(self, event_id: str) -> None:
+        """Remember an id as the latest."""
+        self._ids.pop(event_id, None)
+        self._ids[event_id] = None
+        if len(self._ids) > REMEMBERED_EVENTS:
+            del self._ids[next(iter(self._ids))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an event lay, and in which of the group's assignments it was read."""
+
+    partition: TopicPartition
+    offset: int
+    assignment: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    event: TerminalEvent
+    place: _Place
+
+
+class _Hand(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Holds the event that the body is at work on, and has rebalances wait for it.
+
+    aiokafka rebalances in a task of its own, at any time, and sends heartbeats while the revoke is
+    awaited. Without the wait each rebalance would give an event to two members.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self.given: _Given | None = None
+        self.assignment = 0
+        """Counts revokes: what was read before one must not be committed after it."""
+        self._timeout_seconds = timeout_seconds
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def take(self, given: _Given) -> None:
+        """The body gets an event."""
+        self.given = given
+        self._empty.clear()
+
+    def open(self) -> None:
+        """Nothing is in hand: it is handled, or nobody will."""
+        self.given = None
+        self._empty.set()
+
+    def unhandled(self) -> _Given | None:
+        """What is in hand, unless it was read in a former assignment and so comes by itself."""
+        if self.given and self.given.place.assignment != self.assignment:
+            self.open()
+        return self.given
+
+    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        """A rebalance begins: let the body finish."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._empty.wait()
+        self.assignment += 1
+
+    async def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
+        """A rebalance has ended: aiokafka goes on at what is committed."""
+
+
+def _gone(offsets: dict[TopicPartition, int]) -> str:
+    places = ", ".join(f"{p.topic} partition {p.partition} offset {o}" for p, o in offsets.items())
+    return (
+        f"{places} is gone before it was handled, by retention or with its topic; "
+        "commit another offset for the group to go on"
+    )
