@@ -3,10 +3,12 @@
 Kafka keeps one offset and up to 4096 characters of metadata for each of the two input partitions:
 
     requests   offset: the position Q              metadata: offsets of open requests
-    records    offset: the resume offset R         metadata: the position P
+    records    offset: the resume offset R         metadata: the position P, and which are begun
 
 R is the lowest first-batch offset of an open export, so its file can be made again from there; at
-or above P nothing was handled yet. The state grows with open exports, not with traffic. Pure.
+or above P nothing was handled yet. An open export is begun when a batch of it was applied; nothing
+depends on that but what a node tells of it. The state grows with open exports, not with traffic.
+Pure.
 
 Invariant: Q is above every open request's offset, and R is at most P.
 """
@@ -32,21 +34,29 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where to go on. ``open_requests`` are offsets, ascending."""
+    """Where to go on. ``open_requests`` are offsets, ascending; ``begun_requests`` some of them."""
 
     requests_position: int
     open_requests: tuple[int, ...]
     records_resume: int
     records_position: int
+    begun_requests: tuple[int, ...] = ()
 
     def committed_requests(self) -> Committed:
         """What to commit for the partition of the requests topic."""
         return Committed(self.requests_position, encode_ascending(self.open_requests))
 
     def committed_records(self) -> Committed:
-        """What to commit for the partition of the records topic."""
-        ahead = self.records_position - self.records_resume
-        return Committed(self.records_resume, encode_ascending((ahead,)))
+        """What to commit for the partition of the records topic.
+
+        After the distance to P, each number marks a begun export: by its place among the open
+        requests, as their offsets written twice may pass the limit. A build that reads the first
+        number alone knows all that a lane needs, so the version is the same.
+        """
+        ahead, begun = self.records_position - self.records_resume, frozenset(self.begun_requests)
+        places = (place for place, offset in enumerate(self.open_requests, 1) if offset in begun)
+        numbers = (ahead, *(ahead + place for place in places))
+        return Committed(self.records_resume, encode_ascending(numbers))
 
 
 def resume_point(requests: Committed, records: Committed) -> ResumePoint:
@@ -58,8 +68,17 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
     open_requests = tuple(decode_ascending(requests.metadata))
     if open_requests and open_requests[-1] >= requests.offset:
         raise ValueError("an open request lies at or above the position")
-    ahead = tuple(decode_ascending(records.metadata)) or (0,)
-    return ResumePoint(requests.offset, open_requests, records.offset, records.offset + ahead[0])
+    ahead, *marks = tuple(decode_ascending(records.metadata)) or (0,)
+    begun = _marked(open_requests, ahead, marks)
+    return ResumePoint(
+        requests.offset, open_requests, records.offset, records.offset + ahead, begun
+    )
+
+
+def _marked(open_requests: tuple[int, ...], ahead: int, marks: list[int]) -> tuple[int, ...]:
+    """The requests that are marked as begun; a mark of nothing that is open says nothing."""
+    begun = frozenset(marks)
+    return tuple(offset for place, offset in enumerate(open_requests, 1) if ahead + place in begun)
 
 
 def encode_ascending(numbers: Iterable[int]) -> str:

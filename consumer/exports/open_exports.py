@@ -53,6 +53,12 @@ class OpenExports:
         """Offsets of the open exports' requests, ascending."""
         return tuple(sorted(export.origin.source.offset for export in self._open.values()))
 
+    def begun_requests(self) -> Iterator[int]:
+        """Offsets of those requests of which a batch was applied."""
+        for export in self._open.values():
+            if export.first_offset is not None:
+                yield export.origin.source.offset
+
     def first_batch(self) -> int | None:
         """The lowest first-batch offset of an open export."""
         firsts = (export.first_offset for export in self._open.values())

@@ -109,7 +109,7 @@ def origin_of_invalid(error: InvalidRequest, message: Message) -> Origin:
     return Origin(
         error.export_id,
         known_format(sent),
-        _user(sent),
+        known_user(sent),
         _time(sent.get("requested_at")) or from_millis(message.timestamp),
         message.timestamp,
         _source(message),
@@ -124,7 +124,8 @@ def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
     return "unknown"
 
 
-def _user(sent: dict[str, Any]) -> str:
+def known_user(sent: dict[str, Any]) -> str:
+    """The user that was sent, or ``anonymous`` where there is no such one."""
     user = sent.get("user")
     return user[:MOST_USER_CHARACTERS] if isinstance(user, str) and user else "anonymous"
 

@@ -58,6 +58,7 @@ class PartitionExports:
         self._routing = Routing(
             partition, point, workshop, self._exports, self._publication, given_up
         )
+        self._begun_before = frozenset(point.begun_requests)
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
@@ -121,11 +122,14 @@ class PartitionExports:
         replays from the earliest batch that it needs.
         """
         routing, first = self._routing, self._exports.first_batch()
+        open_requests = tuple(sorted((*routing.to_restore, *self._exports.open_requests())))
+        begun = self._begun_before | {*self._exports.begun_requests()}
         return ResumePoint(
             routing.requests_position,
-            tuple(sorted((*routing.to_restore, *self._exports.open_requests()))),
+            open_requests,
             routing.next_record if first is None else min(first, routing.next_record),
             max(routing.records_floor, routing.next_record),
+            tuple(offset for offset in open_requests if offset in begun),
         )
 
     def idle_since(self) -> float | None:
