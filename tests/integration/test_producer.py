@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -21,17 +21,12 @@ from producer.publisher import ExportPublisher
 from producer.seed import Scenario, publish
 from producer.topics import TopicState, create_topics, partition_counts
 from schemas.codec import decode_request
-from schemas.completions import (
-    ExportCancelled,
-    Source,
-    TerminalEvent,
-    cloud_event_headers,
-    encode_event,
-)
+from schemas.completions import Source, encode_event
 from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.topics import Topics
 from schemas.vocabulary import Format
+from tests.support.downstream import CompletionsWriter, ended
 from tests.support.outcomes import committed
 
 pytestmark = pytest.mark.kafka
@@ -270,47 +265,9 @@ async def test_what_the_broker_refuses_to_create_is_named(
         await create_topics(missing, 1, 30, bootstrap_servers=bootstrap_servers)
 
 
-def ended(topics: Topics, export_id: str, offset: int = 0) -> ExportCancelled:
-    return ExportCancelled(
-        export_id=export_id,
-        format=Format.CSV,
-        user="alice",
-        rows=1,
-        requested_at=NOON,
-        started_at=None,
-        completed_at=NOON,
-        duration_ms=1,
-        message="cancelled on request",
-        source=Source(topic=topics.requests, partition=0, offset=offset),
-    )
-
-
-class Node:
-    """Commits terminal events in transactions, as a node does."""
-
-    def __init__(self, servers: str, topics: Topics) -> None:
-        self.topic = topics.completions
-        self.producer = AIOKafkaProducer(
-            bootstrap_servers=servers, transactional_id=f"node-{topics.requests}"
-        )
-
-    async def send(self, event: TerminalEvent) -> None:
-        await self.producer.send_and_wait(
-            self.topic,
-            encode_event(event),
-            key=event.export_id.encode(),
-            headers=cloud_event_headers(event),
-        )
-
-    async def commit(self, *events: TerminalEvent) -> None:
-        async with self.producer.transaction():
-            for event in events:
-                await self.send(event)
-
-
 @pytest.fixture
-async def node(bootstrap_servers: str, topics: Topics) -> AsyncIterator[Node]:
-    node = Node(bootstrap_servers, topics)
+async def node(bootstrap_servers: str, topics: Topics) -> AsyncIterator[CompletionsWriter]:
+    node = CompletionsWriter(bootstrap_servers, topics)
     await node.producer.start()
     yield node
     await node.producer.stop()
@@ -326,7 +283,7 @@ def ids(completions: list[Completion]) -> set[str]:
 
 
 async def test_the_feed_gives_committed_events_of_all_partitions(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     events = [ended(topics, f"ord-{n}") for n in range(40)]
     async with CompletionFeed(topics, bootstrap_servers=bootstrap_servers) as feed:
@@ -341,7 +298,7 @@ async def test_the_feed_gives_committed_events_of_all_partitions(
 
 
 async def test_the_feed_begins_where_it_was_entered_or_at_the_beginning(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     await node.commit(ended(topics, "before"))
     now = CompletionFeed(topics, bootstrap_servers=bootstrap_servers)
@@ -353,7 +310,7 @@ async def test_the_feed_begins_where_it_was_entered_or_at_the_beginning(
 
 
 async def test_an_event_sent_before_but_committed_after_is_not_missed(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     await node.producer.begin_transaction()
     await node.send(ended(topics, "ord-1"))
@@ -363,7 +320,7 @@ async def test_an_event_sent_before_but_committed_after_is_not_missed(
 
 
 async def test_endings_are_those_of_the_very_requests(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     events = [ended(topics, f"ord-{n}", offset=n) for n in range(5)]
     async with CompletionFeed(topics, bootstrap_servers=bootstrap_servers) as feed:
@@ -376,7 +333,7 @@ async def test_endings_are_those_of_the_very_requests(
 
 
 async def test_a_repeated_id_is_said_to_be_ignored(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     await node.commit(ended(topics, "ord-1", offset=4))
     feed = CompletionFeed(topics, from_beginning=True, bootstrap_servers=bootstrap_servers)
@@ -388,7 +345,7 @@ async def test_a_repeated_id_is_said_to_be_ignored(
 
 
 async def test_a_record_that_is_no_event_is_named_by_its_place(
-    bootstrap_servers: str, topics: Topics, node: Node
+    bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     async with CompletionFeed(topics, bootstrap_servers=bootstrap_servers) as feed:
         async with node.producer.transaction():
