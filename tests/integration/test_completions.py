@@ -287,9 +287,11 @@ async def test_two_members_share_and_each_event_goes_to_one(
     service: Service, topics: Topics, node: CompletionsWriter
 ) -> None:
     given: dict[str, list[str]] = {"one": [], "two": []}
+    members: list[Completions] = []
 
     async def work(name: str) -> None:
         async with service.joined() as events:
+            members.append(events)
             async for event in events:
                 given[name].append(event.export_id)
                 await asyncio.sleep(0.02)  # so that rebalances meet a body at work
@@ -316,6 +318,7 @@ async def test_two_members_share_and_each_event_goes_to_one(
         [*(f"a-{number}" for number in range(200)), *(f"b-{number}" for number in range(100))]
     )
     assert left_over in given["one"]
+    assert [member.repeated for member in members] == [0, 0], "rebalances waited for the body"
     assert len(given["two"]) > 20
 
 
