@@ -89,8 +89,10 @@ class CsvWriter:
         if kinds <= _WORDS:
             return [self._words[cell] for cell in column]
         if kinds == {str, NoneType}:
-            null = self._words[None]
             strings = self._strings([cell or "" for cell in column])
+            null = self._words[None]
+            if not null:
+                return strings  # as an empty string is its own field
             return [
                 null if cell is None else field for cell, field in zip(column, strings, strict=True)
             ]
@@ -106,11 +108,18 @@ class CsvWriter:
         if self._escapes and any(
             start in joined and _BETWEEN + start in joined for start in _FORMULA_STARTS
         ):
-            column = [_escaped(text) for text in column]
+            column = [_escaped(text) if text[:1] in _FORMULA_STARTS else text for text in column]
             joined = _BETWEEN.join(column)
-        if any(special in joined for special in self._specials):
-            return [self._quoted(text) for text in column]
-        return column
+        match [special for special in self._specials if special in joined]:
+            case []:
+                return column
+            case [one]:
+                return [_in_quotes(text) if one in text else text for text in column]
+            case [one, other]:  # often the delimiter and ": twice as quick as to search
+                return [
+                    _in_quotes(text) if one in text or other in text else text for text in column
+                ]
+        return [self._quoted(text) for text in column]
 
     def _field(self, cell: Cell) -> str:
         """The field of one cell: escaped, then quoted. The null option is never escaped."""
@@ -122,7 +131,11 @@ class CsvWriter:
         return self._quoted(text)
 
     def _quoted(self, text: str) -> str:
-        return '"' + text.replace('"', '""') + '"' if self._find_special(text) else text
+        return _in_quotes(text) if self._find_special(text) else text
+
+
+def _in_quotes(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _escaped(text: str) -> str:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.formats.cells import cell_text
 from consumer.formats.pdf import FontStack, load_fonts
 from consumer.formats.pdf.layout import share
+from consumer.formats.pdf.table import texts_of
 from consumer.formats.pdf.text import Typesetter
 from schemas.records import Cell
 from tests.support.pdf import (
@@ -27,6 +29,9 @@ from tests.support.strategies import cells, texts
 HAN = "漢字仮名交文日本語中国東京発行"
 LETTERS = st.sampled_from("abcxyzABCWM019 .,()\\<>%/éşğıİüßΩλЖщ€—" + HAN)
 anything = texts | st.text(LETTERS, max_size=60)
+KINDS: list[st.SearchStrategy[Cell]] = [
+    *(st.none(), st.booleans(), st.integers(), st.floats(), anything)
+]
 tables = st.integers(1, 5).flatmap(
     lambda count: st.lists(
         st.lists(cells | anything, min_size=count, max_size=count), min_size=1, max_size=12
@@ -97,6 +102,17 @@ def test_no_line_is_wider_than_its_room(
     assert len(lines) == len(widths) == len(given_texts)
     for before, after in zip(uncut, widths, strict=True):
         assert after == before if before <= room else after <= room
+    assert typesetter.fitted(copy, room, b"8") == lines
+
+
+@given(
+    column=st.lists(st.sampled_from(KINDS), min_size=1, max_size=2).flatmap(
+        lambda kinds: st.lists(st.one_of(kinds), min_size=1)
+    )
+)
+def test_a_columns_texts_are_those_of_its_cells(column: list[Cell]) -> None:
+    (column_texts,) = texts_of([[cell] for cell in column])
+    assert [*column_texts] == [*map(cell_text, column)]
 
 
 @given(text=st.text(st.characters(categories=["Lu", "Ll", "Nd", "Sc", "Sm", "So"])))

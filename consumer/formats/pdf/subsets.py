@@ -35,6 +35,7 @@ class SimpleSubset:
         self._decoding = [SEPARATOR, *[_UNMAPPED] * 255]
         self._free = iter(_FREE_CODES)
         self._advances = bytearray(256)
+        self._widest_first: list[tuple[int, int]] = []
         self._index()
 
     def add(self, character: str) -> bool:
@@ -48,6 +49,7 @@ class SimpleSubset:
             return False
         self._decoding[code] = character
         self._advances[code] = advance
+        self._widest_first = sorted([*self._widest_first, (advance, code)], reverse=True)
         self._index()
         return True
 
@@ -62,6 +64,10 @@ class SimpleSubset:
     def advances(self, codes: bytes) -> bytes:
         """The advance of each code, in units; 0 for the separator."""
         return codes.translate(self._advances)
+
+    def widest(self, codes: bytes) -> int:
+        """The largest advance among codes, or 1 if there are none."""
+        return next((advance for advance, code in self._widest_first if code in codes), 1)
 
     def add_to(self, document: StreamedDocument, number: int) -> pdfdoc.PDFObjectReference:
         """The font as PDF objects; ``number`` tells the document's fonts apart."""

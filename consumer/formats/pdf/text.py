@@ -51,7 +51,7 @@ class Typesetter:
         """Find glyphs for at least one text; counts the characters that no font has."""
         codes = self._encode(texts)
         if codes is None:
-            texts = [self._shown(text) for text in texts]
+            texts = [text and self._shown(text) for text in texts]
             codes = self._encode(texts)
         return Copy(texts, codes)
 
@@ -79,6 +79,18 @@ class Typesetter:
             texts[index] = self._cut(texts[index], room)
             widths[index] = sum(self._advances(texts[index]))
         return [self._encode_mixed(text, size) for text in texts], widths
+
+    def fitted(self, copy: Copy, room: int, size: bytes) -> Sequence[bytes]:
+        """The lines that ``lines`` gives, measuring only texts that may be too wide."""
+        if copy.codes is None:
+            return self.lines(copy, room, size)[0]
+        lines = copy.codes.split(_SEPARATOR)
+        certain = room // self._base.widest(copy.codes)
+        if max(map(len, lines)) > certain:
+            for index, line in enumerate(lines):
+                if len(line) > certain and sum(self._base.advances(line)) > room:
+                    lines[index] = self._cut_codes(line, room)
+        return lines
 
     def add_fonts(self, document: StreamedDocument, fonts: dict[str, PDFObjectReference]) -> None:
         """Put the fonts into the document, and into the font resources by their names."""
