@@ -5,6 +5,7 @@ acknowledgement, and none of them waits in silence for longer than the delivery 
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -44,7 +45,12 @@ class Window:
         self._slots = asyncio.Semaphore(WINDOW_MESSAGES)
 
     async def send(
-        self, topic: str, key: str, value: bytes, partition: int | None = None
+        self,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> "Delivery":
         """Hand over one message; waits while the window is full.
 
@@ -56,7 +62,11 @@ class Window:
                 await self._slots.acquire()
                 try:
                     future = await self._producer.send(
-                        topic, value, key=key.encode(), partition=partition
+                        topic,
+                        value,
+                        key=key.encode() if isinstance(key, str) else key,
+                        partition=partition,
+                        headers=list(headers),
                     )
                 except BaseException:
                     self._slots.release()

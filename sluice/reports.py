@@ -46,7 +46,7 @@ def event_line(event: TerminalEvent) -> str:
             line = f"failed {event.export_id} after {event.rows} rows: {why}"
         case _:
             line = f"cancelled {event.export_id} after {event.rows} rows: {event.message}"
-    return _printable(line)
+    return printable(line)
 
 
 def closing_table(events: Sequence[TerminalEvent]) -> str:
@@ -73,16 +73,17 @@ def _table_row(event: TerminalEvent) -> tuple[str, str, str, str, str, str]:
     if isinstance(event, ExportCompleted):
         return state, str(event.rows), str(event.bytes), seconds, event.sha256, event.location
     why = f"{event.reason}: {event.message}" if isinstance(event, ExportFailed) else event.message
-    return state, str(event.rows), "-", seconds, "-", _printable(f"{event.export_id}: {why}")
+    return state, str(event.rows), "-", seconds, "-", printable(f"{event.export_id}: {why}")
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """The line with a space for whatever would move the cursor or can't be shown."""
     return "".join(char if char.isprintable() else " " for char in line)
 
 
 @contextmanager
-def publishing_progress() -> Iterator[Advance]:
-    """Show how far publishing is, on a terminal; elsewhere nothing."""
+def publishing_progress(unit: str = "rows") -> Iterator[Advance]:
+    """Show how far publishing is, on a terminal; elsewhere nothing. ``unit`` is what is counted."""
     # Not rich's own is_terminal, which FORCE_COLOR turns on for files too.
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _what, _rows, _part: None
@@ -91,7 +92,7 @@ def publishing_progress() -> Iterator[Advance]:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rows]:,} " + unit),
         console=Console(stderr=True),
         transient=True,
         # Standard output is the command's answer: it stays where it was sent.

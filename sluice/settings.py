@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +26,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.topics import Topics
 from sluice.errors import UsageError
+from sluice.locations import local_path
 
 PREFIX = "SLUICE_"
 # Tests use the first; Kubernetes injects the others for a service named sluice.
@@ -50,23 +50,8 @@ def _kafka_name(name: str) -> str:
     return name
 
 
-def _directory(storage_url: str) -> Path:
-    """The directory that a ``SLUICE_STORAGE_URL`` names."""
-    if not re.match("[A-Za-z][A-Za-z0-9+.-]*://|file:", storage_url, re.IGNORECASE):
-        return Path(storage_url)
-    url = urlsplit(storage_url)
-    if url.scheme == "s3":
-        raise ValueError("s3:// is not supported yet; use a path or file:///path")
-    path = unquote(url.path)
-    if url.scheme != "file" or url.netloc not in {"", "localhost"} or path[:1] != "/":
-        raise ValueError("must be a path or file:///path")
-    if url.query or url.fragment or "\0" in path:
-        raise ValueError("a file:// path has '?' and '#' as %3F and %23, and no %00")
-    return Path(path)
-
-
 def _storage_url(url: str) -> str:
-    _directory(url)
+    local_path(url)
     return url
 
 
@@ -193,7 +178,7 @@ class Settings(BaseModel):
     @property
     def storage_directory(self) -> Path:
         """Where files go, absolute."""
-        return _directory(self.storage_url).absolute()
+        return local_path(self.storage_url).absolute()
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:

@@ -1,0 +1,124 @@
+"""Puts dead letters back where they came from.
+
+Invariant: what was put back is acknowledged by Kafka before anyone is told; what can't go back as
+it was is refused in words.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from producer.connect import started
+from producer.dead_letters import Letter
+from producer.errors import ProducerError
+from producer.publisher import DELIVERY_TIMEOUT_SECONDS
+from producer.topics import require_topics
+from producer.window import WINDOW_MESSAGES, Delivery, Producer, Window
+from schemas.topics import Topics
+
+_MOST_MESSAGE_BYTES = 64 * 1024 * 1024  # before compression; the topic has its own limit
+
+
+class Requeue:
+    """Puts letters back on the two input topics, idempotently. An async context manager."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        **client_options: Any,  # noqa: ANN401 - aiokafka's own
+    ) -> None:
+        self._names = (topics.requests, topics.records)
+        self._options = client_options
+        self._running = AsyncExitStack()
+        self._partitions: dict[str, int] = {}
+        self._window: Window
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ProducerError: Kafka can't be reached, or a topic is missing.
+        """
+        self._partitions = await require_topics(self._names, **self._options)
+        producer = Producer(
+            enable_idempotence=True,
+            compression_type="zstd",
+            max_request_size=_MOST_MESSAGE_BYTES,
+            **self._options,
+        )
+        await self._running.enter_async_context(started(producer, self._options))
+        self._window = Window(producer, DELIVERY_TIMEOUT_SECONDS)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self._running.aclose()
+
+    def objection(self, letter: Letter) -> str | None:
+        """Why a letter can't go back, or None where it can."""
+        source = letter.source
+        if source is None:
+            return "its headers don't say where it came from"
+        if source.topic not in self._names:
+            return f"it came from {source.topic!r}, which is no input topic of these settings"
+        if source.partition >= self._partitions[source.topic]:
+            return f"{source.topic} has no partition {source.partition}"
+        if letter.truncated:
+            return "it was too large for the dead-letters topic: its value is not there"
+        if letter.key is None and letter.value is None:
+            return "it has neither key nor value: there is nothing to put back"
+        return None
+
+    async def put_back(
+        self, chosen: AsyncIterator[Letter]
+    ) -> AsyncIterator[tuple[Letter, str | None]]:
+        """Each letter with None once it is back and acknowledged, or with the objection to it.
+
+        Raises:
+            ProducerError: the letters can't be read on; those before are back, and were given out.
+        """
+        waiting: deque[tuple[Letter, Delivery | str]] = deque()
+        broken: ProducerError | None = None
+        try:
+            async for letter in chosen:
+                waiting.append((letter, self.objection(letter) or await self._send(letter)))
+                while waiting and (len(waiting) > WINDOW_MESSAGES or _settled(waiting[0][1])):
+                    yield await _outcome(*waiting.popleft())
+        except ProducerError as error:
+            broken = error
+        while waiting:
+            yield await _outcome(*waiting.popleft())
+        if broken:
+            raise broken
+
+    async def _send(self, letter: Letter) -> Delivery | str:
+        source = letter.source
+        if source is None:
+            raise ValueError(f"nothing says where {letter.place} came from")
+        try:
+            return await self._window.send(
+                source.topic, letter.key, letter.value, source.partition, letter.headers
+            )
+        except ProducerError as error:
+            return str(error)
+
+
+def _settled(what: Delivery | str) -> bool:
+    return isinstance(what, str) or what.settled
+
+
+async def _outcome(letter: Letter, what: Delivery | str) -> tuple[Letter, str | None]:
+    if isinstance(what, str):
+        return letter, what
+    try:
+        await what.acknowledged()
+    except ProducerError as error:
+        return letter, str(error)
+    return letter, None
