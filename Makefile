@@ -43,7 +43,7 @@ chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 bench: install ## speed and memory of the main job, as ratios and CPU seconds
 	$(BIN)/python -m bench
 
-schemas: install ## write schemas/json from the models
+schemas: install ## write schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/python -m schemas.generate
 
 lock: ## resolve the dependencies anew (needs uv)

@@ -1,18 +1,26 @@
-"""Writes the JSON Schema files from the models: ``python -m schemas.generate``.
+"""Writes the schema files from the models, in a checkout: ``python -m schemas.generate``.
 
-Each file is an event of one topic. The records topic has no model (see ``schemas.records``); its
-schema is stated here, and a test holds the two together.
+Each file in json/ is an event of one topic, and asyncapi.yaml has them all, with the examples of
+docs/contract.md. The records topic has no model (see ``schemas.records``); its schema is stated
+here, and a test holds the two together.
 """
 
 import json
+import re
+import tomllib
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from schemas import asyncapi
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.requests import CancelRequested, CsvOptions, ExportRequested, PdfOptions, Strict
 from schemas.vocabulary import EXPORT_ID, Format
+from schemas.yaml_text import as_yaml
 
 DIRECTORY = Path(__file__).parent / "json"
+ASYNCAPI = Path(__file__).parent / "asyncapi.yaml"
+_CHECKOUT = Path(__file__).parents[1]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPORT_ID = {"type": "string", "pattern": f"^{EXPORT_ID}$"}
 
@@ -32,6 +40,27 @@ def schemas() -> dict[str, dict[str, Any]]:
 def as_text(schema: dict[str, Any]) -> str:
     """A schema as its file holds it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def asyncapi_document() -> dict[str, Any]:
+    """What asyncapi.yaml holds."""
+    pyproject = tomllib.loads((_CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    by_kind = {
+        name.removeprefix("export.").removesuffix(".schema.json"): schema
+        for name, schema in schemas().items()
+    }
+    return asyncapi.document(pyproject["project"]["version"], by_kind, _examples())
+
+
+def _examples() -> dict[str, list[dict[str, Any]]]:
+    """The messages that the contract shows, by kind."""
+    contract = (_CHECKOUT / "docs" / "contract.md").read_text(encoding="utf-8")
+    found = defaultdict(list)
+    for block in re.findall(r"^```json\n(.*?)^```$", contract, re.MULTILINE | re.DOTALL):
+        example = json.loads(block)
+        kind = example.get("type", "batch" if "seq" in example else "")
+        found[kind.removeprefix("export.")].append(example)
+    return found
 
 
 def _of_model(model: type[Strict]) -> dict[str, Any]:
@@ -86,6 +115,7 @@ def main() -> None:
     DIRECTORY.mkdir(exist_ok=True)
     for name, schema in schemas().items():
         (DIRECTORY / name).write_text(as_text(schema), encoding="utf-8")
+    ASYNCAPI.write_text(as_yaml(asyncapi_document()), encoding="utf-8")
 
 
 if __name__ == "__main__":

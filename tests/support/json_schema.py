@@ -1,11 +1,12 @@
 """A JSON Schema validator of just the keywords that our schema files use; any other is an error.
 
-Written from the specification (2020-12), independent of pydantic, so that the files and the models
-can be compared.
+Written from the specification (2020-12, and draft 7 for AsyncAPI), independent of pydantic, so that
+the files and the models can be compared.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -67,6 +68,7 @@ _OF_OBJECTS: dict[str, Keyword] = {
         holds(v, schema) for name, schema in named.items() if name in v
     ),
 }
+_OF_OBJECTS["dependencies"] = _OF_OBJECTS["dependentSchemas"]  # its name in draft 7
 # A keyword about one type holds for every value of another.
 _KEYWORDS: dict[str, tuple[Keyword, str | None]] = {
     name: (keyword, kind)
@@ -81,11 +83,11 @@ _KEYWORDS: dict[str, tuple[Keyword, str | None]] = {
 }
 
 
-def is_valid(value: object, document: Schema) -> bool:
-    """Whether a parsed JSON value is valid by a whole schema document.
+def is_valid(value: object, document: Schema, schema: Schema | None = None) -> bool:
+    """Whether a parsed JSON value is valid by a schema: the whole document, or one within it.
 
     Raises:
-        KeyError: the document has a keyword that isn't known here.
+        KeyError: the schema has a keyword that isn't known here.
     """
 
     def holds(value: Any, schema: Schema) -> bool:
@@ -97,10 +99,14 @@ def is_valid(value: object, document: Schema) -> bool:
 
     def applies(value: Any, name: str, argument: Any, schema: Schema) -> bool:
         if name == "$ref":
-            return holds(value, document["$defs"][argument.removeprefix("#/$defs/")])
+            return holds(value, referred(argument))
         keyword, kind = _KEYWORDS[name]
         return (kind is not None and not _is_type(value, kind)) or keyword(
             value, argument, schema, holds
         )
 
-    return holds(value, document)
+    def referred(pointer: str) -> Schema:
+        names = pointer.removeprefix("#/").split("/")
+        return reduce(lambda within, name: within[name], names, document)
+
+    return holds(value, document if schema is None else schema)
