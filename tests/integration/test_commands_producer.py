@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -22,79 +22,14 @@ from schemas.completions import ExportCancelled
 from schemas.records import decode_batch
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.topics import Topics
-from tests.support.nodes import SLUICE, NodeProcess, settings_for
+from tests.support.nodes import SLUICE, NodeProcess
 from tests.support.outcomes import by_id, committed, events
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.kafka
 
 ROWS = [["id", "name", "note"], ["1", "Çağla ş→ğ", '=say "hi",\r\nthen go'], ["2", "", "-5 %"]]
 CSV = 'id,name,note\r\n1,Çağla ş→ğ,"=say ""hi"",\r\nthen go"\r\n2,,-5 %\r\n'.encode()
-
-
-class Shell:
-    """Runs ``sluice`` with the settings of one test."""
-
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
-        self.environment = environment
-        self.directory = directory
-
-    def run(
-        self, *arguments: str, stdin: str = "", **more: str
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [SLUICE, *arguments],
-            env=self.environment | more,
-            cwd=self.directory,
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [SLUICE, *arguments],
-            env=self.environment,
-            cwd=self.directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def file(self, name: str, content: str | bytes) -> str:
-        path = self.directory / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return name
-
-    def fails(self, *arguments: str, code: int = 1, **more: str) -> str:
-        """The one line that a command ends with."""
-        done = self.run(*arguments, **more)
-        assert (done.returncode, done.stdout) == (code, ""), done
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("sluice: ")
-        return line.removeprefix("sluice: ")
-
-
-@pytest.fixture
-def shell(bootstrap_servers: str, topics: Topics, tmp_path: Path) -> Shell:
-    """On topics of the test's own."""
-    return Shell(settings_for(bootstrap_servers, topics, tmp_path / "exports"), tmp_path)
-
-
-@pytest.fixture
-def no_topics(bootstrap_servers: str, tmp_path: Path) -> Shell:
-    """On topics that don't exist."""
-    topics = Topics.named(f"none-{time.time_ns()}")
-    return Shell(settings_for(bootstrap_servers, topics, tmp_path / "exports"), tmp_path)
-
-
-@pytest.fixture
-async def node(shell: Shell) -> AsyncIterator[NodeProcess]:
-    async with NodeProcess(shell.environment, shell.directory / "node.log") as node:
-        yield node
 
 
 async def requests_of(servers: str, topics: Topics) -> list[Any]:
