@@ -1,8 +1,9 @@
 """One partition's exports as a lane sees them: messages in, turns, an outcome and a resume point.
 
 Blocking code: one thread at a time runs ``turn``; nothing else is called meanwhile but ``abandon``
-and ``progress``. Requests are handled before records, so that a batch finds its owner. Invariant:
-between turns, ``resume_point`` describes exactly what the outcomes so far have told of.
+and ``progress``. A turn is of requests or of batches, so that it goes to whom it was claimed for.
+Requests come first, so that a batch finds its owner, but let waiting batches have every other turn.
+Invariant: between turns, ``resume_point`` describes exactly what the outcomes so far have told of.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from enum import Enum, auto
 import structlog
 
 from consumer.core.resume import ResumePoint
+from consumer.core.turn_order import Claim
 from consumer.exports.messages import Message, Outcome
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
@@ -24,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 TURN_BYTES = 1024 * 1024
 TURN_SECONDS = 0.05
+
+_REQUESTS = Claim(None, 9)
+_UNOWNED = Claim(None, 5)
 
 
 class TurnEnd(Enum):
@@ -62,6 +67,7 @@ class PartitionExports:
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
+        self._batches_next = False
 
     # What a lane asks, between turns.
 
@@ -88,7 +94,21 @@ class PartitionExports:
     @property
     def runnable(self) -> bool:
         """Whether a turn could do something."""
-        return self._next() is not None or self._publication.due
+        return bool(self._queue()) or self._publication.due
+
+    @property
+    def claim(self) -> Claim:
+        """For whom the next turn would be, by the key of its first batch.
+
+        Requests are nobody's until they are read, and before all else of nobody's: a turn of them
+        is short. Nobody's are batches that no open export has, and what the storage refused.
+        """
+        queue = self._queue()
+        if queue is self._requests:
+            return _REQUESTS
+        key = queue[0].key if queue else None
+        export = self._exports.get((key or b"").decode(errors="replace"))
+        return Claim(export.request.user, export.request.priority) if export else _UNOWNED
 
     @property
     def writes_due(self) -> bool:
@@ -230,32 +250,29 @@ class PartitionExports:
             )
 
     def _work(self, until: float) -> TurnEnd:
-        done_bytes = 0
-        while message := self._next():
-            if not self._handle(message):
-                return TurnEnd.OWNER_UNKNOWN
-            done_bytes += len(message.value or b"")
+        queue, done_bytes, known = self._queue(), 0, True
+        while queue and (known := self._handle(queue)):
+            done_bytes += len(queue.popleft().value or b"")
             if done_bytes >= TURN_BYTES or self._workshop.monotonic() >= until:
-                return TurnEnd.SPENT
-        return TurnEnd.IDLE
+                break
+        self._batches_next = queue is self._requests and bool(self._records)
+        if not known and not self._requests:
+            return TurnEnd.OWNER_UNKNOWN
+        return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
 
-    def _next(self) -> Message | None:
-        if self._requests:
-            return self._requests[0]
-        if self._records and not self.restoring:
-            return self._records[0]
-        return None
-
-    def _handle(self, message: Message) -> bool:
-        """Handle the next message and take it off its queue; False: its owner isn't known."""
-        if self._requests:
-            self._routing.on_request(message)
-            self._requests.popleft()
-        elif self._routing.on_record(message):
-            self._records.popleft()
-        else:
-            return False
+    def _handle(self, queue: deque[Message]) -> bool:
+        """Handle the first of a queue; False: it is a batch whose owner isn't known."""
+        if queue is self._records:
+            return self._routing.on_record(queue[0])
+        self._routing.on_request(queue[0])
         return True
+
+    def _queue(self) -> deque[Message] | None:
+        """What the next turn is of; None: of nothing."""
+        batches = bool(self._records) and not self.restoring
+        if self._requests and not (batches and self._batches_next):
+            return self._requests
+        return self._records if batches else None
 
 
 def _log_end(event: TerminalEvent) -> None:

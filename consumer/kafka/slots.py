@@ -1,12 +1,19 @@
-"""Slots: how many partitions of a node may work at a time.
+"""Slots: how many partitions of a node may work at a time, and who waits for one.
 
 A slot is held for one bounded turn, never for an export's life: with more exports interleaved in
-a partition than slots, that would be a deadlock. Waiting lanes are served in order of arrival.
+a partition than slots, that would be a deadlock. Who is next is ``TurnOrder``'s to say. It is asked
+when the event loop comes round, not at once: the lane whose turn has just ended asks for the next
+one before that, and stands beside the others. Invariant: a place in the order is given up, or ends,
+exactly once, whatever is cancelled when.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from consumer.core.turn_order import Claim, Place, TurnOrder
+from consumer.exports.partition import TURN_SECONDS
 
 
 class Slots:
@@ -15,14 +22,54 @@ class Slots:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.running = 0
-        self._semaphore = asyncio.Semaphore(capacity)
+        self._order = TurnOrder(TURN_SECONDS)
+        self._waiting: dict[Place, asyncio.Future[None]] = {}
+        self._ended = 0
+        self._to_be_granted = False
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Hold a slot for the block. Cancelled while waiting, none is held."""
-        async with self._semaphore:
+    async def turn(self, claim: Claim) -> AsyncIterator[int]:
+        """Hold a slot for the block; gives how many turns ended while it was waited for.
+
+        Cancelled while waiting, none is held.
+        """
+        ended = self._ended
+        place = await self._begin(claim)
+        begun = time.monotonic()
+        try:
+            yield self._ended - ended
+        finally:
+            self._end(place, time.monotonic() - begun)
+
+    async def _begin(self, claim: Claim) -> Place:
+        place = self._order.wait(claim)
+        granted = self._waiting[place] = asyncio.get_running_loop().create_future()
+        self._grant_soon()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if self._waiting.pop(place, None) is None:
+                self._end(place, 0.0)  # it was granted at the same moment
+            else:
+                self._order.leave(place)
+            raise
+        return place
+
+    def _end(self, place: Place, seconds: float) -> None:
+        self._order.end(place, seconds)
+        self.running -= 1
+        self._ended += 1
+        self._grant_soon()
+
+    def _grant_soon(self) -> None:
+        if not self._to_be_granted:
+            self._to_be_granted = True
+            asyncio.get_running_loop().call_soon(self._grant)
+
+    def _grant(self) -> None:
+        self._to_be_granted = False
+        while self.running < self.capacity and (place := self._order.choose()):
             self.running += 1
-            try:
-                yield
-            finally:
-                self.running -= 1
+            granted = self._waiting.pop(place)
+            if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
+                granted.set_result(None)

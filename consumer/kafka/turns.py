@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 import structlog
 
 from consumer.core.patience import Patience
+from consumer.core.turn_order import Claim
 from consumer.errors import PartUnsynced, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.slots import Slots
@@ -64,7 +65,9 @@ class Turns:
         return end
 
     async def _in_slot(self) -> tuple[TurnEnd, bool]:
-        async with self._slots.turn():
+        claim = self._exports.claim
+        async with self._slots.turn(claim) as waited_turns:
+            self._log_turn(claim, waited_turns)
             begun = time.monotonic()
             turn = asyncio.get_running_loop().run_in_executor(self._threads, self._exports.turn)
             try:
@@ -77,6 +80,15 @@ class Turns:
                 formats = self._exports.take_formats()
                 self._metrics.turn(time.monotonic() - begun, formats)
             return end, bool(formats) or self._exports.has_outcome
+
+    def _log_turn(self, claim: Claim, waited_turns: int) -> None:
+        log.debug(
+            "turn",
+            partition=self._exports.partition,
+            user=claim.user,
+            priority=claim.priority,
+            waited_turns=waited_turns,
+        )
 
     def _refused(self, error: StorageUnavailable) -> None:
         self._metrics.storage_retried()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from consumer.core.resume import ResumePoint
+from consumer.core.turn_order import Claim
 from consumer.exports.open_exports import MOST_OPEN
 from consumer.exports.partition import TurnEnd
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
@@ -207,7 +208,8 @@ def test_an_unreadable_batch_fails_the_open_export_of_its_key(bench: Bench) -> N
     bench.raw(RECORDS, b"{", b"a")
     bench.partition.take_requests(bench.requests)
     bench.partition.take_records(bench.records)
-    bench.partition.turn()
+    assert bench.partition.turn() is TurnEnd.SPENT
+    assert bench.partition.turn() is TurnEnd.IDLE
     outcome = bench.partition.take_outcome()
     assert len(outcome.dead_letters) == 1
     event = only(outcome.events)
@@ -262,3 +264,64 @@ def test_what_kafka_does_not_show_is_passed(bench: Bench) -> None:
     bench.partition.take_records([replace(bench.batch(0, [1]), offset=9)])
     bench.partition.advance(6, 12)
     assert bench.partition.next_offsets == (6, 9)
+
+
+def test_requests_and_batches_take_turns_so_that_neither_waits_for_all_of_the_other(
+    bench: Bench,
+) -> None:
+    partition = bench.partition
+    bench.request("a")
+    bench.batch(0, [1], export_id="a")
+    bench.batch(1, export_id="a", last=True)
+    partition.take_requests(bench.requests)
+    partition.take_records(bench.records)
+    partition.turn()
+    assert partition.next_offsets == (1, 0), "a turn of requests handles no batch"
+    partition.take_requests([bench.request("b"), bench.request("c")])
+    partition.turn(0.0)
+    assert partition.next_offsets == (1, 1), "more requests have come, but batches waited"
+    partition.turn(0.0)
+    assert partition.next_offsets == (2, 1), "and now requests did"
+    partition.turn(0.0)
+    assert partition.next_offsets == (2, 2)
+    partition.turn(0.0)
+    assert partition.next_offsets == (3, 2)
+
+
+def test_a_batch_whose_request_is_at_hand_needs_no_search(bench: Bench) -> None:
+    partition = bench.partition
+    bench.request("a")
+    bench.batch(0, export_id="b", last=True)
+    partition.take_requests(bench.requests)
+    partition.take_records(bench.records)
+    partition.turn()
+    partition.take_requests([bench.request("b")])
+    assert partition.turn() is TurnEnd.SPENT, "a turn of batches, whose owner isn't open yet"
+    while partition.turn() is TurnEnd.SPENT:
+        pass
+    assert only(partition.take_outcome().events).export_id == "b"
+
+
+def test_a_turn_is_claimed_for_the_user_of_its_first_batch(bench: Bench) -> None:
+    partition = bench.partition
+    bench.request("a", user="alice", priority=9)
+    bench.request("b")
+    bench.batch(0, export_id="b", last=True)
+    bench.batch(0, [1], export_id="a")
+    bench.batch(0, [1], export_id="stranger")
+    bench.raw(RECORDS, b"[]")
+    assert partition.claim == Claim(None, 5)
+    partition.take_requests(bench.requests)
+    partition.take_records(bench.records)
+    partition.owners_known(below=4)
+    assert partition.claim == Claim(None, 9), "a request, of whomever"
+    partition.turn()
+    claims = [partition.claim]
+    while partition.turn(0.0) is TurnEnd.SPENT:
+        claims.append(partition.claim)
+    assert claims == [
+        Claim("anonymous", 5),
+        Claim("alice", 9),
+        Claim(None, 5),
+        Claim(None, 5),
+    ]
