@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
-CHECKED := broker consumer producer schemas sluice tests bench
+CHECKED := broker consumer producer schemas sluice tests bench docs/examples
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check chaos bench lock schemas clean
