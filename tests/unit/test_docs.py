@@ -200,8 +200,8 @@ def test_the_contract_has_an_example_of_every_event() -> None:
     }
 
 
-def test_the_example_in_python_compiles_and_imports_what_there_is() -> None:
-    (example,) = blocks(README, "python")
+@pytest.mark.parametrize("example", blocks(README, "python"))
+def test_the_examples_in_python_compile_and_import_what_there_is(example: str) -> None:
     tree = ast.parse(example)
     compile(tree, README.name, "exec")
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
