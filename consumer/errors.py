@@ -6,7 +6,9 @@ ConsumerError
 ├── PartLost             load the partition's state anew, and make its files again
 │   └── PartUnsynced     likewise, but not for ever for this export
 ├── LaneStopped          stop this partition: a person has to act
-└── NodeRefused          don't start: a person has to act
+├── NodeRefused          don't start: a person has to act
+└── BacklogUnavailable   ask again later: what is unfinished in the group can't be told now
+    └── RequestsHidden   likewise, for as long as an upstream's transaction is open
 
 A message that can't be tied to an export is ``schemas.errors.Unreadable``: a dead letter. Losing a
 partition is an event, not an error.
@@ -49,3 +51,11 @@ class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves
 
 class NodeRefused(ConsumerError):  # noqa: N818 - the state it leaves
     """The node can't start as things are; the message says what a person can do."""
+
+
+class BacklogUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
+    """The backlog can't be told now; the message says why."""
+
+
+class RequestsHidden(BacklogUnavailable):
+    """The id was not found, but an open transaction holds requests back that may be of this id."""

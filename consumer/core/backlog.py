@@ -70,9 +70,13 @@ class PartitionBacklog:
         begun = offset in self._begun
         return Unfinished(export_id, request.user, request.format, source, begun)
 
+    def wants(self, offset: int) -> bool:
+        """Whether a request at this offset is unfinished."""
+        return offset >= self._point.requests_position or offset in self._open
+
     def put(self, offset: int, request: Requested) -> None:
-        """A request was read. One whose id is here already is a repeat: it will be ignored."""
-        if self._is_unfinished(offset) and request.export_id not in self._offsets:
+        """A wanted request was read. One whose id is here is a repeat: it will be ignored."""
+        if self.wants(offset) and request.export_id not in self._offsets:
             self._requests[offset] = request
             self._offsets[request.export_id] = offset
 
@@ -104,6 +108,3 @@ class PartitionBacklog:
             if offset >= self._point.requests_position:
                 return
             yield offset
-
-    def _is_unfinished(self, offset: int) -> bool:
-        return offset >= self._point.requests_position or offset in self._open

@@ -5,7 +5,7 @@ start waited for the predecessor's transaction to end.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,7 +22,7 @@ _RETRY_SECONDS = 0.1
 
 
 class Cluster:
-    """An admin client and a consumer without a group. Use it as an async context manager."""
+    """An admin client and consumers without a group. Use it as an async context manager."""
 
     def __init__(self, topics: Topics, group_id: str, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
@@ -33,6 +33,9 @@ class Cluster:
         # batch can be visible before a request that an open transaction holds back.
         self._ends = AIOKafkaConsumer(
             **client_options, isolation_level="read_uncommitted", enable_auto_commit=False
+        )
+        self._stable_ends = AIOKafkaConsumer(
+            **client_options, isolation_level="read_committed", enable_auto_commit=False
         )
 
     async def __aenter__(self) -> Self:
@@ -45,6 +48,7 @@ class Cluster:
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._admin.start()
                 await self._ends.start()
+                await self._stable_ends.start()
         except (KafkaError, OSError) as error:
             await self.__aexit__()
             raise NodeRefused(self._unreachable(error)) from error
@@ -53,6 +57,7 @@ class Cluster:
     async def __aexit__(self, *_: object) -> None:
         await self._admin.close()
         await self._ends.stop()
+        await self._stable_ends.stop()
 
     async def check_topics(self) -> int:
         """Check that the node can work with the topics; the largest dead letter, in bytes.
@@ -89,10 +94,19 @@ class Cluster:
 
     async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
         """The group's offsets and metadata of requests and records; None where there is none."""
-        requests, records = self._pair(partition)
+        return (await self.all_committed([partition]))[partition]
+
+    async def all_committed(
+        self, partitions: Iterable[int]
+    ) -> dict[int, tuple[Committed | None, Committed | None]]:
+        """As ``committed``, of several partitions."""
+        pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
-            found = await self._offsets([requests, records])
-        return _committed(found.get(requests)), _committed(found.get(records))
+            found = await self._offsets([one for pair in pairs.values() for one in pair])
+        return {
+            partition: (_committed(found[requests]), _committed(found[records]))
+            for partition, (requests, records) in pairs.items()
+        }
 
     async def log_starts(self, partition: int) -> tuple[int, int]:
         """The first offsets that there are, of requests and records."""
@@ -103,9 +117,25 @@ class Cluster:
 
     async def end(self, partition: TopicPartition) -> int:
         """The offset after the last message, committed or not."""
+        return (await self.ends([partition]))[partition]
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets after the last messages, committed or not."""
         async with asyncio.timeout(_CALL_SECONDS):
-            ends = await self._ends.end_offsets([partition])
-        return int(ends[partition])
+            ends: dict[TopicPartition, int] = await self._ends.end_offsets(partitions)
+        return ends
+
+    async def stable_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offsets: below them no transaction is open."""
+        async with asyncio.timeout(_CALL_SECONDS):
+            ends: dict[TopicPartition, int] = await self._stable_ends.end_offsets(partitions)
+        return ends
+
+    async def request_partitions(self) -> list[TopicPartition]:
+        """The partitions of the requests topic."""
+        topic = self._topics.requests
+        count = (await self._partition_counts())[topic]
+        return [TopicPartition(topic, number) for number in range(count)]
 
     def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
         topics = self._topics
@@ -121,9 +151,12 @@ class Cluster:
                 # A new cluster has no group coordinator until someone has asked for it.
                 if not error.retriable:
                     raise
-                await asyncio.sleep(_RETRY_SECONDS)
             else:
-                return found
+                # aiokafka doesn't look at an error of the whole answer, such as a coordinator that
+                # is loading; it has no partitions then, which would read as: nothing committed.
+                if found.keys() >= {*partitions}:
+                    return found
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _partition_counts(self) -> dict[str, int]:
         topics = self._topics
