@@ -12,7 +12,19 @@ import typer
 from broker.errors import BrokerError
 from consumer.errors import ConsumerError
 from producer.errors import ProducerError
-from sluice.commands import broker, demo, seed, serve, submit, topics, watch
+from sluice.commands import (
+    broker,
+    cancel,
+    check,
+    dead_letters,
+    demo,
+    seed,
+    serve,
+    submit,
+    topics,
+    verify,
+    watch,
+)
 from sluice.errors import UserError
 
 app = typer.Typer(
@@ -28,7 +40,11 @@ app.command("serve")(serve.serve)
 app.command("seed")(seed.run_seed)
 app.command("submit")(submit.run_submit)
 app.command("watch")(watch.run_watch)
+app.command("cancel")(cancel.run_cancel)
+app.command("verify")(verify.run_verify)
+app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:

@@ -118,7 +118,8 @@ class Verifier:
         if event.format != Format.CSV:
             return counted.rows
         is_open = counted.rows == event.rows
-        return counted.rows - (self._headed(content, event) if is_open else 1)
+        headed = self._headed(content, event) if is_open else True
+        return max(0, counted.rows - headed)
 
     def _headed(self, content: BinaryIO, event: ExportCompleted) -> bool:
         headed = self._has_header(event)

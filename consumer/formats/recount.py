@@ -4,6 +4,7 @@ It reads what the writers beside it write, and nothing else. Invariant: memory d
 file, whatever is in it.
 """
 
+import codecs
 import re
 import zlib
 from typing import Protocol
@@ -44,6 +45,7 @@ class CsvRecount:
         self._ended = 0
         self._quoted = False
         self._last = b"\n"
+        self._beginning = b""
 
     def feed(self, piece: bytes) -> None:
         """See ``Recount.feed``."""
@@ -51,11 +53,13 @@ class CsvRecount:
         self._ended += sum(part.count(b"\n") for part in parts[self._quoted :: 2])
         self._quoted ^= len(parts) % 2 == 0
         self._last = piece[-1:] or self._last
+        self._beginning = (self._beginning + piece[:4])[:4]
 
     @property
     def rows(self) -> int:
         """See ``Recount.rows``. A record that has no end counts too."""
-        return self._ended + (self._quoted or self._last != b"\n")
+        is_open = self._quoted or self._last != b"\n"
+        return self._ended + (is_open and self._beginning != codecs.BOM_UTF8)
 
     @property
     def pages(self) -> None:
