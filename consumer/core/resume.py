@@ -3,12 +3,12 @@
 Kafka keeps one offset and up to 4096 characters of metadata for each of the two input partitions:
 
     requests   offset: the position Q              metadata: offsets of open requests
-    records    offset: the resume offset R         metadata: the position P, and which are begun
+    records    offset: the resume offset R         metadata: the position P, and first batches
 
 R is the lowest first-batch offset of an open export, so its file can be made again from there; at
-or above P nothing was handled yet. An open export is begun when a batch of it was applied; nothing
-depends on that but what a node tells of it. The state grows with open exports, not with traffic.
-Pure.
+or above P nothing was handled yet. An open export is begun when a batch of it was applied: what its
+upstream had sent before its request was an orphan, and stays one in a replay. The state grows with
+open exports, not with traffic. Pure.
 
 Invariant: Q is above every open request's offset, and R is at most P.
 """
@@ -17,11 +17,13 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 METADATA_LIMIT = 4096
 """Characters that a broker takes (offset.metadata.max.bytes); one more kills the producer."""
 
 _VERSION = "1"
+_WITH_FIRST_BATCHES = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,22 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where to go on. ``open_requests`` are offsets, ascending; ``begun_requests`` some of them."""
+    """Where to go on. ``open_requests`` are offsets, ascending.
+
+    ``first_batches`` are, of those open exports that are begun, the offsets of the request and of
+    the first batch, by ascending request.
+    """
 
     requests_position: int
     open_requests: tuple[int, ...]
     records_resume: int
     records_position: int
-    begun_requests: tuple[int, ...] = ()
+    first_batches: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def begun_requests(self) -> tuple[int, ...]:
+        """The offsets of those open requests that are begun, ascending."""
+        return tuple(request for request, _ in self.first_batches)
 
     def committed_requests(self) -> Committed:
         """What to commit for the partition of the requests topic."""
@@ -49,14 +60,21 @@ class ResumePoint:
     def committed_records(self) -> Committed:
         """What to commit for the partition of the records topic.
 
-        After the distance to P, each number marks a begun export: by its place among the open
-        requests, as their offsets written twice may pass the limit. A build that reads the first
-        number alone knows all that a lane needs, so the version is the same.
+        The distance to P, then for each open request in order: 0 while it isn't begun, else how far
+        its first batch lies from that of the one before, which is little for exports that begin in
+        the order of their requests. Where that passes the limit, only who is begun is told: by an
+        ascending number, the distance to P plus its place among the open requests.
         """
-        ahead, begun = self.records_position - self.records_resume, frozenset(self.begun_requests)
-        places = (place for place, offset in enumerate(self.open_requests, 1) if offset in begun)
-        numbers = (ahead, *(ahead + place for place in places))
-        return Committed(self.records_resume, encode_ascending(numbers))
+        ahead, firsts = self.records_position - self.records_resume, dict(self.first_batches)
+        numbers, before = [ahead], self.records_resume
+        for first in map(firsts.get, self.open_requests):
+            numbers.append(0 if first is None else 1 + _folded(first - before))
+            before = before if first is None else first
+        text = _WITH_FIRST_BATCHES + _packed(numbers)
+        if len(text) > METADATA_LIMIT:
+            places = (at for at, offset in enumerate(self.open_requests, 1) if offset in firsts)
+            text = encode_ascending((ahead, *(ahead + place for place in places)))
+        return Committed(self.records_resume, text)
 
 
 def resume_point(requests: Committed, records: Committed) -> ResumePoint:
@@ -68,11 +86,27 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
     open_requests = tuple(decode_ascending(requests.metadata))
     if open_requests and open_requests[-1] >= requests.offset:
         raise ValueError("an open request lies at or above the position")
-    ahead, *marks = tuple(decode_ascending(records.metadata)) or (0,)
-    begun = _marked(open_requests, ahead, marks)
+    if records.metadata.startswith(_WITH_FIRST_BATCHES):
+        ahead, *steps = tuple(_unpacked(records.metadata)) or (0,)
+        firsts = _first_batches(open_requests, steps, records.offset)
+    else:
+        ahead, *marks = tuple(decode_ascending(records.metadata)) or (0,)
+        begun = _marked(open_requests, ahead, marks)
+        firsts = tuple((request, records.offset) for request in begun)
     return ResumePoint(
-        requests.offset, open_requests, records.offset, records.offset + ahead, begun
+        requests.offset, open_requests, records.offset, records.offset + ahead, firsts
     )
+
+
+def _first_batches(
+    open_requests: tuple[int, ...], steps: list[int], before: int
+) -> tuple[tuple[int, int], ...]:
+    firsts = []
+    for request, step in zip(open_requests, steps, strict=False):
+        if step:
+            before += _unfolded(step - 1)
+            firsts.append((request, before))
+    return tuple(firsts)
 
 
 def _marked(open_requests: tuple[int, ...], ahead: int, marks: list[int]) -> tuple[int, ...]:
@@ -82,39 +116,56 @@ def _marked(open_requests: tuple[int, ...], ahead: int, marks: list[int]) -> tup
 
 
 def encode_ascending(numbers: Iterable[int]) -> str:
-    """Ascending numbers as text: a version, then base64 of varints, each the gap to the last.
+    """Ascending numbers as text: a version, then the gap of each to the last.
 
     A thousand open requests fit the limit while no gap between them passes two million offsets;
     who admits requests has to look at the length.
     """
-    packed = bytearray()
-    before = 0
-    for number in numbers:
-        gap, before = number - before, number
-        while gap > 0x7F:
-            packed.append(gap & 0x7F | 0x80)
-            gap >>= 7
-        packed.append(gap)
-    return _VERSION + base64.b64encode(packed).decode()
+    numbers = list(numbers)
+    gaps = (number - before for before, number in pairwise((0, *numbers)))
+    return _VERSION + _packed(gaps)
 
 
 def decode_ascending(text: str) -> Iterator[int]:
     """The numbers of ``encode_ascending``. Raises ValueError as ``resume_point``."""
-    if not text:
-        return
-    if not text.startswith(_VERSION):
+    if text and not text.startswith(_VERSION):
         raise ValueError(f"metadata of an unknown version: {text:.20}")
+    yield from accumulate(_unpacked(text))
+
+
+def _packed(numbers: Iterable[int]) -> str:
+    """Base64 of varints."""
+    packed = bytearray()
+    for number in numbers:
+        rest = number
+        while rest > 0x7F:
+            packed.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        packed.append(rest)
+    return base64.b64encode(packed).decode()
+
+
+def _unpacked(text: str) -> Iterator[int]:
+    """The numbers that were packed after a version of one character."""
     try:
         packed = base64.b64decode(text[1:], validate=True)
     except binascii.Error:
         raise ValueError(f"metadata that is not ours: {text:.20}") from None
-    number = gap = shift = 0
+    number = shift = 0
     for byte in packed:
-        gap |= (byte & 0x7F) << shift
+        number |= (byte & 0x7F) << shift
         shift += 7
         if not byte & 0x80:
-            number += gap
             yield number
-            gap = shift = 0
+            number = shift = 0
     if shift:
         raise ValueError(f"metadata that is cut off: {text:.20}")
+
+
+def _folded(number: int) -> int:
+    """Small whole numbers of either sign as small ones without (zigzag)."""
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
+def _unfolded(number: int) -> int:
+    return -(number + 1) // 2 if number % 2 else number // 2

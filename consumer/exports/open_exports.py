@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import structlog
 
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
-from consumer.errors import ExportFailure
+from consumer.errors import ExportFailure, LaneStopped
 from consumer.exports.export import OpenExport
 from consumer.exports.origin import Origin, Progress
 from consumer.exports.publication import Ending, Publication
@@ -53,21 +53,15 @@ class OpenExports:
         """Offsets of the open exports' requests, ascending."""
         return tuple(sorted(export.origin.source.offset for export in self._open.values()))
 
-    def begun_requests(self) -> Iterator[int]:
-        """Offsets of those requests of which a batch was applied."""
+    def first_batches(self) -> Iterator[tuple[int, int]]:
+        """Offsets of request and first batch of those of which a batch was applied."""
         for export in self._open.values():
             if export.first_offset is not None:
-                yield export.origin.source.offset
-
-    def first_batch(self) -> int | None:
-        """The lowest first-batch offset of an open export."""
-        firsts = (export.first_offset for export in self._open.values())
-        return min((first for first in firsts if first is not None), default=None)
+                yield export.origin.source.offset, export.first_offset
 
     def idle_since(self) -> float | None:
         """When the export that is idle for longest was active: monotonic seconds."""
-        undecided = (e.active_at for e in self._open.values() if e.decided is None)
-        return min(undecided, default=None)
+        return min((export.active_at for export in self._open.values()), default=None)
 
     def admit(
         self, request: ExportRequested, origin: Origin, decided: ExportCompleted | None
@@ -113,11 +107,21 @@ class OpenExports:
         self._close(export, Ending(event, export.origin))
 
     def expire(self, active_before: float) -> None:
-        """Fail the exports that were not active since a monotonic time."""
+        """Fail the exports that were not active since a monotonic time.
+
+        Raises:
+            LaneStopped: one of them is known to have completed, but its batches don't come to that.
+        """
         for export in self:
-            if export.decided is None and export.active_at <= active_before:
-                seconds = round(self._workshop.monotonic() - export.active_at)
-                self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
+            if export.active_at > active_before:
+                continue
+            if export.decided:
+                raise LaneStopped(
+                    f"{export.origin.export_id} completed with {export.decided.rows} rows, says its"
+                    f" manifest, but its batches end after {export.assembly.rows}"
+                )
+            seconds = round(self._workshop.monotonic() - export.active_at)
+            self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
 
     def discard(self) -> None:
         """Remove the parts of all."""

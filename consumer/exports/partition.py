@@ -63,7 +63,7 @@ class PartitionExports:
         self._routing = Routing(
             partition, point, workshop, self._exports, self._publication, given_up
         )
-        self._begun_before = frozenset(point.begun_requests)
+        self._first_batches = dict(point.first_batches)
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
@@ -73,8 +73,8 @@ class PartitionExports:
 
     @property
     def open_count(self) -> int:
-        """Exports accepted and unfinished."""
-        return len(self._exports)
+        """Exports accepted and unfinished, those to be restored included."""
+        return len(self._exports) + len(self._routing.to_restore)
 
     @property
     def restoring(self) -> bool:
@@ -92,9 +92,19 @@ class PartitionExports:
         return bool(self._records)
 
     @property
+    def batches_next(self) -> bool:
+        """Whether requests were handled since batches that wait had a turn."""
+        return self._batches_next
+
+    @property
     def runnable(self) -> bool:
         """Whether a turn could do something."""
         return bool(self._queue()) or self._publication.due
+
+    @property
+    def verdict_due(self) -> bool:
+        """Whether an orphan's verdict has to be committed before a turn handles more."""
+        return self._routing.verdict_due
 
     @property
     def claim(self) -> Claim:
@@ -141,15 +151,16 @@ class PartitionExports:
         In the middle of a replay too: what is still to be restored is open, and the next owner
         replays from the earliest batch that it needs.
         """
-        routing, first = self._routing, self._exports.first_batch()
+        routing = self._routing
         open_requests = tuple(sorted((*routing.to_restore, *self._exports.open_requests())))
-        begun = self._begun_before | {*self._exports.begun_requests()}
+        known = self._first_batches | dict(self._exports.first_batches())
+        firsts = tuple((request, known[request]) for request in open_requests if request in known)
         return ResumePoint(
             routing.requests_position,
             open_requests,
-            routing.next_record if first is None else min(first, routing.next_record),
+            min((routing.next_record, *(first for _, first in firsts))),
             max(routing.records_floor, routing.next_record),
-            tuple(offset for offset in open_requests if offset in begun),
+            firsts,
         )
 
     def idle_since(self) -> float | None:
@@ -191,6 +202,10 @@ class PartitionExports:
         """The requests of all batches below this offset were read, if there are any."""
         self._routing.owners_known_below = below
 
+    def verdict_kept(self) -> None:
+        """The outcomes so far were committed."""
+        self._routing.verdict_due = False
+
     def take_outcome(self) -> Outcome:
         """What turns had to say since the last call."""
         outcome = Outcome(self._events, self._routing.dead_letters)
@@ -203,14 +218,28 @@ class PartitionExports:
         return formats
 
     def expire(self, active_before: float) -> None:
-        """Fail the exports that were not active since a monotonic time; then take a turn."""
+        """Fail the exports that were not active since a monotonic time; then take a turn.
+
+        Raises:
+            LaneStopped: a person has to act.
+        """
         self._exports.expire(active_before)
 
-    def give_up(self, message: str) -> None:
-        """The storage refused for too long: fail what it refused; then take a turn."""
-        export = self._publication.give_up(message, self._workshop.now())
-        if export:
-            self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
+    def give_up(self, message: str) -> bool:
+        """The storage refused for too long: let go what it refused; then take a turn.
+
+        What was refused is an export's file, which fails, or a look at the manifest of a batch that
+        no open export has: a dead letter then. False: nothing can be let go.
+        """
+        if self._publication.due:
+            export = self._publication.give_up(message, self._workshop.now())
+            if export:
+                self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
+            return True
+        if self._queue() is not self._records:
+            return False
+        self._routing.give_up_on(self._records.popleft(), message)
+        return True
 
     def abandon(self) -> None:
         """The partition is lost: decide nothing any more. From any thread, at any time."""
@@ -232,6 +261,8 @@ class PartitionExports:
             LaneStopped: a person has to act.
         """
         self._write_out()
+        if self.verdict_due:
+            return TurnEnd.IDLE
         end = self._work(self._workshop.monotonic() + budget_seconds)
         self._write_out()
         return end

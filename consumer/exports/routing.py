@@ -6,7 +6,9 @@ Rules (the contract, and ``docs/architecture.md``):
   fetched after it: only then is it an orphan;
 - a batch is late only if its export's request was read: a manifest alone may be the work of an
   attempt whose request is still to come;
-- a message is handled once: what lies below the resumed positions only rebuilds open exports.
+- a message is handled once: what lies below the resumed positions only rebuilds the exports that
+  were open there, each from its first batch on;
+- a verdict on an orphan stands: no later request may be handled before it is committed.
 
 Invariant: what becomes of a message depends on the messages before it, not on which topic was
 fetched first.
@@ -28,7 +30,7 @@ from consumer.metrics import Dropped
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import Invalid, Unreadable
-from schemas.records import decode_batch
+from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason, FailReason, is_export_id
 
@@ -53,10 +55,12 @@ class Routing:
     ) -> None:
         self.owners_known_below = 0
         self.dead_letters: list[DeadLetter] = []
+        self.verdict_due = False
         self.to_restore = set(point.open_requests)
         self.requests_position = self._requests_floor = point.requests_position
         self.records_floor = point.records_position
         self.next_record = point.records_resume
+        self._first_batches = dict(point.first_batches)
         self._partition = partition
         self._workshop = workshop
         self._exports = exports
@@ -145,8 +149,12 @@ class Routing:
         elif isinstance(manifest, ExportCompleted) and not self._workshop.storage.has_file(
             manifest
         ):
-            if request:
-                self._exports.admit(request, origin, manifest)
+            if request is None:
+                raise LaneStopped(
+                    f"the manifest of {origin.export_id} says that it completed, but to this build"
+                    f" its request is wrong: {error}"
+                )
+            self._exports.admit(request, origin, manifest)
         elif manifest:
             self._publication.end(Ending(manifest, origin))  # decided, and perhaps never said
         elif request is None:
@@ -177,16 +185,28 @@ class Routing:
         except Unreadable as error:
             return self._on_unreadable(error, message)
         except Invalid as error:
-            export = self._exports.get(error.export_id)
-            if export is None:
-                return self._on_ownerless(error.export_id, message)
-            self._fail(export, str(error))
-            return True
-        export = self._exports.get(batch.export_id)
+            return self._on_owned(error.export_id, message, error)
+        return self._on_owned(batch.export_id, message, batch)
+
+    def _on_owned(self, export_id: str, message: Message, batch: Batch | Invalid) -> bool:
+        export = self._exports.get(export_id)
         if export is None:
-            return self._on_ownerless(batch.export_id, message)
-        self._exports.apply(export, batch, message.offset)
+            return self._on_ownerless(export_id, message)
+        if self._was_handled(message, export):
+            self._workshop.metrics.dropped(Dropped.REPLAYED)
+        elif isinstance(batch, Invalid):
+            self._fail(export, str(batch))
+        else:
+            self._exports.apply(export, batch, message.offset)
         return True
+
+    def _was_handled(self, message: Message, export: OpenExport) -> bool:
+        """Whether a batch was judged before the export was open: it came before its request."""
+        if message.offset >= self.records_floor:
+            return False
+        return message.offset < self._first_batches.get(
+            export.origin.source.offset, self.records_floor
+        )
 
     def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
         """A dead letter; if its key names an open export, that one fails as well."""
@@ -200,6 +220,8 @@ class Routing:
         self._dead_letter(error.reason, message, str(error))
         if export:
             self._fail(export, str(error))
+        elif named:
+            self.verdict_due = True
         return True
 
     def _on_ownerless(self, export_id: str, message: Message) -> bool:
@@ -213,9 +235,17 @@ class Routing:
         elif self._workshop.storage.manifest(export_id):
             self._workshop.metrics.dropped(Dropped.LATE)
         else:
-            orphan = DeadLetterReason.ORPHAN_BATCH
-            self._dead_letter(orphan, message, f"nobody requested {export_id}")
+            self._bury_ownerless(message, f"nobody requested {export_id}")
         return True
+
+    def give_up_on(self, message: Message, why: str) -> None:
+        """Whether a batch without an open export is late can't be read: make it a dead letter."""
+        self._bury_ownerless(message, why)
+        self.next_record = message.offset + 1
+
+    def _bury_ownerless(self, message: Message, why: str) -> None:
+        self._dead_letter(DeadLetterReason.ORPHAN_BATCH, message, why)
+        self.verdict_due = True
 
     def _may_own(self, message: Message) -> bool:
         """Whether a request that was not read yet may own a batch."""

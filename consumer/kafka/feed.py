@@ -68,12 +68,18 @@ class Feed:
             self._consumer.pause(self.partition)
         self._moved()
 
-    def take(self, most_bytes: int, most_messages: int | None = None) -> list[ConsumerRecord]:
-        """Remove messages from the front: at least one if there is any and it is allowed."""
+    def take(
+        self, most_bytes: int, most_messages: int | None = None, free_below: int = 0
+    ) -> list[ConsumerRecord]:
+        """Remove messages from the front: at least one if there is any and it is allowed.
+
+        Those with an offset below ``free_below`` don't count as one of ``most_messages``.
+        """
         taken: list[ConsumerRecord] = []
-        size = 0
+        size = counted = 0
         while self._messages and size < most_bytes:
-            if most_messages is not None and len(taken) >= most_messages:
+            counted += self._messages[0].offset >= free_below
+            if most_messages is not None and counted > most_messages:
                 break
             message = self._messages.popleft()
             taken.append(message)

@@ -29,6 +29,7 @@ from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.feed import Feed
+from consumer.kafka.idle import IdleWatch
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination, PartitionProducer
 from consumer.kafka.turns import Turns
@@ -39,6 +40,7 @@ HEARTBEAT_SECONDS = 1.0
 LASTING_SECONDS = 10.0
 MANY_RELOADS = 3
 STOPPED_SECONDS = 30.0
+SEARCH_REQUESTS = 10
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class _OwnerSearch:
 
     requests_end: int
     records_below: int
+    begun_at: float
 
 
 class Lane:
@@ -95,7 +98,7 @@ class Lane:
         self.records = Feed(TopicPartition(topics.records, partition), consumer, self._moved.set)
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
-        self._idle_checked_at = 0.0
+        self._stop_asked: str | None = None
         self._lag = (0, 0)
         self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
         self._reloads = 0
@@ -145,8 +148,8 @@ class Lane:
 
     def stop(self, problem: str) -> None:
         """Stop loudly: a person has to act."""
-        self._say_stopped(problem)
-        self._task.cancel()
+        self._stop_asked = problem
+        self._moved.set()
 
     async def drop(self) -> None:
         """The partition is lost: remove what is partial, close what is open; never raises."""
@@ -198,7 +201,7 @@ class Lane:
             committed, exports = await self._load(producer)
             metrics = self._around.workshop.metrics
             commits = Commits(producer, exports, metrics, committed, self._moved.set)
-            await self._work(exports, self._turns(exports), commits)
+            await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
         except MessageSizeTooLargeError:
             # The topic takes less than it says, or than we reckon: forward less the next time.
             self._dead_letter_bytes //= 4
@@ -217,7 +220,7 @@ class Lane:
         given_up = self._patience.given_up(time.monotonic())
         exports = PartitionExports(self.partition, point, self._around.workshop, given_up)
         self._exports = exports
-        self._search = None
+        self._search = self._stop_asked = None
         await self._told_to_go()
         self.problem = None
         self._loaded_at = time.monotonic()
@@ -259,29 +262,52 @@ class Lane:
             await self._in_thread(exports.discard)
         await producer.drop()
 
-    async def _work(self, exports: PartitionExports, turns: Turns, commits: Commits) -> None:
+    async def _work(
+        self, exports: PartitionExports, turns: Turns, commits: Commits, idle: IdleWatch
+    ) -> None:
         while True:
             self._moved.clear()
             if self._rest_asked:
                 await self._rest_until_told(exports, commits)
+            if self._stop_asked:
+                raise LaneStopped(self._stop_asked)
             self._take(exports)
+            await idle.expire()
             if self._can_turn(exports) and not turns.wait_seconds:
-                # One search at a time, or steady requests would move its end for ever.
-                if await turns.run() is TurnEnd.OWNER_UNKNOWN and self._search is None:
-                    await self._begin_search()
+                await self._turn(exports, turns)
+                await self._keep_verdict(exports, commits)
                 commits.advance()
                 continue
             commits.advance()
-            self._note_health()
-            await self._expire_idle(exports)
+            self._note_health(turns)
             await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
+    async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
+        handled = exports.next_offsets[1]
+        end = await turns.run()
+        if exports.next_offsets[1] > handled:
+            self._search = None  # its batch has found its owner
+        if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
+            # One search at a time, or steady requests would move its end for ever.
+            await self._begin_search()
+
+    async def _keep_verdict(self, exports: PartitionExports, commits: Commits) -> None:
+        """Commit that a batch was an orphan before its id can be requested after all."""
+        if exports.verdict_due and exports.settled:
+            await commits.finish()
+            exports.verdict_kept()
+
     def _take(self, exports: PartitionExports) -> None:
-        """Hand over a turn's worth; requests only as far as more exports may be open."""
+        """Hand over a turn's worth; requests only as far as more exports may be open.
+
+        Past that, those that were open already, and a few at a time for the owner of a batch.
+        """
         if not exports.pending_requests:
-            unbounded = self._search or exports.restoring
             room = max(0, self._around.limits.max_open_exports - exports.open_count)
-            exports.take_requests(self.requests.take(TURN_BYTES, None if unbounded else room))
+            if self._search:
+                room = max(room, SEARCH_REQUESTS)
+            handled_below = exports.next_offsets[0] if exports.restoring else 0
+            exports.take_requests(self.requests.take(TURN_BYTES, room, handled_below))
         if not exports.pending_records:
             exports.take_records(self.records.take(TURN_BYTES))
         exports.advance(
@@ -297,25 +323,13 @@ class Lane:
             exports.owners_known(self._search.records_below)
             self._search = None
             return True
-        return bool(exports.pending_requests)
+        return exports.pending_requests or exports.batches_next
 
     async def _begin_search(self) -> None:
         """A batch's owner isn't known: requests up to an end fetched from now on may hold it."""
         below = self.records.position
         end = await self._around.cluster.end(self.requests.partition)
-        self._search = _OwnerSearch(end, below)
-
-    async def _expire_idle(self, exports: PartitionExports) -> None:
-        """Fail idle exports, if the records were read to an end fetched after their deadline."""
-        now, timeout = time.monotonic(), self._around.limits.idle_timeout_seconds
-        since = exports.idle_since()
-        if since is None or now - since < timeout or now - self._idle_checked_at < COMMIT_SECONDS:
-            return
-        self._idle_checked_at = now
-        end = await self._around.cluster.end(self.records.partition)
-        if not self.records and not exports.pending_records and self.records.position >= end:
-            exports.expire(now - timeout)
-            self._moved.set()
+        self._search = _OwnerSearch(end, below, time.monotonic())
 
     async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
         if not exports.settled:
@@ -336,8 +350,13 @@ class Lane:
             await self._go.wait()
         self._rest_asked = False
 
-    def _note_health(self) -> None:
-        if self.trouble and time.monotonic() - self._loaded_at > LASTING_SECONDS:
+    def _note_health(self, turns: Turns) -> None:
+        now, search = time.monotonic(), self._search
+        if turns.trouble:
+            self.trouble = turns.trouble
+        elif search and now - search.begun_at > LASTING_SECONDS:
+            self.trouble = "a batch waits for its request: a transaction is open on the requests"
+        elif self.trouble and now - self._loaded_at > LASTING_SECONDS:
             self.trouble = None
 
     async def _wait(self, seconds: float) -> None:
@@ -355,6 +374,11 @@ class Lane:
     def _turns(self, exports: PartitionExports) -> Turns:
         around, metrics = self._around, self._around.workshop.metrics
         return Turns(exports, around.slots, around.threads, metrics, self._patience)
+
+    def _idle_watch(self, exports: PartitionExports) -> IdleWatch:
+        around = self._around
+        timeout_seconds = around.limits.idle_timeout_seconds
+        return IdleWatch(exports, around.cluster, self.records.partition, timeout_seconds)
 
     def _sweep(self) -> int:
         swept = self._around.workshop.storage.sweep(self.partition)

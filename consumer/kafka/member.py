@@ -29,6 +29,7 @@ from schemas.lenient_records import read_leniently
 log = structlog.get_logger(__name__)
 
 _STOP_SECONDS = 2.0
+_METADATA_SECONDS = 30
 _FETCH_BYTES = 1024 * 1024
 
 
@@ -57,6 +58,9 @@ class Membership:
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
             "fetch_max_wait_ms": 50,
+            # The leader sees topics made anew, or partitions added, when it asks; by default it
+            # asks every five minutes.
+            "metadata_max_age_ms": _METADATA_SECONDS * 1000,
             "max_partition_fetch_bytes": _FETCH_BYTES,
         }
 

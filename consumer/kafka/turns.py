@@ -37,6 +37,9 @@ class Turns:
         self._threads = threads
         self._metrics = metrics
         self._patience = patience
+        self._read_refused = False
+        self.trouble: str | None = None
+        """What the storage refuses that can't be given up, if there is such."""
 
     @property
     def wait_seconds(self) -> float:
@@ -59,7 +62,9 @@ class Turns:
             self._metrics.storage_retried()
             self._patience.unsynced(error.export_id, time.monotonic())
             raise
-        if wrote or due:
+        self.trouble = None
+        if wrote or due or self._read_refused:
+            self._read_refused = False
             self._patience.served()
             self._patience.ended(self._exports.ended)
         return end
@@ -92,9 +97,11 @@ class Turns:
 
     def _refused(self, error: StorageUnavailable) -> None:
         self._metrics.storage_retried()
-        given_up = self._patience.refused(time.monotonic())
-        if given_up:
-            self._exports.give_up(str(error))
+        # A turn begins with what is due, then does what it was refused again: it will have passed.
+        self._read_refused = not self._exports.writes_due
+        too_long = self._patience.refused(time.monotonic())
+        given_up = too_long and self._exports.give_up(str(error))
+        self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(
             "storage given up" if given_up else "storage refuses",
             partition=self._exports.partition,

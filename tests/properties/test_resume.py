@@ -1,6 +1,8 @@
 """What is committed comes back as it was, within Kafka's limit."""
 
 import contextlib
+from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -24,8 +26,9 @@ def points(draw: st.DrawFn) -> ResumePoint:
     position = draw(st.integers(max(requests, default=0) + 1, 2**63 - 1))
     resume, records = sorted((draw(OFFSETS), draw(OFFSETS)))
     open_requests = tuple(sorted(requests))
-    begun = tuple(offset for offset in open_requests if draw(st.booleans()))
-    return ResumePoint(position, open_requests, resume, records, begun)
+    begun = [offset for offset in open_requests if draw(st.booleans())]
+    firsts = tuple((offset, draw(st.integers(resume, records))) for offset in begun)
+    return ResumePoint(position, open_requests, resume, records, firsts)
 
 
 @given(points())
@@ -43,14 +46,31 @@ def test_a_thousand_open_requests_fit_the_metadata(first: int, gaps: list[int]) 
     assert list(decode_ascending(text)) == offsets
 
 
-@given(st.integers(1, 1000), st.integers(0, 2**62), st.data())
-def test_any_of_a_thousand_begun_exports_fit_the_metadata(
-    count: int, ahead: int, data: st.DataObject
+@given(st.integers(1, 1000), st.integers(0, 2**40), st.integers(1, 2**11), st.randoms())
+def test_first_batches_of_a_thousand_exports_that_begin_in_order_fit(
+    count: int, resume: int, most: int, random: Random
 ) -> None:
-    every = data.draw(st.integers(1, count))
-    point = ResumePoint(count, tuple(range(count)), 5, 5 + ahead, tuple(range(0, count, every)))
+    begun, first, firsts = random.sample(range(count), random.randint(1, count)), resume, []
+    for request in sorted(begun):
+        firsts.append((request, first))
+        first += random.randint(0, most)
+    point = ResumePoint(count, tuple(range(count)), resume, first + 1, tuple(firsts))
     assert len(point.committed_records().metadata) <= METADATA_LIMIT
     assert resume_point(point.committed_requests(), point.committed_records()) == point
+
+
+@given(st.integers(1, 1000), st.integers(2**41, 2**62), st.integers(1, 3))
+def test_first_batches_that_fit_in_no_way_leave_at_least_who_is_begun(
+    count: int, ahead: int, step: int
+) -> None:
+    firsts = tuple((n, 5 + n % 2 * (ahead - 1)) for n in range(0, count, step))
+    point = ResumePoint(count, tuple(range(count)), 5, 5 + ahead, firsts)
+    assert len(point.committed_records().metadata) <= METADATA_LIMIT
+    found = resume_point(point.committed_requests(), point.committed_records())
+    assert found.begun_requests == point.begun_requests
+    pairs = zip(found.first_batches, firsts, strict=True)
+    assert all(resumed <= first for (_, resumed), (_, first) in pairs)
+    assert replace(found, first_batches=()) == replace(point, first_batches=())
 
 
 def test_what_was_committed_before_exports_were_marked_as_begun_is_read() -> None:
@@ -58,23 +78,17 @@ def test_what_was_committed_before_exports_were_marked_as_begun_is_read() -> Non
     assert resume_point(requests, records) == ResumePoint(10, (3, 5), 100, 107)
 
 
-def test_whoever_knows_no_marks_reads_the_position_first() -> None:
-    metadata = ResumePoint(10, (3, 5), 100, 107, (5,)).committed_records().metadata
-    assert metadata == "1BwI="
-    assert next(decode_ascending(metadata)) == 7
-
-
 @pytest.mark.parametrize("numbers", [[7, 7], [7, 10], [7, 8, 500]])
 def test_a_mark_of_nothing_that_is_open_says_nothing(numbers: list[int]) -> None:
     found = resume_point(Committed(10, "1AwI="), Committed(100, encode_ascending(numbers)))
-    assert found == ResumePoint(10, (3, 5), 100, 107, (3,) if 8 in numbers else ())
+    assert found == ResumePoint(10, (3, 5), 100, 107, ((3, 100),) if 8 in numbers else ())
 
 
 def test_metadata_of_other_tools_says_none_open() -> None:
     assert resume_point(Committed(7, ""), Committed(9, "")) == ResumePoint(7, (), 9, 9)
 
 
-@pytest.mark.parametrize("text", ["2AAAA", "hello", "1!!!", "1gA=="])
+@pytest.mark.parametrize("text", ["3AAAA", "hello", "1!!!", "1gA=="])
 def test_metadata_that_is_not_ours_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="metadata"):
         resume_point(Committed(7, text), Committed(9, ""))

@@ -41,7 +41,7 @@ def test_a_request_keeps_its_place_while_it_is_open(bench: Bench) -> None:
     bench.batch(0, [1], export_id="a")
     bench.batch(1, export_id="b", last=True)
     only(bench.turn())
-    assert bench.partition.resume_point() == ResumePoint(2, (0,), 1, 3, (0,))
+    assert bench.partition.resume_point() == ResumePoint(2, (0,), 1, 3, ((0, 1),))
 
 
 def test_more_exports_than_slots_interleave(bench: Bench) -> None:

@@ -71,7 +71,7 @@ def test_a_decided_failure_binds_a_replay(bench: Bench) -> None:
 
 
 def test_a_takeover_that_has_read_nothing_yet_forgets_nothing(bench: Bench) -> None:
-    point = ResumePoint(3, (0, 2), 4, 9, (2,))
+    point = ResumePoint(3, (0, 2), 4, 9, ((2, 5),))
     assert bench.owner(point).resume_point() == point
 
 
@@ -83,7 +83,7 @@ def test_a_takeover_in_the_middle_of_its_replay_forgets_nothing(bench: Bench) ->
             bench.batch(seq, [seq], export_id=export_id)
     bench.turn()
     point = bench.partition.resume_point()
-    assert point == ResumePoint(2, (0, 1), 0, 4, (0, 1))
+    assert point == ResumePoint(2, (0, 1), 0, 4, ((0, 0), (1, 1)))
     owner = bench.owner(point)
     owner.take_requests(bench.requests[:1])
     owner.turn()
@@ -97,7 +97,7 @@ def test_a_takeover_in_the_middle_of_its_replay_forgets_nothing(bench: Bench) ->
     bench.cancel("a")
     owner.take_requests(bench.requests[2:])
     owner.turn()
-    assert owner.resume_point() == ResumePoint(3, (1,), 1, 4, (1,))
+    assert owner.resume_point() == ResumePoint(3, (1,), 1, 4, ((1, 1),))
 
 
 def test_a_batch_is_not_late_before_its_own_request_was_read(bench: Bench) -> None:

@@ -1,15 +1,8 @@
 // A downstream service in Node: do something about each export that has ended.
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
-const fzstd = require("fzstd");
+const { Kafka, logLevel } = require("kafkajs");
 
 const brokers = (process.env.SLUICE_BOOTSTRAP_SERVERS ?? "127.0.0.1:9092").split(",");
 const topic = `${process.env.SLUICE_TOPIC_PREFIX ?? "export"}.completions`;
-
-// Sluice's events are compressed with zstd, which kafkajs can't read by itself.
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: () => Promise.reject(new Error("only reads zstd")),
-  decompress: async (buffer) => Buffer.from(fzstd.decompress(buffer)),
-});
 
 // What this process has handled; after a crash an event may come again all the same.
 const REMEMBERED = 1000;
