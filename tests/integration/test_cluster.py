@@ -1,0 +1,59 @@
+"""What the cluster is asked, on a Kafka that is just starting."""
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from broker.embedded import EmbeddedKafka
+from consumer.core.resume import Committed
+from consumer.errors import NodeRefused
+from consumer.kafka.cluster import Cluster
+from schemas.topics import Topics
+from tests.support.topics import created_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+COMMITS = 300
+
+
+async def test_a_coordinator_that_loads_is_not_a_group_that_never_committed(
+    tmp_path: Path,
+) -> None:
+    """Kafka answers with one error and no partitions then, at which aiokafka doesn't look."""
+    with EmbeddedKafka(tmp_path / "kafka") as kafka:
+        servers = kafka.bootstrap_servers
+        async with created_topics(servers, 1) as topics:
+            await commit_often(servers, topics)
+            await asyncio.to_thread(kafka.kill)
+            starting = asyncio.create_task(asyncio.to_thread(kafka.start))
+            answers = 0
+            until = time.monotonic() + 60
+            while not starting.done() or answers < 20:
+                assert time.monotonic() < until
+                with suppress(NodeRefused, TimeoutError):
+                    async with Cluster(topics, "g", {"bootstrap_servers": servers}) as cluster:
+                        committed = await cluster.committed(0)
+                        assert committed == (Committed(COMMITS, ""), None)
+                        answers += 1
+            await starting
+
+
+async def commit_often(servers: str, topics: Topics) -> None:
+    """So often that the coordinator takes a moment to load it."""
+    requests = TopicPartition(topics.requests, 0)
+    producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id=topics.requests)
+    await producer.start()
+    try:
+        for number in range(COMMITS):
+            metadata = "m" * 4000 if number < COMMITS - 1 else ""
+            async with producer.transaction():
+                await producer.send_offsets_to_transaction(
+                    {requests: OffsetAndMetadata(number + 1, metadata)}, "g"
+                )
+    finally:
+        await producer.stop()
