@@ -29,6 +29,8 @@ _MOST_FORWARDED_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 4096  # a record batch's own bytes and our headers, generously
 _LENGTH_BYTES = 5  # the length before a key, a value, a header's name or text is a varint
 _MOST_KEY_BYTES = 1024
+_NULL = bytes(bytearray(b"null"))
+"""Stands for a null value: aiokafka asserts that one of key and value is not null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class PartitionProducer:
             # The only one that every Kafka client reads without a plugin (kafkajs for one).
             compression_type="gzip",
             max_request_size=_MOST_FORWARDED_BYTES,
+            value_serializer=_bytes_or_null,
         )
 
     async def start(self) -> None:
@@ -159,12 +162,18 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
     ]
     theirs = [(name, text) for name, text in message.headers if not name.startswith("sluice_")]
     key, value = message.key, message.value
+    if key is None and value is None:
+        value = _NULL
     if _fits([key, value, *_texts(theirs)], most_bytes):
         return {"key": key, "value": value, "headers": theirs + ours}
     truncated = [*ours, ("sluice_truncated", b"true")]
     if not _fits([key], most_bytes):
         key = (key or b"")[:_MOST_KEY_BYTES]  # it can't be said otherwise where the message was
     return {"key": key, "value": b"", "headers": truncated}
+
+
+def _bytes_or_null(value: bytes) -> bytes | None:
+    return None if value is _NULL else value
 
 
 def _texts(headers: list[tuple[str, bytes]]) -> Iterator[bytes]:

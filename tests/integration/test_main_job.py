@@ -155,6 +155,31 @@ async def test_bad_exports_and_poison_disturb_nobody(
     assert file_names(tmp_path) == {"good.csv"} | {f"{name}.manifest.json" for name in done}
 
 
+async def test_a_record_of_nothing_disturbs_nobody(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    """No key, no value: brokers accept it, and aiokafka asserts that nobody sends it."""
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path),
+        AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers, value_serializer=lambda _: None
+        ) as nothing,
+    ):
+        await upstream.request("a")
+        for topic in (topics.requests, topics.records):
+            for partition in range(await partition_count(nothing, topic)):
+                await nothing.send_and_wait(topic, "nothing", partition=partition)
+        await upstream.batch("a", 0, rows_of(0, 1), last=True)
+        await events(bootstrap_servers, topics.completions, at_least=1)
+        letters = await committed(bootstrap_servers, topics.dead_letters, at_least=2)
+    assert {(letter.key, letter.value) for letter in letters} == {(None, None)}
+    assert {headers(letter)["sluice_reason"] for letter in letters} == {"null_value"}
+
+
+async def partition_count(producer: AIOKafkaProducer, topic: str) -> int:
+    return len(await producer.partitions_for(topic))
+
+
 async def test_a_header_name_that_is_no_text_disturbs_nobody(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
