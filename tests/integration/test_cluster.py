@@ -31,16 +31,18 @@ async def test_a_coordinator_that_loads_is_not_a_group_that_never_committed(
             await commit_often(servers, topics)
             await asyncio.to_thread(kafka.kill)
             starting = asyncio.create_task(asyncio.to_thread(kafka.start))
-            answers = 0
-            until = time.monotonic() + 60
-            while not starting.done() or answers < 20:
-                assert time.monotonic() < until
-                with suppress(NodeRefused, TimeoutError):
-                    async with Cluster(topics, "g", {"bootstrap_servers": servers}) as cluster:
-                        committed = await cluster.committed(0)
-                        assert committed == (Committed(COMMITS, ""), None)
-                        answers += 1
-            await starting
+            await asyncio.gather(*(ask(servers, topics, starting) for _ in range(4)))
+
+
+async def ask(servers: str, topics: Topics, starting: asyncio.Task[None]) -> None:
+    """Ask over and over while it starts, and then some more: it loads for a moment only."""
+    answers, until = 0, time.monotonic() + 60
+    while not starting.done() or answers < 20:
+        assert time.monotonic() < until
+        with suppress(NodeRefused, TimeoutError):
+            async with Cluster(topics, "g", {"bootstrap_servers": servers}) as cluster:
+                assert await cluster.committed(0) == (Committed(COMMITS, ""), None)
+                answers += 1
 
 
 async def commit_often(servers: str, topics: Topics) -> None:
