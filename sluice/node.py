@@ -1,4 +1,4 @@
-"""One node: storage, formats, metrics, its part in the group and its HTTP server, composed.
+"""One node: storage, formats, metrics, its part in the group, backlog and HTTP server, composed.
 
 The only place where all of them meet. Invariant: whatever ends a node, the group is left before the
 cluster connection and after the last turn.
@@ -13,6 +13,7 @@ import structlog
 from consumer.errors import StorageUnavailable
 from consumer.exports.workshop import Workshop
 from consumer.formats.registry import Formats
+from consumer.kafka.backlog import Backlog
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.group import ConsumerGroup
 from consumer.kafka.lane import LaneLimits
@@ -20,8 +21,10 @@ from consumer.kafka.member import Membership
 from consumer.kafka.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
+from producer.publisher import ExportPublisher
 from sluice.errors import UsageError, UserError
-from sluice.http.app import build_app
+from sluice.http.app import HttpLimits, Surroundings, build_app
+from sluice.http.publishing import DELIVERY_SECONDS, Publishing
 from sluice.http.server import HttpServer
 from sluice.http.view import NodeStatus
 from sluice.logs import silent_libraries
@@ -115,9 +118,14 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             _membership(settings), cluster, destination, workshop, settings.max_concurrency
         )
         node = Node(cluster, group, workshop)
-        app = build_app(node, metrics, settings.users_by_token)
-        async with HttpServer(app, settings.http_host, settings.http_port) as server:
-            yield node, server
+        async with (
+            Backlog(cluster, options) as backlog,
+            Publishing(lambda: _publisher(settings)) as publishing,
+        ):
+            around = Surroundings(node, backlog, storage, publishing, metrics)
+            app = build_app(around, _http_limits(settings))
+            async with HttpServer(app, settings.http_host, settings.http_port) as server:
+                yield node, server
 
 
 async def run_node(settings: Settings) -> None:
@@ -157,6 +165,21 @@ async def _open_storage(settings: Settings) -> AsyncIterator[LocalStorage]:
         yield storage
     finally:
         storage.close()
+
+
+def _publisher(settings: Settings) -> ExportPublisher:
+    return ExportPublisher(
+        settings.topics, delivery_timeout_seconds=DELIVERY_SECONDS, **settings.client_options()
+    )
+
+
+def _http_limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        queue_limit=settings.queue_limit,
+        max_body_bytes=settings.max_body_bytes,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
+        users_by_token=settings.users_by_token,
+    )
 
 
 def _membership(settings: Settings) -> Membership:

@@ -1,51 +1,86 @@
-"""The HTTP interface of a node, its first part: metrics, health and status.
+"""The HTTP interface of a node, composed: metrics, health, and what can be done with exports.
 
 Every answer is made on the event loop, so no call here may block.
 """
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from consumer.metrics import Metrics
+from sluice.http import cancel, documentation, download, run, status
 from sluice.http.auth import BearerAuth
+from sluice.http.bodies import BrokenOff, JsonBodies
+from sluice.http.exports import Exports
 from sluice.http.exposition import expose
 from sluice.http.problems import Problem, answer_with_problems
-from sluice.http.view import NodeStatus, NodeView
+from sluice.http.publishing import Publishing
+from sluice.http.view import BacklogView, FinishedView, NodeView
 
 # A probe that gets no answer tells an operator less than one that says so.
 _READY_SECONDS = 10.0
 
 
-def build_app(
-    node: NodeView, metrics: Metrics, users_by_token: Mapping[str, str] | None = None
-) -> FastAPI:
-    """The application. With ``users_by_token``, status asks for one of these bearer tokens."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the interface stands on."""
+
+    node: NodeView
+    backlog: BacklogView
+    storage: FinishedView
+    publishing: Publishing
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What it takes; see the settings of the same names. ``users_by_token``: empty for all."""
+
+    queue_limit: int = 100
+    max_body_bytes: int = 64 * 1024 * 1024
+    idle_timeout_seconds: float = 300.0
+    users_by_token: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:
+    """The application."""
     app = FastAPI(
         title="Sluice",
-        # The pages would load their scripts from elsewhere.
+        # Its own pages would load their scripts from elsewhere, and anyone could read the document.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
+    exports = Exports(around.node, around.backlog, around.storage, limits.queue_limit)
+    bodies = JsonBodies(limits.max_body_bytes, limits.idle_timeout_seconds)
+    app.state.auth = BearerAuth(limits.users_by_token)
+    app.state.node = around.node
+    app.state.exports = exports
+    app.state.publishing = around.publishing
+    app.state.intake = run.Intake(exports, around.publishing, bodies, limits.idle_timeout_seconds)
     answer_with_problems(app)
-    _add_metrics(app, metrics)
-    _add_health(app, node)
-
-    @app.get("/export/status", dependencies=[Depends(BearerAuth(users_by_token or {}))])
-    async def status() -> NodeStatus:
-        return node.status()
-
+    app.add_exception_handler(BrokenOff, _gone)
+    _add_metrics(app, around.metrics)
+    _add_health(app, around.node)
+    for part in (run, status, download, cancel, documentation):
+        app.include_router(part.router)
     return app
+
+
+async def _gone(_request: Request, _error: Exception) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "the body broke off")  # to whom it may concern
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", include_in_schema=False)
     @app.get("/export/metrics", response_class=Response)
     async def exposition(request: Request) -> Response:
+        """The node's metrics, for Prometheus or as OpenMetrics."""
         text, content_type = expose(metrics.registry, request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": content_type, "Vary": "Accept"})
 
@@ -53,10 +88,12 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
 def _add_health(app: FastAPI, node: NodeView) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
+        """Whether the node is alive."""
         return {"status": "alive"}
 
     @app.get("/ready", response_class=JSONResponse)
     async def ready() -> Response:
+        """Whether the node can work; if not, why."""
         try:
             async with asyncio.timeout(_READY_SECONDS):
                 problems = await node.problems()

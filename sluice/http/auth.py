@@ -5,22 +5,19 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 _Given = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
 class BearerAuth:
-    """A dependency of the endpoints that are not open to all.
-
-    ``users_by_token`` maps each token to its user; where it is empty, everyone may ask.
-    """
+    """Knows the tokens. Where ``users_by_token`` is empty, everyone may ask."""
 
     def __init__(self, users_by_token: Mapping[str, str]) -> None:
         self._users = [(token.encode(), user) for token, user in users_by_token.items()]
 
-    async def __call__(self, given: _Given) -> str | None:
+    def user_of(self, given: HTTPAuthorizationCredentials | None) -> str | None:
         """The user who asks; None where there are no tokens.
 
         Raises:
@@ -39,3 +36,12 @@ class BearerAuth:
                 {"WWW-Authenticate": "Bearer"},
             )
         return users[0]
+
+
+async def _asker(request: Request, given: _Given) -> str | None:
+    auth: BearerAuth = request.app.state.auth
+    return auth.user_of(given)
+
+
+Asker = Annotated[str | None, Depends(_asker)]
+"""An endpoint's argument: the user of the token, or None where there are no tokens."""

@@ -3,7 +3,7 @@
 Invariant: an error nobody foresaw says nothing of the inside; its traceback is in the log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,11 +11,18 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from schemas.errors import FieldError
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 1_000
+"""Wrong fields that are named one by one; what is wrong beyond them is counted."""
+_MESSAGE_CHARACTERS = 300
+
 
 class Problem(JSONResponse):
     """An error's answer. ``more`` are further members, such as the names of wrong fields."""
 
-    media_type = "application/problem+json"
+    media_type = MEDIA_TYPE
 
     def __init__(
         self, status: int, detail: str, headers: Mapping[str, str] | None = None, **more: object
@@ -25,13 +32,42 @@ class Problem(JSONResponse):
         super().__init__({**content, **more}, status, headers)
 
 
+class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
+    """Raised anywhere below an endpoint: answer with this problem."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+
+def wrong_fields(errors: Sequence[FieldError]) -> Refusal:
+    """400, naming each wrong field."""
+    count = "a field is" if len(errors) == 1 else f"{len(errors):,} fields are"
+    return Refusal(HTTPStatus.BAD_REQUEST, f"{count} wrong", errors)
+
+
+def unavailable(detail: str) -> Refusal:
+    """503: it may be asked again soon."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error of the application a ``Problem``."""
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(HTTPException, _refused_by_framework)
+    app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def _refused(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
+async def _refused_by_framework(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         # Not request.url, which is made from the Host header and fails where that is nonsense.
@@ -39,6 +75,22 @@ async def _refused(request: Request, error: Any) -> Problem:  # noqa: ANN401 - S
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
     return Problem(error.status_code, detail, error.headers)
+
+
+async def _refused(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 - as above
+    more = {"errors": _bounded(refusal.errors)} if refusal.errors else {}
+    return Problem(refusal.status, refusal.detail, refusal.headers, **more)
+
+
+def _bounded(errors: Sequence[FieldError]) -> list[dict[str, str]]:
+    shown = [_shown(error.field, error.message) for error in errors[:MOST_ERRORS]]
+    if len(errors) > MOST_ERRORS:
+        shown.append(_shown("", f"and {len(errors) - MOST_ERRORS:,} more fields are wrong"))
+    return shown
+
+
+def _shown(field: str, message: str) -> dict[str, str]:
+    return {"field": field[:_MESSAGE_CHARACTERS], "message": message[:_MESSAGE_CHARACTERS]}
 
 
 async def _unforeseen(_request: Request, _error: Exception) -> Problem:

@@ -9,13 +9,17 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sluice.errors import UserError
+from sluice.http.problems import Problem
 
 _STOP_SECONDS = 2  # for answers that are under way; uvicorn counts in whole seconds
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
@@ -33,6 +37,7 @@ class HttpServer:
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=_Protocol,
                 lifespan="off",
                 ws="none",
                 log_config=None,  # its records go where all records go
@@ -112,6 +117,23 @@ class HttpServer:
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno else str(error)
             raise UserError(f"can't serve HTTP on {wanted}: {reason}") from None
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP, whose answer to what is no HTTP is a problem like all others."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Say so, unless an answer is on its way already, and hang up."""
+        if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
+            problem = Problem(HTTPStatus.BAD_REQUEST, msg, {"Connection": "close"})
+            headers = problem.raw_headers
+            for event in (
+                h11.Response(status_code=problem.status_code, headers=headers),
+                h11.Data(data=bytes(problem.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 class _Uvicorn(uvicorn.Server):

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumer.core.backlog import Unfinished
+from schemas.completions import TerminalEvent
+from schemas.vocabulary import Format
+
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
@@ -29,5 +33,31 @@ class NodeView(Protocol):
     def status(self) -> NodeStatus:
         """What it is doing; answers at once."""
 
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes so far of an export that is open here; answers at once."""
+
     async def problems(self) -> list[str]:
         """Why it can't work, one sentence each; empty when it is ready."""
+
+
+class BacklogView(Protocol):
+    """What the whole group has accepted and not finished; see ``consumer.kafka.backlog``."""
+
+    async def count(self, *, fresh: bool = False) -> int:
+        """How many there are; ``fresh``: with all that was accepted before the call."""
+
+    async def find(self, export_id: str) -> Unfinished | None:
+        """The unfinished export of this id, as of now."""
+
+
+class FinishedView(Protocol):
+    """The part of ``consumer.storage.base.Storage`` that answers for ended exports; it blocks."""
+
+    def location(self, export_id: str, file_format: Format) -> str:
+        """The URL of a finished file, as this node reaches it."""
+
+    def manifest(self, export_id: str) -> TerminalEvent | None:
+        """How the export ended, or None."""
+
+    def has_file(self, event: TerminalEvent) -> bool:
+        """Whether the file of a completed export is there."""

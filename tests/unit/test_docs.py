@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -20,6 +21,8 @@ from schemas.records import decode_batch
 from schemas.requests import CsvOptions, PdfOptions
 from schemas.vocabulary import DeadLetterReason, FailReason
 from sluice.cli import app
+from sluice.http import cancel, documentation, download, run, status
+from sluice.http.status import ExportStatus
 from sluice.http.view import NodeStatus
 from sluice.settings import PREFIX, Settings
 
@@ -121,7 +124,6 @@ def test_every_command_is_documented_with_its_options() -> None:
 
 def test_no_command_is_both_there_and_not_in_this_release() -> None:
     absent = set(re.findall("`(sluice [a-z-]+)`", section("Not in this release")))
-    assert absent
     assert not absent & {name for name, _ in commands()}
 
 
@@ -166,14 +168,35 @@ def test_every_option_is_documented_with_its_default() -> None:
 
 
 def test_the_status_of_a_node_is_documented() -> None:
-    assert all(f"`{name}`" in section("HTTP") for name in NodeStatus.__dataclass_fields__)
+    for name in (*NodeStatus.__dataclass_fields__, *ExportStatus.__dataclass_fields__):
+        assert f"`{name}`" in section("HTTP")
+
+
+def test_every_endpoint_is_documented() -> None:
+    documented = {
+        f"{method} {path}"
+        for cell, _ in tables(section("HTTP"))
+        for methods, path in re.findall(r"((?:[A-Z]+`?,? ?`?)+)(/[\w/{}.]+)", cell)
+        for method in re.findall("[A-Z]+", methods)
+    }
+    routers = (run.router, status.router, download.router, cancel.router, documentation.router)
+    routes = [route for router in routers for route in router.routes]
+    there = {
+        f"{method} {route.path.replace('export_id', 'id')}"
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    others = {f"GET {path}" for path in ("/metrics", "/export/metrics", "/health", "/ready")}
+    assert documented == there | others
 
 
 # Examples
 
 
 def example_kind(example: dict[str, Any]) -> str:
-    kind = str(example.get("type", "batch" if "seq" in example else "status"))
+    untyped = "batch" if "seq" in example else "node" if "lag" in example else "status"
+    kind = str(example.get("type", untyped))
     return kind.removeprefix("export.")
 
 
@@ -186,8 +209,10 @@ def test_examples_in_json_are_valid(path: Path) -> None:
                 decode_request(block.encode())
             case "batch":
                 decode_batch(block.encode())
-            case "status":
+            case "node":
                 assert example.keys() == NodeStatus.__dataclass_fields__.keys()
+            case "status":
+                assert example.keys() == ExportStatus.__dataclass_fields__.keys()
             case _:
                 decode_event(block.encode())
 
@@ -196,7 +221,7 @@ def test_the_contract_has_an_example_of_every_event() -> None:
     examples = blocks(ROOT / "docs" / "contract.md", "json")
     assert {example_kind(exact_json.loads(block.encode())) for block in examples} == {
         *("requested", "cancel_requested", "batch"),
-        *("completed", "failed", "cancelled", "status"),
+        *("completed", "failed", "cancelled", "status", "node"),
     }
 
 

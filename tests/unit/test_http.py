@@ -5,8 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,67 +18,31 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from consumer.metrics import Metrics
 from schemas.vocabulary import Format
 from sluice.errors import UserError
-from sluice.http.app import build_app
 from sluice.http.exposition import expose
 from sluice.http.server import HttpServer
-from sluice.http.view import NodeStatus
-
-STATUS = NodeStatus(
-    running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
-)
-
-
-@dataclass
-class Node:
-    """A node of which the test says how it is."""
-
-    wrong: list[str] = field(default_factory=list)
-    broken: bool = False
-
-    def status(self) -> NodeStatus:
-        if self.broken:
-            raise RuntimeError("the secret of the inside")
-        return STATUS
-
-    async def problems(self) -> list[str]:
-        return self.wrong
+from tests.support.http import World, app_of, assert_problem, http_client, serving, serving_world
 
 
 @pytest.fixture
-def node() -> Node:
-    return Node()
+def node(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def metrics(node: World) -> Metrics:
+    return node.metrics
 
 
 @pytest.fixture
-async def client(node: Node, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(build_app(node, metrics)) as client:
+async def client(node: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving_world(node) as client:
         yield client
 
 
-def http_client(url: str = "") -> httpx.AsyncClient:
-    # Without TLS there are no certificates to load, which would take longer than most tests here.
-    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False)  # noqa: S501 - plain HTTP
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
-        yield client
-
-
-def assert_problem(answer: httpx.Response, status: int, detail: str) -> dict[str, object]:
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, object] = answer.json()
-    assert problem["status"] == status
-    assert problem["detail"] == detail
-    assert {"type", "title"} <= problem.keys()
-    return problem
+@pytest.fixture
+async def app(node: World) -> AsyncIterator[FastAPI]:
+    async with app_of(node) as app:
+        yield app
 
 
 # Metrics
@@ -147,13 +110,13 @@ def test_the_format_goes_by_what_is_preferred(metrics: Metrics, accept: str, str
 # Health and status
 
 
-async def test_alive_is_alive_whatever_is_wrong(client: httpx.AsyncClient, node: Node) -> None:
+async def test_alive_is_alive_whatever_is_wrong(client: httpx.AsyncClient, node: World) -> None:
     node.wrong.append("no Kafka broker answers")
     answer = await client.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
 
 
-async def test_ready_says_why_not(client: httpx.AsyncClient, node: Node) -> None:
+async def test_ready_says_why_not(client: httpx.AsyncClient, node: World) -> None:
     answer = await client.get("/ready")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "problems": []})
     node.wrong = ["no Kafka broker answers", "partition 3: its records are another node's"]
@@ -163,7 +126,7 @@ async def test_ready_says_why_not(client: httpx.AsyncClient, node: Node) -> None
 
 
 async def test_ready_answers_even_if_the_checks_do_not(
-    client: httpx.AsyncClient, node: Node, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, node: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang() -> list[str]:
         await asyncio.Event().wait()
@@ -188,18 +151,11 @@ async def test_status_is_what_the_node_says(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_the_interface_describes_itself(client: httpx.AsyncClient) -> None:
-    document = (await client.get("/openapi.json")).json()
-    assert set(document["paths"]) == {"/export/metrics", "/export/status", "/health", "/ready"}
-    properties = document["components"]["schemas"]["NodeStatus"]["properties"]
-    assert properties["assigned_partitions"]["items"] == {"type": "integer"}
-
-
 # Errors
 
 
 async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/nothing", "/docs", "/health/"):
+    for path in ("/", "/nothing", "/redoc", "/health/", "/export/status/", "/export/download/a/b"):
         assert_problem(await client.get(path), 404, f"there is nothing at {path}")
     assert_problem(await client.get("/%ff%0A"), 404, "there is nothing at /\ufffd\n")
 
@@ -218,7 +174,7 @@ async def test_nonsense_in_the_host_header_changes_nothing(client: httpx.AsyncCl
 
 
 async def test_an_unforeseen_error_tells_the_log_and_not_the_client(
-    client: httpx.AsyncClient, node: Node, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient, node: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     node.broken = True
     answer = await client.get("/export/status")
@@ -229,39 +185,18 @@ async def test_an_unforeseen_error_tells_the_log_and_not_the_client(
     assert (await client.get("/export/status")).status_code == 200
 
 
-# Who may ask
-
-
-async def test_with_tokens_status_asks_for_one(node: Node, metrics: Metrics) -> None:
-    app = build_app(node, metrics, {"t-1": "alice", "geheißnis": "bob"})
-    async with serving(app) as client:
-        for good in (b"Bearer t-1", "bearer geheißnis".encode()):
-            answer = await client.get("/export/status", headers={b"Authorization": good})
-            assert answer.status_code == 200
-        for bad in (b"Bearer t-3", b"Bearer", b"Bearer \xff", b"Basic dDE6", b""):
-            answer = await client.get("/export/status", headers={b"Authorization": bad})
-            assert_problem(answer, 401, "a valid bearer token is needed")
-            assert answer.headers["www-authenticate"] == "Bearer"
-        for path in ("/health", "/ready", "/metrics", "/export/metrics"):
-            assert (await client.get(path)).status_code == 200
-
-
 # The server's life
 
 
-def app() -> FastAPI:
-    return build_app(Node(), Metrics())
-
-
-async def test_port_0_picks_a_free_one() -> None:
-    async with HttpServer(app(), "127.0.0.1", 0) as one, HttpServer(app(), "127.0.0.1", 0) as two:
+async def test_port_0_picks_a_free_one(app: FastAPI) -> None:
+    async with HttpServer(app, "127.0.0.1", 0) as one, HttpServer(app, "127.0.0.1", 0) as two:
         assert one.port != two.port
         assert one.url == f"http://127.0.0.1:{one.port}"
 
 
-async def test_a_taken_port_is_one_clear_line() -> None:
-    async with HttpServer(app(), "127.0.0.1", 0) as first:
-        second = HttpServer(app(), "127.0.0.1", first.port)
+async def test_a_taken_port_is_one_clear_line(app: FastAPI) -> None:
+    async with HttpServer(app, "127.0.0.1", 0) as first:
+        second = HttpServer(app, "127.0.0.1", first.port)
         with pytest.raises(UserError) as caught:
             await second.__aenter__()
     assert str(caught.value) == (
@@ -278,18 +213,20 @@ async def test_a_taken_port_is_one_clear_line() -> None:
         ("192.0.2.1", "cannot assign requested address"),
     ],
 )
-async def test_an_address_that_is_not_ours_is_one_clear_line(host: str, reason: str) -> None:
+async def test_an_address_that_is_not_ours_is_one_clear_line(
+    app: FastAPI, host: str, reason: str
+) -> None:
     with pytest.raises(UserError) as caught:
-        await HttpServer(app(), host, 0).__aenter__()
+        await HttpServer(app, host, 0).__aenter__()
     assert str(caught.value) == (
         f"can't serve HTTP on {host}:0 (SLUICE_HTTP_HOST, SLUICE_HTTP_PORT): {reason}"
     )
 
 
 @pytest.mark.parametrize("host", [".".join("0000"), "localhost"])
-async def test_its_url_can_be_asked(host: str) -> None:
+async def test_its_url_can_be_asked(app: FastAPI, host: str) -> None:
     async with (
-        HttpServer(app(), host, 0) as server,
+        HttpServer(app, host, 0) as server,
         http_client(server.url) as client,
     ):
         assert (await client.get("/health")).status_code == 200
@@ -297,9 +234,9 @@ async def test_its_url_can_be_asked(host: str) -> None:
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-async def test_ipv6_has_its_brackets() -> None:
+async def test_ipv6_has_its_brackets(app: FastAPI) -> None:
     try:
-        async with HttpServer(app(), "::1", 0) as server:
+        async with HttpServer(app, "::1", 0) as server:
             assert server.url == f"http://[::1]:{server.port}"
             async with http_client() as client:
                 assert (await client.get(f"{server.url}/health")).status_code == 200
@@ -307,9 +244,9 @@ async def test_ipv6_has_its_brackets() -> None:
         pytest.skip("this machine has no IPv6 address of its own")
 
 
-async def test_it_stops_while_connections_are_kept_alive_and_frees_the_port() -> None:
+async def test_it_stops_while_connections_are_kept_alive_and_frees_the_port(app: FastAPI) -> None:
     async with http_client() as client:
-        async with HttpServer(app(), "127.0.0.1", 0) as server:
+        async with HttpServer(app, "127.0.0.1", 0) as server:
             await client.get(f"{server.url}/health")
             silent = await asyncio.open_connection("127.0.0.1", server.port)
             half = await asyncio.open_connection("127.0.0.1", server.port)
@@ -319,7 +256,7 @@ async def test_it_stops_while_connections_are_kept_alive_and_frees_the_port() ->
         for reader, writer in (silent, half):
             assert await reader.read() == b""
             writer.close()
-    async with HttpServer(app(), "127.0.0.1", server.port):
+    async with HttpServer(app, "127.0.0.1", server.port):
         pass
 
 
@@ -357,15 +294,15 @@ async def test_an_answer_under_way_is_finished() -> None:
         assert (await answer).json() == "done"
 
 
-async def test_it_leaves_signals_alone() -> None:
+async def test_it_leaves_signals_alone(app: FastAPI) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    async with serving(app()) as client:
+    async with serving(app) as client:
         await client.get("/health")
         assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-async def test_wait_ends_with_the_server_and_may_be_cancelled() -> None:
-    async with HttpServer(app(), "127.0.0.1", 0) as server:
+async def test_wait_ends_with_the_server_and_may_be_cancelled(app: FastAPI) -> None:
+    async with HttpServer(app, "127.0.0.1", 0) as server:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(server.wait(), 0.05)
         waiting = asyncio.create_task(server.wait())
@@ -374,11 +311,11 @@ async def test_wait_ends_with_the_server_and_may_be_cancelled() -> None:
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_a_crash_surfaces_in_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_surfaces_in_who_waits(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     async def crash(_counter: int) -> bool:
         raise RuntimeError("the server broke")
 
-    server = HttpServer(app(), "127.0.0.1", 0)
+    server = HttpServer(app, "127.0.0.1", 0)
     # No input makes uvicorn's main loop fail; only its inside can be made to.
     monkeypatch.setattr(server._uvicorn, "on_tick", crash)
 
@@ -388,13 +325,13 @@ async def test_a_crash_surfaces_in_who_waits(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(RuntimeError, match="the server broke"):
         await serve()
-    async with HttpServer(app(), "127.0.0.1", server.port):
+    async with HttpServer(app, "127.0.0.1", server.port):
         pass  # and nothing is left open
 
 
-async def test_a_crash_that_nobody_waited_for_surfaces_at_the_end() -> None:
+async def test_a_crash_that_nobody_waited_for_surfaces_at_the_end(app: FastAPI) -> None:
     async def serve() -> None:
-        async with HttpServer(app(), "127.0.0.1", 0) as server:
+        async with HttpServer(app, "127.0.0.1", 0) as server:
             server._listener.close()  # before its task runs; from outside this can't be done
             await asyncio.wait([server._serving])
 
@@ -402,13 +339,13 @@ async def test_a_crash_that_nobody_waited_for_surfaces_at_the_end() -> None:
         await serve()
 
 
-async def test_being_cancelled_while_it_stops_leaves_nothing_open() -> None:
-    server = HttpServer(app(), "127.0.0.1", 0)
+async def test_being_cancelled_while_it_stops_leaves_nothing_open(app: FastAPI) -> None:
+    server = HttpServer(app, "127.0.0.1", 0)
     await server.__aenter__()
     stopping = asyncio.create_task(server.__aexit__(None, None, None))
     await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopping
-    async with HttpServer(app(), "127.0.0.1", server.port):
+    async with HttpServer(app, "127.0.0.1", server.port):
         pass

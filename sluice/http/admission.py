@@ -1,0 +1,74 @@
+"""How many exports may be accepted and unfinished: the group's, and those that begin here.
+
+Invariant: of the exports admitted by this node, each is counted from its admission on, in memory
+until the backlog has surely seen its request.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from sluice.http.problems import Refusal
+from sluice.http.view import BacklogView
+
+
+class Ticket:
+    """An admission. ``accepted``: the request is in Kafka, where the next look will find it."""
+
+    __slots__ = ("accepted", "export_id", "user")
+
+    def __init__(self, export_id: str, user: str) -> None:
+        self.export_id = export_id
+        self.user = user
+        self.accepted = False
+
+
+class Admission:
+    """Admits exports while the group has fewer than ``limit`` unfinished ones.
+
+    Nodes that admit at the same moment may pass the limit, by one each.
+    """
+
+    def __init__(self, backlog: BacklogView, limit: int) -> None:
+        self._backlog = backlog
+        self._limit = limit
+        self._uncounted: set[Ticket] = set()
+        self._under_way: dict[str, Ticket] = {}
+
+    def under_way(self, export_id: str) -> Ticket | None:
+        """The export of this id that is being published by this node now."""
+        return self._under_way.get(export_id)
+
+    async def look(self) -> int:
+        """How many are unfinished now.
+
+        Raises:
+            BacklogUnavailable: Kafka doesn't say.
+        """
+        accepted = {ticket for ticket in self._uncounted if ticket.accepted}
+        count = await self._backlog.count(fresh=True)
+        self._uncounted -= accepted
+        return count + len(self._uncounted)
+
+    @contextmanager
+    def ticket(self, export_id: str, user: str, unfinished: int) -> Iterator[Ticket]:
+        """Publish this export in the block. ``unfinished`` comes from ``look``, just now.
+
+        Raises:
+            Refusal: 429, the limit is reached.
+        """
+        if unfinished >= self._limit:
+            raise Refusal(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{self._limit:,} exports are accepted and unfinished (SLUICE_QUEUE_LIMIT)",
+                headers={"Retry-After": "1"},
+            )
+        ticket = Ticket(export_id, user)
+        self._uncounted.add(ticket)
+        self._under_way[export_id] = ticket
+        try:
+            yield ticket
+        finally:
+            del self._under_way[export_id]
+            if not ticket.accepted:
+                self._uncounted.discard(ticket)

@@ -1,0 +1,28 @@
+"""``DELETE /export/{export_id}``: ask for an export to be cancelled, whoever runs it."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from schemas.vocabulary import is_export_id
+from sluice.http.auth import Asker
+from sluice.http.describe import problems
+from sluice.http.exports import Exports, no_such_export
+from sluice.http.publishing import Publishing
+
+router = APIRouter()
+
+
+@router.delete("/export/{export_id}", status_code=202, responses=problems(401, 404, 503))
+async def cancel(export_id: str, request: Request, asker: Asker) -> Response:
+    """Ask for an export to be cancelled. It may have ended before, or not be there at all."""
+    exports: Exports = request.app.state.exports
+    publishing: Publishing = request.app.state.publishing
+    if not is_export_id(export_id):
+        raise no_such_export(export_id)
+    if asker is not None:
+        await exports.find(export_id, asker)
+    await publishing.cancel(export_id)
+    answer = {"export_id": export_id, "status_url": f"/export/status/{export_id}"}
+    return JSONResponse(answer, HTTPStatus.ACCEPTED)

@@ -1,0 +1,82 @@
+"""``GET`` and ``HEAD /export/download/{export_id}``: a finished file, whoever made it.
+
+The file never changes under its name, so its SHA-256 is its strong entity tag.
+"""
+
+import os
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from schemas.completions import ExportCompleted
+from schemas.vocabulary import Format
+from sluice.http.auth import Asker
+from sluice.http.describe import DOWNLOAD
+from sluice.http.exports import Exports, no_such_export
+from sluice.http.problems import Problem, Refusal
+from sluice.http.ranges import normalised, satisfiable
+
+router = APIRouter()
+
+_MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.PDF: "application/pdf"}
+
+
+@router.head("/export/download/{export_id}", include_in_schema=False)
+@router.get("/export/download/{export_id}", response_class=FileResponse, **DOWNLOAD)
+async def download(export_id: str, request: Request, asker: Asker) -> Response:
+    """The file of a completed export, whole or in parts."""
+    exports: Exports = request.app.state.exports
+    known = await exports.find(export_id, asker)
+    if known is None:
+        raise no_such_export(export_id)
+    if not isinstance(known.event, ExportCompleted):
+        raise Refusal(HTTPStatus.CONFLICT, f"the export is {known.state}: it has no file")
+    file = await exports.file(known.event)
+    if file is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, "the file is not in the storage any more")
+    return _file_response(request, known.event, *file)
+
+
+def _file_response(
+    request: Request, event: ExportCompleted, path: Path, status: os.stat_result
+) -> Response:
+    tag = f'"{event.sha256}"'
+    if "if-match" in request.headers and not _names(request.headers["if-match"], tag):
+        raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
+    if _names(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    response = FileResponse(
+        path,
+        headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
+        media_type=_MEDIA_TYPES[event.format],
+        filename=f"{event.export_id}.{event.format}",
+        stat_result=status,
+    )
+    return _in_range(request, response, status.st_size)
+
+
+def _in_range(request: Request, response: FileResponse, size_bytes: int) -> Response:
+    """Let the framework see only a range that it answers as RFC 9110 has it."""
+    range_header = request.headers.get("range", "")
+    validators = (None, response.headers["etag"], response.headers["last-modified"])
+    current = request.method == "GET" and request.headers.get("if-range") in validators
+    ranges = satisfiable(range_header, size_bytes) if current else None
+    if ranges == []:
+        return Problem(
+            HTTPStatus(416),  # its name differs between versions of Python
+            f"the file has {size_bytes:,} bytes",
+            {"Content-Range": f"bytes */{size_bytes}", "ETag": response.headers["etag"]},
+        )
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
+    if ranges:
+        headers.append((b"range", normalised(ranges).encode()))
+    request.scope["headers"] = headers
+    return response
+
+
+def _names(header: str, tag: str) -> bool:
+    """Whether a list of entity tags names this one, or any."""
+    tags = {one.strip().removeprefix("W/") for one in header.split(",")}
+    return not tags.isdisjoint({tag, "*"})

@@ -1,0 +1,84 @@
+"""NDJSON in pieces of any size to rows, a line each.
+
+No I/O. Invariant: at most one line, which is bounded, is held between two pieces, and no integer
+changes.
+"""
+
+from http import HTTPStatus
+from json import JSONDecodeError
+
+from schemas import exact_json
+from schemas.errors import FieldError
+from schemas.records import Row
+from sluice.http.problems import Refusal
+from sluice.http.rows import RowCheck
+
+LINE_MAX_BYTES = 4 * 1024 * 1024
+"""Of a line as it stands in the body, with its white space."""
+_BOM = b"\xef\xbb\xbf"
+
+
+def wrong_line(number: int, message: str) -> Refusal:
+    """400, naming the line, from 1."""
+    line = f"line {number}"
+    return Refusal(HTTPStatus.BAD_REQUEST, f"{line}: {message}", [FieldError(line, message)])
+
+
+class NdjsonRows:
+    """Takes the pieces of one body, in order. Lines that are blank are skipped."""
+
+    def __init__(self, check: RowCheck) -> None:
+        self._check = check
+        self._line = 0
+        self._beginning: list[bytes] = []
+        self._beginning_bytes = 0
+
+    def feed(self, piece: bytes) -> list[Row]:
+        """The rows of the lines that end in this piece.
+
+        Raises:
+            Refusal: 400, a line is no row; it names the line.
+        """
+        head, newline, rest = piece.partition(b"\n")
+        self._keep(head)
+        if not newline:
+            return []
+        *lines, last = rest.split(b"\n")
+        rows = self._rows([self._take(), *lines])
+        self._keep(last)
+        return rows
+
+    def end(self) -> list[Row]:
+        """The row of the last line, where no line break ends it. Raises as ``feed``."""
+        return self._rows([self._take()])
+
+    def _keep(self, part: bytes) -> None:
+        self._beginning_bytes += len(part)
+        if self._beginning_bytes > LINE_MAX_BYTES:
+            raise wrong_line(self._line + 1, f"is longer than {LINE_MAX_BYTES:,} bytes")
+        self._beginning.append(part)
+
+    def _take(self) -> bytes:
+        line = b"".join(self._beginning)
+        self._beginning, self._beginning_bytes = [], 0
+        return line
+
+    def _rows(self, lines: list[bytes]) -> list[Row]:
+        rows: list[Row] = []
+        for line in lines:
+            self._line += 1
+            text = line.removeprefix(_BOM) if self._line == 1 else line
+            if text and not text.isspace():
+                rows.append(self._row(text))
+        return rows
+
+    def _row(self, text: bytes) -> Row:
+        try:
+            row: Row = exact_json.loads(text)
+        except JSONDecodeError as error:
+            raise wrong_line(self._line, f"malformed JSON: {error.msg}") from None
+        except ValueError as error:
+            raise wrong_line(self._line, f"malformed JSON: {error}") from None
+        if finding := self._check.finding(row, len(text)):
+            raise wrong_line(self._line, finding)
+        return row

@@ -1,0 +1,42 @@
+"""The ``Range`` header, read strictly (RFC 9110, section 14). Pure."""
+
+import re
+from collections.abc import Sequence
+
+_MOST_RANGES = 100
+_RANGE = re.compile(r"(?P<first>[0-9]{1,4000})-(?P<last>[0-9]{0,4000})|-(?P<suffix>[0-9]{1,4000})")
+
+
+def satisfiable(header: str, size_bytes: int) -> list[tuple[int, int]] | None:
+    """The first and last byte of each range that overlaps a file of this size.
+
+    Empty: the answer is 416. None: the header is of another unit, malformed, or asks for a hundred
+    ranges and more, and is to be ignored.
+    """
+    unit, _, text = header.partition("=")
+    parts = [part.strip(" \t") for part in text.split(",") if part.strip(" \t")]
+    matches = [match for part in parts if (match := _RANGE.fullmatch(part))]
+    valid = bool(parts) and len(matches) == len(parts) <= _MOST_RANGES
+    if unit.strip().lower() != "bytes" or not valid:
+        return None
+    ranges = [_range(match, size_bytes) for match in matches]
+    if any(not match["suffix"] and _is_reversed(match) for match in matches):
+        return None
+    return [(first, last) for first, last in ranges if first <= last]
+
+
+def normalised(ranges: Sequence[tuple[int, int]]) -> str:
+    """The header that asks for exactly these ranges."""
+    return "bytes=" + ",".join(f"{first}-{last}" for first, last in ranges)
+
+
+def _range(match: re.Match[str], size_bytes: int) -> tuple[int, int]:
+    """What of the file is asked for; nothing where the last is before the first."""
+    end = size_bytes - 1
+    if suffix := match["suffix"]:
+        return max(0, size_bytes - int(suffix)), end
+    return int(match["first"]), min(int(match["last"] or end), end)
+
+
+def _is_reversed(match: re.Match[str]) -> bool:
+    return bool(match["last"]) and int(match["last"]) < int(match["first"])

@@ -1,0 +1,163 @@
+"""``POST /export/run``: rows over HTTP become an export.
+
+What can be known to be wrong is refused before anything is published. Invariant: one id is
+published once, by whoever came first; whoever comes again gets the same answer.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from schemas.completions import encode_event
+from schemas.records import Row
+from sluice.http.auth import Asker
+from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
+from sluice.http.describe import RUN
+from sluice.http.exports import Exports
+from sluice.http.ndjson import NdjsonRows
+from sluice.http.problems import wrong_fields
+from sluice.http.publishing import Publication, Publishing
+from sluice.http.submission import (
+    Submission,
+    parse_json,
+    parse_query,
+    query_fields,
+    unknown_parameters,
+    wait_seconds,
+)
+
+router = APIRouter()
+
+_CHUNK_ROWS = 1_000
+_CHUNK_BYTES = 256 * 1024
+_LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What this endpoint works with. ``idle_seconds``: so long may an upload send nothing."""
+
+    exports: Exports
+    publishing: Publishing
+    bodies: JsonBodies
+    idle_seconds: float
+
+
+@router.post("/export/run", status_code=202, **RUN)
+async def run(request: Request, asker: Asker) -> Response:
+    """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
+    intake: Intake = request.app.state.intake
+    kind = media_type(request)
+    query = query_fields(request.scope["query_string"])
+    seconds = wait_seconds(query)
+    take = _take_json if kind == JSON else _take_ndjson
+    export_id = await take(intake, request, query, asker)
+    return await _answer(intake.exports, export_id, seconds, request)
+
+
+async def _take_json(
+    intake: Intake, request: Request, query: dict[str, str], asker: str | None
+) -> str:
+    if query:
+        raise wrong_fields(unknown_parameters(query))
+    async with intake.bodies.whole(request) as body:
+        submission, rows = await asyncio.to_thread(parse_json, body, asker)
+        await _accept(intake, submission, _slices(rows), asker)
+    return submission.request.export_id
+
+
+async def _take_ndjson(
+    intake: Intake, request: Request, query: dict[str, str], asker: str | None
+) -> str:
+    submission = parse_query(query, asker)
+    await _accept(intake, submission, _uploaded(intake, submission, request), asker)
+    return submission.request.export_id
+
+
+async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
+    if seconds and (event := await exports.end(export_id, seconds, request.is_disconnected)):
+        return Response(encode_event(event), media_type=JSON)
+    status_url = f"/export/status/{export_id}"
+    answer = {
+        "export_id": export_id,
+        "status_url": status_url,
+        "download_url": f"/export/download/{export_id}",
+    }
+    return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": status_url})
+
+
+async def _accept(
+    intake: Intake,
+    submission: Submission,
+    chunks: AsyncGenerator[list[Row], None],
+    asker: str | None,
+) -> None:
+    """Publish it, unless it is there already.
+
+    Raises:
+        Refusal: the id is another user's, the queue is full, a row is wrong, or there is no Kafka.
+    """
+    exports, wanted = intake.exports, submission.request
+    if submission.is_named and await exports.find(wanted.export_id, asker):
+        return
+    unfinished = await exports.unfinished()
+    if exports.admission.under_way(wanted.export_id):
+        return
+    with exports.admission.ticket(wanted.export_id, wanted.user, unfinished) as ticket:
+        async with intake.publishing.export(wanted) as publication:
+            ticket.accepted = True
+            if submission.is_named and not await exports.is_first(
+                wanted.export_id, publication.source
+            ):
+                publication.leave()
+            else:
+                await _send(exports, wanted.export_id, publication, chunks)
+
+
+async def _send(
+    exports: Exports,
+    export_id: str,
+    publication: Publication,
+    chunks: AsyncGenerator[list[Row], None],
+) -> None:
+    """Send all rows and the end; give up once the export has ended on its own."""
+    clock = asyncio.get_running_loop().time
+    looked_at = clock()
+    async with aclosing(chunks):
+        async for rows in chunks:
+            if rows:
+                await publication.send(rows)
+            if clock() - looked_at > _LOOK_SECONDS:
+                looked_at = clock()
+                if await exports.ended(export_id):
+                    publication.leave()
+                    return
+    await publication.finish()
+
+
+async def _slices(rows: list[Row]) -> AsyncGenerator[list[Row], None]:
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        yield rows[start : start + _CHUNK_ROWS]
+        await asyncio.sleep(0)  # a send that has room doesn't wait, and others want to run
+
+
+async def _uploaded(
+    intake: Intake, submission: Submission, request: Request
+) -> AsyncGenerator[list[Row], None]:
+    """The rows of an NDJSON body: many at a time, and what there is while nothing comes."""
+    reader = NdjsonRows(submission.check)
+    rows: list[Row] = []
+    gathered_bytes = 0
+    async with aclosing(pieces(request, intake.idle_seconds)) as body:
+        async for piece in body:
+            rows += await asyncio.to_thread(reader.feed, piece)
+            gathered_bytes += len(piece)
+            if not piece or len(rows) >= _CHUNK_ROWS or gathered_bytes >= _CHUNK_BYTES:
+                yield rows
+                rows, gathered_bytes = [], 0
+    yield rows + reader.end()

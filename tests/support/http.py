@@ -1,0 +1,258 @@
+"""The HTTP interface on a real socket, over a Kafka and a storage that are in memory.
+
+``World`` keeps what was published and says what the whole group would: no consumer runs, a test
+ends exports itself.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from fastapi import FastAPI
+
+from consumer.core.backlog import Unfinished
+from consumer.errors import BacklogUnavailable
+from consumer.metrics import Metrics
+from consumer.storage.local import LocalStorage
+from producer.errors import ProducerError
+from producer.publisher import Export
+from schemas.codec import decode_request, encode_request
+from schemas.completions import (
+    ExportCancelled,
+    ExportCompleted,
+    ExportFailed,
+    Source,
+    TerminalEvent,
+)
+from schemas.requests import CancelRequested, ExportRequested
+from schemas.vocabulary import FailReason, Format
+from sluice.http.app import HttpLimits, Surroundings, build_app
+from sluice.http.publishing import Publishing
+from sluice.http.server import HttpServer
+from sluice.http.view import NodeStatus
+
+STATUS = NodeStatus(
+    running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
+)
+_MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """A node, Kafka and a storage, as far as HTTP sees them."""
+
+    directory: Path
+    wrong: list[str] = field(default_factory=list)
+    broken: bool = False
+    is_down: bool = False
+    """Kafka answers nobody."""
+    refuses_records: bool = False
+    """Kafka takes requests and nothing else."""
+    requests: list[ExportRequested | CancelRequested] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    publishers: int = 0
+    """How many were made."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Users of exports that were requested elsewhere, by id."""
+
+    def __post_init__(self) -> None:
+        self.storage = LocalStorage(self.directory)
+        self.metrics = Metrics()
+        self.waiting = 0
+        """How many sends wait for room in Kafka."""
+        self.room = asyncio.Event()
+        self.room.set()
+
+    # The node
+
+    def status(self) -> NodeStatus:
+        if self.broken:
+            raise RuntimeError("the secret of the inside")
+        return STATUS
+
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        return self.rows.get(export_id)
+
+    async def problems(self) -> list[str]:
+        return self.wrong
+
+    # The backlog
+
+    async def count(self, *, fresh: bool = False) -> int:
+        assert fresh, "an old count admits too many"
+        await self._ask()
+        return len(self._unfinished())
+
+    async def find(self, export_id: str) -> Unfinished | None:
+        await self._ask()
+        return self._unfinished().get(export_id)
+
+    def _unfinished(self) -> dict[str, Unfinished]:
+        requested = {
+            request.export_id: request.user
+            for request in self.requests
+            if isinstance(request, ExportRequested)
+        }
+        return {
+            export_id: Unfinished(
+                export_id, user, Format.CSV, self.source(export_id), export_id in self.begun
+            )
+            for export_id, user in {**requested, **self.others}.items()
+            if self.storage.manifest(export_id) is None
+        }
+
+    def source(self, export_id: str) -> Source:
+        """Where the first request of an id lies."""
+        ids = [request.export_id for request in self.requests]
+        offset = ids.index(export_id) if export_id not in self.others else 1_000_000
+        return Source(topic="export.requests", partition=0, offset=offset)
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise BacklogUnavailable("no broker answers")
+
+    # What a test does, and looks at
+
+    def end(self, export_id: str, state: str = "completed", content: bytes = b"a\r\n1\r\n") -> None:
+        """The group decides an export's end."""
+        self.storage.decide(self._event(export_id, state, content))
+        if state == "completed":
+            part = self.storage.open_part(0, export_id, Format.CSV)
+            part.append(content)
+            part.sync()
+            part.publish()
+
+    def _event(self, export_id: str, state: str, content: bytes) -> TerminalEvent:
+        users = {**{one.export_id: one.user for one in self.requested()}, **self.others}
+        ended: dict[str, Any] = {
+            "export_id": export_id,
+            "user": users.get(export_id, "anonymous"),
+            "rows": 1,
+            "requested_at": _MOMENT,
+            "started_at": _MOMENT,
+            "completed_at": _MOMENT,
+            "duration_ms": 0,
+            "source": Source(topic="export.requests", partition=0, offset=0),
+            "format": Format.CSV,
+        }
+        if state == "failed":
+            return ExportFailed(**ended, reason=FailReason.TIMED_OUT, message="idle")
+        if state == "cancelled":
+            return ExportCancelled(**ended, message="cancelled on request")
+        part = self.storage.open_part(0, export_id, Format.CSV)
+        part.append(content)
+        location = self.storage.location(export_id, Format.CSV)
+        return ExportCompleted(
+            **ended, location=location, bytes=len(content), sha256=part.sha256, pages=None
+        )
+
+    def requested(self) -> list[ExportRequested]:
+        """The requests in Kafka."""
+        return [one for one in self.requests if isinstance(one, ExportRequested)]
+
+    def cancelled(self) -> list[str]:
+        """Ids whose cancellation is in Kafka."""
+        return [one.export_id for one in self.requests if isinstance(one, CancelRequested)]
+
+    def published_rows(self, export_id: str) -> list[Any]:
+        """All rows of an export that are in Kafka."""
+        batches = [batch for batch in self.records if batch["export_id"] == export_id]
+        assert [batch["seq"] for batch in batches] == list(range(len(batches)))
+        return [row for batch in batches for row in batch["rows"]]
+
+    def is_finished(self, export_id: str) -> bool:
+        """Whether the last batch is in Kafka."""
+        return any(batch["export_id"] == export_id and batch["last"] for batch in self.records)
+
+
+class _Publisher:
+    """``ExportPublisher``, whose Kafka is the world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.publishers += 1
+
+    async def __aenter__(self) -> Self:
+        if self._world.is_down:
+            raise ProducerError("Kafka at nowhere can't be used")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def request(self, request: ExportRequested) -> Export:
+        source = Source(topic="export.requests", partition=0, offset=len(self._world.requests))
+        await self.send("requests", request.export_id, encode_request(request))
+        window: Any = self
+        return Export(request.export_id, source, window, "records")
+
+    async def cancel(self, export_id: str) -> None:
+        await self.send("requests", export_id, encode_request(CancelRequested(export_id=export_id)))
+
+    async def send(self, topic: str, _key: str, value: bytes) -> "_Publisher":
+        world = self._world
+        world.waiting += 1
+        await world.room.wait()
+        world.waiting -= 1
+        if world.is_down or (topic == "records" and world.refuses_records):
+            raise ProducerError(f"{topic}: Kafka acknowledges nothing within 30 s")
+        if topic == "requests":
+            world.requests.append(decode_request(value))
+        else:
+            world.records.append(json.loads(value))
+        return self
+
+    settled = True
+
+    async def acknowledged(self) -> tuple[int, int]:
+        return 0, 0
+
+
+@asynccontextmanager
+async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
+    """The application over a world."""
+    make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
+    async with Publishing(make) as publishing:
+        around = Surroundings(world, world, world.storage, publishing, world.metrics)
+        yield build_app(around, HttpLimits(**limits))
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, on a port of its own."""
+    async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving_world(world: World, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the world."""
+    async with app_of(world, **limits) as app, serving(app) as client:
+        yield client
+
+
+def http_client(url: str = "") -> httpx.AsyncClient:
+    # Without TLS there are no certificates to load, which would take longer than most tests here.
+    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False)  # noqa: S501 - plain HTTP
+
+
+def assert_problem(
+    answer: httpx.Response, status: int, detail: str | None = None
+) -> dict[str, Any]:
+    """The problem that an answer is, with this detail if one is given."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == status
+    assert detail in {None, problem["detail"]}
+    assert {"type", "title", "detail"} <= problem.keys()
+    return problem
