@@ -8,10 +8,10 @@ CHAOS_SEED ?= 1
 CHECKED := broker consumer producer schemas sluice tests bench docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench lock schemas clean
+.PHONY: help install demo test check chaos bench lock schemas metrics-docs clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP) ## create .venv with the locked dependencies and .venv/bin/sluice
 
@@ -45,6 +45,9 @@ bench: install ## speed and memory of the main job, as ratios and CPU seconds
 
 schemas: install ## write schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/python -m schemas.generate
+
+metrics-docs: install ## write docs/metrics.md from the catalogue
+	$(BIN)/python -m consumer.metrics.document
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \

@@ -37,6 +37,7 @@ class ConsumerGroup:
         self.slots = Slots(capacity)
         self._threads = ThreadPoolExecutor(capacity, thread_name_prefix="turn")
         self._metrics = workshop.metrics
+        self._metrics.slots(capacity)
         self._member: Member | None = None
         self._make: Callable[[], Member] = lambda: Member(
             membership, cluster, destination, workshop, self.slots, self._threads
@@ -91,8 +92,9 @@ class ConsumerGroup:
             log.info("left the group")
 
     def observe(self) -> None:
-        """Bring the lag per partition up to date in the metrics."""
+        """Bring what the metrics say of each partition up to date."""
         for lane in self.lanes:
-            requests, records = lane.lag
-            self._metrics.lag(lane.requests.partition.topic, lane.partition, requests)
-            self._metrics.lag(lane.records.partition.topic, lane.partition, records)
+            self._metrics.trouble(lane.partition, troubled=bool(lane.problem or lane.trouble))
+            feeds = (lane.requests, lane.records)
+            for feed, position, lag in zip(feeds, lane.positions, lane.lag, strict=True):
+                self._metrics.progress(feed.partition.topic, lane.partition, position, lag)

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer.core.patience import Patience
 from consumer.core.resume import Committed, ResumePoint, resume_point
-from consumer.errors import ConsumerError, LaneStopped, PartLost
+from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
@@ -99,7 +99,7 @@ class Lane:
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
         self._stop_asked: str | None = None
-        self._lag = (0, 0)
+        self._positions = (0, 0)
         self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
         self._reloads = 0
         self._loaded_at = 0.0
@@ -118,12 +118,17 @@ class Lane:
         return self._exports.progress(export_id) if self._exports else None
 
     @property
-    def lag(self) -> tuple[int, int]:
-        """Messages not handled yet, of requests and records; while it reloads, as last known."""
+    def positions(self) -> tuple[int, int]:
+        """Offsets to be handled next, of requests and records; while it reloads, as last known."""
         if self._exports:
-            requests, records = self._exports.next_offsets
-            self._lag = self.requests.behind(requests), self.records.behind(records)
-        return self._lag
+            self._positions = self._exports.next_offsets
+        return self._positions
+
+    @property
+    def lag(self) -> tuple[int, int]:
+        """Messages not handled yet, of requests and records, likewise."""
+        requests, records = self.positions
+        return self.requests.behind(requests), self.records.behind(records)
 
     @property
     def working(self) -> bool:
@@ -183,6 +188,8 @@ class Lane:
         reason = f"{type(error).__name__}: {error}"
         log.warning("lane reloads", partition=self.partition, reason=reason)
         self._around.workshop.metrics.lane_reloaded()
+        if isinstance(error, StorageUnavailable):
+            self._around.workshop.metrics.storage_failed(error)
         lasted = time.monotonic() - self._loaded_at
         self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
         if self._reloads >= MANY_RELOADS:

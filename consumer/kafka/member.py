@@ -120,6 +120,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await self._within(
             _STOP_SECONDS, *(lane.drop() for lane in self.lanes.values()), *self._dropping
         )
+        for number in self.lanes:
+            self._metrics.forget_partition(number)
         self.lanes.clear()
         await self._within(_STOP_SECONDS, self._consumer.stop())
 

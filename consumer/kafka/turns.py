@@ -59,7 +59,7 @@ class Turns:
             self._refused(error)
             return None
         except PartUnsynced as error:
-            self._metrics.storage_retried()
+            self._metrics.storage_retried(error)
             self._patience.unsynced(error.export_id, time.monotonic())
             raise
         self.trouble = None
@@ -96,7 +96,7 @@ class Turns:
         )
 
     def _refused(self, error: StorageUnavailable) -> None:
-        self._metrics.storage_retried()
+        self._metrics.storage_retried(error)
         # A turn begins with what is due, then does what it was refused again: it will have passed.
         self._read_refused = not self._exports.writes_due
         too_long = self._patience.refused(time.monotonic())

@@ -1,10 +1,13 @@
 """Every metric, declared once: its name, its labels, its unit and what it means.
 
-Declarations only: nothing is counted here. Invariant: the names and labels of ``ContractMetrics``
-are the contract's, and one that can be there from the start is, at 0, so that a rate over it sees
-the first event. A name that ends in ``_total`` is a counter; the others say their unit.
+Declarations only: nothing is counted here. ``docs/metrics.md`` is made of them, so what a metric
+means stands in its help, and what a label says in ``LABELS``; comments here say why. Invariant: the
+names and labels of ``ContractMetrics`` are the contract's, and a series that can be there from the
+start is, at 0, so that a rate over it sees the first event. A name that ends in ``_total`` is a
+counter; the others say their unit.
 """
 
+import errno
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -15,6 +18,34 @@ UNKNOWN_FORMAT = "unknown"
 """The ``format`` of a request whose format is none."""
 
 SIZES = ("small", "medium", "large")
+
+OTHER_ERROR = "other"
+"""The ``errno`` of a storage error that came with none."""
+
+# What a full, a broken, a read-only and an unmounted storage say; others appear as they come.
+EXPECTED_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
+
+LABELS = {
+    "errno": "what the operating system called it, such as `ENOSPC`; `other` where it didn't",
+    "format": "`csv`, `pdf`, or `unknown` where a request named none of them",
+    "outcome": "`committed` or `aborted`",
+    "partition": "a number; requests and records of one number belong together",
+    "python": "the version of Python",
+    "reason": (
+        "of failures the [reason](contract.md#reasons) of the event, of dead letters their "
+        "[`sluice_reason`](contract.md#dead-letters)"
+    ),
+    "size": "by rows: `small` to 1,000, `medium` to 10,000, `large` above",
+    "status": "how it ended: `succeeded`, `failed`, `cancelled`, `duplicate`",
+    "topic": "the name of an input topic",
+    "user": "the first 100 users; others, and names beyond 200 characters, are `other`",
+    "version": "the version of Sluice",
+    "why": (
+        "`repeat`: its number is lower than expected; `late`: its export has ended; `replayed`: "
+        "read again after a takeover, handled before"
+    ),
+}
+"""What each label says, in Markdown."""
 
 
 class Dropped(StrEnum):
@@ -42,25 +73,25 @@ class ContractMetrics:
     """The nine that other people's dashboards and ``sluice check`` stand on."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Ended: succeeded, failed, cancelled, duplicate. Beyond 100 users: other.
         self.requests = Counter(
             "export_requests_total",
-            "Requests ended, by how.",
+            "Requests ended, repeats among them.",
             ["format", "status", "user"],
             registry=registry,
         )
-        # Of completed exports. An export that idled until it was given up would say nothing
-        # about speed; failures have a metric of their own.
+        # An export that idled until it was given up would say nothing about speed.
         self.latency_ms = Histogram(
             "export_latency_ms",
-            "Milliseconds from the request record's timestamp to completion.",
+            "Of completed exports: milliseconds from the request record's timestamp to completion.",
             ["format", "size"],
             buckets=LATENCY_BUCKETS_MS,
             registry=registry,
         )
-        # Status as above; only a completed export leaves a file.
         self.bytes = Counter(
-            "export_bytes_total", "Bytes of files.", ["format", "status"], registry=registry
+            "export_bytes_total",
+            "Bytes of files. Only an export that succeeded leaves one.",
+            ["format", "status"],
+            registry=registry,
         )
         self.running = Gauge("export_concurrent_running", "Slots held now.", registry=registry)
         self.queue_depth = Gauge(
@@ -112,20 +143,52 @@ class NodeMetrics:
         self.open_exports = Gauge(
             "sluice_open_exports", "Exports accepted and unfinished.", registry=registry
         )
-        # Per topic and assigned partition: records from the position to the partition's end.
+        self.slots = Gauge(
+            "sluice_slots",
+            "Slots of the node: the most that export_concurrent_running can be.",
+            registry=registry,
+        )
+        self._declare_partitions(registry)
+        self._declare_work(registry)
+        self._declare_doubts(registry)
+        # Always 1: what it says is in its labels, to be joined with other metrics.
+        self.build_info = Gauge(
+            "sluice_build_info", "Always 1.", ["version", "python"], registry=registry
+        )
+        self._begin_at_zero()
+
+    def _declare_partitions(self, registry: CollectorRegistry) -> None:
+        """Series for as long as a partition is assigned to the node."""
         self.lag_records = Gauge(
             "sluice_consumer_lag_records",
-            "Records of an assigned partition that are still to be read.",
+            "Records of an assigned partition still to be handled, up to the last stable offset "
+            "that was last fetched.",
             ["topic", "partition"],
             registry=registry,
         )
+        # With the lag it tells standing still from being slow: a write that hangs raises nothing.
+        self.position_offset = Gauge(
+            "sluice_consumer_position_offset",
+            "Offset of the next record of an assigned partition to be handled.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.partition_trouble = Gauge(
+            "sluice_partition_trouble",
+            "1 while an assigned partition stands still until someone acts, or keeps failing; "
+            "/ready says why.",
+            ["partition"],
+            registry=registry,
+        )
+
+    def _declare_work(self, registry: CollectorRegistry) -> None:
+        # A turn is one partition's, in one slot; its count is the number of turns.
         self.turn_seconds = Histogram(
             "sluice_turn_seconds",
-            "How long lanes held a slot.",
+            "How long turns held a slot.",
             buckets=TURN_BUCKETS_SECONDS,
             registry=registry,
         )
-        # Outcome: committed, aborted.
         self.transaction_seconds = Histogram(
             "sluice_transaction_seconds",
             "How long transactions took.",
@@ -136,10 +199,9 @@ class NodeMetrics:
         self.dead_letters = Counter(
             "sluice_dead_letters_total", "Dead letters written.", ["reason"], registry=registry
         )
-        # Why: see ``Dropped``.
         self.batches_dropped = Counter(
             "sluice_batches_dropped_total",
-            "Batches that changed nothing, by why.",
+            "Batches that changed nothing.",
             ["why"],
             registry=registry,
         )
@@ -148,25 +210,40 @@ class NodeMetrics:
             "Cancellations of exports that had ended or were never requested.",
             registry=registry,
         )
+
+    def _declare_doubts(self, registry: CollectorRegistry) -> None:
+        """What was done over, and why."""
         self.rebalances = Counter(
             "sluice_rebalances_total", "Assignments received from the group.", registry=registry
         )
         self.lane_reloads = Counter(
             "sluice_lane_reloads_total",
-            "Times a lane dropped its state and read it anew.",
+            "Times a partition's state was dropped and read anew.",
             registry=registry,
         )
         self.storage_retries = Counter(
             "sluice_storage_retries_total",
-            "Storage calls made again after the storage refused.",
+            "Turns that the storage refused and that are taken again.",
+            registry=registry,
+        )
+        # More than retries: a storage that refuses the takeover of a partition counts too.
+        self.storage_errors = Counter(
+            "sluice_storage_errors_total",
+            "Errors of the storage that a partition met.",
+            ["errno"],
             registry=registry,
         )
         self.parts_swept = Counter(
             "sluice_parts_swept_total", "Partial files of former owners removed.", registry=registry
         )
+
+    def _begin_at_zero(self) -> None:
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason=reason)
         for why in Dropped:
             self.batches_dropped.labels(why=why)
         for outcome in ("committed", "aborted"):
             self.transaction_seconds.labels(outcome=outcome)
+        for number in EXPECTED_ERRNOS:
+            self.storage_errors.labels(errno=errno.errorcode[number])
+        self.storage_errors.labels(errno=OTHER_ERROR)

@@ -4,15 +4,23 @@ Invariant: memory is bounded. Labels come from closed sets, but for the user, of
 have a series of their own. Threads may share it: what turns report comes from theirs.
 """
 
+import errno
+import platform
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from importlib.metadata import version
 from threading import Lock
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from consumer.metrics.catalogue import UNKNOWN_FORMAT, ContractMetrics, Dropped, NodeMetrics
+from consumer.metrics.catalogue import (
+    OTHER_ERROR,
+    UNKNOWN_FORMAT,
+    ContractMetrics,
+    Dropped,
+    NodeMetrics,
+)
 from consumer.metrics.memory import resident_bytes
 from consumer.metrics.window import SlidingCount
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
@@ -39,18 +47,23 @@ class Metrics:
         self._node = NodeMetrics(self.registry)
         self._users: set[str] = set()
         self._users_lock = Lock()
-        self._lag_topics: dict[int, set[str]] = defaultdict(set)
+        self._topics: set[str] = set()
         self._recent = {name: _Recent(clock) for name in _FORMATS}
         for name in Format:
             recent = self._recent[name]
             self._contract.throughput.labels(name).set_function(recent.per_second)
             self._contract.success_percent.labels(name).set_function(recent.success_percent)
+        self._node.build_info.labels(version("sluice"), platform.python_version()).set(1)
 
     def watch(self, running: Callable[[], int], open_exports: Callable[[], int]) -> None:
         """Ask these at each scrape: slots held, and exports accepted and unfinished."""
         self._contract.running.set_function(running)
         self._contract.queue_depth.set_function(lambda: max(0, open_exports() - running()))
         self._node.open_exports.set_function(open_exports)
+
+    def slots(self, capacity: int) -> None:
+        """So many turns may be taken at a time."""
+        self._node.slots.set(capacity)
 
     def ended(self, event: TerminalEvent) -> None:
         """An export's terminal event is committed."""
@@ -106,23 +119,37 @@ class Metrics:
         """A lane dropped its state and reads it anew."""
         self._node.lane_reloads.inc()
 
-    def storage_retried(self) -> None:
-        """The storage refused, and is asked again."""
+    def storage_failed(self, error: Exception) -> None:
+        """A partition met this error of the storage; its cause, an ``OSError``, names it."""
+        cause = error.__cause__
+        number = cause.errno if isinstance(cause, OSError) else None
+        self._node.storage_errors.labels(errno.errorcode.get(number or 0, OTHER_ERROR)).inc()
+
+    def storage_retried(self, error: Exception) -> None:
+        """The storage refused a turn with this error, and is asked again."""
         self._node.storage_retries.inc()
+        self.storage_failed(error)
 
     def swept(self, parts: int) -> None:
         """So many partial files of former owners were removed."""
         self._node.parts_swept.inc(parts)
 
-    def lag(self, topic: str, partition: int, records: int) -> None:
-        """So many records of an assigned partition are still to be read."""
-        self._lag_topics[partition].add(topic)
-        self._node.lag_records.labels(topic, partition).set(records)
+    def progress(self, topic: str, partition: int, position: int, lag: int) -> None:
+        """An assigned partition's next offset, and how many records are still to be handled."""
+        self._topics.add(topic)
+        self._node.position_offset.labels(topic, partition).set(position)
+        self._node.lag_records.labels(topic, partition).set(lag)
+
+    def trouble(self, partition: int, *, troubled: bool) -> None:
+        """Whether an assigned partition stands still or keeps failing."""
+        self._node.partition_trouble.labels(partition).set(troubled)
 
     def forget_partition(self, partition: int) -> None:
-        """The partition went to another node, which now reports its lag."""
-        for topic in self._lag_topics.pop(partition, ()):
-            self._node.lag_records.remove(topic, partition)
+        """The partition is no longer ours; its owner reports it."""
+        for metric in (self._node.position_offset, self._node.lag_records):
+            for topic in self._topics:
+                metric.remove(topic, partition)
+        self._node.partition_trouble.remove(partition)
 
     def _request(self, file_format: str, status: str, user: str) -> None:
         known = file_format if file_format in _FORMATS else UNKNOWN_FORMAT

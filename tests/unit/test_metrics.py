@@ -1,19 +1,26 @@
 """Metrics: what a scrape shows after something happened, in both text formats."""
 
+import errno
+import platform
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from consumer.errors import StorageUnavailable
 from consumer.metrics import Dropped, Metrics
+from consumer.metrics.catalogue import LABELS, ContractMetrics, NodeMetrics
+from consumer.metrics.document import PAGE, declared, page
 from consumer.metrics.window import SlidingCount
 from schemas.completions import (
     ExportCancelled,
@@ -124,19 +131,19 @@ NINE = {
 }
 
 
-def declared(text: str) -> dict[str, str]:
+def declared_in(text: str) -> dict[str, str]:
     lines = (line.split() for line in text.splitlines() if line.startswith("# TYPE"))
     return {name: kind for _, _, name, kind in lines}
 
 
 def test_all_nine_are_declared_before_anything_happened(metrics: Metrics) -> None:
     text = generate_latest(metrics.registry).decode()
-    ours = {name: kind for name, kind in declared(text).items() if name.startswith("export_")}
+    ours = {name: kind for name, kind in declared_in(text).items() if name.startswith("export_")}
     assert ours == NINE
 
 
 def test_every_other_metric_is_the_node_s_own_and_counters_say_total(metrics: Metrics) -> None:
-    kinds = declared(generate_latest(metrics.registry).decode())
+    kinds = declared_in(generate_latest(metrics.registry).decode())
     for name in kinds.keys() - NINE.keys():
         assert name.startswith("sluice_")
         assert (kinds[name] == "counter") == name.endswith("_total")
@@ -146,7 +153,7 @@ def test_openmetrics_has_the_same_samples_under_the_same_names(metrics: Metrics)
     for event in (completed(), failed(), cancelled()):
         metrics.ended(event)
     metrics.turn(0.03, [Format.CSV])
-    metrics.lag("export.records", 3, 7)
+    metrics.progress("export.records", 3, position=40, lag=7)
 
     def samples(families: Iterable[Metric]) -> list[tuple[str, list[tuple[str, str]], float]]:
         found = [one for family in families for one in family.samples]
@@ -331,7 +338,7 @@ def test_transactions_are_timed_by_outcome(metrics: Metrics) -> None:
         (lambda m: m.cancel_ignored(), "sluice_cancels_ignored_total", {}),
         (lambda m: m.rebalance(), "sluice_rebalances_total", {}),
         (lambda m: m.lane_reloaded(), "sluice_lane_reloads_total", {}),
-        (lambda m: m.storage_retried(), "sluice_storage_retries_total", {}),
+        (lambda m: m.storage_retried(refusal(None)), "sluice_storage_retries_total", {}),
         (lambda m: m.swept(1), "sluice_parts_swept_total", {}),
     ],
 )
@@ -342,18 +349,69 @@ def test_each_thing_counts_once_in_its_own_metric(
     assert value(metrics, name, **labels) == 1
 
 
-def test_lag_goes_with_its_partition(metrics: Metrics) -> None:
-    metrics.lag("export.requests", 3, 1)
-    metrics.lag("export.records", 3, 40)
-    metrics.lag("export.records", 4, 5)
-    metrics.lag("export.records", 4, 6)
+def refusal(cause: Exception | None) -> Exception:
+    """As a storage raises it."""
+    error = StorageUnavailable("it refuses")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "name"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "ENOSPC"),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), "ENAMETOOLONG"),
+        (OSError("no number"), "other"),
+        (ValueError(28, "no error of the system"), "other"),
+        (None, "other"),
+    ],
+)
+def test_a_storage_error_counts_under_the_system_s_name_for_it(
+    metrics: Metrics, cause: Exception | None, name: str
+) -> None:
+    assert value(metrics, "sluice_storage_errors_total", errno="ENOSPC") == 0
+    metrics.storage_failed(refusal(cause))
+    assert value(metrics, "sluice_storage_errors_total", errno=name) == 1
+    assert value(metrics, "sluice_storage_retries_total") == 0
+    metrics.storage_retried(refusal(cause))
+    assert value(metrics, "sluice_storage_errors_total", errno=name) == 2
+
+
+def test_what_is_told_of_a_partition_goes_with_it(metrics: Metrics) -> None:
+    for partition in (3, 4):
+        metrics.progress("export.requests", partition, position=1, lag=1)
+        metrics.progress("export.records", partition, position=7, lag=40)
+        metrics.trouble(partition, troubled=True)
+    metrics.progress("export.records", 4, position=8, lag=39)
+    metrics.trouble(4, troubled=False)
     metrics.forget_partition(3)
     metrics.forget_partition(9)
-    assert series(metrics, "sluice_consumer_lag_records") == [
-        {"topic": "export.records", "partition": "4"}
-    ]
+    for name in ("sluice_consumer_lag_records", "sluice_consumer_position_offset"):
+        assert [one["partition"] for one in series(metrics, name)] == ["4", "4"]
     labels = {"topic": "export.records", "partition": "4"}
-    assert value(metrics, "sluice_consumer_lag_records", **labels) == 6
+    assert value(metrics, "sluice_consumer_lag_records", **labels) == 39
+    assert value(metrics, "sluice_consumer_position_offset", **labels) == 8
+    assert value(metrics, "sluice_partition_trouble", partition="4") == 0
+    assert value(metrics, "sluice_partition_trouble", partition="3") is None
+
+
+def test_what_runs_is_told(metrics: Metrics) -> None:
+    metrics.slots(3)
+    assert value(metrics, "sluice_slots") == 3
+    labels = {"version": version("sluice"), "python": platform.python_version()}
+    assert value(metrics, "sluice_build_info", **labels) == 1
+
+
+def test_the_page_of_metrics_is_made_of_the_catalogue() -> None:
+    assert PAGE.read_text("utf-8") == page(), "make metrics-docs"
+
+
+def test_every_label_is_explained_and_used() -> None:
+    registry = CollectorRegistry()
+    catalogues = (ContractMetrics(registry), NodeMetrics(registry))
+    names = [name for catalogue in catalogues for name, _, _ in declared(catalogue)]
+    labels = {one for name in names for one in re.findall(r"(\w+)[,}]", name)}
+    assert labels == LABELS.keys()
 
 
 def test_throughput_and_success_forget(metrics: Metrics, clock: Clock) -> None:
