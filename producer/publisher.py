@@ -113,6 +113,14 @@ class ExportPublisher:
         source = Source(topic=topic, partition=partition, offset=offset)
         return Export(request.export_id, source, self._window, self._topics.records)
 
+    async def forward(self, topic: str, export_id: str, value: bytes, partition: int) -> Delivery:
+        """Send a message as it is to a partition; its order among others is the caller's affair.
+
+        Raises:
+            ProducerError: it is too large, or Kafka doesn't take it in time.
+        """
+        return await self._window.send(topic, export_id, value, partition)
+
     async def cancel(self, export_id: str) -> None:
         """Ask for an export to be cancelled, whoever published it.
 

@@ -18,6 +18,7 @@ from sluice.commands import (
     check,
     dead_letters,
     demo,
+    replay,
     seed,
     serve,
     submit,
@@ -40,6 +41,7 @@ app.command("serve")(serve.serve)
 app.command("seed")(seed.run_seed)
 app.command("submit")(submit.run_submit)
 app.command("watch")(watch.run_watch)
+app.command("replay")(replay.run_replay)
 app.command("cancel")(cancel.run_cancel)
 app.command("verify")(verify.run_verify)
 app.command("check")(check.run_check)

@@ -1,0 +1,1 @@
+"""Recorded exports again, under new ids, as a load: read, paced, sent, followed and summed up."""

@@ -1,0 +1,51 @@
+"""Follows the exports that were sent again to their ends.
+
+Invariant: an event of an export that this replay didn't send is passed over, whatever it is.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from producer.completions import CompletionFeed
+from producer.replay.ledger import CANCELLED, COMPLETED, Ledger
+from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
+
+
+class Follower:
+    """Writes ends into the ledger; ``on_end`` is called after each."""
+
+    def __init__(self, feed: CompletionFeed, ledger: Ledger, on_end: Callable[[], None]) -> None:
+        self._feed = feed
+        self._ledger = ledger
+        self._on_end = on_end
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled.
+
+        Raises:
+            ProducerError: the completions topic can't be read.
+        """
+        async for completion in self._feed:
+            if self._ledger.waits_for(completion.export_id):
+                outcome = _outcome(completion.event())
+                self._ledger.end(completion.export_id, outcome, time.monotonic())
+                self._ended.set()
+                self._on_end()
+
+    async def all_ended(self) -> None:
+        """Return when no export is waited for any more."""
+        while self._ledger.waiting:
+            self._ended.clear()
+            await self._ended.wait()
+
+
+def _outcome(event: TerminalEvent) -> str:
+    match event:
+        case ExportCompleted():
+            return COMPLETED
+        case ExportFailed():
+            return event.reason
+        case _:
+            return CANCELLED

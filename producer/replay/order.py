@@ -1,0 +1,109 @@
+"""The second reading: the messages of whole exports, of all partitions, in the order of their time.
+
+Each partition's messages come in the order of its log, and a request comes before its batches;
+between partitions timestamps decide, so exports interleave as they did. Invariant: one message of
+each stream is held, and ``at_ms`` never goes down.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from producer.replay.recorded import Place, RecordedExports
+from producer.replay.recording import Recording
+from schemas.errors import SchemaError
+from schemas.records import decode_batch
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A message of a whole export. ``at_ms`` is its time, no earlier than those before it."""
+
+    number: int
+    export_id: str
+    partition: int
+    at_ms: int
+    value: bytes
+    is_request: bool
+    is_last: bool
+
+
+async def in_order(
+    recording: Recording, exports: RecordedExports, latest_ms: int
+) -> AsyncIterator[Recorded]:
+    """All messages to be replayed; none has a time after ``latest_ms``.
+
+    Raises:
+        ProducerError: the topics can't be read.
+    """
+    requests, records = recording.topics.requests, recording.topics.records
+    found = list(exports.stretches())
+    offsets = {TopicPartition(requests, one.partition): one.requests for one in found}
+    offsets |= {TopicPartition(records, one.partition): one.records for one in found}
+    streams = recording.streams(offsets)
+    # Requests first: of messages of one millisecond, the first stream's comes first.
+    chosen = [_requests(stream, exports) for stream in streams[: len(found)]]
+    chosen += [_batches(stream, exports, latest_ms) for stream in streams[len(found) :]]
+    async for message in merged(chosen):
+        yield message
+
+
+async def merged(streams: Sequence[AsyncIterator[Recorded]]) -> AsyncIterator[Recorded]:
+    """The streams as one, by time; each is in order itself, and of equals the first comes first."""
+    heads = []
+    for place, stream in enumerate(streams):
+        if head := await anext(stream, None):
+            heads.append((head.at_ms, place, head))
+    heapify(heads)
+    while heads:
+        _, place, head = heads[0]
+        yield head
+        following = await anext(streams[place], None)
+        if following:
+            heapreplace(heads, (following.at_ms, place, following))
+        else:
+            heappop(heads)
+
+
+async def _requests(
+    stream: AsyncGenerator[ConsumerRecord], exports: RecordedExports
+) -> AsyncIterator[Recorded]:
+    async for message in stream:
+        if place := exports.request_at(message.partition, message.offset):
+            yield Recorded(
+                place.number,
+                place.export_id,
+                message.partition,
+                place.requested_ms,
+                message.value,
+                is_request=True,
+                is_last=False,
+            )
+
+
+async def _batches(
+    stream: AsyncGenerator[ConsumerRecord], exports: RecordedExports, latest_ms: int
+) -> AsyncIterator[Recorded]:
+    at_ms = 0
+    async for message in stream:
+        if place := _place_of(message, exports):
+            at_ms = max(at_ms, min(message.timestamp, latest_ms), place.requested_ms)
+            yield Recorded(
+                place.number,
+                place.export_id,
+                message.partition,
+                at_ms,
+                message.value,
+                is_request=False,
+                is_last=place.last,
+            )
+
+
+def _place_of(batch: ConsumerRecord, exports: RecordedExports) -> Place | None:
+    try:
+        export_id = decode_batch(batch.value).export_id
+    except SchemaError:
+        return None  # of no whole export
+    return exports.batch_at(batch.partition, export_id, batch.offset)

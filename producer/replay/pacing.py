@@ -1,0 +1,78 @@
+"""When what was recorded is due again, and what the schedule and its outcome come to. Pure.
+
+Open loop: a schedule depends on the recording alone, never on how Sluice keeps up with it, as a
+load that waits for the system it measures hides how slow that is. Times are seconds from the start
+of the replay. Invariant: due times of requests never go down.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+PERCENTS = (50, 95, 99)
+
+
+class Pace(Protocol):
+    """When to send. ``recorded_seconds`` counts from the recording's first request."""
+
+    def request_due(self, exports_before: int, recorded_seconds: float) -> float:
+        """When a request is due, of which so many exports, copies included, go before."""
+
+    def batch_due(self, recorded_seconds: float) -> float:
+        """When a batch is due; it comes after all that was recorded before it in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtSpeed:
+    """Every message at its recorded time, ``factor`` times as fast."""
+
+    factor: float = 1.0
+
+    def request_due(self, _exports_before: int, recorded_seconds: float) -> float:
+        """At its recorded time."""
+        return recorded_seconds / self.factor
+
+    def batch_due(self, recorded_seconds: float) -> float:
+        """At its recorded time."""
+        return recorded_seconds / self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class AtRate:
+    """Requests evenly, ``exports_per_second`` with all copies; batches in between at once."""
+
+    exports_per_second: float
+
+    def request_due(self, exports_before: int, _recorded_seconds: float) -> float:
+        """As many seconds in as the rate wants for the exports before."""
+        return exports_before / self.exports_per_second
+
+    def batch_due(self, _recorded_seconds: float) -> float:
+        """At once."""
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Of some durations, in seconds."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+def nearest_rank(percent: float, count: int) -> int:
+    """Which of ``count`` values in ascending order, counted from 1, is the percentile.
+
+    The nearest-rank definition: the least value that at least so many percent don't exceed.
+    """
+    return max(1, math.ceil(count * percent / 100))
+
+
+def offered_rate(exports: int, together: int, last_due_seconds: float) -> float | None:
+    """Exports per second that a schedule asks for; None where all are due at once.
+
+    ``together`` of them are due at each time: the last ones end the span, they don't fill it.
+    """
+    return (exports - together) / last_due_seconds if last_due_seconds > 0 else None

@@ -1,0 +1,131 @@
+"""A replay from beginning to end: survey, send, follow, sum up.
+
+The messages are read twice and never held; facts about exports are in scratch databases. Invariant:
+following begins before the first request is sent, so no export ends unseen.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from producer.completions import CompletionFeed
+from producer.errors import ProducerError
+from producer.publisher import ExportPublisher
+from producer.replay.following import Follower
+from producer.replay.ledger import CANCELLED, COMPLETED, Ledger, ledger
+from producer.replay.order import Recorded, in_order
+from producer.replay.pacing import Pace, offered_rate
+from producer.replay.recorded import recorded_exports
+from producer.replay.recording import Recording
+from producer.replay.sending import Plan, Sender
+from producer.replay.summary import Summary
+from producer.replay.survey import LeftOut, Period, Survey
+from producer.seed import new_export_id
+from schemas.topics import Topics
+
+OnProgress: TypeAlias = Callable[[str, int, int | None], None]
+"""Takes what is going on, how much of it is done, and how much there is, if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to replay, and how. Times are in milliseconds since the epoch; ``until_ms`` excluded."""
+
+    topics: Topics
+    since_ms: int
+    until_ms: int | None
+    pace: Pace
+    copies: int
+    timeout_seconds: float
+
+
+async def replay(
+    wanted: Wanted,
+    on_progress: OnProgress = lambda _what, _done, _total: None,
+    **client_options: Any,  # noqa: ANN401 - aiokafka's own
+) -> Summary:
+    """Publish again what was recorded before now, and follow it to its end.
+
+    ``client_options`` are aiokafka's. Cut off, it cancels what is half published.
+
+    Raises:
+        ProducerError: nothing is there to be replayed, or Kafka fails.
+    """
+    latest_ms = time.time_ns() // 1_000_000
+    period = Period(wanted.since_ms, wanted.until_ms, latest_ms)
+    async with Recording(wanted.topics, **client_options) as recording:
+        with recorded_exports() as exports, ledger() as sent:
+            survey = Survey(
+                recording, period, exports, lambda n: on_progress("messages read", n, None)
+            )
+            left_out = await survey.run()
+            _, whole = exports.counts()
+            if not whole:
+                raise ProducerError(f"no whole export to replay; left out: {left_out}")
+
+            def tell() -> None:
+                on_progress("exports ended", sent.sent - sent.waiting, whole * wanted.copies)
+
+            plan = Plan(
+                wanted.topics,
+                recording.partitions,
+                wanted.pace,
+                wanted.copies,
+                run=new_export_id("replay"),
+                began_ms=exports.began_ms(),
+            )
+            messages = in_order(recording, exports, latest_ms)
+            last_due_seconds = await _play(wanted, plan, messages, sent, tell, client_options)
+            return _summary(wanted, whole, sent, last_due_seconds, left_out)
+
+
+async def _play(
+    wanted: Wanted,
+    plan: Plan,
+    messages: AsyncIterator[Recorded],
+    sent: Ledger,
+    on_end: Callable[[], None],
+    client_options: Mapping[str, Any],
+) -> float:
+    """Send and follow; when the last request was due, in seconds."""
+    async with (
+        CompletionFeed(wanted.topics, **client_options) as feed,
+        ExportPublisher(wanted.topics, **client_options) as publisher,
+    ):
+        sender, follower = Sender(plan, publisher, sent), Follower(feed, sent, on_end)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                following = tasks.create_task(follower.run())
+                await sender.send(messages)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wanted.timeout_seconds):
+                        await follower.all_ended()
+                following.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # its only one: the first ends the other
+        return sender.last_due_seconds
+
+
+def _summary(
+    wanted: Wanted, recorded: int, sent: Ledger, last_due_seconds: float, left_out: LeftOut
+) -> Summary:
+    failed, seconds = sent.outcomes(), sent.seconds()
+    completed, cancelled = failed.pop(COMPLETED, 0), failed.pop(CANCELLED, 0)
+    return Summary(
+        recorded=recorded,
+        copies=wanted.copies,
+        sent=sent.sent,
+        completed=completed,
+        failed=failed,
+        cancelled=cancelled,
+        unfinished=sent.waiting,
+        seconds=seconds,
+        offered_per_second=offered_rate(sent.sent, wanted.copies, last_due_seconds),
+        achieved_per_second=completed / seconds if seconds else 0.0,
+        latency=sent.latencies(),
+        lateness=sent.lateness(),
+        left_out=left_out,
+    )

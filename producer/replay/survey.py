@@ -1,0 +1,161 @@
+"""The first reading: which of the recorded exports can be replayed.
+
+It is there because half an export must never be published, and only its end says that it is whole.
+Requests are chosen by their Kafka timestamps; their batches are looked for up to the recording's
+end, so that an export that was requested in time is whole even if it took longer. Nothing is kept
+of a message but its place. Invariant: each request that was read is in ``RecordedExports`` or
+counted in ``LeftOut``.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict, dataclass
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from producer.replay.recorded import RecordedExports
+from producer.replay.recording import Recording
+from schemas.codec import InvalidRequest, decode_request
+from schemas.errors import Invalid, Unreadable
+from schemas.records import decode_batch
+from schemas.requests import CancelRequested
+
+CLOCK_SKEW_MS = 60_000
+"""Timestamps are the clocks of upstream's hosts by default, and differ by less than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whose requests are replayed, in milliseconds since the epoch; None: all there are.
+
+    ``latest_ms`` is now: a later timestamp is that of a wrong clock and counts as now.
+    """
+
+    since_ms: int
+    until_ms: int | None
+    latest_ms: int
+
+    def holds(self, timestamp_ms: int) -> bool:
+        """Whether a request of this timestamp is one of them."""
+        return self.since_ms <= timestamp_ms and (
+            self.until_ms is None or timestamp_ms < self.until_ms
+        )
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What was found and is not replayed, by why; ``unreadable`` counts both topics' messages."""
+
+    incomplete: int = 0
+    invalid_requests: int = 0
+    repeated_requests: int = 0
+    cancellations: int = 0
+    unreadable: int = 0
+
+    def __str__(self) -> str:
+        """``3: 2 incomplete, 1 cancellations``, or ``0``."""
+        return in_words(asdict(self))
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """``3: 2 sequence_gap, 1 unfinished``: the sum, and what there is of it; or ``0``."""
+    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{sum(counts.values())}: {found}" if found else "0"
+
+
+class Survey:
+    """Reads partition after partition, requests before batches; ``on_message`` is told how many."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        period: Period,
+        exports: RecordedExports,
+        on_message: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._left_out = LeftOut()
+        self._messages = 0
+        self._recording = recording
+        self._period = period
+        self._exports = exports
+        self._on_message = on_message
+
+    async def run(self) -> LeftOut:
+        """Read all that is needed; what won't be replayed.
+
+        Raises:
+            ProducerError: the topics can't be read.
+        """
+        for partition in range(self._recording.partitions):
+            await self._read_requests(partition)
+            await self._read_batches(partition)
+        requested, whole = self._exports.counts()
+        self._left_out.incomplete = requested - whole
+        return self._left_out
+
+    async def _read_requests(self, partition: int) -> None:
+        place = TopicPartition(self._recording.topics.requests, partition)
+        until_ms = self._period.until_ms
+        beyond_ms = None if until_ms is None else until_ms + CLOCK_SKEW_MS
+        at_ms = 0
+        async with self._stream(place, self._period.since_ms, beyond_ms) as messages:
+            async for message in messages:
+                if self._period.holds(message.timestamp):
+                    at_ms = max(at_ms, min(message.timestamp, self._period.latest_ms))
+                    self._note_request(message, at_ms)
+
+    def _note_request(self, message: ConsumerRecord, at_ms: int) -> None:
+        self._count()
+        try:
+            request = decode_request(message.value)
+        except Unreadable:
+            self._left_out.unreadable += 1
+        except InvalidRequest:
+            self._left_out.invalid_requests += 1
+        else:
+            if isinstance(request, CancelRequested):
+                self._left_out.cancellations += 1
+            elif not self._exports.add_request(
+                message.partition, request.export_id, message.offset, at_ms
+            ):
+                self._left_out.repeated_requests += 1
+
+    async def _read_batches(self, partition: int) -> None:
+        if self._exports.settled(partition):
+            return
+        place = TopicPartition(self._recording.topics.records, partition)
+        since_ms = max(0, self._period.since_ms - CLOCK_SKEW_MS)
+        async with self._stream(place, since_ms, None) as messages:
+            async for message in messages:
+                if self._note_batch(message) and self._exports.settled(partition):
+                    break
+
+    def _note_batch(self, message: ConsumerRecord) -> bool:
+        """Note a batch; whether it may have been the last thing to know."""
+        self._count()
+        try:
+            batch = decode_batch(message.value)
+        except Unreadable:
+            self._left_out.unreadable += 1
+            self._exports.add_fault(
+                message.partition, (message.key or b"").decode(errors="replace")
+            )
+        except Invalid as error:
+            self._exports.add_fault(message.partition, error.export_id)
+        else:
+            self._exports.add_batch(message.partition, batch, message.offset)
+            return batch.last
+        return True
+
+    def _count(self) -> None:
+        self._messages += 1
+        self._on_message(self._messages)
+
+    @asynccontextmanager
+    async def _stream(
+        self, place: TopicPartition, since_ms: int, until_ms: int | None
+    ) -> AsyncIterator[AsyncIterator[ConsumerRecord]]:
+        offsets = await self._recording.offsets(place, since_ms, until_ms)
+        (stream,) = self._recording.streams({place: offsets})
+        async with aclosing(stream):
+            yield stream
