@@ -75,8 +75,7 @@ class TurnOrder:
         if account is None:
             account = self._accounts[claim.user] = _Account(self._beginning(claim.user))
         if not account.waiting:
-            missing = self._level - self._standing(account)
-            account.used_seconds += max(0.0, missing)
+            account.used_seconds = max(account.used_seconds, self._level)
         place = Place(claim)
         account.waiting.append((next(self._arrivals), place))
         return place
@@ -93,7 +92,7 @@ class TurnOrder:
         if not waiting:
             return None
         account = min(waiting, key=lambda each: (self._standing(each), each.waiting[0][0]))
-        self._level = max(self._level, self._standing(account))
+        self._level = max(self._level, account.used_seconds)
         chosen = max(account.waiting, key=lambda entry: entry[1].rank)  # the first of equals
         account.waiting.remove(chosen)
         for _, place in account.waiting:

@@ -23,42 +23,43 @@ class Slots:
         self.capacity = capacity
         self.running = 0
         self._order = TurnOrder(TURN_SECONDS)
-        self._waiting: dict[Place, asyncio.Future[None]] = {}
-        self._ended = 0
+        self._waiting: dict[Place, asyncio.Future[int]] = {}
+        self._begun = 0
         self._to_be_granted = False
 
     @asynccontextmanager
     async def turn(self, claim: Claim) -> AsyncIterator[int]:
-        """Hold a slot for the block; gives how many turns ended while it was waited for.
+        """Hold a slot for the block; gives how many turns of others were waited for.
 
-        Cancelled while waiting, none is held.
+        These are the turns that began meanwhile, and one more if no slot was free. Cancelled while
+        waiting, none is held.
         """
-        ended = self._ended
-        place = await self._begin(claim)
-        begun = time.monotonic()
-        try:
-            yield self._ended - ended
-        finally:
-            self._end(place, time.monotonic() - begun)
-
-    async def _begin(self, claim: Claim) -> Place:
+        before = self._begun - (self.running == self.capacity)
         place = self._order.wait(claim)
-        granted = self._waiting[place] = asyncio.get_running_loop().create_future()
+        begun = await self._granted(place)
+        since = time.monotonic()
+        try:
+            yield begun - before
+        finally:
+            self._end(place, time.monotonic() - since)
+
+    async def _granted(self, place: Place) -> int:
+        """Wait for the slot; returns how many turns had begun before this one."""
+        granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[place] = granted
         self._grant_soon()
         try:
-            await granted
+            return await granted
         except asyncio.CancelledError:
             if self._waiting.pop(place, None) is None:
                 self._end(place, 0.0)  # it was granted at the same moment
             else:
                 self._order.leave(place)
             raise
-        return place
 
     def _end(self, place: Place, seconds: float) -> None:
         self._order.end(place, seconds)
         self.running -= 1
-        self._ended += 1
         self._grant_soon()
 
     def _grant_soon(self) -> None:
@@ -69,7 +70,8 @@ class Slots:
     def _grant(self) -> None:
         self._to_be_granted = False
         while self.running < self.capacity and (place := self._order.choose()):
-            self.running += 1
             granted = self._waiting.pop(place)
             if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
-                granted.set_result(None)
+                granted.set_result(self._begun)
+            self.running += 1
+            self._begun += 1

@@ -223,6 +223,18 @@ def test_slots_that_are_free_at_once_go_round_users_too() -> None:
     assert [place.claim.user for place in islice(iter(order.choose, None), 4)] == [*"abab"]
 
 
+@given(capacities, st.data())
+def test_who_comes_while_another_has_every_slot_is_next(capacity: int, data: st.DataObject) -> None:
+    order = TurnOrder(TURN_SECONDS)
+    for _ in range(11):
+        order.wait(Claim("alice", 9))
+    working = list(islice(iter(order.choose, None), capacity))
+    of_bob = order.wait(Claim("bob", 0))
+    for place in working[: data.draw(st.integers(1, capacity))]:
+        order.end(place, 0.1)
+    assert order.choose() is of_bob
+
+
 def test_who_was_idle_has_saved_up_nothing() -> None:
     idle_until = 50.0
     lanes = [Lane("a") for _ in range(3)] + [Lane("b", rests=lambda: idle_until)]

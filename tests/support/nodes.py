@@ -87,8 +87,9 @@ class NodeProcess:
         return str(started[-1]["url"])
 
     def lines(self) -> list[dict[str, Any]]:
-        """Its log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
+        """Its log, without a line that is just being written."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line[:1] == "{"]
 
     def kill(self) -> None:
         """kill -9."""

@@ -93,7 +93,7 @@ async def test_who_comes_while_another_works_is_next() -> None:
     await cancelled(*tasks)
 
 
-async def test_it_tells_how_many_turns_ended_meanwhile() -> None:
+async def test_it_tells_how_many_turns_were_waited_for() -> None:
     slots = Slots(1)
     waited: list[int] = []
 
