@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import IllegalSaslStateError, KafkaConnectionError, KafkaError, for_code
-from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.errors import KafkaError, for_code
 
 from producer.errors import ProducerError
+from schemas.unreachable import why_unreachable
 
 CONNECT_TIMEOUT_SECONDS = 8.0
-_PROBE_TIMEOUT_SECONDS = 2.0
 _STOP_TIMEOUT_SECONDS = 4.0
 
 
@@ -58,7 +56,7 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
     except ValueError as error:
         raise ProducerError(f"{servers!r} is no list of host:port: {error}") from None
     except KafkaError as error:
-        reason = await _why_unreachable(options) or str(error)
+        reason = await why_unreachable(options) or str(error)
         raise ProducerError(f"Kafka at {servers} can't be used: {reason}") from None
 
 
@@ -67,28 +65,6 @@ async def _stop(client: Client) -> None:
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await client.stop()
-
-
-async def _why_unreachable(options: dict[str, Any]) -> str | None:
-    """Ask the first server again, as aiokafka keeps the reason to its log."""
-    connection = {key: value for key, value in options.items() if key != "bootstrap_servers"}
-    host, port, _ = collect_hosts(options["bootstrap_servers"])[0]
-    try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-            connected = await create_conn(host, port, **connection)
-            try:
-                await connected.send(MetadataRequest([]))
-            finally:
-                connected.close()
-    except TimeoutError:
-        return "it doesn't answer"
-    except (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError):
-        return "it closes the connection; is the security protocol right?"
-    except IllegalSaslStateError:
-        return "it wants no SASL there; is the security protocol right?"
-    except (KafkaError, OSError) as error:
-        return str(error) or type(error).__name__
-    return None
 
 
 def response_error(code: int, message: str | None) -> str | None:

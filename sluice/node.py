@@ -125,6 +125,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             around = Surroundings(node, backlog, storage, publishing, metrics)
             app = build_app(around, _http_limits(settings))
             async with HttpServer(app, settings.http_host, settings.http_port) as server:
+                _warn_if_open_to_all(settings, server)
                 yield node, server
 
 
@@ -145,6 +146,16 @@ async def run_node(settings: Settings) -> None:
             working.cancel()
             serving.cancel()
             await asyncio.gather(working, serving, return_exceptions=True)
+
+
+def _warn_if_open_to_all(settings: Settings, server: HttpServer) -> None:
+    if not (server.is_local or settings.users_by_token):
+        log.warning(
+            "whoever reaches this node may use it: set SLUICE_API_TOKENS, or SLUICE_HTTP_HOST to a "
+            "loopback address",
+            host=settings.http_host,
+            port=server.port,
+        )
 
 
 def _load_formats(settings: Settings) -> Formats:

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -75,7 +76,7 @@ def _readable_files(paths: str) -> str:
 
 def _users_by_token(pairs: str) -> dict[str, str]:
     users: dict[str, str] = {}
-    for number, pair in enumerate(pairs.split(",") if pairs else (), start=1):
+    for number, pair in enumerate(pairs.split(","), start=1):
         token, _, user = pair.strip().partition(":")
         if not (token and user):
             raise ValueError(f"entry {number} is not of the form token:user")
@@ -84,8 +85,8 @@ def _users_by_token(pairs: str) -> dict[str, str]:
     return users
 
 
-def _token_pairs(pairs: str) -> str:
-    _users_by_token(pairs)
+def _token_pairs(pairs: SecretStr) -> SecretStr:
+    _users_by_token(pairs.get_secret_value())
     return pairs
 
 
@@ -123,7 +124,7 @@ class Settings(BaseModel):
     storage_timeout_seconds: Seconds = 300
     session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800, allow_inf_nan=False)] = 10
     drain_timeout_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 5
-    api_tokens: Annotated[str, Field(repr=False), AfterValidator(_token_pairs)] = ""
+    api_tokens: Annotated[SecretStr, AfterValidator(_token_pairs)] | None = None
     pdf_fonts: Annotated[str, AfterValidator(_readable_files)] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
@@ -132,18 +133,31 @@ class Settings(BaseModel):
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _Upper] = "PLAIN"
     sasl_username: Annotated[str | None, Field(validate_default=True)] = None
-    sasl_password: Annotated[str | None, Field(validate_default=True, repr=False)] = None
+    sasl_password: Annotated[SecretStr | None, Field(validate_default=True)] = None
     ssl_cafile: ReadableFile | None = None
     ssl_certfile: ReadableFile | None = None
     ssl_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
 
     @field_validator("sasl_username", "sasl_password")
     @classmethod
-    def _given_for_sasl(cls, given: str | None, info: ValidationInfo) -> str | None:
-        protocol = info.data.get("security_protocol", "")
-        if protocol.startswith("SASL") and not given:
+    def _given_for_sasl(
+        cls, given: str | SecretStr | None, info: ValidationInfo
+    ) -> str | SecretStr | None:
+        protocol = info.data.get("security_protocol")  # absent, where it is wrong itself
+        if protocol and protocol.startswith("SASL") and not given:
             raise ValueError(f"must be set when SLUICE_SECURITY_PROTOCOL is {protocol}")
+        # Unused, it would be a promise that isn't kept: whoever sets it counts on a login.
+        if protocol and not protocol.startswith("SASL") and given:
+            raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
         return given
+
+    @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+    @classmethod
+    def _given_for_tls(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        protocol = info.data.get("security_protocol")
+        if protocol and not protocol.endswith("SSL") and path:
+            raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
+        return path
 
     @field_validator("ssl_cafile", "ssl_certfile")
     @classmethod
@@ -188,7 +202,7 @@ class Settings(BaseModel):
     @property
     def users_by_token(self) -> Mapping[str, str]:
         """Who may call the HTTP interface, and as whom; empty: everyone may."""
-        return _users_by_token(self.api_tokens)
+        return _users_by_token(self.api_tokens.get_secret_value()) if self.api_tokens else {}
 
     def client_options(self) -> dict[str, Any]:
         """How every Kafka client connects: keyword arguments for aiokafka's classes."""
@@ -196,10 +210,10 @@ class Settings(BaseModel):
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
         }
-        if self.security_protocol.startswith("SASL"):
+        if self.security_protocol.startswith("SASL") and self.sasl_password:
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = self.sasl_password
+            options["sasl_plain_password"] = self.sasl_password.get_secret_value()
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = _ssl_context(
                 self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile

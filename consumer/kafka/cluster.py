@@ -11,11 +11,12 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from consumer.core.resume import Committed
 from consumer.errors import NodeRefused
 from schemas.topics import Topics
+from schemas.unreachable import why_unreachable
 
 _CALL_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
@@ -27,7 +28,7 @@ class Cluster:
     def __init__(self, topics: Topics, group_id: str, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
         self._group_id = group_id
-        self._servers = client_options["bootstrap_servers"]
+        self._options = client_options
         self._admin = AIOKafkaAdminClient(**client_options)
         # read_uncommitted: the end that read_committed shows is the last stable offset, and a
         # batch can be visible before a request that an open transaction holds back.
@@ -51,7 +52,9 @@ class Cluster:
                 await self._stable_ends.start()
         except (KafkaError, OSError) as error:
             await self.__aexit__()
-            raise NodeRefused(self._unreachable(error)) from error
+            why = await why_unreachable(self._options) or str(error) or "it doesn't answer"
+            servers = self._options["bootstrap_servers"]
+            raise NodeRefused(f"Kafka at {servers} can't be used: {why}") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -175,11 +178,6 @@ class Cluster:
             for response in responses
             for _, _, _, name, entries in response.resources
         }
-
-    def _unreachable(self, error: Exception) -> str:
-        if isinstance(error, KafkaConnectionError | OSError):
-            return f"no Kafka broker answers at {self._servers}"
-        return f"Kafka at {self._servers} refuses: {error}"
 
 
 def _committed(found: Any) -> Committed | None:  # noqa: ANN401 - aiokafka has no types

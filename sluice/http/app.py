@@ -43,7 +43,7 @@ class HttpLimits:
     queue_limit: int = 100
     max_body_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
-    users_by_token: Mapping[str, str] = field(default_factory=dict)
+    users_by_token: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:

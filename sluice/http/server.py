@@ -6,6 +6,7 @@ after the ``async with`` block nothing listens and no connection is left.
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ class HttpServer:
     def port(self) -> int:
         """The port it listens on."""
         return self._address[1]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a loopback address, so that only this machine reaches it."""
+        return ipaddress.ip_address(self._address[0]).is_loopback
 
     @property
     def url(self) -> str:

@@ -109,9 +109,9 @@ async def test_a_frozen_broker_is_given_up_with_a_bounded_backlog(kafka: Embedde
 @pytest.mark.parametrize(
     ("login", "words"),
     [
-        (as_alice("wrong"), "SaslAuthenticationFailed"),
-        (as_alice("right") | {"SASL_MECHANISM": "SCRAM-SHA-256"}, "SaslMechanism"),
-        ({}, "is the security protocol right?"),
+        (as_alice("wrong"), "it refuses SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD"),
+        (as_alice("right") | {"SASL_MECHANISM": "SCRAM-SHA-256"}, "SLUICE_SASL_MECHANISM SCRAM"),
+        ({}, "is SLUICE_SECURITY_PROTOCOL right?"),
     ],
 )
 def test_a_refused_login_is_one_line(

@@ -234,6 +234,33 @@ async def test_its_url_can_be_asked(app: FastAPI, host: str) -> None:
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),  # noqa: S104 - that is the point
+        ("::", False),
+    ],
+)
+async def test_it_knows_whether_others_reach_it(app: FastAPI, host: str, is_local: bool) -> None:
+    async with HttpServer(app, host, 0) as server:
+        assert server.is_local is is_local
+
+
+async def test_an_address_of_the_network_is_not_local(app: FastAPI) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; tells which address would
+        except OSError:
+            pytest.skip("this machine has no network")
+        address = probe.getsockname()[0]
+    async with HttpServer(app, address, 0) as server:
+        assert not server.is_local
+
+
 async def test_ipv6_has_its_brackets(app: FastAPI) -> None:
     try:
         async with HttpServer(app, "::1", 0) as server:

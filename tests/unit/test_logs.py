@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiokafka.protocol.admin import SaslAuthenticateRequest
 from fastapi import FastAPI
 
 from sluice.http.server import HttpServer
@@ -255,3 +256,16 @@ def test_quiet_libraries_say_nothing_to_a_command_s_user() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"the one line\n")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_login_is_not_in_the_log(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    """aiokafka's own line at debug: a request as it is sent, SASL's password and all."""
+    configure_logging("debug", log_format)
+    login = SaslAuthenticateRequest(b"\0alice\0hush").prepare({36: (0, 1)})
+    line = "Request to %s:%d %d: %s"
+    logging.getLogger("aiokafka.conn").debug(line, "kafka", 9092, 3, login)
+    written = capsys.readouterr().err
+    assert "hush" in str(login)
+    assert "hush" not in written
+    assert "Request to kafka:9092 3: SaslAuthenticateRequest" in written

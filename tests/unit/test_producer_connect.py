@@ -51,7 +51,7 @@ async def test_a_server_that_hangs_up_raises_the_question_of_security() -> None:
         message = await error_of(address)
     assert message == (
         f"Kafka at {address} can't be used: it closes the connection; "
-        "is the security protocol right?"
+        "is SLUICE_SECURITY_PROTOCOL right?"
     )
 
 

@@ -31,7 +31,7 @@ CONTRACT: dict[str, object] = {
     "STORAGE_TIMEOUT_SECONDS": 300,
     "SESSION_TIMEOUT_SECONDS": 10,
     "DRAIN_TIMEOUT_SECONDS": 5,
-    "API_TOKENS": "",
+    "API_TOKENS": None,
     "PDF_FONTS": "",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "auto",
@@ -242,7 +242,10 @@ def test_names_of_tests_of_kubernetes_and_of_others_are_ignored() -> None:
 
 def test_secrets_are_neither_shown_nor_quoted() -> None:
     hush = "hush"
-    assert hush not in repr(load(API_TOKENS=f"{hush}:alice", SASL_PASSWORD=hush))
+    login = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": hush}
+    settings = load(API_TOKENS=f"{hush}:alice", **login)
+    shown = [repr(settings), str(settings), settings.model_dump_json(), str(vars(settings))]
+    assert hush not in "".join(shown)
     assert hush not in refused(API_TOKENS=hush, SASL_PASSWORD=hush, PARTITIONS="x")
 
 
@@ -308,6 +311,72 @@ def test_sasl_needs_a_name_and_a_password() -> None:
     }
 
 
+SASL = "SLUICE_SASL_{}: must be set when SLUICE_SECURITY_PROTOCOL is {}"
+USELESS = "SLUICE_{}: is of no use when SLUICE_SECURITY_PROTOCOL is {}"
+NEVER_READ = {"SSL_CAFILE": "cert.pem", "SSL_CERTFILE": "cert.pem", "SSL_KEYFILE": "key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            {"SASL_USERNAME": "me", "SASL_PASSWORD": "word"},
+            [USELESS.format(f"SASL_{it}", "PLAINTEXT") for it in ("USERNAME", "PASSWORD")],
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SASL_USERNAME": "me"},
+            [USELESS.format("SASL_USERNAME", "SSL")],
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "MD5"},
+            [
+                (
+                    "SLUICE_SASL_MECHANISM: must be 'PLAIN', 'SCRAM-SHA-256' or 'SCRAM-SHA-512', "
+                    "not 'MD5'"
+                ),
+                SASL.format("USERNAME", "SASL_SSL"),
+                SASL.format("PASSWORD", "SASL_SSL"),
+            ],
+        ),
+        (NEVER_READ, [USELESS.format(name, "PLAINTEXT") for name in NEVER_READ]),
+        (
+            {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_PASSWORD": "word", **NEVER_READ},
+            [
+                SASL.format("USERNAME", "SASL_PLAINTEXT"),
+                *(USELESS.format(name, "SASL_PLAINTEXT") for name in NEVER_READ),
+            ],
+        ),
+        (
+            {"SECURITY_PROTOCOL": "TLS", "SASL_PASSWORD": "word", "SSL_CAFILE": "junk.pem"},
+            [
+                (
+                    "SLUICE_SECURITY_PROTOCOL: must be 'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or "
+                    "'SASL_SSL', not 'TLS'"
+                ),
+                "SLUICE_SSL_CAFILE: {}/junk.pem holds no certificate in PEM form",
+            ],
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SSL_CAFILE": ".", "SSL_CERTFILE": "cert.pem"},
+            [
+                "SLUICE_SSL_CAFILE: {0} can't be read: Is a directory",
+                "SLUICE_SSL_KEYFILE: {0}/cert.pem holds no unencrypted PEM key of {0}/cert.pem",
+            ],
+        ),
+    ],
+)
+def test_security_that_does_not_fit_together_is_named_at_once(
+    pem: Path, given: dict[str, str], lines: list[str]
+) -> None:
+    """What is set and not used is refused too: whoever sets a password believes in it."""
+    paths = {name: f"{pem}/{it}" if name.endswith("FILE") else it for name, it in given.items()}
+    assert refused(**paths) == "; ".join(lines).format(pem)
+
+
+def test_a_wrong_file_is_named_whatever_the_protocol(pem: Path) -> None:
+    assert "/none.pem can't be read" in refused(SSL_CAFILE=f"{pem}/none.pem")
+
+
 def test_tls_takes_the_given_authority_and_certificate(pem: Path) -> None:
     settings = load(
         SECURITY_PROTOCOL="SSL",
@@ -346,4 +415,4 @@ def test_a_certificate_that_cannot_serve_is_named(
     pem: Path, files: dict[str, str], line: str
 ) -> None:
     given = {name: f"{pem}/{file}" for name, file in files.items()}
-    assert refused(**given) == line.format(pem)
+    assert refused(SECURITY_PROTOCOL="SSL", **given) == line.format(pem)

@@ -1,0 +1,103 @@
+"""Why Kafka can't be reached, for both sides, in words that name the setting.
+
+aiokafka keeps the reason to its log and says that it can't connect. So its servers, and the brokers
+that they name, are asked once more. Invariant: the answer comes within two seconds, and there is no
+secret in it.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+_PROBE_SECONDS = 2.0
+_HANGS_UP = (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED; OpenSSL's numbers don't change
+_ELSEWHERE = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+async def why_unreachable(client_options: Mapping[str, Any]) -> str | None:
+    """What keeps a client from connecting that has these options of aiokafka's.
+
+    None: nothing does, now. The server is named where it is not one of the bootstrap servers.
+    """
+    connection = dict(client_options)
+    servers = collect_hosts(connection.pop("bootstrap_servers"))
+    reasons: list[str] = []
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            for host, port, _ in servers:
+                reasons += filter(None, [await _ask(host, port, connection)])
+    except TimeoutError:
+        reasons.append("it doesn't answer")
+    # Who refuses us tells more than who is down.
+    reasons.sort(key=lambda reason: "SLUICE_" not in reason)
+    return reasons[0] if reasons else None
+
+
+async def _ask(host: str, port: int, connection: Mapping[str, Any]) -> str | None:
+    """Why this server can't be used, or a broker that it names."""
+    try:
+        brokers = await _brokers(host, port, connection)
+    except (KafkaError, OSError) as error:
+        return _in_words(error, connection)
+    for broker in brokers - {(host, port)}:
+        try:
+            await _brokers(*broker, connection)
+        except (KafkaError, OSError) as error:
+            return f"at {broker[0]}:{broker[1]}, {_in_words(error, connection)}"
+    return None
+
+
+async def _brokers(host: str, port: int, connection: Mapping[str, Any]) -> set[tuple[str, int]]:
+    connected = await create_conn(host, port, **connection)
+    try:
+        answer = await connected.send(MetadataRequest([]))
+    finally:
+        connected.close()
+    return {(broker[1], broker[2]) for broker in answer.brokers}
+
+
+def _in_words(error: Exception, connection: Mapping[str, Any]) -> str:
+    alert = _alert(error.__cause__)
+    match error:
+        case ssl.SSLCertVerificationError():
+            words = _untrusted(error)
+        case SaslAuthenticationFailed():
+            words = f"it refuses SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD: {error}"
+        case UnsupportedSaslMechanismError():
+            words = f"it doesn't take SLUICE_SASL_MECHANISM {connection.get('sasl_mechanism')}"
+        case IllegalSaslStateError():
+            words = "it wants no SASL there; is SLUICE_SECURITY_PROTOCOL right?"
+        case _ if alert:
+            words = f"it wants a certificate that it trusts in SLUICE_SSL_CERTFILE: {alert}"
+        case _ if isinstance(error, _HANGS_UP):
+            words = "it closes the connection; is SLUICE_SECURITY_PROTOCOL right?"
+        case _:
+            words = str(error) or type(error).__name__
+    return words
+
+
+def _alert(error: BaseException | None) -> str | None:
+    """What the server said of our side of TLS; with TLS 1.3 that comes after the handshake."""
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    return reason.replace("_", " ").lower() if reason and "ALERT" in reason else None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code == _EXPIRED:
+        return "its certificate, or that of its authority in SLUICE_SSL_CAFILE, has expired"
+    if error.verify_code in _ELSEWHERE:
+        said = error.verify_message.rstrip(".")
+        return f"it is not who it should be: {said}; is SLUICE_BOOTSTRAP_SERVERS right?"
+    return f"no authority in SLUICE_SSL_CAFILE vouches for it: {error.verify_message}"
