@@ -30,6 +30,9 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
         except TimeoutError:
             # Cut off, aiokafka would go on trying for ever, in tasks of its own.
             self._message_accumulator.fail_all(KafkaTimeoutError())
+            if task := self._sender.sender_task:
+                # It tells a transaction of its end, and raises where there is none.
+                task.remove_done_callback(self._sender._fail_all)  # noqa: SLF001 - as above
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SENDER_TIMEOUT_SECONDS):
                     await self._sender.close()

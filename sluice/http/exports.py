@@ -24,7 +24,7 @@ from sluice.http.problems import Refusal, unavailable
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
 
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 4.0
 _ASK_AGAIN_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 _Answer = TypeVar("_Answer")

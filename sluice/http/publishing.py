@@ -1,8 +1,9 @@
 """The node as an upstream service: what comes over HTTP goes to Kafka.
 
-One ``ExportPublisher`` for all, made when it is first needed, and made anew after an error of
-Kafka's. Invariant: an export that was begun here is finished here, or its cancellation is asked for
-until Kafka has it or ``_CANCEL_SECONDS`` have passed; then it ends by being idle.
+One ``ExportPublisher`` for all, made when it is first needed; after an error of Kafka's nothing new
+is begun with it, and the last who uses it disconnects it. Invariant: an export that was begun here
+is finished here, or its cancellation is asked for until Kafka has it or ``_CANCEL_SECONDS`` have
+passed; then it ends by being idle.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 # Whoever asks should know soon that there is no Kafka; in the middle of an export, which waits
 # without harm, a broker has time to come back.
 _START_SECONDS = 4.0
-_REQUEST_SECONDS = 5.0
+_REQUEST_SECONDS = 4.0
 DELIVERY_SECONDS = 30.0
 _CANCEL_SECONDS = 60.0
 _CANCEL_AGAIN_SECONDS = 1.0
@@ -32,12 +33,25 @@ _ABANDON_SECONDS = 2.0
 _STOP_SECONDS = 3.0
 
 
+class _Lease:
+    """A publisher, from its start on, and how many use it now."""
+
+    def __init__(self, starting: asyncio.Task[ExportPublisher]) -> None:
+        self.starting = starting
+        self.users = 0
+
+    @property
+    def publisher(self) -> ExportPublisher:
+        """The publisher, once it has started."""
+        return self.starting.result()
+
+
 class Publishing:
     """Publishes and cancels exports. Use it as an async context manager."""
 
     def __init__(self, make_publisher: Callable[[], ExportPublisher]) -> None:
         self._make_publisher = make_publisher
-        self._current: asyncio.Task[ExportPublisher] | None = None
+        self._current: _Lease | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -46,12 +60,10 @@ class Publishing:
 
     async def __aexit__(self, *_: object) -> None:
         """Let cancellations end for a while, then disconnect."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        await self._wait_for_tasks()
         if self._current:
             self._retire(self._current)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        await self._wait_for_tasks()
         for task in self._tasks:
             task.cancel()
 
@@ -59,23 +71,23 @@ class Publishing:
     async def export(self, request: ExportRequested) -> AsyncIterator["Publication"]:
         """Request an export; the block sends its rows. Left by an error, the export is cancelled.
 
-        Unless the block finishes or disowns it, it is cancelled too.
+        Unless the block finishes it, or leaves it, it is cancelled too.
 
         Raises:
             Refusal: 503, Kafka can't be reached or refuses.
         """
-        current = await self._started()
         with self._under_way():
-            publication = None
-            try:
-                with self._refusing(current):
-                    async with asyncio.timeout(_REQUEST_SECONDS):
-                        export = await current.result().request(request)
-                publication = Publication(export, lambda: self._refusing(current))
-                yield publication
-            finally:
-                if publication is None or not publication.settled:
-                    await self._abandon(request.export_id)
+            async with self._leased() as lease:
+                publication = None
+                try:
+                    with self._refusing(lease):
+                        async with asyncio.timeout(_REQUEST_SECONDS):
+                            export = await lease.publisher.request(request)
+                    publication = Publication(export, lambda: self._refusing(lease))
+                    yield publication
+                finally:
+                    if publication is None or not publication.settled:
+                        await self._abandon(request.export_id, lease)
 
     async def cancel(self, export_id: str) -> None:
         """Ask every partition to cancel an export.
@@ -83,57 +95,91 @@ class Publishing:
         Raises:
             Refusal: 503, Kafka can't be reached or refuses.
         """
-        current = await self._started()
-        with self._refusing(current):
-            await current.result().cancel(export_id)
+        async with self._leased() as lease:
+            await self._cancel_by(lease, export_id)
 
-    async def _started(self) -> asyncio.Task[ExportPublisher]:
-        """A publisher that is connected, as the result of a task."""
+    async def _cancel_by(self, lease: _Lease, export_id: str) -> None:
+        with self._refusing(lease):
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                await lease.publisher.cancel(export_id)
+
+    @asynccontextmanager
+    async def _leased(self) -> AsyncIterator[_Lease]:
+        """A publisher that is connected; the last to use a retired one disconnects it."""
         if self._current is None:
-            self._current = asyncio.create_task(self._start(), name="start publisher")
-        current = self._current
-        await asyncio.wait([current], timeout=_START_SECONDS)
-        if not current.done():
-            raise unavailable("Kafka doesn't answer")
+            self._current = _Lease(asyncio.create_task(self._start(), name="start publisher"))
+        lease = self._current
+        lease.users += 1
         try:
-            current.result()
-        except ProducerError as error:
-            if self._current is current:
-                self._current = None
-            raise unavailable(str(error)) from None
-        return current
+            await self._has_started(lease)
+            yield lease
+        finally:
+            lease.users -= 1
+            if lease is not self._current:
+                self._retire(lease)
+
+    async def _has_started(self, lease: _Lease) -> None:
+        with self._refusing(lease):
+            await asyncio.wait([lease.starting], timeout=_START_SECONDS)
+            if lease.starting.done():
+                lease.starting.result()
+                return
+        raise unavailable("Kafka doesn't answer")
 
     async def _start(self) -> ExportPublisher:
         return await self._make_publisher().__aenter__()
 
     @contextmanager
-    def _refusing(self, current: asyncio.Task[ExportPublisher]) -> Iterator[None]:
-        """Turn an error of the publisher into a refusal. It isn't used again then."""
+    def _refusing(self, lease: _Lease) -> Iterator[None]:
+        """Turn an error of the publisher into a refusal, and begin nothing new with it.
+
+        Others who use it may go on: they wait longer, and what they wait for may still come.
+        """
         try:
             yield
         except (ProducerError, TimeoutError) as error:
-            self._retire(current)
+            if self._current is lease:
+                self._current = None
             raise unavailable(str(error) or "Kafka doesn't answer") from None
 
-    def _retire(self, current: asyncio.Task[ExportPublisher]) -> None:
-        if self._current is current:
+    def _retire(self, lease: _Lease) -> None:
+        if self._current is lease:
             self._current = None
-            self._spawn(_stop(current), "stop publisher")
+        if lease.users == 0:
+            self._spawn(_stop(lease), "stop publisher")
 
-    async def _abandon(self, export_id: str) -> None:
+    async def _abandon(self, export_id: str, lease: _Lease) -> None:
         """See that an export is cancelled; wait for it, but not for long."""
-        cancelling = self._spawn(self._cancel_at_last(export_id), f"cancel {export_id}")
+        lease.users += 1  # until it can't be of use for this any more
+        cancelling = self._spawn(self._cancel_at_last(export_id, lease), f"cancel {export_id}")
         await asyncio.wait([cancelling], timeout=_ABANDON_SECONDS)
 
-    async def _cancel_at_last(self, export_id: str) -> None:
+    async def _cancel_at_last(self, export_id: str, lease: _Lease) -> None:
+        """Cancel by the publisher that has requested; by others when that one doesn't get through.
+
+        One publisher keeps the order. So if the request is still on its way, its cancellation
+        comes after it, or both are dropped with the publisher.
+        """
         clock = asyncio.get_running_loop().time
         until = clock() + _CANCEL_SECONDS
+        try:
+            with suppress(Refusal):
+                await self._cancel_by(lease, export_id)
+                return
+        finally:
+            lease.users -= 1
+            if lease is not self._current:
+                self._retire(lease)
         while clock() < until:
             with suppress(Refusal):
                 await self.cancel(export_id)
                 return
             await asyncio.sleep(_CANCEL_AGAIN_SECONDS)
         log.warning("an upload that broke off can't be cancelled", export_id=export_id)
+
+    async def _wait_for_tasks(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -187,7 +233,7 @@ class Publication:
         self.settled = True
 
 
-async def _stop(current: asyncio.Task[ExportPublisher]) -> None:
+async def _stop(lease: _Lease) -> None:
     with suppress(ProducerError):
-        publisher = await current
+        publisher = await lease.starting
         await publisher.__aexit__(None, None, None)

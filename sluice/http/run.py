@@ -66,7 +66,7 @@ async def _take_json(
     if query:
         raise wrong_fields(unknown_parameters(query))
     async with intake.bodies.whole(request) as body:
-        submission, rows = await asyncio.to_thread(parse_json, body, asker)
+        submission, rows = await intake.bodies.parsed(body, lambda: parse_json(body, asker))
         await _accept(intake, submission, _slices(rows), asker)
     return submission.request.export_id
 
