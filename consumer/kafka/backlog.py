@@ -30,6 +30,7 @@ MOST_FOLLOWED = 100_000
 
 _ANSWER_SECONDS = 5.0
 _START_SECONDS = 10.0
+_STOP_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
 _CONSUMER_OPTIONS = {
     "group_id": None,
@@ -138,7 +139,7 @@ class Backlog:
             self._reader = None
             self._begun.clear()
             await reader.close()
-            await consumer.stop()
+            await _stop(consumer)
 
     def _note(self, error: Exception) -> None:
         """Say why, once; questions are refused meanwhile, unless it only begins anew."""
@@ -147,6 +148,19 @@ class Backlog:
             log.warning("backlog is not followed", reason=reason)
         self._said = reason
         self._trouble = None if isinstance(error, BacklogUnavailable) else reason
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop it, whatever state it is in; never raises.
+
+    aiokafka's stop is cancelled by a fetch that it cancels between two tries, as while the broker
+    is away, and leaves its connections then.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait([stopping], timeout=_STOP_SECONDS)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    await asyncio.gather(consumer._client.close(), return_exceptions=True)  # noqa: SLF001 - see above
 
 
 def _in_words(error: Exception) -> str:

@@ -23,7 +23,7 @@ from schemas.records import decode_object, export_id_of
 
 _POLL_MS = 100  # a marker moves the position, but doesn't end a poll
 _POLL_RECORDS = 500
-_CALL_SECONDS = 10.0
+_CALL_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _BETWEEN_LOOKS_SECONDS = 0.05
 _LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
@@ -143,14 +143,17 @@ class BacklogReader:
 
     async def _look_in_turn(self) -> Ends:
         async with self._one_look:
+            if self._doubt:
+                raise BacklogUnavailable(_ANEW)
             await asyncio.sleep(self._look_due_at - time.monotonic())
             self._next_look = None  # who asks from now on wants a later look
             begun = time.monotonic()
             try:
-                return await self._look()
+                async with asyncio.timeout(_CALL_SECONDS):
+                    return await self._look()
             finally:
-                took = time.monotonic() - begun
-                self._look_due_at = begun + max(_BETWEEN_LOOKS_SECONDS, took * _LOOK_SHARE)
+                busy = (time.monotonic() - begun) * _LOOK_SHARE
+                self._look_due_at = begun + min(max(busy, _BETWEEN_LOOKS_SECONDS), _LOOK_SECONDS)
 
     async def _look(self) -> Ends:
         partitions, before = list(self._partitions), dict(self._positions)
