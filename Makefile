@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEPLOY := .venv-deploy
+BENCH_STAMP := $(VENV)/.bench-installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
-CHECKED := broker consumer producer schemas sluice tests bench docs/examples
+CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench lock schemas metrics-docs clean
+.PHONY: help install demo test check chaos bench deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,11 +42,41 @@ check: install ## format, lint, types, imports, unit and property tests (about a
 chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --report tests/chaos/results
 
-bench: install ## speed and memory of the main job, as ratios and CPU seconds
+bench: $(BENCH_STAMP) ## speed and memory beside others' (a quarter of an hour; needs Linux)
 	$(BIN)/python -m bench
+
+$(BENCH_STAMP): $(STAMP) requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+imports: install ## which package may import which; no cycles
+	$(BIN)/lint-imports
+
+rules: ## the alerts, by promtool (Debian package prometheus)
+	@command -v promtool >/dev/null || { echo "sluice: promtool is missing; install the system package prometheus" >&2; exit 1; }
+	promtool check rules rules/export.yml
+	promtool test rules rules/export.test.yml
+
+deploy-check: $(DEPLOY)/.installed ## the files in compose/ and .github/, by schemas and a linter
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose/compose.yaml
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/export-ci.yml
+	$(DEPLOY)/bin/kubernetes-validate --strict --quiet compose/kubernetes.yaml
+	$(DEPLOY)/bin/hadolint compose/Dockerfile
+
+$(DEPLOY)/.installed: requirements-deploy.lock
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
+	@touch $@
+
+image: ## build the container image (needs Docker)
+	@docker info >/dev/null 2>&1 || { echo "sluice: no Docker engine answers; the image is built by one" >&2; exit 1; }
+	docker build --file compose/Dockerfile --tag sluice .
 
 schemas: install ## write schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/python -m schemas.generate
+
+dashboard: install ## write compose/grafana/export.json, the Grafana dashboard
+	$(BIN)/python -m compose.grafana.dashboard
 
 metrics-docs: install ## write docs/metrics.md from the catalogue
 	$(BIN)/python -m consumer.metrics.document
@@ -52,7 +84,13 @@ metrics-docs: install ## write docs/metrics.md from the catalogue
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements.lock
+	uv pip compile --group pyproject.toml:bench -c requirements.lock --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-bench.lock
+	uv pip compile --group pyproject.toml:deploy --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-deploy.lock
+	uv pip compile pyproject.toml --group image -c requirements.lock --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements-image.lock
 
 clean: ## remove what make made (files in exports/ stay)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) bench/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

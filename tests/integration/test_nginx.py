@@ -1,0 +1,154 @@
+"""The nginx in front of the nodes, as the compose file has it: a real one, before a real node."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from broker.ports import pick_free_port
+from schemas.topics import Topics
+from tests.support.nodes import node_on
+
+pytestmark = pytest.mark.kafka
+
+TEMPLATE = Path(__file__).parents[2] / "compose" / "nginx" / "export.conf.template"
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+AROUND = """
+daemon off;
+pid {place}/nginx.pid;
+error_log {place}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {place}/body;
+    proxy_temp_path {place}/proxy;
+    fastcgi_temp_path {place}/fastcgi;
+    uwsgi_temp_path {place}/uwsgi;
+    scgi_temp_path {place}/scgi;
+    include {place}/export.conf;
+}}
+"""
+ROWS = 200_000
+
+
+def configured(place: Path, node_url: str, port: int) -> Path:
+    """The template with its variable filled in, as the image does, and a port of ours."""
+    node = urlsplit(node_url)
+    text = TEMPLATE.read_text().replace("${SLUICE_NODES}", f"server {node.netloc};")
+    (place / "export.conf").write_text(text.replace("listen 8080", f"listen 127.0.0.1:{port}"))
+    around = place / "nginx.conf"
+    around.write_text(AROUND.format(place=place))
+    return around
+
+
+@contextmanager
+def nginx_before(node_url: str, place: Path) -> Iterator[str]:
+    assert NGINX
+    place.mkdir()
+    port = pick_free_port()
+    around = configured(place, node_url, port)
+    command = [NGINX, "-e", str(place / "error.log"), "-c", str(around)]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    running = subprocess.Popen(command)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+@asynccontextmanager
+async def asked_through_nginx(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+        with nginx_before(node.url, tmp_path / "nginx") as url:
+            transport = httpx.AsyncHTTPTransport(retries=5)
+            async with httpx.AsyncClient(base_url=url, transport=transport, timeout=60) as client:
+                yield client
+
+
+def lines() -> Iterator[bytes]:
+    for number in range(ROWS):
+        yield b'[%d, "M\xc3\xbc\xc5\x9fteri %d"]\n' % (number, number)
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    gathered = b""
+    for line in lines():
+        gathered += line
+        if len(gathered) > 100_000:
+            yield gathered
+            gathered = b""
+    yield gathered
+
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@needs_nginx
+async def test_an_upload_and_a_download_pass_through(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+        query = {"format": "csv", "columns": "n,t", "export_id": "through", "wait": "60"}
+        ended = await client.post("/export/run", params=query, content=chunks(), headers=NDJSON)
+        assert ended.status_code == 200, ended.text
+        assert ended.json()["rows"] == ROWS
+        whole = await client.get("/export/download/through")
+        part = await client.get("/export/download/through", headers={"range": "bytes=2-6"})
+        known = await client.get(
+            "/export/download/through", headers={"if-none-match": whole.headers["etag"]}
+        )
+    expected = b"n,t\r\n" + b"".join(
+        b"%d,M\xc3\xbc\xc5\x9fteri %d\r\n" % (number, number) for number in range(ROWS)
+    )
+    assert whole.content == expected
+    assert int(whole.headers["content-length"]) == len(expected)
+    assert (part.status_code, part.content) == (206, expected[2:7])
+    assert known.status_code == 304
+
+
+@needs_nginx
+async def test_an_upload_that_breaks_off_before_nginx_cancels_its_export(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+        _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(
+            b"POST /export/run?format=csv&columns=n&export_id=broken HTTP/1.1\r\n"
+            b"Host: sluice\r\nContent-Type: application/x-ndjson\r\n"
+            b"Content-Length: 1000\r\n\r\n[1]\n"
+        )
+        await writer.drain()
+        await state_of(client, "broken", {"queued", "running"})
+        writer.transport.abort()
+        assert await state_of(client, "broken", {"cancelled"}) == "cancelled"
+
+
+@needs_nginx
+async def test_metrics_are_for_those_inside(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+        assert (await client.get("/export/status")).status_code == 200
+        assert (await client.get("/export/metrics")).status_code == 404
+        assert (await client.get("/health")).status_code == 404
+
+
+async def state_of(client: httpx.AsyncClient, export_id: str, awaited: set[str]) -> str:
+    async with asyncio.timeout(20):
+        while True:
+            answer = await client.get(f"/export/status/{export_id}")
+            if answer.status_code == 200 and answer.json()["state"] in awaited:
+                return str(answer.json()["state"])
+            await asyncio.sleep(0.1)
