@@ -144,9 +144,12 @@ class Exports:
             if event and (not isinstance(event, ExportCompleted) or await self.file(event)):
                 return _known_by(event)
             raise
-        if unfinished:
+        event = await self.ended(export_id)
+        # A manifest of this very request may not be committed yet; one of another request means
+        # that this one is a repeat.
+        if unfinished and (event is None or event.source == unfinished.source):
             return self._known_by_request(unfinished)
-        if event := await self.ended(export_id):
+        if event:
             return _known_by(event)
         if ticket := self.admission.under_way(export_id):
             return Known(export_id, ticket.user, State.QUEUED)

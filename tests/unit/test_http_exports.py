@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from consumer.core.backlog import Unfinished
+from schemas.completions import Source
 from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
 from tests.support.http import World, assert_problem, serving_world
 
 CONTENT = b"a,b\r\n" + b"1,2\r\n" * 200
@@ -86,6 +89,21 @@ async def test_a_decided_end_counts_once_its_event_is_committed(
     monkeypatch.setattr(world, "find", find)
     assert (await status(client, "e-1"))["state"] == "queued"
     assert_problem(await client.get("/export/download/e-1"), 409)
+
+
+async def test_a_repeat_that_waits_hides_no_ended_export(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request(world, "e-1")
+    world.end("e-1", content=CONTENT)
+    elsewhere = Source(topic="export.requests", partition=1, offset=7)
+
+    async def find(export_id: str) -> Unfinished:
+        return Unfinished(export_id, "mallory", Format.CSV, elsewhere, begun=False)
+
+    monkeypatch.setattr(world, "find", find)
+    assert (await status(client, "e-1"))["state"] == "completed"
+    assert (await client.get("/export/download/e-1")).content == CONTENT
 
 
 @pytest.mark.parametrize("path", ["status", "download"])
