@@ -9,13 +9,14 @@ grow.
 import asyncio
 import os
 import platform
-import statistics
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.figures import MIB, spread
+from bench.processes import cpu_seconds, peak_bytes
 from broker.embedded import EmbeddedKafka
 from producer.completions import CompletionFeed
 from producer.publisher import ExportPublisher
@@ -35,8 +36,6 @@ LATENCY = (
 MEMORY = (Scenario(Format.CSV, 1_000_000), Scenario(Format.PDF, 300_000))
 SMALL = (Scenario(Format.CSV, 10_000), Scenario(Format.PDF, 10_000))
 ROUNDS = 5
-_MIB = 1024 * 1024
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +51,19 @@ class Load:
     """Publishes to one running node and waits for its events."""
 
     def __init__(self, pid: int, publisher: ExportPublisher, feed: CompletionFeed) -> None:
-        self._pid = pid
+        self.pid = pid
         self._publisher = publisher
         self._feed = feed
 
     async def run(self, scenario: Scenario) -> Run:
         """One export, from request to event."""
-        cpu, begun = self.cpu_seconds(), time.perf_counter()
+        cpu, begun = cpu_seconds(self.pid), time.perf_counter()
         export = await publish(self._publisher, scenario)
         event = await anext(self._feed.endings({export.export_id: export.source}))
         seconds = time.perf_counter() - begun
         assert isinstance(event, ExportCompleted), event
         assert event.rows == scenario.records
-        return Run(seconds, self.cpu_seconds() - cpu, event.bytes)
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the node so far (proc(5), stat)."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-
-    def peak_bytes(self) -> int:
-        """The node's resident peak so far (proc(5), status)."""
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return Run(seconds, cpu_seconds(self.pid) - cpu, event.bytes)
 
 
 async def measure() -> dict[str, Any]:
@@ -114,8 +103,8 @@ async def _latency(load: Load) -> list[dict[str, Any]]:
         {
             "scenario": scenario.name,
             "goal_seconds": goal,
-            "seconds": _spread([run.seconds for run in rounds[scenario]]),
-            "cpu_seconds_per_million_rows": _spread(
+            "seconds": spread([run.seconds for run in rounds[scenario]]),
+            "cpu_seconds_per_million_rows": spread(
                 [run.cpu_seconds * 1e6 / scenario.records for run in rounds[scenario]]
             ),
         }
@@ -126,25 +115,21 @@ async def _latency(load: Load) -> list[dict[str, Any]]:
 async def _memory(load: Load) -> dict[str, Any]:
     for scenario in SMALL:
         await load.run(scenario)
-    small = load.peak_bytes()
+    small = peak_bytes(load.pid)
     figures = []
     for scenario in MEMORY:
         run = await load.run(scenario)
         figures.append(
             {
                 "scenario": scenario.name,
-                "file_mib": run.size_bytes / _MIB,
+                "file_mib": run.size_bytes / MIB,
                 "seconds": run.seconds,
                 "cpu_seconds_per_million_rows": run.cpu_seconds * 1e6 / scenario.records,
-                "peak_mib": load.peak_bytes() / _MIB,
-                "above_small_mib": (load.peak_bytes() - small) / _MIB,
+                "peak_mib": peak_bytes(load.pid) / MIB,
+                "above_small_mib": (peak_bytes(load.pid) - small) / MIB,
             }
         )
-    return {"small_peak_mib": small / _MIB, "large": figures}
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return {"small_peak_mib": small / MIB, "large": figures}
 
 
 def report(result: dict[str, Any]) -> str:

@@ -1,0 +1,87 @@
+// Rows to a file by csv-writer or pdfkit, as their manuals show it. One sink makes one file; `rows`
+// takes the rows of a message, `end` resolves when the file is whole.
+
+'use strict';
+
+const fs = require('node:fs');
+const { once } = require('node:events');
+const { createArrayCsvWriter } = require('csv-writer');
+const PDFDocument = require('pdfkit');
+
+const MARGIN = 36;
+const TYPE_SIZE = 7;
+const GAP = 4;
+const LINE = 9.6;
+const TOP = 60;
+const ROWS_PER_PAGE = 50;
+
+class CsvSink {
+  constructor({ columns, path }) {
+    this.writer = createArrayCsvWriter({ path, header: columns, recordDelimiter: '\r\n' });
+  }
+
+  async rows(rows) {
+    await this.writer.writeRecords(rows);
+  }
+
+  async end() {}
+}
+
+// Text is cut to its column with an ellipsis, unless `uncut` is set: then it runs over the next one,
+// and pdfkit has far less to do.
+class PdfSink {
+  constructor({ columns, widths, path, font, uncut }) {
+    this.columns = columns;
+    this.options = widths.map((width) =>
+      uncut ? { lineBreak: false } : { width: width - GAP, height: LINE, ellipsis: true },
+    );
+    this.lefts = widths.map((_, index) => widths.slice(0, index).reduce((a, b) => a + b, MARGIN));
+    this.file = fs.createWriteStream(path);
+    this.closed = once(this.file, 'close');
+    this.document = new PDFDocument({
+      size: 'A4',
+      layout: 'landscape',
+      margin: 0,
+      autoFirstPage: false,
+      info: { Title: 'Bench' },
+    });
+    this.document.pipe(this.file);
+    this.document.font(font || 'Helvetica').fontSize(TYPE_SIZE);
+  }
+
+  async rows(rows) {
+    for (let start = 0; start < rows.length; start += ROWS_PER_PAGE) {
+      this.page(rows.slice(start, start + ROWS_PER_PAGE));
+      // Lets the stream write what it has, or all of the file would wait in memory.
+      await new Promise(setImmediate);
+    }
+  }
+
+  async end() {
+    this.document.end();
+    await this.closed;
+  }
+
+  page(rows) {
+    this.document.addPage();
+    this.line(this.columns, TOP);
+    rows.forEach((row, index) => this.line(row, TOP + (index + 1) * LINE));
+  }
+
+  line(cells, y) {
+    cells.forEach((cell, index) => {
+      this.document.text(textOf(cell), this.lefts[index], y, this.options[index]);
+    });
+  }
+}
+
+function textOf(cell) {
+  if (cell === null) return '';
+  return typeof cell === 'string' ? cell.split(/\s+/).join(' ').trim() : String(cell);
+}
+
+function sinkFor(contender, job) {
+  return contender === 'csv-writer' ? new CsvSink(job) : new PdfSink(job);
+}
+
+module.exports = { sinkFor };

@@ -1,0 +1,33 @@
+"""What a contender in Python is: made for an export, given its messages, finished.
+
+Invariant: everything that an export costs is in these calls, and nothing that a process pays once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeAlias
+
+TITLE = "Bench"
+ROWS_PER_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An export: its columns, their widths in points on A4 landscape, and where bytes go."""
+
+    columns: tuple[str, ...]
+    widths: tuple[float, ...]
+    out: BinaryIO
+
+
+class Encoder(Protocol):
+    """Makes one file."""
+
+    def message(self, value: bytes) -> None:
+        """A message of the records topic."""
+
+    def finish(self) -> None:
+        """No more will come: the file is whole afterwards."""
+
+
+NewEncoder: TypeAlias = Callable[[Job], Encoder]

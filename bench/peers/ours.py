@@ -1,0 +1,80 @@
+"""Sluice's own: what a node does with a message between Kafka and the disk, all checks included."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bench.peers.base import ROWS_PER_PAGE, TITLE, Job, NewEncoder
+from bench.rows import EXPORT_ID
+from consumer.core.assembly import Assembly
+from consumer.formats.base import FormatWriter
+from consumer.formats.registry import Formats
+from schemas.records import decode_batch
+from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
+
+_REQUESTED_AT = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+class OurEncoder:
+    """An ``Encoder``."""
+
+    def __init__(self, writer: FormatWriter, job: Job) -> None:
+        self._assembly = Assembly(job.columns)
+        self._writer = writer
+        self._out = job.out
+
+    def message(self, value: bytes) -> None:
+        """Decode, check, encode, count."""
+        batch = decode_batch(value)
+        rows = self._assembly.accept(batch)
+        assert rows is not None, "a repeat"
+        self._out.write(self._writer.append(rows))
+        self._assembly.apply(batch)
+
+    def finish(self) -> None:
+        """What comes last."""
+        self._out.write(self._writer.finish())
+
+
+def prepare_csv() -> NewEncoder:
+    """For CSV."""
+    return _prepare(Format.CSV)
+
+
+def prepare_pdf() -> NewEncoder:
+    """For PDF; fonts are parsed now, as a node does when it starts."""
+    return _prepare(Format.PDF)
+
+
+def request_for(
+    file_format: Format,
+    columns: Sequence[str],
+    widths: Sequence[float],
+    export_id: str = EXPORT_ID,
+) -> ExportRequested:
+    """The request of a bench's export."""
+    is_pdf = file_format is Format.PDF
+    return ExportRequested.model_validate(
+        {
+            "export_id": export_id,
+            "format": file_format,
+            "title": TITLE,
+            "columns": [
+                {"key": key, "width": width} if is_pdf else key
+                for key, width in zip(columns, widths, strict=True)
+            ],
+            "options": (
+                {"orientation": "landscape", "records_per_page": ROWS_PER_PAGE} if is_pdf else {}
+            ),
+        }
+    )
+
+
+def _prepare(file_format: Format) -> NewEncoder:
+    formats = Formats()
+
+    def begin(job: Job) -> OurEncoder:
+        request = request_for(file_format, job.columns, job.widths)
+        return OurEncoder(formats.writer(request, _REQUESTED_AT), job)
+
+    return begin

