@@ -16,8 +16,8 @@ from consumer.formats.registry import Formats
 from consumer.kafka.backlog import Backlog
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.group import ConsumerGroup
-from consumer.kafka.lane import LaneLimits
 from consumer.kafka.member import Membership
+from consumer.kafka.surroundings import LaneLimits
 from consumer.kafka.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage

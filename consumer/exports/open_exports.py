@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from consumer.core.intake import MOST_OPEN
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
 from consumer.errors import ExportFailure, LaneStopped
 from consumer.exports.export import OpenExport
@@ -25,9 +26,6 @@ from schemas.vocabulary import FailReason, Format
 
 log = structlog.get_logger(__name__)
 
-MOST_OPEN = 1000
-"""In a partition: the offsets of open requests have to fit the metadata of a commit."""
-
 
 class OpenExports:
     """See the module."""
@@ -37,6 +35,7 @@ class OpenExports:
         self._workshop = workshop
         self._publication = publication
         self._open: dict[str, OpenExport] = {}
+        self.most_open = MOST_OPEN
         self.formats_written: set[Format] = set()
 
     def __len__(self) -> int:
@@ -80,10 +79,16 @@ class OpenExports:
         self._publication.end(Ending(origin.failed(reason, message, progress), origin))
 
     def apply(self, export: OpenExport, batch: Batch, offset: int) -> None:
-        """Write a batch into its export, which may end by it."""
+        """Write a batch into its export, which may end by it.
+
+        Raises:
+            LaneStopped: it is known to have completed, but its batches don't come to that.
+        """
         try:
             self._write(export, batch, offset)
         except ExportFailure as failure:
+            if export.decided:
+                raise _differs(export, export.decided, str(failure)) from None
             self.fail(export, failure.reason, str(failure))
         except Exception as error:
             # A fault in a writer must not stop the partition: it would strike again on replay.
@@ -116,10 +121,7 @@ class OpenExports:
             if export.active_at > active_before:
                 continue
             if export.decided:
-                raise LaneStopped(
-                    f"{export.origin.export_id} completed with {export.decided.rows} rows, says its"
-                    f" manifest, but its batches end after {export.assembly.rows}"
-                )
+                raise _differs(export, export.decided, f"they end after {export.assembly.rows}")
             seconds = round(self._workshop.monotonic() - export.active_at)
             self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
 
@@ -181,8 +183,15 @@ class OpenExports:
         self._publication.end(ending)
 
     def _is_full(self, offset: int) -> bool:
-        if len(self._open) >= MOST_OPEN:
+        if len(self._open) >= self.most_open:
             return True
         # Only a crowd can come near the limit, so only then is it worth a look.
         crowd = len(self._open) >= MOST_OPEN // 2
         return crowd and len(encode_ascending((*self.open_requests(), offset))) > METADATA_LIMIT
+
+
+def _differs(export: OpenExport, decided: ExportCompleted, how: str) -> LaneStopped:
+    return LaneStopped(
+        f"{export.origin.export_id} completed with {decided.rows} rows, says its manifest, but its"
+        f" batches don't come to that: {how}"
+    )

@@ -238,8 +238,10 @@ class PartitionExports:
             return True
         if self._queue() is not self._records:
             return False
-        self._routing.give_up_on(self._records.popleft(), message)
-        return True
+        given_up = self._routing.give_up_on(self._records[0], message)
+        if given_up:
+            self._records.popleft()
+        return given_up
 
     def abandon(self) -> None:
         """The partition is lost: decide nothing any more. From any thread, at any time."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import structlog
 
 from consumer.core.resume import ResumePoint
-from consumer.errors import ConsumerError, LaneStopped
+from consumer.errors import ConsumerError, LaneStopped, StorageUnavailable
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import DeadLetter, Message
 from consumer.exports.open_exports import OpenExports
@@ -61,6 +61,7 @@ class Routing:
         self.records_floor = point.records_position
         self.next_record = point.records_resume
         self._first_batches = dict(point.first_batches)
+        self._searched_first = -1
         self._partition = partition
         self._workshop = workshop
         self._exports = exports
@@ -215,7 +216,8 @@ class Routing:
         export_id = (message.key or b"").decode(errors="replace")
         named = error.reason is DeadLetterReason.UNREADABLE and is_export_id(export_id)
         export = self._exports.get(export_id) if named else None
-        if named and export is None and not self._has_ended(export_id) and self._may_own(message):
+        unsure = named and export is None and not self._is_searched(message)
+        if unsure and not self._has_ended(export_id, message):
             return False
         self._dead_letter(error.reason, message, str(error))
         if export:
@@ -228,37 +230,52 @@ class Routing:
         """A batch of no open export: handled before, late, an orphan, or (False) too early."""
         if message.offset < self.records_floor:
             self._workshop.metrics.dropped(Dropped.REPLAYED)
-        elif self._has_ended(export_id):
+        elif self._has_ended(export_id, message):
             self._workshop.metrics.dropped(Dropped.LATE)
-        elif self._may_own(message):
-            return False
-        elif self._workshop.storage.manifest(export_id):
-            self._workshop.metrics.dropped(Dropped.LATE)
-        else:
+        elif self._is_searched(message):
             self._bury_ownerless(message, f"nobody requested {export_id}")
+        else:
+            return False
         return True
 
-    def give_up_on(self, message: Message, why: str) -> None:
-        """Whether a batch without an open export is late can't be read: make it a dead letter."""
+    def give_up_on(self, message: Message, why: str) -> bool:
+        """Whether a batch without an open export is late can't be read: make it a dead letter.
+
+        False: not yet. Its request is to be searched first: if that opens an export, it is its own.
+        """
+        if not self._is_searched(message):
+            self._searched_first = message.offset
+            return False
         self._bury_ownerless(message, why)
         self.next_record = message.offset + 1
+        return True
 
     def _bury_ownerless(self, message: Message, why: str) -> None:
         self._dead_letter(DeadLetterReason.ORPHAN_BATCH, message, why)
         self.verdict_due = True
 
-    def _may_own(self, message: Message) -> bool:
-        """Whether a request that was not read yet may own a batch."""
-        return message.offset >= self.owners_known_below
+    def _is_searched(self, message: Message) -> bool:
+        """Whether the request that owns a batch was read, if there is one."""
+        return message.offset < self.owners_known_below
 
-    def _has_ended(self, export_id: str) -> bool:
-        """Whether the export's request was read here, and the export has ended or is about to."""
+    def _has_ended(self, export_id: str, message: Message) -> bool:
+        """Whether the export of a batch has ended here, or is about to.
+
+        Until its request was searched, a manifest counts only if that was read.
+        """
         if self._publication.is_ending(export_id):
             return True
-        manifest = self._workshop.storage.manifest(export_id)
-        if manifest is None or manifest.source.partition != self._partition:
+        searched = self._is_searched(message)
+        try:
+            manifest = self._workshop.storage.manifest(export_id)
+        except StorageUnavailable:
+            if searched or message.offset != self._searched_first:
+                raise
             return False
-        return manifest.source.offset < self.requests_position
+        if manifest is None or searched:
+            return manifest is not None
+        source = manifest.source
+        return source.partition == self._partition and source.offset < self.requests_position
 
     def _is_known(self, export_id: str) -> bool:
         return self._exports.get(export_id) is not None or self._publication.is_ending(export_id)

@@ -11,27 +11,26 @@ decides nothing before ``load`` has fenced whoever was here before.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from consumer.core.intake import intake
 from consumer.core.patience import Patience
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
-from consumer.exports.workshop import Workshop
-from consumer.kafka.cluster import Cluster
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
-from consumer.kafka.slots import Slots
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.kafka.surroundings import Surroundings
+from consumer.kafka.transactions import PartitionProducer
 from consumer.kafka.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -40,31 +39,8 @@ HEARTBEAT_SECONDS = 1.0
 LASTING_SECONDS = 10.0
 MANY_RELOADS = 3
 STOPPED_SECONDS = 30.0
-SEARCH_REQUESTS = 10
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class LaneLimits:
-    """A lane's limits: open exports before requests wait, and timeouts in seconds."""
-
-    max_open_exports: int
-    idle_timeout_seconds: float
-    storage_timeout_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the lanes of one member share."""
-
-    consumer: AIOKafkaConsumer
-    cluster: Cluster
-    destination: Destination
-    workshop: Workshop
-    slots: Slots
-    threads: Executor
-    limits: LaneLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +143,7 @@ class Lane:
     # The lane's own task.
 
     async def _run(self) -> None:
-        while True:
+        while not self._task.cancelling():
             await self._go.wait()
             seconds = HEARTBEAT_SECONDS
             try:
@@ -178,6 +154,8 @@ class Lane:
             except (ConsumerError, KafkaError, OSError) as error:
                 self._say_reloading(error)
             except Exception as error:
+                if self._task.cancelling():
+                    return  # the node's threads are gone before a call that hung was
                 log.exception("lane failed", partition=self.partition)
                 self._say_reloading(error)
             finally:
@@ -266,7 +244,9 @@ class Lane:
         if commits:
             await commits.drop()
         if exports:
-            await self._in_thread(exports.discard)
+            # A node that ends while its storage hangs has no threads left; the next owner sweeps.
+            with contextlib.suppress(RuntimeError):
+                await self._in_thread(exports.discard)
         await producer.drop()
 
     async def _work(
@@ -305,16 +285,16 @@ class Lane:
             exports.verdict_kept()
 
     def _take(self, exports: PartitionExports) -> None:
-        """Hand over a turn's worth; requests only as far as more exports may be open.
-
-        Past that, those that were open already, and a few at a time for the owner of a batch.
-        """
+        """Hand over a turn's worth; requests only as far as more exports may be open."""
         if not exports.pending_requests:
-            room = max(0, self._around.limits.max_open_exports - exports.open_count)
-            if self._search:
-                room = max(room, SEARCH_REQUESTS)
-            handled_below = exports.next_offsets[0] if exports.restoring else 0
-            exports.take_requests(self.requests.take(TURN_BYTES, room, handled_below))
+            allowed = intake(
+                max_open=self._around.limits.max_open_exports,
+                open_count=exports.open_count,
+                searching=self._search is not None and not exports.batches_next,
+                restored_below=exports.next_offsets[0] if exports.restoring else None,
+            )
+            taken = self.requests.take(TURN_BYTES, allowed.most, allowed.free_below)
+            exports.take_requests(taken)
         if not exports.pending_records:
             exports.take_records(self.records.take(TURN_BYTES))
         exports.advance(

@@ -20,9 +20,10 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed
-from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane, LaneLimits, Surroundings
+from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane
 from consumer.kafka.poller import Poller
 from consumer.kafka.slots import Slots
+from consumer.kafka.surroundings import LaneLimits, Surroundings
 from consumer.kafka.transactions import Destination
 from schemas.lenient_records import read_leniently
 

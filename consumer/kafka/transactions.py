@@ -50,11 +50,16 @@ class Destination:
 class PartitionProducer:
     """The producer of one partition, from its fencing start to its drop.
 
-    A smaller ``dead_letter_bytes`` than the topic's leaves out more of what is too large.
+    A smaller ``dead_letter_bytes`` than the topic's leaves out more of what is too large. The
+    broker aborts a transaction that passes its timeout, and fences its producer.
     """
 
     def __init__(
-        self, partition: int, destination: Destination, dead_letter_bytes: int | None = None
+        self,
+        partition: int,
+        destination: Destination,
+        dead_letter_bytes: int | None = None,
+        transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
     ) -> None:
         self._partition = partition
         self._to = destination
@@ -64,7 +69,7 @@ class PartitionProducer:
         self._producer = AIOKafkaProducer(
             **destination.client_options,
             transactional_id=destination.transactional_id(partition),
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            transaction_timeout_ms=transaction_timeout_ms,
             retry_backoff_ms=20,
             # The only one that every Kafka client reads without a plugin (kafkajs for one).
             compression_type="gzip",
@@ -93,10 +98,7 @@ class PartitionProducer:
         async with asyncio.timeout(_CALL_SECONDS):
             await self._producer.begin_transaction()
             deliveries = [*await self._send_events(outcome), *await self._bury(outcome)]
-            # All are awaited, also after one has failed: a future that nobody asks complains.
-            answers = await asyncio.gather(*deliveries, return_exceptions=True)
-            for refused in (answer for answer in answers if isinstance(answer, BaseException)):
-                raise refused
+            await asyncio.gather(*deliveries)
             await self._producer.send_offsets_to_transaction(
                 self._offsets(point), self._to.group_id
             )
@@ -110,6 +112,8 @@ class PartitionProducer:
                     await self._producer.stop()
             except TimeoutError:
                 await self._cut_off()
+            finally:
+                self._forget_transaction()
 
     async def _cut_off(self) -> None:
         """Without this aiokafka would go on trying for ever, in tasks of its own."""
@@ -120,9 +124,16 @@ class PartitionProducer:
                 await producer._sender.close()  # noqa: SLF001 - likewise
         await producer.client.close()
 
+    def _forget_transaction(self) -> None:
+        """Nobody asks aiokafka how a transaction ended that failed before its end; it complains."""
+        manager = self._producer._txn_manager  # noqa: SLF001 - no public way
+        end = manager and manager.wait_for_transaction_end()
+        if end and end.done() and not end.cancelled():
+            end.exception()
+
     async def _send_events(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
         return [
-            await self._producer.send(
+            await self._send(
                 self._to.topics.completions,
                 key=event.export_id.encode(),
                 value=encode_event(event),
@@ -133,12 +144,18 @@ class PartitionProducer:
 
     async def _bury(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
         return [
-            await self._producer.send(
+            await self._send(
                 self._to.topics.dead_letters,
                 **dead_letter_record(letter, self._dead_letter_bytes),
             )
             for letter in outcome.dead_letters
         ]
+
+    async def _send(self, topic: str, **record: Any) -> asyncio.Future[Any]:  # noqa: ANN401
+        """The acknowledgement to come; one that nobody asks, as another failed, won't complain."""
+        delivery: asyncio.Future[Any] = await self._producer.send(topic, **record)
+        delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return delivery
 
     def _offsets(self, point: ResumePoint) -> dict[TopicPartition, OffsetAndMetadata]:
         topics = self._to.topics

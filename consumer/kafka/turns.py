@@ -63,7 +63,9 @@ class Turns:
             self._patience.unsynced(error.export_id, time.monotonic())
             raise
         self.trouble = None
-        if wrote or due or self._read_refused:
+        # That an owner is searched says nothing of the storage.
+        read = self._read_refused and end is not TurnEnd.OWNER_UNKNOWN
+        if wrote or due or read:
             self._read_refused = False
             self._patience.served()
             self._patience.ended(self._exports.ended)

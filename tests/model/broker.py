@@ -8,7 +8,7 @@ prepared transaction completes, all at once. Invariant: what a fenced producer a
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.exports.messages import Outcome
@@ -54,11 +54,27 @@ class Transaction:
 
 
 @dataclass(slots=True)
+class InFlight:
+    """A transaction as its client sees it."""
+
+    outcome: Outcome
+    point: ResumePoint
+    sent: bool = False
+    done: bool = False
+    error: KafkaError | None = None
+
+
+@dataclass(slots=True)
 class Broker:
-    """Logs and coordinator; ``committing`` hears of each transaction as it becomes visible."""
+    """Logs and coordinator.
+
+    ``preparing`` hears of each transaction when it can't be lost any more, ``committing`` as it
+    becomes visible.
+    """
 
     requests: Log
     records: Log
+    preparing: Callable[[Outcome], None]
     committing: Callable[[Outcome, ResumePoint], None]
     epoch: int = 0
     ongoing: Transaction | None = None
@@ -85,8 +101,9 @@ class Broker:
     def end(self, epoch: int) -> None:
         """EndTxn: from here on it will be committed. Raises ProducerFenced."""
         self._check(epoch)
-        if self.ongoing:
+        if self.ongoing and not self.ongoing.prepared:
             self.ongoing.prepared = True
+            self.preparing(self.ongoing.outcome)
 
     def complete(self) -> None:
         """Write the markers of a prepared transaction: it becomes visible."""

@@ -8,17 +8,24 @@ faults end.
 
 from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
+from tests.model.feed import ALL
 from tests.model.lane import WORKING, Killed, Lane
 from tests.model.oracle import Violation, judged
 from tests.model.tape import Tape, shortest
 from tests.model.upstream import script
-from tests.model.world import ALL, AS_BUILT, UNLIMITED, Design, Limits, World
+from tests.model.world import AS_BUILT, UNLIMITED, Design, Limits, World
 
 _MOST_LANES = 3
 _DEEPEST = 2
 # Between the decision and the file's name, and between both and the event.
 _CRUCIAL = {"linked", "rename", "renamed", "settle"}
-_LIMITS = (UNLIMITED, Limits(open_exports=2), Limits(open_exports=1), Limits(export_bytes=14))
+_LIMITS = (
+    UNLIMITED,
+    Limits(open_exports=2, most_open=3),
+    Limits(open_exports=1, most_open=2),
+    Limits(export_bytes=14),
+    Limits(open_exports=1, most_open=1),
+)
 
 
 class Interleaving(World):

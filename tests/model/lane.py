@@ -7,7 +7,9 @@ Each await of the real lane is the end of a step here, so that anything may happ
     SWEEPING     sweep; make the real PartitionExports
     SEATING      wait to be told to go, seat the feeds
     WORKING      take, turn, commit; fetches and the transaction go on beside it
+    LOOKING      the idle watch awaits the end of the records
     ASKING       the owner search awaits the end of the requests
+    KEEPING      an orphan's verdict: commit it
     FINISHING    rest asked: commit all there is
     RESTING      wait to be told to go on, seat the feeds
     GONE         dropped, or the process died
@@ -15,74 +17,30 @@ Each await of the real lane is the end of a step here, so that anything may happ
 Invariant: this file decides nothing that the real lane decides otherwise.
 """
 
-from dataclasses import dataclass
-
 from aiokafka.errors import KafkaError
 
+from consumer.core.intake import intake
 from consumer.core.resume import ResumePoint
 from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
-from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
-from tests.model.broker import Broker, Log
+from tests.model.broker import Broker, InFlight
+from tests.model.feed import ALL, Feed
 from tests.model.oracle import Oracle, Violation
 from tests.model.tape import Tape
 from tests.model.upstream import PARTITION, Sent
 
 IDLE_SECONDS = 300.0
 _WHOLE = 1e9
-_ALL = 1000
 
 # Each phase is the name of the method that is its next step.
 STARTING, READING, SWEEPING, SEATING = "_start", "_read", "_sweep", "_seat_when_told"
-WORKING, ASKING = "_loop", "_ask_end"
+WORKING, LOOKING, ASKING, KEEPING = "_loop", "_look", "_ask_end", "_keep"
 FINISHING, RESTING, GONE = "_finish", "_rest_until_told", "_gone"
 
 
 class Killed(BaseException):
     """The process dies here; nothing of it runs any more."""
-
-
-class Feed:
-    """What was fetched of a log and not handled yet."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.position = 0
-        self.messages: list[Sent] = []
-
-    def seat(self, offset: int) -> None:
-        """Read on from here."""
-        self.messages.clear()
-        self.position = offset
-
-    def fetch(self, count: int) -> None:
-        """Take up to ``count`` messages, and pass what is shown to nobody."""
-        end = self.log.visible_end
-        while self.position < end:
-            entry = self.log.entries[self.position]
-            if entry is not None:
-                if not count:
-                    return
-                count -= 1
-                self.messages.append(entry[0])
-            self.position += 1
-
-    def take(self, count: int) -> list[Sent]:
-        """Remove up to ``count`` messages from the front."""
-        taken, self.messages = self.messages[:count], self.messages[count:]
-        return taken
-
-
-@dataclass(slots=True)
-class InFlight:
-    """A transaction as its client sees it."""
-
-    outcome: Outcome
-    point: ResumePoint
-    sent: bool = False
-    done: bool = False
-    error: KafkaError | None = None
 
 
 class Lane:
@@ -91,7 +49,13 @@ class Lane:
     exports_type: type[PartitionExports] = PartitionExports
 
     def __init__(
-        self, process: int, broker: Broker, workshop: Workshop, oracle: Oracle, max_open: int
+        self,
+        process: int,
+        broker: Broker,
+        workshop: Workshop,
+        oracle: Oracle,
+        max_open: int,
+        most_open: int,
     ) -> None:
         self.process = process
         self.phase = STARTING
@@ -108,11 +72,14 @@ class Lane:
         self._workshop = workshop
         self._oracle = oracle
         self._max_open = max_open
+        self._most_open = most_open
         self.epoch = 0
         self._point = ResumePoint(0, (), 0, 0)
         self._committed: ResumePoint | None = None
         self._search: tuple[int, int] | None = None
+        self._idle_look: tuple[int, float] | None = None
         self._below = 0
+        self._active_before = 0.0
         self._unsynced: set[str] = set()
 
     @property
@@ -135,6 +102,8 @@ class Lane:
         """Whether nothing is left to do, unless something comes or time passes."""
         exports = self.exports
         if self.phase != WORKING or exports is None or self.transaction or exports.runnable:
+            return False
+        if self._idle_look:
             return False
         waiting = self.requests.messages and exports.open_count >= self._max_open
         if exports.restoring or (self.requests.messages and not waiting):
@@ -243,7 +212,8 @@ class Lane:
         if given_up:
             self._oracle.storage_given_up = True
         self.exports = self.exports_type(PARTITION, self._point, self._workshop, given_up)
-        self._search = None
+        self.exports._exports.most_open = self._most_open  # a thousand would take too long
+        self._search = self._idle_look = None
         self.phase = SEATING
 
     def _seat_when_told(self, _: Tape) -> None:
@@ -276,29 +246,44 @@ class Lane:
                 raise PartLost("a rebalance came while the storage refused")
             self.phase = FINISHING
             return
-        self._take(exports, 2 if tape.once_in(4) else _ALL)
-        if self._can_turn(exports):
-            if self._turn(exports, tape) is TurnEnd.OWNER_UNKNOWN and self._search is None:
-                self._below = self.records.position
-                self.phase = ASKING
-                return
+        self._take(exports, 2 if tape.once_in(4) else ALL)
+        if self._expire_idle(exports):
+            self._go_on(exports, tape)
+
+    def _go_on(self, exports: PartitionExports, tape: Tape) -> None:
+        if not self._can_turn(exports):
             self._advance(exports, at_once=not tape.once_in(3))
             return
-        self._advance(exports, at_once=not tape.once_in(3))
-        self._expire_idle(exports)
+        handled = exports.next_offsets[1]
+        end = self._turn(exports, tape)
+        if exports.next_offsets[1] > handled:
+            self._search = None
+        if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
+            self._below = self.records.position
+            self.phase = ASKING
+        else:
+            self._keep_verdict(exports, tape)
 
-    def _take(self, exports: PartitionExports, most: int) -> None:
-        """At most ``most`` messages of each feed make a turn's worth."""
+    def _take(self, exports: PartitionExports, count: int) -> None:
+        """At most ``count`` messages of each feed make a turn's worth."""
         if not exports.pending_requests:
-            unbounded = self._search or exports.restoring
-            room = max(0, self._max_open - exports.open_count)
-            exports.take_requests(self.requests.take(most if unbounded else min(most, room)))
+            exports.take_requests(self._taken_requests(exports, count))
         if not exports.pending_records:
-            exports.take_records(self.records.take(most))
+            exports.take_records(self.records.take(count))
         exports.advance(
             0 if self.requests.messages else self.requests.position,
             0 if self.records.messages else self.records.position,
         )
+
+    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
+        allowed = intake(
+            max_open=self._max_open,
+            open_count=exports.open_count,
+            searching=self._search is not None and not exports.batches_next,
+            restored_below=exports.next_offsets[0] if exports.restoring else None,
+            most_open=self._most_open,
+        )
+        return self.requests.take(count, allowed.most, allowed.free_below)
 
     def _can_turn(self, exports: PartitionExports) -> bool:
         if self._search is None:
@@ -309,7 +294,7 @@ class Lane:
             exports.owners_known(records_below)
             self._search = None
             return True
-        return exports.pending_requests
+        return exports.pending_requests or exports.batches_next
 
     def _turn(self, exports: PartitionExports, tape: Tape) -> TurnEnd | None:
         self.busy = True
@@ -317,8 +302,7 @@ class Lane:
             return exports.turn(0.0 if tape.once_in(2) else _WHOLE)
         except StorageUnavailable as error:
             if tape.once_in(8):
-                self._oracle.storage_given_up = True
-                exports.give_up(str(error))
+                self._give_up(exports, str(error))
             return None
         except PartUnsynced as error:
             self._unsynced.add(error.export_id)
@@ -326,9 +310,34 @@ class Lane:
         finally:
             self.busy = False
 
-    def _ask_end(self, _: Tape) -> None:
+    def _give_up(self, exports: PartitionExports, why: str) -> None:
+        handled = exports.next_offsets[1]
+        self._oracle.storage_given_up = True
+        exports.give_up(why)
+        if exports.next_offsets[1] > handled:
+            self._oracle.batch_given_up(handled, exports.next_offsets[1])
+
+    def _ask_end(self, tape: Tape) -> None:
         self._search = (self._broker.requests.end, self._below)
         self.phase = WORKING
+        self._keep_verdict(self._owned(), tape)
+
+    def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
+        if exports.verdict_due and exports.settled:
+            self.phase = KEEPING
+        else:
+            self._advance(exports, at_once=not tape.once_in(3))
+
+    def _keep(self, _: Tape) -> None:
+        if self._all_committed():
+            self._owned().verdict_kept()
+            self.phase = WORKING
+
+    def _all_committed(self) -> bool:
+        """Whether nothing is left to commit; begins to commit what is."""
+        if self.transaction is None or self.transaction.done:
+            self._advance(self._owned(), at_once=True)
+        return self.transaction is None
 
     def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
         flight = self.transaction
@@ -342,25 +351,34 @@ class Lane:
             if exports.has_outcome or (at_once and point != self._committed):
                 self.transaction = InFlight(exports.take_outcome(), point)
 
-    def _expire_idle(self, exports: PartitionExports) -> None:
+    def _expire_idle(self, exports: PartitionExports) -> bool:
+        """Fail what is idle, or begin to find out: False then."""
         now, since = self._workshop.monotonic(), exports.idle_since()
-        if since is None or now - since < IDLE_SECONDS:
-            return
-        end = self._broker.records.end
-        read = not self.records.messages and not exports.pending_records
-        if read and self.records.position >= end:
-            self._oracle.idle_checked(end, now - IDLE_SECONDS)
-            exports.expire(now - IDLE_SECONDS)
+        if self._idle_look is None:
+            if since is None or now - since < IDLE_SECONDS:
+                return True
+            self._active_before = now - IDLE_SECONDS
+            self.phase = LOOKING
+            return False
+        if self._looked(exports, self._idle_look[0]):
+            look, self._idle_look = self._idle_look, None
+            self._oracle.idle_checked(*look)
+            exports.expire(look[1])
+        return True
+
+    def _looked(self, exports: PartitionExports, records_end: int) -> bool:
+        return exports.next_offsets[1] >= records_end
+
+    def _look(self, tape: Tape) -> None:
+        self._idle_look = (self._broker.records.end, self._active_before)
+        self.phase = WORKING
+        self._go_on(self._owned(), tape)
 
     # Rest.
 
     def _finish(self, _: Tape) -> None:
-        exports = self._owned()
-        if self.transaction and not self.transaction.done:
-            return
-        self._advance(exports, at_once=True)
-        if self.transaction is None:
-            exports.drop_pending()
+        if self._all_committed():
+            self._owned().drop_pending()
             self._search = None
             self.phase = RESTING
 

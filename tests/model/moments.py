@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
+from tests.model.feed import ALL
 from tests.model.lane import WORKING, Killed, Lane
 from tests.model.oracle import Violation, judged
 from tests.model.tape import Tape
 from tests.model.upstream import Line
-from tests.model.world import ALL, AS_BUILT, Design, World
+from tests.model.world import AS_BUILT, Design, World
 
 KILLED, CRASHED, REFUSED, OVERTAKEN = "killed", "crashed", "refused", "overtaken"
 _LAST_ROUNDS = 6

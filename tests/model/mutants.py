@@ -9,16 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 from consumer.core.resume import ResumePoint
+from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message
 from consumer.exports.partition import PartitionExports
 from consumer.exports.routing import Routing
 from schemas.completions import TerminalEvent
 from schemas.errors import Unreadable
 from schemas.vocabulary import Format
-from tests.model.broker import Broker
+from tests.model.broker import Broker, InFlight
 from tests.model.disk import ProcessPart, ProcessStorage
-from tests.model.lane import READING, SWEEPING, WORKING, InFlight, Lane
+from tests.model.lane import READING, SWEEPING, WORKING, Lane
 from tests.model.tape import Tape
+from tests.model.upstream import Sent
 from tests.model.world import Design
 
 MUTANTS: dict[str, Design] = {}
@@ -123,8 +125,8 @@ def _restored_only(exports: PartitionExports, point: ResumePoint) -> ResumePoint
 
 
 def _replay_done(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
-    first = exports._exports.first_batch()
-    return replace(point, records_resume=point.records_position if first is None else first)
+    firsts = [first for _, first in exports._exports.first_batches()]
+    return replace(point, records_resume=min(firsts, default=point.records_position))
 
 
 _mutant("the latest first batch is committed", lane=_exports(_latest))
@@ -216,7 +218,7 @@ class _EarlyEnd(Lane):
 class _HastyRouting(Routing):
     """Any manifest makes a batch late."""
 
-    def _has_ended(self, export_id: str) -> bool:
+    def _has_ended(self, export_id: str, message: Message) -> bool:
         ended = self._workshop.storage.manifest(export_id) is not None
         return ended or self._publication.is_ending(export_id)
 
@@ -253,11 +255,34 @@ class _Forward(Lane):
             self._seat(point.requests_position, point.records_position)
 
 
-class _Silent(Broker):
-    """Aborts a prepared transaction when the next producer starts."""
+class _Generous(Routing):
+    """Gives a batch to its export, whether or not that was open when the batch was first read."""
 
-    def _end_ongoing(self) -> None:
-        self.ongoing = None
+    def _was_handled(self, message: Message, export: OpenExport) -> bool:
+        return False
+
+
+class _Refusing(Routing):
+    """Gives a batch up, as its manifest can't be read, before its owner was searched."""
+
+    _giving_up = False
+
+    def _is_searched(self, message: Message) -> bool:
+        return self._giving_up or super()._is_searched(message)
+
+    def give_up_on(self, message: Message, why: str) -> bool:
+        self._giving_up = True
+        given_up = super().give_up_on(message, why)
+        self._giving_up = False
+        return given_up
+
+
+class _Hasty(Lane):
+    """Goes on before an orphan's verdict is committed."""
+
+    def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
+        exports.verdict_kept()
+        super()._keep_verdict(exports, tape)
 
 
 _mutant("the end of the requests is the last stable offset", lane=_StableEnd)
@@ -265,3 +290,39 @@ _mutant("batches fetched after the end count as searched", lane=_EarlyEnd)
 _mutant("any manifest makes a batch late", lane=_routed(_HastyRouting))
 _mutant("poison does not wait for its owner", lane=_routed(_EagerRouting))
 _mutant("a replay is cut off by a rebalance", lane=_Forward)
+_mutant("what came before its request is replayed", lane=_routed(_Generous))
+_mutant("a batch is given up before its owner is searched", lane=_routed(_Refusing))
+_mutant("an orphan is not committed before its request may come", lane=_Hasty)
+
+
+# Bounds, and time.
+
+
+class _OpenDoor(Lane):
+    """Reads on without bound until all open requests are restored."""
+
+    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
+        if exports.restoring:
+            return self.requests.take(count)
+        return super()._taken_requests(exports, count)
+
+
+class _WideSearch(Lane):
+    """Reads on without bound while a batch waits for its owner."""
+
+    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
+        if self._search:
+            return self.requests.take(count)
+        return super()._taken_requests(exports, count)
+
+
+class _Impatient(Lane):
+    """Fails what is idle without reading what has come meanwhile."""
+
+    def _looked(self, exports: PartitionExports, records_end: int) -> bool:
+        return True
+
+
+_mutant("a takeover reads requests without bound", lane=_OpenDoor)
+_mutant("a search reads requests without bound", lane=_WideSearch)
+_mutant("idle exports fail before all is read", lane=_Impatient)

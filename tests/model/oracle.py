@@ -5,6 +5,7 @@ uses no code of the service but the shapes of its events.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -49,20 +50,25 @@ class End(NamedTuple):
 class Oracle:
     """Hears of all that is sent, decided and committed."""
 
-    def __init__(self, disk: Disk, max_export_bytes: int) -> None:
+    def __init__(self, disk: Disk, max_export_bytes: int, most_open: int) -> None:
         self._disk = disk
         self._max_export_bytes = max_export_bytes
+        self._most_open = most_open
         self._sent: dict[tuple[str, int], Meaning] = {}
         self._records: list[tuple[int, Meaning]] = []
         self._accepted: dict[str, tuple[int, Ask]] = {}
         self._accepted_at: dict[str, float] = {}
         self._held: set[str] = set()
-        self._elsewhere: set[str] = set()
-        self._first_batch: dict[str, int] = {}
+        self._elsewhere: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._early: set[int] = set()
+        self._orphans: set[int] = set()
+        self._given_up: set[int] = set()
+        self._batches: dict[str, list[int]] = {}
         self._cancelled_at: dict[str, int] = {}
         self._ended: dict[str, TerminalEvent] = {}
         self._natural_ends: dict[str, End] = {}
-        self._buried: set[tuple[str, int]] = set()
+        self._buried: dict[tuple[str, int], DeadLetterReason] = {}
         self._point = ResumePoint(0, (), 0, 0)
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
@@ -73,14 +79,18 @@ class Oracle:
         """Somebody sent this, at this time."""
         match meaning:
             case Ask(held=True):
+                self._asked.add(meaning.export_id)
                 self._held.add(meaning.export_id)
                 return
             case Ask():
+                self._asked.add(meaning.export_id)
                 self._accept(meaning, offset, seconds)
             case Cancel():
                 self._cancelled_at[meaning.export_id] = offset
             case Rows():
-                self._first_batch.setdefault(meaning.export_id, offset)
+                self._batches.setdefault(meaning.export_id, []).append(offset)
+                if meaning.export_id not in self._asked:
+                    self._early.add(offset)
         self._sent[topic, offset] = meaning
         if topic == RECORDS:
             self._records.append((offset, meaning))
@@ -103,12 +113,15 @@ class Oracle:
 
     def decided_elsewhere(self, export_id: str) -> None:
         """Another partition has ended an export of this id: here its requests are repeats."""
-        self._elsewhere.add(export_id)
-        del self._accepted[export_id]
+        self._elsewhere[export_id], _ = self._accepted.pop(export_id)
 
     def idle_checked(self, records_end: int, active_before: float) -> None:
         """Somebody found exports idle since a time, having read the records to this end."""
         self._idle_checked.append((records_end, active_before))
+
+    def batch_given_up(self, begin: int, end: int) -> None:
+        """The storage could not tell for too long whether this batch was late."""
+        self._given_up |= {*range(begin, end)}
 
     @property
     def said(self) -> tuple[int, int]:
@@ -124,6 +137,12 @@ class Oracle:
             raise Violation(f"decided for a request that was not accepted: {event!r}")
         if not self._may_end(event, accepted[0]):
             raise Violation(f"ended as it must not: {event!r}, but {self._natural(event)}")
+
+    def preparing(self, outcome: Outcome) -> None:
+        """A transaction can't be lost any more: what is an orphan in it will stay one."""
+        for letter in outcome.dead_letters:
+            if letter.reason is DeadLetterReason.ORPHAN_BATCH:
+                self._orphans.add(letter.message.offset)
 
     def committing(self, outcome: Outcome, point: ResumePoint) -> None:
         """A transaction becomes visible."""
@@ -150,7 +169,7 @@ class Oracle:
         files = {f"{event.export_id}.csv" for event in completed}
         if self._disk.files.keys() != files:
             raise Violation(f"files {self._disk.files.keys()}, completed {files}")
-        if self._disk.manifests.keys() != self._ended.keys() | self._elsewhere:
+        if self._disk.manifests.keys() != self._ended.keys() | self._elsewhere.keys():
             raise Violation("a manifest of an export that never ended")
 
     def _may_end(self, event: TerminalEvent, asked_at: int) -> bool:
@@ -168,15 +187,38 @@ class Oracle:
                 )
             case ExportFailed(reason=FailReason.STORAGE_UNAVAILABLE):
                 return self.storage_given_up
+            case ExportFailed(reason=FailReason.TOO_MANY_OPEN):
+                return self._is_crowd(asked_at)
             case ExportFailed():
                 ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
                 return bool(ended_so)
 
+    def _is_crowd(self, asked_at: int) -> bool:
+        """Whether so many were open, and a batch waited for an owner that is not among them."""
+        accepted = {export_id: offset for export_id, (offset, _) in self._accepted.items()}
+        unfinished = (accepted | self._elsewhere).keys() - self._ended.keys()
+        before = sum((accepted | self._elsewhere)[it] < asked_at for it in unfinished)
+        return before >= self._most_open and any(
+            offset >= self._point.records_position and self._owner_of(meaning) >= asked_at
+            for offset, meaning in self._records
+        )
+
+    def _owner_of(self, meaning: Meaning) -> float:
+        """The offset of the request that a batch waits for; infinite if none is to be seen."""
+        match meaning:
+            case Rows(export_id=str(export_id)) | Rubbish(key=str(export_id)):
+                owner = self._accepted.get(export_id)
+                return owner[0] if owner else math.inf
+            case _:
+                return -1
+
     def _natural(self, event: TerminalEvent) -> End | None:
+        """By what was sent after its request, and before, unless that was found an orphan."""
         export_id = event.export_id
         end = self._natural_ends.get(export_id)
         if end is None:
-            end = undisturbed(self._accepted[export_id][1], self._records, self._max_export_bytes)
+            records = [it for it in self._records if it[0] not in self._orphans]
+            end = undisturbed(self._accepted[export_id][1], records, self._max_export_bytes)
             if end:
                 self._natural_ends[export_id] = end
         return end
@@ -203,19 +245,27 @@ class Oracle:
         where = letter.message.topic, letter.message.offset
         if where in self._buried:
             raise Violation(f"a second dead letter of {where}")
-        if letter.reason is not self._reason(where):
+        if where[1] < _position(where[0], self._point):
+            raise Violation(f"the verdict on {where} has changed")
+        if letter.reason not in self._verdicts(where):
             raise Violation(f"{where} is a dead letter for {letter.reason}")
-        self._buried.add(where)
+        self._buried[where] = letter.reason
 
-    def _reason(self, where: tuple[str, int]) -> DeadLetterReason | None:
+    def _verdicts(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
+        """What may become of a message, by why it is a dead letter, or None.
+
+        A batch that came before its request is either: it depends on when it was read.
+        """
         match self._sent.get(where):
             case Rubbish(reason=reason):
-                return reason
+                return {reason}
             case Rows(export_id=export_id):
-                known = self._accepted.keys() | self._held | self._elsewhere
-                return None if export_id in known else DeadLetterReason.ORPHAN_BATCH
+                orphan = DeadLetterReason.ORPHAN_BATCH
+                if export_id not in self._accepted.keys() | self._held | self._elsewhere.keys():
+                    return {orphan}
+                return {None, orphan} if where[1] in self._early | self._given_up else {None}
             case _:
-                return None
+                return {None}
 
     def _check_point(self, point: ResumePoint) -> None:
         before = self._point
@@ -227,7 +277,7 @@ class Oracle:
             self._check_export(export_id, offset, point)
         for where in self._sent:
             handled = where[1] < _position(where[0], point)
-            if (where in self._buried) != (handled and self._reason(where) is not None):
+            if self._buried.get(where) not in (self._verdicts(where) if handled else {None}):
                 raise Violation(f"{where} and its dead letter are apart: {point}")
 
     def _check_export(self, export_id: str, asked_at: int, point: ResumePoint) -> None:
@@ -236,7 +286,8 @@ class Oracle:
         ended = export_id in self._ended
         if (is_open + ended) != (asked_at < point.requests_position):
             raise Violation(f"{export_id} is lost: open {is_open}, ended {ended}, {point}")
-        first = self._first_batch.get(export_id, point.records_position)
+        batches = (it for it in self._batches.get(export_id, ()) if it not in self._orphans)
+        first = next(batches, point.records_position)
         if is_open and first < point.records_position and point.records_resume > first:
             raise Violation(f"{export_id} can't be made again from {first}: {point}")
 

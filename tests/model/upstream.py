@@ -1,8 +1,9 @@
 """What upstream services send: scripts of requests, batches and rubbish, right and wrong.
 
 Each message carries its meaning, so that the oracle never decodes what the service decodes.
-Invariant: an export's request is in its log before any of its batches, as the contract asks; it may
-become visible later than they do.
+An export's request is in its log before any of its batches, as the contract asks, and may become
+visible later than they do; but for upstreams that break the contract, and send a batch before.
+Invariant: the batches of such an upstream, sent once more, differ from those that it sent before.
 """
 
 from collections.abc import Sequence
@@ -168,6 +169,9 @@ def _export(tape: Tape, export_id: str) -> list[Line]:
         lines.insert(1 + tape.pick(len(lines)), Ask(export_id))
     if tape.once_in(4):
         lines.insert(tape.pick(len(lines) + 1), Cancel(export_id))
+    if tape.once_in(4):
+        early = Rows(export_id, 0, (("early",),), last=tape.once_in(4))
+        lines = [early] * (1 + tape.pick(2)) + lines
     return lines
 
 

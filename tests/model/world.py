@@ -18,6 +18,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from tests.model.broker import Broker, Log
 from tests.model.disk import Disk, ProcessStorage
+from tests.model.feed import ALL
 from tests.model.lane import IDLE_SECONDS, Lane
 from tests.model.oracle import FOOTER, HEADER, Oracle, Violation
 from tests.model.tape import Tape
@@ -32,9 +33,6 @@ from tests.model.upstream import (
     Release,
     topic_of,
 )
-
-ALL = 1000
-"""More messages than there ever are."""
 
 _BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 _MOST_ROUNDS = 150
@@ -54,9 +52,10 @@ AS_BUILT = Design()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Open exports before requests wait, and bytes of a file."""
+    """Open exports before requests wait, and at all; bytes of a file."""
 
     open_exports: int = 1000
+    most_open: int = 1000
     export_bytes: int = 1 << 30
 
 
@@ -119,8 +118,11 @@ class World:
         self.tape = tape
         self.trace: list[str] | None = None
         self.disk = Disk()
-        self.oracle = Oracle(self.disk, limits.export_bytes)
-        self.broker = design.broker(Log(REQUESTS), Log(RECORDS), self.oracle.committing)
+        self.oracle = Oracle(self.disk, limits.export_bytes, limits.most_open)
+        oracle = self.oracle
+        self.broker = design.broker(
+            Log(REQUESTS), Log(RECORDS), oracle.preparing, oracle.committing
+        )
         self.lanes: list[Lane] = []
         self.depth = 0
         self._all_lanes: list[Lane] = []
@@ -154,8 +156,10 @@ class World:
             self._now,
             self._monotonic,
         )
-        most_open = self._limits.open_exports
-        lane = self._design.lane(number, self.broker, workshop, self.oracle, most_open)
+        open_exports, most_open = self._limits.open_exports, self._limits.most_open
+        lane = self._design.lane(
+            number, self.broker, workshop, self.oracle, open_exports, most_open
+        )
         self.say(number, "starts")
         self.lanes.append(lane)
         self._all_lanes.append(lane)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from consumer.core.intake import MOST_OPEN
 from consumer.core.resume import ResumePoint
 from consumer.core.turn_order import Claim
-from consumer.exports.open_exports import MOST_OPEN
 from consumer.exports.partition import TurnEnd
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
