@@ -162,3 +162,26 @@ async def test_everything_moves_and_every_query_has_an_answer(
         await check_rules(prometheus)
         await check_dashboard(prometheus)
         await prometheus.until('ALERTS{alertname="ExportDeadLetters", alertstate="firing"}')
+
+
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_what_an_open_transaction_holds_back_is_no_lag(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="upstream")
+    port = pick_free_port()
+    node = node_on(bootstrap_servers, topics, tmp_path, HTTP_PORT=port)
+    async with prometheus_of([f"127.0.0.1:{port}"], tmp_path) as prometheus, node:
+        lag = f'sluice_consumer_lag_records{{topic="{topics.records}"}}'
+        position = f'sluice_consumer_position_offset{{topic="{topics.records}"}}'
+        await producer.start()
+        async with producer.transaction():
+            for _ in range(5):
+                await producer.send_and_wait(topics.records, b"{")
+            (scrapes,) = await prometheus.until(f"count_over_time({lag}[10m])")
+            await prometheus.until(f"count_over_time({lag}[10m]) > {scrapes['value']} + 3")
+            assert await prometheus.query(f"max_over_time({lag}[10m]) == 0")
+            assert await prometheus.query(f"{position} == 0")
+        await prometheus.until(f"{position} == 6")
+        await prometheus.until(f"{lag} == 0")
+        await producer.stop()
