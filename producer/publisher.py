@@ -28,6 +28,8 @@ from schemas.topics import Topics
 
 # As long as Kafka's own clients try by default (delivery.timeout.ms).
 DELIVERY_TIMEOUT_SECONDS = 120.0
+# Kafka's own clients refuse more by default (max.request.size), before they compress.
+MAX_MESSAGE_BYTES = 1024 * 1024
 _CANCEL_TIMEOUT_SECONDS = 5.0
 
 
@@ -44,10 +46,12 @@ class ExportPublisher:
         topics: Topics,
         *,
         delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
         self._topics = topics
         self._timeout_seconds = delivery_timeout_seconds
+        self._max_message_bytes = max_message_bytes
         self._options = client_options
         self._running = AsyncExitStack()
         self._request_partitions = 0
@@ -69,6 +73,7 @@ class ExportPublisher:
             # aiokafka's lz4 is its level 9: a sixth of zstd's speed, and larger.
             compression_type="zstd",
             max_batch_size=BATCH_BYTES,
+            max_request_size=self._max_message_bytes,
             **self._options,
         )
         await self._running.enter_async_context(started(producer, self._options))

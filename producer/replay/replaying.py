@@ -26,6 +26,9 @@ from producer.replay.survey import LeftOut, Period, Survey
 from producer.seed import new_export_id
 from schemas.topics import Topics
 
+# What was recorded was let in once: whether it is too large now is for the broker to say.
+_MOST_MESSAGE_BYTES = 2**30
+
 OnProgress: TypeAlias = Callable[[str, int, int | None], None]
 """Takes what is going on, how much of it is done, and how much there is, if known."""
 
@@ -93,7 +96,9 @@ async def _play(
     """Send and follow; when the last request was due, in seconds."""
     async with (
         CompletionFeed(wanted.topics, **client_options) as feed,
-        ExportPublisher(wanted.topics, **client_options) as publisher,
+        ExportPublisher(
+            wanted.topics, max_message_bytes=_MOST_MESSAGE_BYTES, **client_options
+        ) as publisher,
     ):
         sender, follower = Sender(plan, publisher, sent), Follower(feed, sent, on_end)
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas.completions import ExportCompleted
 from schemas.records import decode_batch
@@ -182,6 +183,20 @@ async def test_what_is_not_whole_is_counted_and_never_sent(
     assert seqs == [0, 1]
 
 
+async def test_a_message_that_only_compressed_fits_the_topic_comes_again(
+    bootstrap_servers: str, topics: Topics, shell: Shell
+) -> None:
+    options = {"compression_type": "zstd", "max_request_size": 4_000_000}
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, **options) as producer:
+        large = Upstream(producer, topics)
+        await large.request("large")
+        await large.batch("large", 0, [[1, "x" * 3_000_000]], last=True)
+    figures = summary(shell.run("replay", "--from", ALWAYS, "--timeout", "0.1", "--json"), code=1)
+    assert (figures["sent"], figures["unfinished"]) == (1, 1)
+    _, again = await committed(bootstrap_servers, topics.records, at_least=2)
+    assert len(again.value) > 3_000_000
+
+
 async def test_failures_are_counted_by_reason(upstream: Upstream, shell: Shell) -> None:
     environment = shell.environment | {"SLUICE_MAX_EXPORT_BYTES": "1000"}
     for one, count in (("small", 1), ("large", 500)):
@@ -213,16 +228,20 @@ async def test_interrupted_it_cancels_what_is_half_published(
     number: signal.Signals,
     code: int,
 ) -> None:
-    await upstream.request("whole")
-    await upstream.batch("whole", 0, rows_of(0, 1), last=True)
     await upstream.request("half")
     await upstream.batch("half", 0, rows_of(0, 1))
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.1)
+    await upstream.request("later")
+    await asyncio.sleep(0.1)
     await upstream.batch("half", 1, rows_of(0, 1), last=True)
-    with shell.start("replay", "--from", ALWAYS, "--speed", "0.01") as process:
-        await committed(bootstrap_servers, topics.records, at_least=5)
-        process.send_signal(number)
-        assert process.wait(20) == code
+    await upstream.batch("later", 0, rows_of(0, 1), last=True)
+    with shell.start("replay", "--from", ALWAYS, "--rate", "0.001") as process:
+        try:
+            await committed(bootstrap_servers, topics.records, at_least=4)
+            process.send_signal(number)
+            assert process.wait(20) == code
+        finally:
+            process.kill()
         assert process.stdout
         assert process.stderr
         assert (process.stdout.read(), process.stderr.read()) == (b"", b"")
