@@ -7,10 +7,11 @@ DEPLOY := .venv-deploy
 BENCH_STAMP := $(VENV)/.bench-installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
+SOAK_SECONDS ?= 1200
 CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test check chaos bench soak deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,9 @@ chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 
 bench: $(BENCH_STAMP) ## speed and memory beside others' (a quarter of an hour; needs Linux)
 	$(BIN)/python -m bench
+
+soak: $(BENCH_STAMP) ## one node under a steady replayed load (SOAK_SECONDS; needs Linux)
+	$(BIN)/python -m bench.acceptance.soak --seconds $(SOAK_SECONDS)
 
 $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
