@@ -56,8 +56,7 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
     except ValueError as error:
         raise ProducerError(f"{servers!r} is no list of host:port: {error}") from None
     except KafkaError as error:
-        reason = await why_unreachable(options) or str(error)
-        raise ProducerError(f"Kafka at {servers} can't be used: {reason}") from None
+        raise await unusable(options, error) from None
 
 
 async def _stop(client: Client) -> None:
@@ -65,6 +64,12 @@ async def _stop(client: Client) -> None:
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await client.stop()
+
+
+async def unusable(options: dict[str, Any], error: KafkaError) -> ProducerError:
+    """The error in words, with the reason that aiokafka keeps to its log."""
+    reason = await why_unreachable(options) or str(error)
+    return ProducerError(f"Kafka at {options['bootstrap_servers']} can't be used: {reason}")
 
 
 def response_error(code: int, message: str | None) -> str | None:

@@ -4,13 +4,15 @@ Invariant: nothing is created when anything is wrong, and a topic that exists st
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
-from producer.connect import response_error, started
+from producer.connect import response_error, started, unusable
 from producer.errors import ProducerError
 from schemas.topics import Topics
 
@@ -37,13 +39,23 @@ class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka ships no ty
         await self.close()
 
 
+@asynccontextmanager
+async def _connected(client_options: dict[str, Any]) -> AsyncIterator[_Admin]:
+    """An admin client for the block; it may still be refused by a broker that it hears of later."""
+    async with started(_Admin(**client_options), client_options) as admin:
+        try:
+            yield admin
+        except KafkaError as error:
+            raise await unusable(client_options, error) from None
+
+
 async def partition_counts(names: Iterable[str], **client_options: Any) -> dict[str, int]:  # noqa: ANN401 - aiokafka's own
     """Partition counts of those topics that exist. Never creates one.
 
     Raises:
         ProducerError: Kafka can't be reached.
     """
-    async with started(_Admin(**client_options), client_options) as admin:
+    async with _connected(client_options) as admin:
         return await _counts(admin, names)
 
 
@@ -54,7 +66,7 @@ async def require_topics(names: Iterable[str], **client_options: Any) -> dict[st
         ProducerError: Kafka can't be reached, or it names each topic that is missing.
     """
     names = list(names)
-    async with started(_Admin(**client_options), client_options) as admin:
+    async with _connected(client_options) as admin:
         counts = await _poll_counts(admin, names, polls=_SEEN_POLLS)
     missing = [name for name in names if name not in counts]
     if missing:
@@ -79,7 +91,7 @@ async def create_topics(
             unequal partition counts.
     """
     names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
-    async with started(_Admin(**client_options), client_options) as admin:
+    async with _connected(client_options) as admin:
         existing = await _counts(admin, names)
         check_pair(topics, {topics.requests: partitions, topics.records: partitions} | existing)
         wanted = existing.get(topics.requests, partitions)

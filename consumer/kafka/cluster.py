@@ -52,9 +52,7 @@ class Cluster:
                 await self._stable_ends.start()
         except (KafkaError, OSError) as error:
             await self.__aexit__()
-            why = await why_unreachable(self._options) or str(error) or "it doesn't answer"
-            servers = self._options["bootstrap_servers"]
-            raise NodeRefused(f"Kafka at {servers} can't be used: {why}") from error
+            raise await self._unusable(error) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,8 +64,15 @@ class Cluster:
         """Check that the node can work with the topics; the largest dead letter, in bytes.
 
         Raises:
-            NodeRefused: a topic is missing, partition counts differ, or an input is compacted.
+            NodeRefused: a topic is missing, partition counts differ, an input is compacted, or a
+                broker can't be used.
         """
+        try:
+            return await self._check_topics()
+        except (KafkaError, OSError) as error:
+            raise await self._unusable(error) from error
+
+    async def _check_topics(self) -> int:
         topics = self._topics
         counts = await self._partition_counts()
         missing = [name for name, count in counts.items() if not count]
@@ -178,6 +183,10 @@ class Cluster:
             for response in responses
             for _, _, _, name, entries in response.resources
         }
+
+    async def _unusable(self, error: Exception) -> NodeRefused:
+        why = await why_unreachable(self._options) or str(error) or "it doesn't answer"
+        return NodeRefused(f"Kafka at {self._options['bootstrap_servers']} can't be used: {why}")
 
 
 def _committed(found: Any) -> Committed | None:  # noqa: ANN401 - aiokafka has no types
