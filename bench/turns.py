@@ -155,11 +155,11 @@ def report(result: list[dict[str, Any]]) -> str:
     """The figures as a table for people."""
     lines = ["exports of 1,000 rows beside large ones      turns waited (most)   seconds to event"]
     for row in result:
-        slots = "1 slot " if row["slots"] == 1 else f"{row['slots']} slots"
+        slots = "1 slot," if row["slots"] == 1 else f"{row['slots']} slots,"
         whose = "one's own" if row["same_user"] else "another's"
         waited = row["turns_waited"]
         lines.append(
-            f"  {slots}, {row['large_exports']:2} of {row['large_rows']:9,} rows, {whose}"
+            f"  {slots:8} {row['large_exports']:2} of {row['large_rows']:9,} rows, {whose}"
             f"    {waited['median']:4.1f} ({waited['most']})"
             f"              {row['seconds']['median']:.2f}   ({row['small_exports']} exports)"
         )
