@@ -9,7 +9,7 @@ deadline. Invariant: after any error the producer is of no use; what was committ
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -39,7 +39,7 @@ class Destination:
 
     topics: Topics
     group_id: str
-    client_options: Mapping[str, Any]
+    client_options: Mapping[str, Any] = field(repr=False)  # the password is in it
     dead_letter_bytes: int
 
     def transactional_id(self, partition: int) -> str:

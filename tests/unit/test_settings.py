@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from consumer.kafka.transactions import Destination
 from schemas.topics import Topics
 from sluice.errors import UsageError
+from sluice.http.app import HttpLimits
 from sluice.settings import Settings, load_settings
 
 # Name and default of the contract; None where it names none.
@@ -245,6 +247,8 @@ def test_secrets_are_neither_shown_nor_quoted() -> None:
     login = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": hush}
     settings = load(API_TOKENS=f"{hush}:alice", **login)
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(vars(settings))]
+    shown.append(str(Destination(settings.topics, "sluice", settings.client_options(), 1_000)))
+    shown.append(str(HttpLimits(users_by_token=settings.users_by_token)))
     assert hush not in "".join(shown)
     assert hush not in refused(API_TOKENS=hush, SASL_PASSWORD=hush, PARTITIONS="x")
 
