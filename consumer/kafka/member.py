@@ -30,18 +30,22 @@ from schemas.lenient_records import read_leniently
 log = structlog.get_logger(__name__)
 
 _STOP_SECONDS = 2.0
-_METADATA_SECONDS = 30
 _FETCH_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """How a node takes part in its group. Times are in seconds."""
+    """How a node takes part in its group. Times are in seconds.
+
+    So often the leader looks for topics made anew and partitions added; by default aiokafka would
+    every five minutes.
+    """
 
     group_instance_id: str | None
     session_timeout_seconds: float
     drain_timeout_seconds: float
     limits: LaneLimits
+    metadata_age_seconds: float = 30.0
 
     def consumer_options(self) -> dict[str, Any]:
         """Keyword arguments for the consumer."""
@@ -59,9 +63,7 @@ class Membership:
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
             "fetch_max_wait_ms": 50,
-            # The leader sees topics made anew, or partitions added, when it asks; by default it
-            # asks every five minutes.
-            "metadata_max_age_ms": _METADATA_SECONDS * 1000,
+            "metadata_max_age_ms": int(self.metadata_age_seconds * 1000),
             "max_partition_fetch_bytes": _FETCH_BYTES,
         }
 

@@ -19,7 +19,7 @@ _BEHIND = "BEHIND"
 class StormBroker:
     """Started in the main thread, killed and started again; ``servers`` and ``proxied_servers``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **properties: str) -> None:
         ports: list[int] = []
         while len(ports) < 4:
             port = pick_free_port()
@@ -32,7 +32,7 @@ class StormBroker:
         mine["listeners"] += f",{_BEHIND}://{LOOPBACK}:{behind}"
         mine["advertised.listeners"] += f",{_BEHIND}://{LOOPBACK}:{self._proxy_port}"
         mine["listener.security.protocol.map"] += f",{_BEHIND}:PLAINTEXT"
-        self._kafka = EmbeddedKafka(directory, self._port, properties=mine)
+        self._kafka = EmbeddedKafka(directory, self._port, properties=mine | properties)
 
     @property
     def servers(self) -> str:

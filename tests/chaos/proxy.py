@@ -1,11 +1,13 @@
 """A network between one node and the broker that can be cut and mended: a TCP proxy.
 
 A cut is silent, as when packets are dropped: connections stay, nothing passes, and what was sent
-meanwhile arrives late, when it is mended. A reset closes them and lets none in.
+meanwhile arrives late, when it is mended. A reset closes them and lets none in. A cut can also wait
+for a request of some kind, and strike right before or right after it.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Self
 
 from broker.ports import LOOPBACK
@@ -24,6 +26,8 @@ class Proxy:
         self._refuses = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._awaited: tuple[int, bool] | None = None
+        self.struck = asyncio.Event()
         self.held_bytes = 0
 
     async def __aenter__(self) -> Self:
@@ -40,6 +44,14 @@ class Proxy:
         """Let nothing pass."""
         self.held_bytes = 0
         self._passes.clear()
+
+    def cut_at(self, api_key: int, *, answer: bool) -> None:
+        """Cut once a request of this API (Kafka's number) comes; ``struck`` tells that it did.
+
+        Only its ``answer`` is held back then, or else the request too.
+        """
+        self.struck.clear()
+        self._awaited = (api_key, answer)
 
     def reset(self) -> None:
         """Close every connection, and each new one at once."""
@@ -74,8 +86,8 @@ class Proxy:
         writers = {writer, far_writer}
         self._writers |= writers
         pumps = [
-            asyncio.ensure_future(self._pump(reader, far_writer)),
-            asyncio.ensure_future(self._pump(far_reader, writer)),
+            asyncio.ensure_future(self._pump(reader, far_writer, requests=True)),
+            asyncio.ensure_future(self._pump(far_reader, writer, requests=False)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -86,11 +98,30 @@ class Proxy:
             far_writer.transport.abort()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, requests: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(_PIECE_BYTES):
+                if requests and self._awaited and self._awaited[0] in api_keys(piece):
+                    answer = self._awaited[1]
+                    self._awaited = None
+                    self.struck.set()
+                    if answer and self._passes.is_set():
+                        writer.write(piece)
+                        self.cut()  # nobody has read the answer yet
+                        continue
+                    self.cut()
                 if not self._passes.is_set():
                     self.held_bytes += len(piece)
                     await self._passes.wait()
                 writer.write(piece)
                 await writer.drain()
+
+
+def api_keys(piece: bytes) -> Iterator[int]:
+    """Of the requests in a piece that begins with one, as aiokafka writes them one by one."""
+    start = 0
+    while start + 6 <= len(piece):
+        yield int.from_bytes(piece[start + 4 : start + 6])
+        start += 4 + int.from_bytes(piece[start : start + 4])

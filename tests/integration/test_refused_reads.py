@@ -1,0 +1,82 @@
+"""A storage that refuses to be read: nothing else fails for it, and no partition stands still."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import Topics
+from tests.support.nodes import NodeProcess, node_on
+from tests.support.outcomes import by_id, committed, events, headers
+from tests.support.upstream import Upstream
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.slow,
+    pytest.mark.parametrize("topics", [1], indirect=True),
+]
+
+ROWS = [[1, "x"]]
+
+
+def swap(path: Path, aside: Path) -> None:
+    """A directory takes a file's place, or gives it back."""
+    if path.is_dir():
+        path.rmdir()
+        aside.rename(path)
+    else:
+        path.rename(aside)
+        path.mkdir()
+
+
+async def refused(node: NodeProcess, times: int) -> None:
+    async with asyncio.timeout(20):
+        while sum(line.get("event") == "storage refuses" for line in node.lines()) < times:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_hiccup_long_ago_costs_nobody_his_patience(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    exports, seconds = tmp_path / "exports", 3
+    async with node_on(
+        bootstrap_servers, topics, tmp_path, STORAGE_TIMEOUT_SECONDS=seconds
+    ) as node:
+        await upstream.request("one")
+        await upstream.batch("one", 0, ROWS, last=True)
+        await events(bootstrap_servers, topics.completions, at_least=1)
+        swap(exports / "one.manifest.json", tmp_path / "aside")
+        await upstream.batch("one", 0, ROWS)  # late; whether it is can't be seen for a moment
+        await refused(node, 1)
+        swap(exports / "one.manifest.json", tmp_path / "aside")
+        await asyncio.sleep(seconds + 1)  # all is well, and there is nothing to write
+        before = sum(line.get("event") == "storage refuses" for line in node.lines())
+        (exports / ".parts" / "0").rename(tmp_path / "parts")
+        (exports / ".parts" / "0").write_text("in the way")
+        await upstream.request("two")
+        await upstream.batch("two", 0, ROWS, last=True)
+        await refused(node, before + 1)
+        (exports / ".parts" / "0").unlink()
+        (tmp_path / "parts").rename(exports / ".parts" / "0")
+        done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
+    assert done["two"].type == "export.completed", done["two"]
+
+
+async def test_a_manifest_that_can_not_be_read_does_not_stop_its_partition(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    async with node_on(bootstrap_servers, topics, tmp_path, STORAGE_TIMEOUT_SECONDS=1) as node:
+        await upstream.request("one")
+        await upstream.batch("one", 0, ROWS, last=True)
+        await upstream.request("other")
+        await upstream.batch("other", 0, ROWS)
+        await events(bootstrap_servers, topics.completions, at_least=1)
+        swap(tmp_path / "exports" / "one.manifest.json", tmp_path / "aside")
+        await upstream.batch("one", 0, ROWS)
+        await upstream.batch("other", 1, ROWS, last=True)
+        await refused(node, 2)
+        done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
+        (letter,) = await committed(bootstrap_servers, topics.dead_letters, at_least=1)
+    assert done["other"].type == "export.completed"
+    assert headers(letter)["sluice_reason"] == "orphan_batch"
+    assert headers(letter)["sluice_offset"] == "2"

@@ -1,0 +1,88 @@
+"""Turns on a storage that refuses: what a refusal of a read leaves, and what is let go."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from consumer.core.patience import Patience
+from consumer.exports.partition import TurnEnd
+from consumer.kafka.slots import Slots
+from consumer.kafka.turns import Turns
+from tests.support.partition import Bench, only
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """An export a has ended."""
+    bench = Bench(tmp_path)
+    bench.request("a")
+    bench.batch(0, export_id="a", last=True)
+    only(bench.turn())
+    return bench
+
+
+def turns_of(bench: Bench, threads: ThreadPoolExecutor, timeout_seconds: float) -> Turns:
+    patience = Patience(timeout_seconds)
+    return Turns(bench.partition, Slots(1), threads, bench.metrics, patience)
+
+
+def refuse_manifest(bench: Bench) -> None:
+    (bench.directory / "a.manifest.json").rename(bench.directory / "aside")
+    (bench.directory / "a.manifest.json").mkdir()
+
+
+def serve_manifest(bench: Bench) -> None:
+    (bench.directory / "a.manifest.json").rmdir()
+    (bench.directory / "aside").rename(bench.directory / "a.manifest.json")
+
+
+async def test_a_refused_read_that_passes_leaves_no_patience_used_up(
+    bench: Bench, threads: ThreadPoolExecutor
+) -> None:
+    turns = turns_of(bench, threads, timeout_seconds=600)
+    bench.partition.take_records([bench.batch(0, export_id="a")])
+    refuse_manifest(bench)
+    assert await turns.run() is None
+    assert turns.wait_seconds > 0
+    serve_manifest(bench)
+    assert await turns.run() is TurnEnd.IDLE
+    assert turns.wait_seconds == 0, "the patience is renewed, though nothing was written"
+    assert turns.trouble is None
+
+
+async def test_a_read_that_is_refused_for_too_long_is_let_go_after_a_search(
+    bench: Bench, threads: ThreadPoolExecutor
+) -> None:
+    turns = turns_of(bench, threads, timeout_seconds=0)
+    bench.partition.take_records([bench.batch(0, export_id="a")])
+    refuse_manifest(bench)
+    assert await turns.run() is None
+    assert "a.manifest.json" in str(turns.trouble)
+    assert await turns.run() is TurnEnd.OWNER_UNKNOWN
+    assert turns.wait_seconds > 0, "a search says nothing of the storage"
+    bench.partition.owners_known(below=2)
+    assert await turns.run() is None
+    assert turns.trouble is None, "it was let go"
+    assert len(bench.partition.take_outcome().dead_letters) == 1
+
+
+async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
+    bench: Bench, threads: ThreadPoolExecutor
+) -> None:
+    turns = turns_of(bench, threads, timeout_seconds=0)
+    bench.partition.take_requests([bench.request("a")])
+    refuse_manifest(bench)
+    for _ in range(3):
+        assert await turns.run() is None
+        assert "a.manifest.json" in str(turns.trouble)
+    serve_manifest(bench)
+    assert await turns.run() is TurnEnd.IDLE
+    assert turns.trouble is None
