@@ -11,7 +11,7 @@ SOAK_SECONDS ?= 1200
 CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench soak deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test check chaos bench load evidence soak deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,12 @@ chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 
 bench: $(BENCH_STAMP) ## speed and memory beside others' (a quarter of an hour; needs Linux)
 	$(BIN)/python -m bench
+
+load: install ## 10,000 and 50,000 rows through a running node, then `sluice check`
+	$(BIN)/python -m bench.acceptance.load
+
+evidence: $(BENCH_STAMP) ## the acceptance from start to end, into evidence/ (some minutes; needs Linux)
+	$(BIN)/python -m bench.acceptance.evidence --into evidence
 
 soak: $(BENCH_STAMP) ## one node under a steady replayed load (SOAK_SECONDS; needs Linux)
 	$(BIN)/python -m bench.acceptance.soak --seconds $(SOAK_SECONDS)

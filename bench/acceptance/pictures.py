@@ -3,11 +3,14 @@
 Invariant: an axis of what should stay level begins at 0, so that a rise is as large as it looks.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.acceptance.assertions import durations_seconds, p95
+from bench.acceptance.phases import Ending, Phase
 from bench.acceptance.sampling import Sample, per_second
 from bench.figures import MIB
 
@@ -54,3 +57,70 @@ def draw_soak(samples: Sequence[Sample], path: Path) -> None:
         for axis in axes:
             axis.set_ylim(bottom=0)
             axis.margins(x=0.01)
+
+
+def draw_latency(phases: Sequence[Phase], endings: Sequence[Ending], path: Path) -> None:
+    """A dot for each completed export, by phase, and the P95 of each; the limits as lines."""
+    with figure(path, rows=1, height_inches=3.6) as (axis,):
+        for place, phase in enumerate(phases):
+            seconds = durations_seconds(endings, phase.name)
+            spread = [place + (n - len(seconds) / 2) / 60 for n in range(len(seconds))]
+            axis.scatter(spread, seconds, s=14, color=OURS)
+            if seconds:
+                ends = (place - 0.25, place + 0.25)
+                axis.hlines(p95(seconds), *ends, color=OURS, linewidth=1)
+                axis.annotate(
+                    f"P95 {p95(seconds):.2f} s",
+                    (place + 0.27, p95(seconds)),
+                    fontsize=7,
+                    va="center",
+                )
+        for limit in (10, 30):
+            axis.axhline(limit, color=LIMIT, linewidth=1, linestyle="--")
+            axis.text(-0.45, limit * 1.08, f"{limit} s", color=LIMIT, fontsize=8)
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set_ylim(0.01, 60)
+        axis.set_xlim(-0.5, len(phases) - 0.3)
+        axis.set_xticks(range(len(phases)), [phase.name for phase in phases])
+        axis.set_title("Request to completion, seconds, each export", fontsize=9, loc="left")
+
+
+def draw_throughput(
+    phases: Sequence[Phase],
+    endings: Sequence[Ending],
+    samples: Sequence[Sample],
+    path: Path,
+) -> None:
+    """Completed exports and rows of each second, and slots in use; phases are shaded."""
+    completed = [one for one in endings if one.completed]
+    exports = Counter(int(one.at_seconds) for one in completed)
+    rows: Counter[int] = Counter()
+    for one in completed:
+        rows[int(one.at_seconds)] += one.event.rows
+    with figure(path, rows=3, height_inches=6) as (rate, speed, slots):
+        _bars(rate, exports, "Completed exports, each second (wanted: 0.05)")
+        _bars(speed, rows, "Their rows, each second")
+        at = [sample.at_seconds for sample in samples]
+        slots.step(at, [s.running for s in samples], where="post", color=OURS, linewidth=0.8)
+        slots.axhline(5, color=LIMIT, linewidth=1, linestyle="--")
+        slots.set_ylim(0, 6)
+        slots.set_title("export_concurrent_running", fontsize=9, loc="left")
+        slots.set_xlabel("seconds", fontsize=8)
+        for axis in (rate, speed, slots):
+            _shade(axis, phases)
+        for phase in phases:
+            middle = phase.begun_seconds + phase.seconds / 2
+            slots.annotate(phase.name, (middle, 5.2), fontsize=7, ha="center")
+
+
+def _bars(axis: Any, counts: Counter[int], title: str) -> None:  # noqa: ANN401 - it has no types
+    axis.bar([second + 0.5 for second in counts], list(counts.values()), width=0.9, color=OURS)
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.set_title(title, fontsize=9, loc="left")
+
+
+def _shade(axis: Any, phases: Sequence[Phase]) -> None:  # noqa: ANN401 - it has no types
+    for phase in phases:
+        end = phase.begun_seconds + phase.seconds
+        axis.axvspan(phase.begun_seconds, end, color=QUIET, alpha=0.25, linewidth=0)

@@ -88,6 +88,11 @@ def resident_bytes(pid: int) -> int:
     return int(_status(pid, "VmRSS").split()[0]) * _KIB
 
 
+def peak_bytes(pid: int) -> int:
+    """The most resident memory since the count began (proc(5), status)."""
+    return int(_status(pid, "VmHWM").split()[0]) * _KIB
+
+
 def reset_peak(pid: int) -> None:
     """Let the kernel's count of the resident peak begin anew (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
