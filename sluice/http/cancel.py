@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from schemas.vocabulary import is_export_id
 from sluice.http.auth import Asker
 from sluice.http.describe import problems
-from sluice.http.exports import Exports, no_such_export
+from sluice.http.exports import Exports
 from sluice.http.publishing import Publishing
 
 router = APIRouter()
@@ -16,13 +16,15 @@ router = APIRouter()
 
 @router.delete("/export/{export_id}", status_code=202, responses=problems(401, 404, 503))
 async def cancel(export_id: str, request: Request, asker: Asker) -> Response:
-    """Ask for an export to be cancelled. It may have ended before, or not be there at all."""
+    """Ask for an export to be cancelled. It may have ended before, or not be there at all.
+
+    What is no id can't be there, so there is nothing to ask for.
+    """
     exports: Exports = request.app.state.exports
     publishing: Publishing = request.app.state.publishing
-    if not is_export_id(export_id):
-        raise no_such_export(export_id)
-    if asker is not None:
-        await exports.find(export_id, asker)
-    await publishing.cancel(export_id)
+    if is_export_id(export_id):
+        if asker is not None:
+            await exports.find(export_id, asker)
+        await publishing.cancel(export_id)
     answer = {"export_id": export_id, "status_url": f"/export/status/{export_id}"}
     return JSONResponse(answer, HTTPStatus.ACCEPTED)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from producer.seed import new_export_id
 from schemas import exact_json
+from schemas.codec import encode_request
 from schemas.errors import FieldError, field_errors
 from schemas.records import Row
 from schemas.requests import ExportRequested
@@ -23,6 +24,8 @@ from sluice.http.problems import wrong_fields
 from sluice.http.rows import RowCheck
 
 MOST_WAIT_SECONDS = 3_600
+_MOST_REQUEST_BYTES = 1_000_000
+"""A request is one message, and by default brokers take one of 1,048,588 bytes."""
 _FIELDS = ("export_id", "format", "columns", "title", "user", "priority", "options")
 _UNKNOWN = "is not a field of the contract"
 
@@ -145,9 +148,13 @@ def _submission(
     is_named = "export_id" in given
     given.setdefault("export_id", new_export_id("http"))
     try:
-        return Submission(ExportRequested.model_validate(given), is_named), errors
+        request = ExportRequested.model_validate(given)
     except ValidationError as error:
         return None, [*errors, *field_errors(error)]
+    if (size := len(encode_request(request))) > _MOST_REQUEST_BYTES:
+        text = f"all fields but data take {size:,} bytes: at most {_MOST_REQUEST_BYTES:,} are sent"
+        errors.append(FieldError("", text))
+    return Submission(request, is_named), errors
 
 
 def _keys(fields: dict[str, Any], errors: list[FieldError]) -> list[str] | None:

@@ -314,9 +314,10 @@ async def test_a_cancellation_is_asked_for_whatever_is_known(
     assert (await client.delete("/export/e-1")).status_code == 202
 
 
-async def test_what_is_no_id_cannot_be_cancelled(client: httpx.AsyncClient, world: World) -> None:
+async def test_nothing_is_asked_for_what_is_no_id(client: httpx.AsyncClient, world: World) -> None:
     for no_id in NO_IDS:
-        assert_problem(await client.delete(f"/export/{no_id}"), 404)
+        answer = await client.delete(f"/export/{no_id}")
+        assert answer.status_code == (404 if "2f" in no_id else 202), no_id
     assert world.requests == []
 
 

@@ -223,6 +223,14 @@ WRONG_QUERIES = [
 ]
 
 
+async def test_a_request_that_no_message_holds_is_refused(world: World) -> None:
+    body = {"format": "csv", "columns": ["a"], "data": [], "title": "x" * 1_000_000}
+    async with serving_world(world, max_body_bytes=2_000_000) as client:
+        problem = assert_problem(await client.post("/export/run", json=body), 400)
+    assert "1,000,000 are sent" in problem["errors"][0]["message"]
+    assert world.requests == []
+
+
 @pytest.mark.parametrize(("query", "field"), WRONG_QUERIES)
 async def test_a_wrong_query_beside_json(
     client: httpx.AsyncClient, world: World, query: str, field: str
