@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ import httpx
 from schemas.topics import Topics
 
 SLUICE = Path(sys.executable).with_name("sluice")
+SERVE = (SLUICE, "serve")
 _START_SECONDS = 30.0
 
 
@@ -42,8 +43,11 @@ def settings_for(
 class NodeProcess:
     """``sluice serve``, started on entering and killed on leaving; its log is in ``log``."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, command: Sequence[str | Path] = SERVE
+    ) -> None:
         self._environment = environment
+        self._command = command
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -67,7 +71,7 @@ class NodeProcess:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [SLUICE, "serve"], env=self._environment, stdout=log, stderr=log
+                self._command, env=self._environment, stdout=log, stderr=log
             )
         deadline = time.monotonic() + _START_SECONDS
         while not await self._ready():
