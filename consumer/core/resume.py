@@ -60,21 +60,26 @@ class ResumePoint:
     def committed_records(self) -> Committed:
         """What to commit for the partition of the records topic.
 
-        The distance to P, then for each open request in order: 0 while it isn't begun, else how far
-        its first batch lies from that of the one before, which is little for exports that begin in
-        the order of their requests. Where that passes the limit, only who is begun is told: by an
-        ascending number, the distance to P plus its place among the open requests.
+        The distance to P, then who of the open requests is begun: by an ascending number each, the
+        distance to P plus its place among them. That says all where each was begun by the batch at
+        R, or none is open, and an older build reads it. Where not, for each in order: 0 while it
+        isn't begun, else how far its first batch lies from that of the one before, which is little
+        for exports that begin in the order of their requests; unless that passes the limit.
         """
         ahead, firsts = self.records_position - self.records_resume, dict(self.first_batches)
-        numbers, before = [ahead], self.records_resume
-        for first in map(firsts.get, self.open_requests):
-            numbers.append(0 if first is None else 1 + _folded(first - before))
-            before = before if first is None else first
-        text = _WITH_FIRST_BATCHES + _packed(numbers)
-        if len(text) > METADATA_LIMIT:
-            places = (at for at, offset in enumerate(self.open_requests, 1) if offset in firsts)
-            text = encode_ascending((ahead, *(ahead + place for place in places)))
+        places = (at for at, offset in enumerate(self.open_requests, 1) if offset in firsts)
+        text = encode_ascending((ahead, *(ahead + place for place in places)))
+        if any(first != self.records_resume for first in firsts.values()):
+            longer = _WITH_FIRST_BATCHES + _packed(self._steps(ahead, firsts))
+            text = longer if len(longer) <= METADATA_LIMIT else text
         return Committed(self.records_resume, text)
+
+    def _steps(self, ahead: int, firsts: dict[int, int]) -> Iterator[int]:
+        yield ahead
+        before = self.records_resume
+        for first in map(firsts.get, self.open_requests):
+            yield 0 if first is None else 1 + _folded(first - before)
+            before = before if first is None else first
 
 
 def resume_point(requests: Committed, records: Committed) -> ResumePoint:
@@ -129,7 +134,7 @@ def encode_ascending(numbers: Iterable[int]) -> str:
 def decode_ascending(text: str) -> Iterator[int]:
     """The numbers of ``encode_ascending``. Raises ValueError as ``resume_point``."""
     if text and not text.startswith(_VERSION):
-        raise ValueError(f"metadata of an unknown version: {text:.20}")
+        raise ValueError(f"metadata of an unknown version, perhaps of a newer build: {text:.20}")
     yield from accumulate(_unpacked(text))
 
 

@@ -36,6 +36,18 @@ def test_a_resume_point_survives_the_commit(point: ResumePoint) -> None:
     assert resume_point(point.committed_requests(), point.committed_records()) == point
 
 
+@given(points())
+def test_what_older_builds_can_say_is_written_as_they_read_it(point: ResumePoint) -> None:
+    resume = point.records_resume
+    begun_at_once = replace(
+        point, first_batches=tuple((request, resume) for request in point.begun_requests)
+    )
+    for plain in (begun_at_once, replace(point, open_requests=(), first_batches=())):
+        metadata = plain.committed_records().metadata
+        assert next(decode_ascending(metadata)) == point.records_position - resume
+        assert resume_point(plain.committed_requests(), plain.committed_records()) == plain
+
+
 @given(st.integers(0, 2**40), st.lists(st.integers(1, 2**21 - 1), max_size=999))
 def test_a_thousand_open_requests_fit_the_metadata(first: int, gaps: list[int]) -> None:
     offsets = [first]
