@@ -136,8 +136,8 @@ class Routing:
     def _require_restored(self) -> None:
         if self.to_restore:
             raise LaneStopped(
-                f"partition {self._partition}: open requests at offsets {sorted(self.to_restore)} "
-                "are gone: the topic was cut or compacted meanwhile"
+                f"open requests at offsets {sorted(self.to_restore)} are gone: the topic was cut "
+                "or compacted meanwhile"
             )
 
     def _on_requested(

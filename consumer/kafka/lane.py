@@ -227,13 +227,13 @@ class Lane:
         try:
             point = resume_point(requests, records)
         except ValueError as error:
-            raise LaneStopped(f"partition {self.partition}: {error}") from None
+            raise LaneStopped(str(error)) from None
         needed = (min((point.requests_position, *point.open_requests)), point.records_resume)
         for name, offset, start in zip(("requests", "records"), needed, starts, strict=True):
             if offset < start:
                 raise LaneStopped(
-                    f"partition {self.partition} of {name}: resumes at {offset}, but the log starts"
-                    f" at {start}: retention was shorter than the outage; messages are lost"
+                    f"{name}: resumes at {offset}, but the log starts at {start}: "
+                    "retention was shorter than the outage; messages are lost"
                 )
         return point
 
