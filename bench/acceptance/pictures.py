@@ -55,7 +55,7 @@ def draw_soak(samples: Sequence[Sample], path: Path) -> None:
         rate.set_title("Completed exports a second, over 10 s", fontsize=9, loc="left")
         rate.set_xlabel("minutes", fontsize=8)
         for axis in axes:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, axis.dataLim.ymax * 1.15)  # a level line is seen below the edge
             axis.margins(x=0.01)
 
 
@@ -100,12 +100,12 @@ def draw_throughput(
         rows[int(one.at_seconds)] += one.event.rows
     with figure(path, rows=3, height_inches=6) as (rate, speed, slots):
         _bars(rate, exports, "Completed exports, each second (wanted: 0.05)")
-        _bars(speed, rows, "Their rows, each second")
+        _bars(speed, rows, "Rows of these, each second")
         at = [sample.at_seconds for sample in samples]
         slots.step(at, [s.running for s in samples], where="post", color=OURS, linewidth=0.8)
         slots.axhline(5, color=LIMIT, linewidth=1, linestyle="--")
         slots.set_ylim(0, 6)
-        slots.set_title("export_concurrent_running", fontsize=9, loc="left")
+        slots.set_title("Slots in use (export_concurrent_running)", fontsize=9, loc="left")
         slots.set_xlabel("seconds", fontsize=8)
         for axis in (rate, speed, slots):
             _shade(axis, phases)
