@@ -3,6 +3,7 @@
 import pytest
 
 from consumer.formats.pdf import FontStack, load_fonts
+from consumer.formats.pdf.subsets import CompositeSubset, two_bytes
 from consumer.formats.pdf.text import Typesetter
 from tests.support.pdf import FONTS, make_font
 
@@ -70,7 +71,7 @@ def test_no_space_is_left_before_the_ellipsis() -> None:
 def test_a_line_in_two_fonts_ends_in_the_base_font(wide_fonts: FontStack) -> None:
     typesetter = Typesetter(wide_fonts.body, "B")
     (line,), _ = typesetter.lines(typesetter.prepare(["a漢漢b"]), 5_000, b"8.5")
-    assert line == b"a)Tj /B1 8.5 Tf <00010001>Tj /B0 8.5 Tf (b"
+    assert line == b"a)Tj /B1 8.5 Tf (\1\1\1\1)Tj /B0 8.5 Tf (b"
 
 
 def test_no_code_of_a_line_has_a_meaning_in_a_string() -> None:
@@ -87,3 +88,41 @@ def test_a_separator_in_a_text_does_not_move_the_others(text: str) -> None:
     typesetter = Typesetter(FONTS.body, "B")
     lines, _ = typesetter.lines(typesetter.prepare(["1", text, "2"]), 5_000, b"8")
     assert lines == [b"1", text.replace("\0", " ").encode(), b"2"]
+
+
+def test_a_mark_that_comes_to_its_letter_when_a_joiner_goes_is_still_shown(
+    wide_fonts: FontStack,
+) -> None:
+    typesetter = Typesetter(wide_fonts.body, "B")
+    copy = typesetter.prepare(["e\u200d\u0301", "漢"])
+    assert copy.texts == ["e\u0301", "漢"]
+    lines, widths = typesetter.lines(copy, 5_000, b"8")
+    assert len(lines) == len(widths) == 2
+    assert lines[1].startswith(b")Tj /B")
+
+
+def test_text_met_before_is_set_the_same_way(wide_fonts: FontStack) -> None:
+    typesetter = Typesetter(wide_fonts.body, "B")
+    texts = ["漢x字", "(1) \\ ok", HAN]
+    first, again = typesetter.prepare(texts), typesetter.prepare(texts)
+    assert first == again
+    assert typesetter.lines(first, 900, b"8") == typesetter.lines(again, 900, b"8")
+
+
+def test_a_line_goes_through_as_many_fonts_as_its_characters_need(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    place = tmp_path_factory.mktemp("fonts")
+    fonts = load_fonts([make_font(place / f"{char}.ttf", char) for char in "漢字"])
+    typesetter = Typesetter(fonts.body, "B")
+    (line,), _ = typesetter.lines(typesetter.prepare(["漢字漢a"]), 5_000, b"8")
+    first, second = (b")Tj /B%d 8 Tf (\1\1" % number for number in (1, 2))
+    assert line == first + b")Tj /B0 8 Tf (" + second + b")Tj /B0 8 Tf (" + first + (
+        b")Tj /B0 8 Tf (a"
+    )
+
+
+def test_no_byte_of_a_composite_code_has_a_meaning_in_a_string() -> None:
+    codes = [two_bytes(number) for number in range(CompositeSubset.CAPACITY)]
+    assert len({*codes}) == len(codes)
+    assert not set(b"".join(codes)) & set(b"\0\r\n()\\")

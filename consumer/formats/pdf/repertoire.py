@@ -1,16 +1,18 @@
 """Which glyph stands for each character in one document, and what has none.
 
 Characters that Unicode calls default-ignorable (joiners, variation selectors, byte-order and
-direction marks, soft hyphens) are left out; control characters, tabs and line breaks are a space;
-what no font has is U+FFFD, which Open Sans has. Invariant: a character's answer never changes, and
-depends on nothing but the fonts and the characters asked before it.
+direction marks, soft hyphens) are left out; control characters, tabs and line breaks are a space,
+but the separator of texts stays; what no font has is U+FFFD, which Open Sans has. Invariant: a
+character's answer never changes, and depends on nothing but the fonts and the characters asked
+before it.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
 from consumer.formats.pdf.fonts import Face
-from consumer.formats.pdf.subsets import CompositeSubset, SimpleSubset
+from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset, SimpleSubset, two_bytes
 
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
@@ -24,16 +26,27 @@ _IGNORABLE = (
 )
 
 
+TOKEN_BYTES = 5
+TOKENS = re.compile(rb"(\(..)..(?:\1..)*", re.DOTALL)
+"""Neighbours in one composite font; the group is what each of them begins with."""
+
+
 class Repertoire(dict[int, str]):
-    """A table for ``str.translate`` from a character to what is shown; it fills itself."""
+    """A table for ``str.translate`` from a character to what is shown; it fills itself.
+
+    ``token_of`` has what is shown as itself, for ``codecs.charmap_encode``: the code of a character
+    in the base font, and of any other ``(``, its font's number among the composites and its code
+    there, two bytes each. No byte of a code is a parenthesis.
+    """
 
     def __init__(self, faces: Sequence[Face], name: str) -> None:
         """``name`` begins the names of the fonts in the document's resources."""
-        super().__init__()
+        super().__init__({ord(SEPARATOR): SEPARATOR})
         self.base = SimpleSubset(faces[0], f"{name}0")
         self.composites: list[CompositeSubset] = []
-        self.font_of: dict[str, SimpleSubset | CompositeSubset] = {}
         self.advance_of: dict[str, int] = {}
+        self.widest = 1
+        self.token_of: dict[int, int | bytes] = {ord(SEPARATOR): ord(SEPARATOR)}
         self._faces = tuple(faces)
         self._name = name
         self[ord(ELLIPSIS)]  # cuts need its code
@@ -55,19 +68,23 @@ class Repertoire(dict[int, str]):
         face = next((face for face in self._faces if face.has(character)), None)
         if face is None:
             return self[ord(REPLACEMENT)]
-        self.advance_of[character] = face.advance(character)
-        self.font_of[character] = self._font_for(character, face)
+        advance = self.advance_of[character] = face.advance(character)
+        self.widest = max(self.widest, advance)
+        self.token_of[ord(character)] = self._add(character, face)
         return character
 
-    def _font_for(self, character: str, face: Face) -> SimpleSubset | CompositeSubset:
+    def _add(self, character: str, face: Face) -> int | bytes:
         """A combining mark is never in the base font: text that has one takes the long way."""
         in_base = face is self.base.face and not unicodedata.combining(character)
         if in_base and self.base.add(character):
-            return self.base
-        for font in self.composites:
-            if font.face is face and font.add(character):
-                return font
-        font = CompositeSubset(face, f"{self._name}{len(self.composites) + 1}")
-        font.add(character)
-        self.composites.append(font)
-        return font
+            return self.base.encode(character)[0]
+        for number, font in enumerate(self.composites):
+            if font.face is face and (code := font.add(character)):
+                return token_start(number) + code
+        self.composites.append(CompositeSubset(face, f"{self._name}{len(self.composites) + 1}"))
+        return self._add(character, face)
+
+
+def token_start(number: int) -> bytes:
+    """What the tokens of a composite font begin with, by its number from 0."""
+    return b"(" + two_bytes(number)

@@ -3,10 +3,9 @@
 A simple font has codes of one byte, quick and small, for the first 250 characters of a face that
 are no ideographs; a composite font has two bytes and room for the rest (ISO 32000-1, 9.6 and 9.7).
 Neither is ever shared between documents. Invariant: a code keeps its character, and no code of a
-simple font has a meaning in a PDF string, so its strings need no escapes.
+font has a byte with a meaning in a PDF string, so strings need no escapes.
 """
 
-import binascii
 import codecs
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +21,7 @@ SEPARATOR = "\0"
 _MEANINGFUL = frozenset(b"\0\n\r()\\")
 _OWN_CODES = frozenset(range(32, 127)) - _MEANINGFUL
 _FREE_CODES = [code for code in (*range(127, 256), *range(1, 32)) if code not in _MEANINGFUL]
+_PLAIN_BYTES = [code for code in range(1, 256) if code not in _MEANINGFUL]
 _UNMAPPED = "\ufffe"  # the codecs' own mark
 _FIRST_IDEOGRAPH, _LAST_IDEOGRAPH, _LAST = 0x2E80, 0xFAFF, 0xFFFD
 
@@ -89,32 +89,37 @@ class SimpleSubset:
         self._encoding = codecs.charmap_build("".join(self._decoding))
 
 
+def two_bytes(number: int) -> bytes:
+    """A number from 0 to 62,499 as two bytes that have no meaning in a PDF string."""
+    high, low = divmod(number, len(_PLAIN_BYTES))
+    return bytes((_PLAIN_BYTES[high], _PLAIN_BYTES[low]))
+
+
 class CompositeSubset:
-    """Thousands of characters of one face, two bytes each, as hexadecimal strings."""
+    """Thousands of characters of one face, two bytes each."""
 
     CAPACITY = 32_000  # what the character map in a subset made by reportlab can hold
 
     def __init__(self, face: Face, name: str) -> None:
         self.face = face
         self.name = name
-        self._codes: dict[int, str] = {}
+        self._characters: dict[int, str] = {}
 
-    def add(self, character: str) -> bool:
+    def add(self, character: str) -> bytes | None:
         """Give a character the next code, unless there is none left."""
-        if len(self._codes) >= self.CAPACITY:
-            return False
-        self._codes[ord(character)] = chr(len(self._codes) + 1)
-        return True
-
-    def encode(self, text: str) -> bytes:
-        """The codes of characters that were added, in hexadecimal."""
-        return binascii.hexlify(text.translate(self._codes).encode("utf-16-be"))
+        if len(self._characters) >= self.CAPACITY:
+            return None
+        code = two_bytes(len(self._characters))
+        self._characters[int.from_bytes(code, "big")] = character
+        return code
 
     def add_to(self, document: StreamedDocument, number: int) -> pdfdoc.PDFObjectReference:
         """The font as PDF objects; ``number`` tells the document's fonts apart."""
-        characters = [*map(chr, self._codes)]
+        codepoints = [*map(ord, self._characters.values())]
+        characters = [*map(self._characters.get, range(max(self._characters) + 1))]
+        widths = [self.face.width(char) if char else 0 for char in characters]
         name = _subset_name(self.face, number)
-        descriptor = self.face.parsed().addSubsetObjects(document, name, [*self._codes])
+        descriptor = self.face.parsed().addSubsetObjects(document, name, codepoints)
         descendant = pdfdoc.PDFDictionary(
             {
                 "Type": "/Font",
@@ -122,7 +127,7 @@ class CompositeSubset:
                 "BaseFont": pdfdoc.PDFName(name),
                 "CIDSystemInfo": "<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>",
                 "FontDescriptor": descriptor,
-                "W": pdfdoc.PDFArray([1, pdfdoc.PDFArray(map(self.face.width, characters))]),
+                "W": pdfdoc.PDFArray([0, pdfdoc.PDFArray(widths)]),
                 "CIDToGIDMap": document.Reference(self._glyph_map(characters)),
             }
         )
@@ -133,16 +138,16 @@ class CompositeSubset:
                 "BaseFont": pdfdoc.PDFName(name),
                 "Encoding": "/Identity-H",
                 "DescendantFonts": pdfdoc.PDFArray([document.Reference(descendant)]),
-                "ToUnicode": _to_unicode(document, name, enumerate(characters, 1), digits=4),
+                "ToUnicode": _to_unicode(document, name, enumerate(characters), digits=4),
             }
         )
         return document.Reference(font)
 
-    def _glyph_map(self, characters: Sequence[str]) -> pdfdoc.PDFStream:
+    def _glyph_map(self, characters: Sequence[str | None]) -> pdfdoc.PDFStream:
         """Codes to glyphs: characters may share one, and a subset has each glyph once, in order."""
         numbers = {0: 0}
-        glyphs = (self.face.glyph(char) for char in characters)
-        mapped = (numbers.setdefault(glyph, len(numbers)) for glyph in (0, *glyphs))
+        glyphs = (self.face.glyph(char) if char else 0 for char in characters)
+        mapped = (numbers.setdefault(glyph, len(numbers)) for glyph in glyphs)
         content = b"".join(number.to_bytes(2, "big") for number in mapped)
         return pdfdoc.PDFStream(content=content, filters=[pdfdoc.PDFZCompress])
 

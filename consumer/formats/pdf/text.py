@@ -1,23 +1,32 @@
 """Text set in one document's fonts: measured, cut to a width and encoded for a content stream.
 
-The quick way handles many texts at once: joined, encoded by a table in C, measured as bytes. Only
-texts with a character that needs another font go one by one. Text is composed (NFC) where it has
-combining marks; other marks, ligatures, right-to-left order and shaped scripts are not done: each
-character is set by its own glyph, left to right. Invariant: no line is wider than its room.
+Many texts are handled at once: joined, encoded by a table in C, and in the base font measured as
+bytes. Text is composed (NFC) where it has combining marks; other marks, ligatures, right-to-left
+order and shaped scripts are not done: each character is set by its own glyph, left to right.
+Invariant: no line is wider than its room.
 """
 
+import codecs
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import NamedTuple
 
 from reportlab.pdfbase.pdfdoc import PDFObjectReference
 
 from consumer.formats.pdf.document import StreamedDocument
 from consumer.formats.pdf.fonts import Face
-from consumer.formats.pdf.repertoire import ELLIPSIS, REPLACEMENT, Repertoire
-from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset
+from consumer.formats.pdf.repertoire import (
+    ELLIPSIS,
+    REPLACEMENT,
+    TOKEN_BYTES,
+    TOKENS,
+    Repertoire,
+    token_start,
+)
+from consumer.formats.pdf.subsets import SEPARATOR
 
 _SEPARATOR = SEPARATOR.encode()
 
@@ -25,11 +34,13 @@ _SEPARATOR = SEPARATOR.encode()
 class Copy(NamedTuple):
     """Texts that are ready to be set: what is shown of them, and their codes.
 
-    ``codes`` is None where some character needs another font than the base font.
+    ``codes`` is None where some character needs another font than the base font; then there are
+    ``tokens``, as ``Repertoire`` has them.
     """
 
     texts: Sequence[str]
     codes: bytes | None
+    tokens: bytes = b""
 
 
 class Typesetter:
@@ -49,11 +60,19 @@ class Typesetter:
 
     def prepare(self, texts: Sequence[str]) -> Copy:
         """Find glyphs for at least one text; counts the characters that no font has."""
-        codes = self._encode(texts)
-        if codes is None:
-            texts = [text and self._shown(text) for text in texts]
-            codes = self._encode(texts)
-        return Copy(texts, codes)
+        joined = SEPARATOR.join(texts)
+        if joined.count(SEPARATOR) != len(texts) - 1:
+            joined = SEPARATOR.join(text.replace(SEPARATOR, " ") for text in texts)
+        elif (codes := self._encode(joined)) is not None:
+            return Copy(texts, codes)
+        elif (tokens := self._tokens(joined)) is not None:
+            return Copy(texts, None, tokens)
+        shown = unicodedata.normalize("NFC", joined).translate(self._repertoire)
+        self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
+        texts = shown.split(SEPARATOR)
+        if (codes := self._encode(shown)) is not None:
+            return Copy(texts, codes)
+        return Copy(texts, None, self._encode_mixed(shown))
 
     def measure(self, copy: Copy) -> list[int]:
         """The width of each text, uncut."""
@@ -74,16 +93,17 @@ class Typesetter:
                 lines[index] = self._cut_codes(lines[index], room)
                 widths[index] = sum(self._base.advances(lines[index]))
             return lines, widths
-        texts = [*copy.texts]
+        lines = self._in_fonts(copy.tokens, size)
         for index in too_wide:
-            texts[index] = self._cut(texts[index], room)
-            widths[index] = sum(self._advances(texts[index]))
-        return [self._encode_mixed(text, size) for text in texts], widths
+            cut = self._cut(copy.texts[index], room)
+            (lines[index],) = self._in_fonts(self._encode_mixed(cut), size)
+            widths[index] = sum(self._advances(cut))
+        return lines, widths
 
     def fitted(self, copy: Copy, room: int, size: bytes) -> Sequence[bytes]:
         """The lines that ``lines`` gives, measuring only texts that may be too wide."""
         if copy.codes is None:
-            return self.lines(copy, room, size)[0]
+            return self._fitted_mixed(copy, room, size)
         lines = copy.codes.split(_SEPARATOR)
         certain = room // self._base.widest(copy.codes)
         if max(map(len, lines)) > certain:
@@ -97,18 +117,12 @@ class Typesetter:
         for font in self._repertoire.fonts():
             fonts[font.name] = font.add_to(document, len(fonts))
 
-    def _encode(self, texts: Sequence[str]) -> bytes | None:
-        """Codes in the base font, if it has them all; a separator in a text shows in the count."""
+    def _encode(self, text: str) -> bytes | None:
+        """Codes in the base font, if it has them all."""
         try:
-            codes = self._base.encode(SEPARATOR.join(texts))
+            return self._base.encode(text)
         except UnicodeEncodeError:
             return None
-        return codes if codes.count(_SEPARATOR) == len(texts) - 1 else None
-
-    def _shown(self, text: str) -> str:
-        shown = unicodedata.normalize("NFC", text).translate(self._repertoire)
-        self.replaced_characters += shown.count(REPLACEMENT) - text.count(REPLACEMENT)
-        return shown
 
     def _advances(self, text: str) -> list[int]:
         return [*map(self._repertoire.advance_of.__getitem__, text)]
@@ -128,16 +142,42 @@ class Typesetter:
             return None
         return bisect_right([*accumulate(advances[: limit + 1])], limit)
 
-    def _encode_mixed(self, text: str, size: bytes) -> bytes:
-        """One run after the other, each in its font."""
-        line = b""
-        for font, run in groupby(text, self._repertoire.font_of.__getitem__):
-            codes = font.encode("".join(run))
-            if isinstance(font, CompositeSubset):
-                name = font.name.encode()
-                codes = b")Tj /%b %b Tf <%b>Tj /%b %b Tf (" % (
-                    *(name, size, codes),
-                    *(self.base_font, size),
-                )
-            line += codes
-        return line
+    def _fitted_mixed(self, copy: Copy, room: int, size: bytes) -> list[bytes]:
+        lines = self._in_fonts(copy.tokens, size)
+        certain = room // self._repertoire.widest
+        for index, text in enumerate(copy.texts):
+            if len(text) > certain and sum(self._advances(text)) > room:
+                cut = self._encode_mixed(self._cut(text, room))
+                (lines[index],) = self._in_fonts(cut, size)
+        return lines
+
+    def _tokens(self, text: str) -> bytes | None:
+        """Tokens of text that is shown as it is, all of it met before; None of any other."""
+        if not (self._repertoire.composites and unicodedata.is_normalized("NFC", text)):
+            return None
+        try:
+            return self._encode_mixed(text)
+        except UnicodeEncodeError:
+            return None
+
+    def _encode_mixed(self, text: str) -> bytes:
+        return codecs.charmap_encode(text, "strict", self._repertoire.token_of)[0]
+
+    def _in_fonts(self, tokens: bytes, size: bytes) -> list[bytes]:
+        """Strings of the base font that others interrupt, each for its own characters."""
+        end = b")Tj /%b %b Tf (" % (self.base_font, size)
+        begins = {
+            token_start(number): b")Tj /%b %b Tf (" % (font.name.encode(), size)
+            for number, font in enumerate(self._repertoire.composites)
+        }
+        for start, begin in begins.items():
+            # Often a column is in one font, as Han is: then there is nothing to look for.
+            if tokens.count(start) * TOKEN_BYTES + tokens.count(_SEPARATOR) == len(tokens):
+                codes = tokens.replace(start, b"").split(_SEPARATOR)
+                return [text and begin + text + end for text in codes]
+
+        def interrupted(run: re.Match[bytes]) -> bytes:
+            codes, start = run.group(0, 1)
+            return begins[start] + codes.replace(start, b"") + end
+
+        return TOKENS.sub(interrupted, tokens).split(_SEPARATOR)
