@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError, for_code
 
-from producer.errors import ProducerError
-from schemas.unreachable import why_unreachable
+from producer.errors import KafkaUnreachable, ProducerError
+from schemas.unreachable import NO_CONNECTION, why_unreachable
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _STOP_TIMEOUT_SECONDS = 4.0
@@ -68,8 +68,11 @@ async def _stop(client: Client) -> None:
 
 async def unusable(options: dict[str, Any], error: KafkaError) -> ProducerError:
     """The error in words, with the reason that aiokafka keeps to its log."""
-    reason = await why_unreachable(options) or str(error)
-    return ProducerError(f"Kafka at {options['bootstrap_servers']} can't be used: {reason}")
+    reason = await why_unreachable(options)
+    kind = ProducerError
+    if isinstance(error, NO_CONNECTION):
+        kind, reason = KafkaUnreachable, reason or "it doesn't answer"
+    return kind(f"Kafka at {options['bootstrap_servers']} can't be used: {reason or error}")
 
 
 def response_error(code: int, message: str | None) -> str | None:

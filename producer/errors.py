@@ -3,3 +3,7 @@
 
 class ProducerError(Exception):
     """It can't be published or followed; the message is one line that names the thing."""
+
+
+class KafkaUnreachable(ProducerError):  # noqa: N818 - a state, and may pass
+    """There is no connection to Kafka."""

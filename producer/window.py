@@ -12,7 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from producer.errors import ProducerError
+from producer.errors import KafkaUnreachable, ProducerError
+from schemas.unreachable import NO_CONNECTION
 
 WINDOW_MESSAGES = 16
 _FLUSH_TIMEOUT_SECONDS = 2.0
@@ -77,7 +78,7 @@ class Window:
         except TimeoutError:
             raise ProducerError(_late(topic, self._timeout_seconds)) from None
         except KafkaError as error:
-            raise ProducerError(f"{topic}: {error}") from None
+            raise _refused(topic, error) from None
         future.add_done_callback(self._free)
         return Delivery(topic, future, self._timeout_seconds)
 
@@ -115,8 +116,14 @@ class Delivery:
         try:
             metadata = self._future.result()
         except KafkaError as error:
-            raise ProducerError(f"{self._topic}: {error}") from None
+            raise _refused(self._topic, error) from None
         return metadata.partition, metadata.offset
+
+
+def _refused(topic: str, error: KafkaError) -> ProducerError:
+    if isinstance(error, NO_CONNECTION):
+        return KafkaUnreachable(f"{topic}: Kafka doesn't answer")
+    return ProducerError(f"{topic}: {error}")
 
 
 def _late(topic: str, timeout_seconds: float) -> str:

@@ -15,10 +15,15 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
+
+NO_CONNECTION = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
+"""Errors of aiokafka's whose texts are its own inside; what they say is that nobody answers."""
 
 _PROBE_SECONDS = 2.0
 _HANGS_UP = (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)

@@ -48,6 +48,8 @@ app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 
+_PREFIX = "Value error, "  # pydantic's, by which Typer checks
+
 
 def main() -> None:
     """Run the command line and exit."""
@@ -75,7 +77,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
     """What to tell the person who called, and the exit code."""
     match error:
         case typer.TyperException():
-            return error.format_message(), error.exit_code
+            return error.format_message().replace(_PREFIX, "", 1), error.exit_code
         case UserError():
             return str(error), error.exit_code
         case BrokerError() | ConsumerError() | ProducerError():

@@ -20,6 +20,7 @@ from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.kafka.backlog_reader import BacklogReader
 from consumer.kafka.cluster import Cluster
 from schemas.lenient_records import read_leniently
+from schemas.unreachable import NO_CONNECTION
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
 
@@ -86,17 +87,18 @@ class Backlog:
         async with self._asked() as reader:
             return await reader.count(fresh=fresh)
 
-    async def find(self, export_id: str) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now; None: there is none in the whole group.
 
-        Whoever asks for the manifest after a None finds it, if the export has ended.
+        Whoever asks for the manifest after a None finds it, if the export has ended. ``accepted``:
+        it surely has been requested, so it is in no transaction that is still open.
 
         Raises:
             RequestsHidden: it may be in a transaction that is open.
             BacklogUnavailable: as ``count``; or there are more than ``most_followed``.
         """
         async with self._asked() as reader:
-            return await reader.find(export_id)
+            return await reader.find(export_id, accepted=accepted)
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[BacklogReader]:
@@ -109,7 +111,7 @@ class Backlog:
                     await self._begun.wait()
                 yield self._reader
         except TimeoutError:
-            raise BacklogUnavailable("Kafka did not answer in time") from None
+            raise BacklogUnavailable("Kafka doesn't answer") from None
         except (KafkaError, OSError, ValueError) as error:
             raise BacklogUnavailable(_in_words(error)) from error
 
@@ -164,6 +166,6 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "Kafka does not answer"
+    if isinstance(error, (OSError, *NO_CONNECTION)):
+        return "Kafka doesn't answer"
     return str(error) or type(error).__name__

@@ -113,11 +113,11 @@ class BacklogReader:
             self._whole = True
         return self._held
 
-    async def find(self, export_id: str) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool) -> Unfinished | None:
         """The unfinished export of an id. Raises RequestsHidden; else as ``run``."""
         ends = await self.look()
         read = self._found(export_id) is not None or await self._read_to(ends.stable)
-        if read and self._found(export_id) is None:
+        if read and self._found(export_id) is None and not accepted:
             read = await self._read_hidden(ends.all)
         found = self._found(export_id)
         if found is None and not read:

@@ -15,6 +15,7 @@ from consumer.metrics import Metrics
 from sluice.http import cancel, documentation, download, run, status
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
+from sluice.http.describe import METRICS, problems
 from sluice.http.exports import Exports
 from sluice.http.exposition import expose
 from sluice.http.problems import Problem, answer_with_problems
@@ -77,8 +78,8 @@ async def _gone(_request: Request, _error: Exception) -> Problem:
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/metrics", include_in_schema=False)
-    @app.get("/export/metrics", response_class=Response)
+    @app.get("/metrics", **METRICS)
+    @app.get("/export/metrics", **METRICS)
     async def exposition(request: Request) -> Response:
         """The node's metrics, for Prometheus or as OpenMetrics."""
         text, content_type = expose(metrics.registry, request.headers.get("accept", ""))
@@ -91,15 +92,15 @@ def _add_health(app: FastAPI, node: NodeView) -> None:
         """Whether the node is alive."""
         return {"status": "alive"}
 
-    @app.get("/ready", response_class=JSONResponse)
+    @app.get("/ready", response_class=JSONResponse, responses=problems(503))
     async def ready() -> Response:
         """Whether the node can work; if not, why."""
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                problems = await node.problems()
+                found = await node.problems()
         except TimeoutError:
-            problems = [f"the node's checks take longer than {_READY_SECONDS:g} s"]
-        if problems:
+            found = [f"the node's checks take longer than {_READY_SECONDS:g} s"]
+        if found:
             detail = "the node is not ready"
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, ready=False, problems=problems)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, ready=False, problems=found)
         return JSONResponse({"ready": True, "problems": []})

@@ -13,6 +13,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from sluice.http.problems import Refusal, unavailable
+from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -51,14 +52,16 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
 
     Raises:
         BrokenOff: the client went away.
-        Refusal: 408, nothing came for ``idle_seconds``.
+        Refusal: 408, nothing came for ``idle_seconds``; 503, the node stops.
     """
-    loop, more = asyncio.get_running_loop(), True
+    loop, stopping, more = asyncio.get_running_loop(), stopping_of(request), True
     came_at = loop.time()
     while more:
         try:
-            async with asyncio.timeout(_QUIET_SECONDS):
+            async with asyncio.timeout(_QUIET_SECONDS), stopping.cut_off():
                 message = await request.receive()
+        except Stopped:
+            raise node_stops() from None
         except TimeoutError:
             if loop.time() - came_at > idle_seconds:
                 detail = f"nothing of the body came for {idle_seconds:g} s"
@@ -89,7 +92,8 @@ class JsonBodies:
 
         Raises:
             BrokenOff: the client went away.
-            Refusal: 413, it is too large; 503, too much is held already; 408 as ``pieces``.
+            Refusal: 413, it is too large; 503, too much is held already; 408 and 503 as
+                ``pieces``.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._most_bytes:

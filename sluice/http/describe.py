@@ -6,6 +6,8 @@ Only descriptions live here. ``docs/contract.md`` is the contract; this follows 
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import Response
+
 from schemas.completions import TerminalEvent
 from schemas.requests import Column, CsvOptions, PdfOptions
 from schemas.vocabulary import EXPORT_ID, Format
@@ -120,17 +122,38 @@ RUN: dict[str, Any] = {
 
 _BINARY = {"type": "string", "format": "binary"}
 _FILE = {"text/csv": {"schema": _BINARY}, "application/pdf": {"schema": _BINARY}}
+
+
+def _conditions(*names: str) -> dict[str, Any]:
+    headers = [{"name": name, "in": "header", "schema": {"type": "string"}} for name in names]
+    return {"parameters": headers}
+
+
 DOWNLOAD: dict[str, Any] = {
-    "openapi_extra": {
-        "parameters": [
-            {"name": name, "in": "header", "schema": {"type": "string"}}
-            for name in ("Range", "If-Range", "If-Match", "If-None-Match")
-        ],
-    },
+    "openapi_extra": _conditions("Range", "If-Range", "If-Match", "If-None-Match"),
     "responses": {
         200: {"description": "The file", "content": _FILE},
         206: {"description": "Parts of it", "content": _FILE},
         304: {"description": "Not modified"},
         **problems(401, 404, 409, 412, 416, 503),
+    },
+}
+HEAD: dict[str, Any] = {
+    "openapi_extra": _conditions("If-Match", "If-None-Match"),
+    "responses": {
+        200: {"description": "The file's headers"},
+        304: {"description": "Not modified"},
+        **problems(401, 404, 409, 412, 503),
+    },
+}
+
+_TEXT = {"schema": {"type": "string"}}
+METRICS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The metrics",
+            "content": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
+        }
     },
 }

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import Format
 from sluice.http.auth import Asker
-from sluice.http.describe import DOWNLOAD
+from sluice.http.describe import DOWNLOAD, HEAD
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import normalised, satisfiable
@@ -23,7 +23,7 @@ router = APIRouter()
 _MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.PDF: "application/pdf"}
 
 
-@router.head("/export/download/{export_id}", include_in_schema=False)
+@router.head("/export/download/{export_id}", response_class=FileResponse, **HEAD)
 @router.get("/export/download/{export_id}", response_class=FileResponse, **DOWNLOAD)
 async def download(export_id: str, request: Request, asker: Asker) -> Response:
     """The file of a completed export, whole or in parts."""

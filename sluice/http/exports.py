@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -136,15 +137,18 @@ class Exports:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _find(self, export_id: str) -> Known | None:
+        event = await self.ended(export_id)
         try:
-            unfinished = await _asked(lambda: self._backlog.find(export_id))
+            # Nothing has ended whose request is still held back by an open transaction.
+            ask = partial(self._backlog.find, export_id, accepted=event is not None)
+            unfinished = await _asked(ask)
         except Refusal:
-            event = await self.ended(export_id)
+            event = event or await self.ended(export_id)
             # What a manifest says binds, whether Kafka can be asked or not.
             if event and (not isinstance(event, ExportCompleted) or await self.file(event)):
                 return _known_by(event)
             raise
-        event = await self.ended(export_id)
+        event = event or await self.ended(export_id)
         # A manifest of this very request may not be committed yet; one of another request means
         # that this one is a repeat.
         if unfinished and (event is None or event.source == unfinished.source):

@@ -60,6 +60,12 @@ def unavailable(detail: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
 
 
+def refused(refusal: Refusal) -> Problem:
+    """The answer that a refusal is."""
+    more = {"errors": _bounded(refusal.errors)} if refusal.errors else {}
+    return Problem(refusal.status, refusal.detail, refusal.headers, **more)
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error of the application a ``Problem``."""
     app.add_exception_handler(HTTPException, _refused_by_framework)
@@ -78,8 +84,7 @@ async def _refused_by_framework(request: Request, error: Any) -> Problem:  # noq
 
 
 async def _refused(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 - as above
-    more = {"errors": _bounded(refusal.errors)} if refusal.errors else {}
-    return Problem(refusal.status, refusal.detail, refusal.headers, **more)
+    return refused(refusal)
 
 
 def _bounded(errors: Sequence[FieldError]) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import structlog
 
-from producer.errors import ProducerError
+from producer.errors import KafkaUnreachable, ProducerError
 from producer.publisher import Export, ExportPublisher
 from schemas.completions import Source
 from schemas.records import Row
@@ -31,6 +31,7 @@ _CANCEL_SECONDS = 60.0
 _CANCEL_AGAIN_SECONDS = 1.0
 _ABANDON_SECONDS = 2.0
 _STOP_SECONDS = 3.0
+_AWAY = "Kafka doesn't answer"
 
 
 class _Lease:
@@ -124,7 +125,7 @@ class Publishing:
             if lease.starting.done():
                 lease.starting.result()
                 return
-        raise unavailable("Kafka doesn't answer")
+        raise unavailable(_AWAY)
 
     async def _start(self) -> ExportPublisher:
         return await self._make_publisher().__aenter__()
@@ -140,7 +141,8 @@ class Publishing:
         except (ProducerError, TimeoutError) as error:
             if self._current is lease:
                 self._current = None
-            raise unavailable(str(error) or "Kafka doesn't answer") from None
+            is_away = isinstance(error, KafkaUnreachable | TimeoutError)
+            raise unavailable(_AWAY if is_away else str(error)) from None
 
     def _retire(self, lease: _Lease) -> None:
         if self._current is lease:

@@ -6,7 +6,7 @@ published once, by whoever came first; whoever comes again gets the same answer.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -22,6 +22,7 @@ from sluice.http.exports import Exports
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import wrong_fields
 from sluice.http.publishing import Publication, Publishing
+from sluice.http.stopping import Stopped, stopping_of
 from sluice.http.submission import (
     Submission,
     parse_json,
@@ -80,8 +81,11 @@ async def _take_ndjson(
 
 
 async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
-    if seconds and (event := await exports.end(export_id, seconds, request.is_disconnected)):
-        return Response(encode_event(event), media_type=JSON)
+    if seconds:
+        with suppress(Stopped):  # the export goes on, so the ordinary answer is right
+            async with stopping_of(request).cut_off():
+                if event := await exports.end(export_id, seconds, request.is_disconnected):
+                    return Response(encode_event(event), media_type=JSON)
     status_url = f"/export/status/{export_id}"
     answer = {
         "export_id": export_id,

@@ -15,14 +15,19 @@ from types import TracebackType
 from typing import Self
 
 import h11
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sluice.errors import UserError
 from sluice.http.problems import Problem
+from sluice.http.stopping import AnsweredAtTheEnd, Stopping
 
-_STOP_SECONDS = 2  # for answers that are under way; uvicorn counts in whole seconds
+log = structlog.get_logger(__name__)
+
+_GRACE_SECONDS = 1.5  # for answers that are under way; then they are cut off
+_STOP_SECONDS = 2.5  # for what is cut off: an upload sees that its export is cancelled
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 
 
@@ -35,9 +40,10 @@ class HttpServer:
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         self._host = host
         self._wanted_port = port
+        self._stopping = Stopping()
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
-                app,
+                AnsweredAtTheEnd(app, self._stopping),
                 http=_Protocol,
                 lifespan="off",
                 ws="none",
@@ -45,7 +51,6 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
         self._address = (host, port)
@@ -99,9 +104,12 @@ class HttpServer:
         Raises:
             Exception: whatever brought the server down before, if nothing is on its way yet.
         """
+        self._stopping.begin()
         self._uvicorn.should_exit = True
         try:
-            await asyncio.wait([self._serving], timeout=_STOP_SECONDS + 1)
+            await asyncio.wait([self._serving], timeout=_GRACE_SECONDS)
+            self._uvicorn.cut_answers_off()
+            await asyncio.wait([self._serving], timeout=_STOP_SECONDS)
         finally:
             self._serving.cancel()
             self._uvicorn.cut_off()
@@ -128,6 +136,12 @@ class HttpServer:
 class _Protocol(H11Protocol):
     """uvicorn's HTTP, whose answer to what is no HTTP is a problem like all others."""
 
+    def cut_answer_off(self) -> None:
+        """Break off the answer that is being sent, if one is."""
+        if self.cycle and self.cycle.response_started:
+            log.warning("an answer is cut off: the node stops", path=self.cycle.scope["path"])
+            self.transport.abort()
+
     def send_400_response(self, msg: str) -> None:
         """Say so, unless an answer is on its way already, and hang up."""
         if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
@@ -153,6 +167,14 @@ class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the process's signals alone."""
         yield
+
+    def cut_answers_off(self) -> None:
+        """Break off what is being sent, and cancel what is under way."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _Protocol):
+                connection.cut_answer_off()
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
     def cut_off(self) -> None:
         """Close what is left: connections whose peer doesn't read, and after a crash all."""

@@ -46,7 +46,7 @@ class BacklogView(Protocol):
     async def count(self, *, fresh: bool = False) -> int:
         """How many there are; ``fresh``: with all that was accepted before the call."""
 
-    async def find(self, export_id: str) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now."""
 
 

@@ -179,6 +179,7 @@ async def test_what_a_transaction_aborts_was_never_there(
             assert await backlog.count(fresh=True) == 0
             with pytest.raises(RequestsHidden):
                 await backlog.find("behind")
+            assert await backlog.find("behind", accepted=True) is None
             await producer.abort_transaction()
             assert await backlog.find("aborted") is None
             assert await backlog.find("behind")

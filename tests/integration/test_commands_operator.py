@@ -47,7 +47,10 @@ NOWHERE = "127.0.0.1:9"
         (["check", "127.0.0.1:99999"], "URL: "),
         (["check", "http://a b"], "URL: "),
         (["check"], "SLUICE_HTTP_PORT is 0"),
-        (["dead-letters", "list", "--reason", "bad"], "'bad' is not one of 'unreadable'"),
+        (
+            ["dead-letters", "list", "--reason", "bad"],
+            "'--reason': 'bad' is not one of 'unreadable'",
+        ),
         (["dead-letters", "list", "--from", "today"], "--from: must be an RFC 3339 time in UTC"),
         (["dead-letters", "list", "--to", "2026-11-21"], "--to: must be an RFC 3339 time"),
         (["dead-letters", "list", "--last", "0"], "--last"),

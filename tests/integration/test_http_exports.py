@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas.topics import Topics
 from tests.support.nodes import NodeProcess, node_on
@@ -215,6 +217,31 @@ async def test_a_cancellation_in_the_middle_of_an_upload(
             "too late, and said so nowhere"
         )
         assert (await client.get("/export/status/e")).json()["state"] == "cancelled"
+
+
+async def test_an_open_transaction_delays_no_answer_that_waits(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    async def taken(client: httpx.AsyncClient) -> tuple[int, float]:
+        began = time.monotonic()
+        return (await run(client, "?wait=6")).status_code, time.monotonic() - began
+
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="open")
+    await producer.start()
+    try:
+        async with node_on(bootstrap_servers, topics, tmp_path) as node, asking(node) as client:
+            await producer.begin_transaction()
+            await Upstream(producer, topics).request("hidden")
+            # Those that lie behind it in its partition are not accepted yet.
+            found = await asyncio.gather(*(taken(client) for _ in range(8)))
+            ended = [seconds for status, seconds in found if status == 200]
+            assert ended
+            assert max(ended) < 2
+            assert (await client.get("/export/status/unknown")).status_code == 503
+            await producer.abort_transaction()
+            assert (await client.get("/export/status/unknown")).status_code == 404
+    finally:
+        await producer.stop()
 
 
 async def test_tokens_part_users(bootstrap_servers: str, topics: Topics, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ import httpx
 from fastapi import FastAPI
 
 from consumer.core.backlog import Unfinished
-from consumer.errors import BacklogUnavailable
+from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
-from producer.errors import ProducerError
+from producer.errors import KafkaUnreachable, ProducerError
 from producer.publisher import Export
 from schemas.codec import decode_request, encode_request
 from schemas.completions import (
@@ -54,6 +54,8 @@ class World:
     """Kafka answers nobody."""
     refuses_records: bool = False
     """Kafka takes requests and nothing else."""
+    hides: bool = False
+    """An upstream's transaction is open."""
     requests: list[ExportRequested | CancelRequested] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
@@ -91,9 +93,12 @@ class World:
         await self._ask()
         return len(self._unfinished())
 
-    async def find(self, export_id: str) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         await self._ask()
-        return self._unfinished().get(export_id)
+        found = self._unfinished().get(export_id)
+        if self.hides and not (found or accepted):
+            raise RequestsHidden("an open transaction holds requests back")
+        return found
 
     def _unfinished(self) -> dict[str, Unfinished]:
         requested = {
@@ -183,7 +188,7 @@ class _Publisher:
 
     async def __aenter__(self) -> Self:
         if self._world.is_down:
-            raise ProducerError("Kafka at nowhere can't be used")
+            raise KafkaUnreachable("Kafka at nowhere can't be used: [Errno 111]")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -321,6 +321,25 @@ async def test_an_answer_under_way_is_finished() -> None:
         assert (await answer).json() == "done"
 
 
+async def test_an_answer_that_does_not_come_in_time_is_a_refusal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck, asked = FastAPI(), asyncio.Event()
+
+    @stuck.get("/")
+    async def never() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with http_client() as client:
+        async with HttpServer(stuck, "127.0.0.1", 0) as server:
+            answer = asyncio.create_task(client.get(server.url))
+            await asked.wait()
+        assert_problem(await answer, 503, "the node stops")
+        assert (await answer).headers["retry-after"] == "1"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_it_leaves_signals_alone(app: FastAPI) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     async with serving(app) as client:

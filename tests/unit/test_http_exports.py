@@ -83,7 +83,7 @@ async def test_a_decided_end_counts_once_its_event_is_committed(
     unfinished = await world.find("e-1")
     world.end("e-1")
 
-    async def find(_export_id: str) -> Any:
+    async def find(_export_id: str, **_: bool) -> Any:
         return unfinished
 
     monkeypatch.setattr(world, "find", find)
@@ -98,7 +98,7 @@ async def test_a_repeat_that_waits_hides_no_ended_export(
     world.end("e-1", content=CONTENT)
     elsewhere = Source(topic="export.requests", partition=1, offset=7)
 
-    async def find(export_id: str) -> Unfinished:
+    async def find(export_id: str, **_: bool) -> Unfinished:
         return Unfinished(export_id, "mallory", Format.CSV, elsewhere, begun=False)
 
     monkeypatch.setattr(world, "find", find)
@@ -122,7 +122,25 @@ async def test_without_kafka_only_ends_are_known(client: httpx.AsyncClient, worl
     assert (await client.get("/export/download/e-1")).content == CONTENT
     for answer in [await client.get(f"/export/{path}/e-2") for path in ("status", "download")]:
         assert_problem(answer, 503)
-    assert_problem(await client.delete("/export/e-2"), 503)
+    assert_problem(await client.delete("/export/e-2"), 503, "Kafka doesn't answer")
+
+
+async def test_an_open_transaction_hides_nothing_that_has_ended(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.http.exports._ANSWER_SECONDS", 0.3)
+    for export_id in ("e-1", "e-2", "e-3"):
+        request(world, export_id)
+    world.end("e-1", content=CONTENT)
+    world.end("e-2", "failed")
+    world.hides = True
+    assert (await status(client, "e-1"))["state"] == "completed"
+    assert (await status(client, "e-2"))["state"] == "failed"
+    assert (await status(client, "e-3"))["state"] == "queued", "it was found"
+    (world.directory / "e-1.csv").unlink()
+    assert (await status(client, "e-1"))["state"] == "completed"
+    problem = assert_problem(await client.get("/export/status/e-4"), 503)
+    assert problem["detail"] == "an open transaction holds requests back"
 
 
 async def test_a_manifest_that_cannot_be_read_is_no_500(
@@ -381,12 +399,18 @@ async def test_with_tokens_everything_but_health_and_metrics_asks_for_one(
 async def test_the_document_has_every_endpoint(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
-        *("/export/metrics", "/export/status", "/health", "/ready", "/export/run"),
+        *("/metrics", "/export/metrics", "/export/status", "/health", "/ready", "/export/run"),
         *("/export/status/{export_id}", "/export/download/{export_id}", "/export/{export_id}"),
     }
     run = document["paths"]["/export/run"]["post"]
     assert set(run["requestBody"]["content"]) == {"application/json", "application/x-ndjson"}
     assert {"200", "202", "400", "413", "415", "429", "503"} <= set(run["responses"])
+    assert {"get", "head"} == set(document["paths"]["/export/download/{export_id}"])
+    ready = document["paths"]["/ready"]["get"]["responses"]
+    assert set(ready["503"]["content"]) == {"application/problem+json"}
+    for path in ("/metrics", "/export/metrics"):
+        answer = document["paths"][path]["get"]["responses"]["200"]
+        assert set(answer["content"]) == {"text/plain", "application/openmetrics-text"}
     assert "422" not in str(document["paths"])
     properties = document["components"]["schemas"]["NodeStatus"]["properties"]
     assert properties["assigned_partitions"]["items"] == {"type": "integer"}
