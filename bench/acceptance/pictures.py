@@ -123,4 +123,4 @@ def _bars(axis: Any, counts: Counter[int], title: str) -> None:  # noqa: ANN401 
 def _shade(axis: Any, phases: Sequence[Phase]) -> None:  # noqa: ANN401 - it has no types
     for phase in phases:
         end = phase.begun_seconds + phase.seconds
-        axis.axvspan(phase.begun_seconds, end, color=QUIET, alpha=0.25, linewidth=0)
+        axis.axvspan(phase.begun_seconds, end, color=QUIET, alpha=0.25, linewidth=0, zorder=0)
