@@ -57,7 +57,7 @@ class ResumePoint:
         """What to commit for the partition of the requests topic."""
         return Committed(self.requests_position, encode_ascending(self.open_requests))
 
-    def committed_records(self) -> Committed:
+    def committed_records(self, most_characters: int = METADATA_LIMIT) -> Committed:
         """What to commit for the partition of the records topic.
 
         The distance to P, then who of the open requests is begun: by an ascending number each, the
@@ -71,7 +71,7 @@ class ResumePoint:
         text = encode_ascending((ahead, *(ahead + place for place in places)))
         if any(first != self.records_resume for first in firsts.values()):
             longer = _WITH_FIRST_BATCHES + _packed(self._steps(ahead, firsts))
-            text = longer if len(longer) <= METADATA_LIMIT else text
+            text = longer if len(longer) <= most_characters else text
         return Committed(self.records_resume, text)
 
     def _steps(self, ahead: int, firsts: dict[int, int]) -> Iterator[int]:

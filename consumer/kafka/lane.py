@@ -305,12 +305,12 @@ class Lane:
     def _can_turn(self, exports: PartitionExports) -> bool:
         if self._search is None:
             return exports.runnable
-        read = not exports.pending_requests and not self.requests
-        if read and self.requests.position >= self._search.requests_end:
+        # Handled up to it: steady requests would keep us for ever, had the feed to run dry first.
+        if exports.next_offsets[0] >= self._search.requests_end:
             exports.owners_known(self._search.records_below)
             self._search = None
             return True
-        return exports.pending_requests or exports.batches_next
+        return exports.writes_due or exports.pending_requests or exports.batches_next
 
     async def _begin_search(self) -> None:
         """A batch's owner isn't known: requests up to an end fetched from now on may hold it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.core.resume import METADATA_LIMIT, Committed, ResumePoint, resume_point
 from consumer.exports.messages import Outcome
 from tests.model.upstream import Meaning, Sent, encoded
 
@@ -66,7 +66,7 @@ class InFlight:
 
 @dataclass(slots=True)
 class Broker:
-    """Logs and coordinator.
+    """Logs and coordinator, whose metadata takes ``most_characters``.
 
     ``preparing`` hears of each transaction when it can't be lost any more, ``committing`` as it
     becomes visible.
@@ -81,6 +81,7 @@ class Broker:
     requests_committed: Committed = _AT_THE_START
     records_committed: Committed = _AT_THE_START
     late: list[int] = field(default_factory=list)
+    most_characters: int = METADATA_LIMIT
 
     def start_producer(self) -> int:
         """Fence whoever was before; returns the new epoch."""
@@ -111,7 +112,7 @@ class Broker:
         if done and done.prepared:
             self.ongoing = None
             self.requests_committed = done.point.committed_requests()
-            self.records_committed = done.point.committed_records()
+            self.records_committed = done.point.committed_records(self.most_characters)
             self.committing(done.outcome, done.point)
 
     def time_out(self) -> None:

@@ -21,12 +21,12 @@ from aiokafka.errors import KafkaError
 
 from consumer.core.intake import intake
 from consumer.core.resume import ResumePoint
-from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
+from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
 from tests.model.broker import Broker, InFlight
 from tests.model.feed import ALL, Feed
-from tests.model.oracle import Oracle, Violation
+from tests.model.oracle import Oracle, StoppedError, Violation
 from tests.model.tape import Tape
 from tests.model.upstream import PARTITION, Sent
 
@@ -116,7 +116,7 @@ class Lane:
         """What the lane's task does next, up to its next await.
 
         Raises:
-            Violation: the lane stopped, or failed in a way that nobody foresaw.
+            Violation, StoppedError: it stopped, or failed in a way that nobody foresaw.
         """
         try:
             getattr(self, self.phase)(tape)
@@ -126,6 +126,9 @@ class Lane:
             self._unload(tape)
             if self.alive:
                 self.phase = STARTING
+        except LaneStopped as error:
+            stopped = StoppedError if self._oracle.contested else Violation
+            raise stopped(str(error)) from error
         except Exception as error:
             raise Violation(f"a lane ends by {type(error).__name__}: {error}") from error
         if self.dropped and not self.busy and self.alive:
@@ -194,8 +197,7 @@ class Lane:
 
     # Load.
 
-    def _gone(self, _: Tape) -> None:
-        """Nothing more."""
+    def _gone(self, _: Tape) -> None: ...
 
     def _start(self, _: Tape) -> None:
         if self.go:
@@ -252,6 +254,8 @@ class Lane:
 
     def _go_on(self, exports: PartitionExports, tape: Tape) -> None:
         if not self._can_turn(exports):
+            if exports.writes_due:
+                raise Violation("an export has ended, and no turn writes it out")
             self._advance(exports, at_once=not tape.once_in(3))
             return
         handled = exports.next_offsets[1]
@@ -289,12 +293,11 @@ class Lane:
         if self._search is None:
             return exports.runnable
         requests_end, records_below = self._search
-        read = not exports.pending_requests and not self.requests.messages
-        if read and self.requests.position >= requests_end:
+        if exports.next_offsets[0] >= requests_end:
             exports.owners_known(records_below)
             self._search = None
             return True
-        return exports.pending_requests or exports.batches_next
+        return exports.writes_due or exports.pending_requests or exports.batches_next
 
     def _turn(self, exports: PartitionExports, tape: Tape) -> TurnEnd | None:
         self.busy = True

@@ -6,12 +6,13 @@ them and something ahead. All of them are tried: what chance seldom finds is not
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
 from tests.model.feed import ALL
 from tests.model.lane import WORKING, Killed, Lane
-from tests.model.oracle import Violation, judged
+from tests.model.oracle import StoppedError, Violation, judged
 from tests.model.tape import Tape
 from tests.model.upstream import Line
 from tests.model.world import AS_BUILT, Design, World
@@ -47,7 +48,7 @@ class Moments(World):
         Raises:
             BrokenError: the promise was.
         """
-        with judged():
+        with suppress(StoppedError), judged():
             self._play()
 
     def _play(self) -> None:

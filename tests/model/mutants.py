@@ -129,9 +129,20 @@ def _replay_done(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
     return replace(point, records_resume=min(firsts, default=point.records_position))
 
 
+def _without_firsts(_: PartitionExports, point: ResumePoint) -> ResumePoint:
+    return replace(point, first_batches=())
+
+
+def _begun_alike(_: PartitionExports, point: ResumePoint) -> ResumePoint:
+    resume = point.records_resume
+    return replace(point, first_batches=tuple((it, resume) for it in point.begun_requests))
+
+
 _mutant("the latest first batch is committed", lane=_exports(_latest))
 _mutant("the position of the records is not kept", lane=_exports(_without_floor))
 _mutant("open requests are not kept", lane=_exports(_without_open))
+_mutant("who is begun is not kept", lane=_exports(_without_firsts))
+_mutant("all are taken for begun by one batch", lane=_exports(_begun_alike))
 _mutant("requests still to be restored are forgotten", lane=_exports(_restored_only))
 _mutant("a replay counts as done when it begins", lane=_exports(_replay_done))
 
@@ -316,6 +327,28 @@ class _WideSearch(Lane):
         return super()._taken_requests(exports, count)
 
 
+class _LooseCount(PartitionExports):
+    """Doesn't count what is still to be restored."""
+
+    @property
+    def open_count(self) -> int:
+        return len(self._exports)
+
+
+class _Uncounted(Lane):
+    exports_type = _LooseCount
+
+
+class _NoneFree(Lane):
+    """Counts requests that were open before as new ones, so there is no room for them."""
+
+    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
+        room = max(0, self._max_open - exports.open_count)
+        if exports.restoring:
+            return self.requests.take(count, room)
+        return super()._taken_requests(exports, count)
+
+
 class _Impatient(Lane):
     """Fails what is idle without reading what has come meanwhile."""
 
@@ -324,5 +357,7 @@ class _Impatient(Lane):
 
 
 _mutant("a takeover reads requests without bound", lane=_OpenDoor)
+_mutant("what is to be restored is not counted as open", lane=_Uncounted)
+_mutant("what was open before has no room", lane=_NoneFree)
 _mutant("a search reads requests without bound", lane=_WideSearch)
 _mutant("idle exports fail before all is read", lane=_Impatient)

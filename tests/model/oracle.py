@@ -25,6 +25,10 @@ class Violation(BaseException):
     """The promise was broken. Not an ``Exception``, which the service would take for its own."""
 
 
+class StoppedError(BaseException):
+    """A lane has stopped loudly, and may: an export is contested. The run ends here."""
+
+
 class BrokenError(AssertionError):
     """The same, for a test."""
 
@@ -67,6 +71,8 @@ class Oracle:
         self._batches: dict[str, list[int]] = {}
         self._cancelled_at: dict[str, int] = {}
         self._ended: dict[str, TerminalEvent] = {}
+        self.contested: set[str] = set()
+        """Ids that a fenced owner has ended with what its successor had found to be orphans."""
         self._natural_ends: dict[str, End] = {}
         self._buried: dict[tuple[str, int], DeadLetterReason] = {}
         self._point = ResumePoint(0, (), 0, 0)
@@ -130,12 +136,13 @@ class Oracle:
 
     # What must hold.
 
-    def decided(self, event: TerminalEvent) -> None:
-        """A manifest is created."""
+    def decided(self, event: TerminalEvent, *, fenced: bool) -> None:
+        """A manifest is created, perhaps by one who doesn't know yet that he is fenced."""
         accepted = self._accepted.get(event.export_id)
         if accepted is None or accepted[0] != event.source.offset:
             raise Violation(f"decided for a request that was not accepted: {event!r}")
-        if not self._may_end(event, accepted[0]):
+        may_end = self._may_end(event, accepted[0]) or (fenced and self._may_contest(event))
+        if not may_end:
             raise Violation(f"ended as it must not: {event!r}, but {self._natural(event)}")
 
     def preparing(self, outcome: Outcome) -> None:
@@ -192,6 +199,18 @@ class Oracle:
             case ExportFailed():
                 ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
                 return bool(ended_so)
+
+    def _may_contest(self, event: TerminalEvent) -> bool:
+        """Whether it ends so with the batches that came before its request: then that binds."""
+        if self._early.isdisjoint(self._batches.get(event.export_id, ())):
+            return False
+        self._natural_ends.pop(event.export_id, None)
+        orphans, self._orphans = self._orphans, set()
+        may_end = self._may_end(event, self._accepted[event.export_id][0])
+        self._orphans = orphans
+        if may_end:
+            self.contested.add(event.export_id)
+        return may_end
 
     def _is_crowd(self, asked_at: int) -> bool:
         """Whether so many were open, and a batch waited for an owner that is not among them."""

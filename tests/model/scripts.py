@@ -81,4 +81,18 @@ SCRIPTS = {
         ],
         {"a": "timed_out", "b": "export.completed"},
     ),
+    "a batch before its request": Script(
+        [
+            Ask("a"),
+            _batch("a0"),
+            Rows("b", 0, (("early",),)),
+            *[Cancel("nobody")] * 6,  # it is found an orphan though requests come on and on
+            Ask("b"),
+            _batch("b0"),
+            *[Cancel("nobody")] * 2,
+            _batch("b1", last=True),
+            _batch("a1", last=True),
+        ],
+        {"a": "export.completed", "b": "export.completed"},
+    ),
 }

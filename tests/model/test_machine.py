@@ -1,6 +1,7 @@
 """The same world as a state machine of hypothesis, which finds the shortest way to a violation."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -16,7 +17,7 @@ from hypothesis.stateful import (
 from consumer.metrics import Metrics
 from tests.model.interleaving import Interleaving
 from tests.model.mutants import MUTANTS
-from tests.model.oracle import BrokenError, judged
+from tests.model.oracle import BrokenError, StoppedError, judged
 from tests.model.tape import Tape
 from tests.model.world import AS_BUILT, Design
 
@@ -78,7 +79,7 @@ class Partition(RuleBasedStateMachine):
 
     def _let(self, something_happen: Callable[[], object], choices: bytes = b"") -> None:
         self.world.tape = Tape(choices)
-        with judged():
+        with suppress(StoppedError), judged():
             something_happen()
 
     def _go_on(self) -> None:

@@ -134,9 +134,12 @@ def _batch(batch: Rows) -> dict[str, object]:
     return fields
 
 
-def script(tape: Tape) -> list[Line]:
-    """Up to three exports and some rubbish, mixed; each export's lines keep their order."""
-    threads = [_export(tape, name) for name in "abc"[: 1 + tape.pick(3)]]
+def script(tape: Tape, *, in_order: bool = False) -> list[Line]:
+    """Up to three exports and some rubbish, mixed; each export's lines keep their order.
+
+    ``in_order``: no upstream sends a batch before its request.
+    """
+    threads = [_export(tape, name, in_order=in_order) for name in "abc"[: 1 + tape.pick(3)]]
     if tape.once_in(3):
         threads.append([Marker((REQUESTS, RECORDS)[tape.pick(2)])])
     if tape.once_in(4):
@@ -157,7 +160,7 @@ def _mixed(tape: Tape, threads: list[list[Line]]) -> list[Line]:
     return lines
 
 
-def _export(tape: Tape, export_id: str) -> list[Line]:
+def _export(tape: Tape, export_id: str, *, in_order: bool) -> list[Line]:
     """An export's request and batches, and what else may be said of it."""
     held = tape.once_in(8)
     lines: list[Line] = [Ask(export_id, valid=not tape.once_in(12), held=held)]
@@ -169,10 +172,17 @@ def _export(tape: Tape, export_id: str) -> list[Line]:
         lines.insert(1 + tape.pick(len(lines)), Ask(export_id))
     if tape.once_in(4):
         lines.insert(tape.pick(len(lines) + 1), Cancel(export_id))
-    if tape.once_in(4):
-        early = Rows(export_id, 0, (("early",),), last=tape.once_in(4))
-        lines = [early] * (1 + tape.pick(2)) + lines
+    if not in_order and tape.once_in(4):
+        lines = _early(tape, export_id) + lines
     return lines
+
+
+def _early(tape: Tape, export_id: str) -> list[Line]:
+    """What an upstream sent that split the rows otherwise and died before its request was sent."""
+    first = Rows(export_id, 0, (("early",),), last=tape.once_in(4))
+    more = Rows(export_id, 1, (("early",), ("too",)), last=tape.once_in(2))
+    early: list[list[Line]] = [[first], [first, first], [first, more], [more]]
+    return early[tape.pick(4)]
 
 
 def _batches(tape: Tape, export_id: str) -> list[Line]:

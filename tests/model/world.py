@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
+from consumer.core.resume import METADATA_LIMIT
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Metrics
-from schemas.completions import ExportCancelled, Source
+from schemas.completions import ExportCancelled, Source, TerminalEvent
 from schemas.records import Cell
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
@@ -52,11 +53,12 @@ AS_BUILT = Design()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Open exports before requests wait, and at all; bytes of a file."""
+    """Open exports before requests wait, and at all; bytes of a file; metadata of a commit."""
 
     open_exports: int = 1000
     most_open: int = 1000
     export_bytes: int = 1 << 30
+    most_characters: int = METADATA_LIMIT
 
 
 UNLIMITED = Limits()
@@ -123,6 +125,7 @@ class World:
         self.broker = design.broker(
             Log(REQUESTS), Log(RECORDS), oracle.preparing, oracle.committing
         )
+        self.broker.most_characters = limits.most_characters
         self.lanes: list[Lane] = []
         self.depth = 0
         self._all_lanes: list[Lane] = []
@@ -147,7 +150,8 @@ class World:
         self._processes += 1
         number = self._processes
         strike = partial(self.strike, number)
-        storage = self._design.storage(self.disk, number, strike, self.oracle.decided)
+        decided = partial(self._decided, number)
+        storage = self._design.storage(self.disk, number, strike, decided)
         workshop = Workshop(
             storage,
             _writer,
@@ -268,6 +272,10 @@ class World:
         if self.trace is not None:
             who = f"process {process}: " if process else ""
             self.trace.append("    " * self.depth + who + what)
+
+    def _decided(self, process: int, event: TerminalEvent) -> None:
+        lane = next(lane for lane in self._all_lanes if lane.process == process)
+        self.oracle.decided(event, fenced=lane.epoch != self.broker.epoch)
 
     def _send(self, line: Meaning) -> None:
         requests = self.broker.requests
