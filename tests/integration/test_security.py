@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -51,61 +52,78 @@ class Told:
         self.shell = Shell(environment, directory)
         self.text = ""
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = self.shell.run(*arguments)
+    async def run(self, *arguments: str, code: int = 0) -> str:
+        done = await asyncio.to_thread(self.shell.run, *arguments)
         self.text += done.stdout + done.stderr
         assert done.returncode == code, done
         return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("listener", "mechanism"),
-    [
-        ("TLS", ""),
-        ("SASL", "PLAIN"),
-        ("SASL", "SCRAM-SHA-256"),
-        ("SASLTLS", "PLAIN"),
-    ],
-)
-async def test_an_export_over(
-    kafka: SecuredKafka, tmp_path: Path, listener: str, mechanism: str
-) -> None:
+async def at_a_time(number: int, tests: list[Coroutine[Any, Any, None]]) -> None:
+    """All of them; most of what they do is to wait for processes that start or connect."""
+    room = asyncio.Semaphore(number)
+
+    async def one(test: Coroutine[Any, Any, None]) -> None:
+        async with room:
+            await test
+
+    async with asyncio.TaskGroup() as group:
+        for test in tests:
+            group.create_task(one(test))
+
+
+def subdirectory(directory: Path, *words: str) -> Path:
+    made = directory / "-".join(words)
+    made.mkdir()
+    return made
+
+
+async def test_an_export_over_every_listener(kafka: SecuredKafka, tmp_path: Path) -> None:
     """Topics are made, a node completes, a client reads; at debug, and no secret is told."""
+    ways = [("TLS", ""), ("SASL", "PLAIN"), ("SASL", "SCRAM-SHA-256"), ("SASLTLS", "PLAIN")]
+    await at_a_time(2, [export_over(kafka, tmp_path, *way) for way in ways])
+
+
+async def export_over(kafka: SecuredKafka, tmp_path: Path, listener: str, mechanism: str) -> None:
     settings = kafka.settings(listener, mechanism) | {"LOG_LEVEL": "debug"}
-    told = Told(kafka, tmp_path, settings)
-    assert told.run("topics", "create").count("created") == 4
-    async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
-        told.run("seed", "--records", "2000", "--format", "csv", "--wait")
-        assert node.terminate() == 0
-    assert told.run("verify", str(tmp_path / "exports")).startswith("ok ")
+    told = Told(kafka, subdirectory(tmp_path, listener, mechanism), settings)
+    assert (await told.run("topics", "create")).count("created") == 4
+    async with NodeProcess(told.shell.environment, told.shell.directory / "node.log") as node:
+        await told.run("seed", "--records", "200", "--format", "csv", "--wait")
+        assert await asyncio.to_thread(node.terminate) == 0
     log = node.log.read_text()
     assert ("SaslAuthenticateRequest" in log) == listener.startswith("SASL")
     assert PASSWORD not in log + told.text
 
 
-@pytest.mark.parametrize(("listener", "mechanism"), [("MUTUAL", ""), ("SASLTLS", "SCRAM-SHA-512")])
-async def test_every_command_over(
+async def test_every_command_over_what_asks_for_most(kafka: SecuredKafka, tmp_path: Path) -> None:
+    ways = [("MUTUAL", ""), ("SASLTLS", "SCRAM-SHA-512")]
+    await at_a_time(2, [every_command_over(kafka, tmp_path, *way) for way in ways])
+
+
+async def every_command_over(
     kafka: SecuredKafka, tmp_path: Path, listener: str, mechanism: str
 ) -> None:
-    told = Told(kafka, tmp_path, kafka.settings(listener, mechanism))
-    told.run("topics", "create")
+    directory = subdirectory(tmp_path, listener, mechanism)
+    told = Told(kafka, directory, kafka.settings(listener, mechanism))
+    await told.run("topics", "create")
     watch = told.shell.start("watch", "--from-beginning")
-    async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
-        told.run("seed", "--records", "100", "--format", "pdf", "--wait")
+    async with NodeProcess(told.shell.environment, directory / "node.log") as node:
+        await told.run("seed", "--records", "100", "--format", "pdf", "--wait")
         rows = told.shell.file("rows.csv", "a,b\n1,2\n")
-        told.run("submit", rows, "--format", "csv", "--export-id", "sent", "--wait")
-        assert "asked for" in told.run("cancel", "sent")
+        await told.run("submit", rows, "--format", "csv", "--export-id", "sent", "--wait")
+        assert "asked for" in await told.run("cancel", "sent")
         await send_orphan(kafka, told.topics)
         assert "orphan_batch" in await until(told, "dead-letters", "list")
-        assert told.run("dead-letters", "requeue", "--all").endswith("1 put back\n")
-        assert told.run("check", node.url).count("\n") == 6
-        assert "ok " in told.run("verify", str(tmp_path / "exports"))
+        assert (await told.run("dead-letters", "requeue", "--all")).endswith("1 put back\n")
+        assert (await told.run("check", node.url)).count("\n") == 6
+        assert "ok " in await told.run("verify", str(directory / "exports"))
         await use_http(node.url)
         now = format_time(datetime.now(UTC))
-        told.run("replay", "--from", "2020-01-01T00:00:00Z", "--to", now, "--speed", "1000")
+        await told.run("replay", "--from", "2020-01-01T00:00:00Z", "--to", now, "--speed", "1000")
     assert watch.stdout
     watch.terminate()
-    printed, errors = watch.communicate(timeout=10)
+    printed, errors = await asyncio.to_thread(watch.communicate, timeout=10)
     assert (b" sent " in printed, errors) == (True, b"")
     await asyncio.wait_for(handled(told), 30)
     assert PASSWORD not in node.log.read_text() + told.text
@@ -120,7 +138,7 @@ async def send_orphan(kafka: SecuredKafka, topics: Topics) -> None:
 async def until(told: Told, *arguments: str) -> str:
     """What a command prints, once it prints something."""
     async with asyncio.timeout(20):
-        while not (printed := told.run(*arguments)):
+        while not (printed := await told.run(*arguments)):
             await asyncio.sleep(0.2)
     return printed
 
@@ -224,9 +242,12 @@ async def error_of_a_node(settings: Settings) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+async def test_every_command_says_that_its_login_is_refused(
+    kafka: SecuredKafka, tmp_path: Path
+) -> None:
+    told = Told(kafka, tmp_path, kafka.settings("SASL") | {"SASL_PASSWORD": GUESS})
+    told.shell.file("rows.csv", "a\n1\n")
+    commands = [
         ["serve"],
         ["topics", "create"],
         ["seed", "--batch", "--wait"],
@@ -236,19 +257,18 @@ async def error_of_a_node(settings: Settings) -> str:
         ["replay", "--from", "2020-01-01T00:00:00Z"],
         ["dead-letters", "list"],
         ["dead-letters", "requeue", "--all"],
-    ],
-)
-def test_every_command_says_that_its_login_is_refused(
-    kafka: SecuredKafka, tmp_path: Path, arguments: list[str]
-) -> None:
-    told = Told(kafka, tmp_path, kafka.settings("SASL") | {"SASL_PASSWORD": GUESS})
-    told.shell.file("rows.csv", "a\n1\n")
+    ]
+    asked = [asyncio.to_thread(refused_login, told.shell, command) for command in commands]
+    await at_a_time(4, asked)
+
+
+def refused_login(shell: Shell, arguments: list[str]) -> None:
     begun = time.monotonic()
-    line = told.shell.fails(*arguments)
-    assert time.monotonic() - begun < 15
-    assert "SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD" in line
-    done = told.shell.run(*arguments, SLUICE_LOG_LEVEL="debug")
-    assert done.returncode == 1
+    line = shell.fails(*arguments)
+    assert time.monotonic() - begun < 15, arguments
+    assert "SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD" in line, arguments
+    done = shell.run(*arguments, SLUICE_LOG_LEVEL="debug")
+    assert done.returncode == 1, arguments
     assert GUESS not in line + done.stdout + done.stderr
 
 
@@ -281,7 +301,7 @@ async def test_a_node_that_anyone_can_use_warns(
     kafka: SecuredKafka, tmp_path: Path, settings: dict[str, str], warned: bool
 ) -> None:
     told = Told(kafka, tmp_path, settings)
-    told.run("topics", "create")
+    await told.run("topics", "create")
     async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
         lines = [line for line in node.lines() if "SLUICE_API_TOKENS" in line["event"]]
     assert [line["level"] for line in lines] == ["warning"] * warned
@@ -289,7 +309,7 @@ async def test_a_node_that_anyone_can_use_warns(
 
 async def test_a_token_is_told_nowhere(kafka: SecuredKafka, tmp_path: Path) -> None:
     told = Told(kafka, tmp_path, {"API_TOKENS": f"{TOKEN}:alice", "LOG_LEVEL": "debug"})
-    told.run("topics", "create")
+    await told.run("topics", "create")
     answers = ""
     async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
         async with httpx.AsyncClient(base_url=node.url) as client:
@@ -307,6 +327,7 @@ async def test_a_token_is_told_nowhere(kafka: SecuredKafka, tmp_path: Path) -> N
                 assert answer.status_code == code, answer.text
                 answers += answer.text + str(answer.headers)
         assert node.terminate() == 0
-    answers += node.log.read_text() + told.run("--help") + told.run("serve", "--help")
+    answers += node.log.read_text()
+    answers += await told.run("--help") + await told.run("serve", "--help")
     assert TOKEN not in answers
     assert GUESS not in answers
