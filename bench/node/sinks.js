@@ -27,8 +27,7 @@ class CsvSink {
   async end() {}
 }
 
-// Text is cut to its column with an ellipsis, unless `uncut` is set: then it runs over the next one,
-// and pdfkit has far less to do.
+// Text is cut to its column with an ellipsis, unless `uncut` is set: then it runs over the next one.
 class PdfSink {
   constructor({ columns, widths, path, font, uncut }) {
     this.columns = columns;
