@@ -42,6 +42,7 @@ _CONSUMER_OPTIONS = {
     "fetch_max_wait_ms": 1000,
     "fetch_max_bytes": 1024 * 1024,
     "max_partition_fetch_bytes": 256 * 1024,
+    "metadata_max_age_ms": 30_000,  # new partitions are seen as soon as by the group's members
 }
 
 
@@ -127,7 +128,7 @@ class Backlog:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(**self._options, **_CONSUMER_OPTIONS)
+        consumer = AIOKafkaConsumer(**(_CONSUMER_OPTIONS | dict(self._options)))
         reader = BacklogReader(consumer, self._cluster, self._most_followed)
         try:
             async with asyncio.timeout(_START_SECONDS):
