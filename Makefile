@@ -11,7 +11,7 @@ SOAK_SECONDS ?= 1200
 CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench load evidence soak deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test check chaos bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ evidence: $(BENCH_STAMP) ## the acceptance from start to end, into evidence/ (so
 
 soak: $(BENCH_STAMP) ## one node under a steady replayed load (SOAK_SECONDS; needs Linux)
 	$(BIN)/python -m bench.acceptance.soak --seconds $(SOAK_SECONDS)
+
+scale: $(BENCH_STAMP) ## what an export costs, with one node and two (some minutes; needs Linux)
+	$(BIN)/python -m bench.acceptance.scale_out
 
 $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock

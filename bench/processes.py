@@ -16,14 +16,24 @@ def cpu_seconds(pid: int) -> float:
     return _cpu_seconds(Path(f"/proc/{pid}/stat"))
 
 
+def system_seconds(pid: int) -> float:
+    """Of these, what the kernel took on the process's behalf."""
+    return _times(Path(f"/proc/{pid}/stat"))[1]
+
+
 def main_thread_cpu_seconds(pid: int) -> float:
     """The same, of the thread that the process began with alone."""
     return _cpu_seconds(Path(f"/proc/{pid}/task/{pid}/stat"))
 
 
 def _cpu_seconds(path: Path) -> float:
+    return sum(_times(path))
+
+
+def _times(path: Path) -> tuple[float, float]:
+    """Of the program itself, and of the kernel for it."""
     fields = path.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+    return int(fields[11]) / _TICKS_PER_SECOND, int(fields[12]) / _TICKS_PER_SECOND
 
 
 def peak_bytes(pid: int | str = "self") -> int:
