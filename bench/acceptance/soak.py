@@ -8,12 +8,13 @@ and the figures in docs/scaling.md. Needs Linux.
 
 import argparse
 import asyncio
+import csv
 import itertools
 import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, indent=2) + "\n"
     (RESULTS / "soak.json").write_text(text, encoding="utf-8")
+    _write_samples(samples, RESULTS / "soak.csv")
     pictures.draw_soak(samples, RESULTS / "soak.png")
     shown = report(result)
     print(shown)
@@ -123,6 +125,13 @@ def _result(
         "courses": [asdict(one) | {"flat": one.flat} for one in courses],
         "lines": [str(one) for one in courses],
     }
+
+
+def _write_samples(samples: list[Sample], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(one.name for one in fields(Sample))
+        rows.writerows(astuple(sample) for sample in samples)
 
 
 def report(result: dict[str, Any]) -> str:
