@@ -232,7 +232,7 @@ def test_the_contract_has_an_example_of_every_event() -> None:
 @pytest.mark.parametrize("example", blocks(README, "python"))
 def test_the_examples_in_python_compile_and_import_what_there_is(example: str) -> None:
     tree = ast.parse(example)
-    compile(tree, README.name, "exec")
+    compile(tree, README.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     assert imports
     for node in imports:
