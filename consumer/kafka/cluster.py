@@ -1,10 +1,11 @@
 """What the service asks the cluster: topics, committed offsets, ends of logs.
 
 Read-only. Invariant: offsets asked after a partition's producer has started are stable, as that
-start waited for the predecessor's transaction to end.
+start waited for the predecessor's transaction to end; and none is older than what was told before.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -20,6 +21,11 @@ from schemas.unreachable import why_unreachable
 
 _CALL_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
+_BACK_SECONDS = 5.0
+
+
+class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types
+    """The coordinator tells an older commit than before: to go on there would say events again."""
 
 
 class Cluster:
@@ -38,6 +44,7 @@ class Cluster:
         self._stable_ends = AIOKafkaConsumer(
             **client_options, isolation_level="read_committed", enable_auto_commit=False
         )
+        self._newest: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -101,7 +108,12 @@ class Cluster:
         return True
 
     async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
-        """The group's offsets and metadata of requests and records; None where there is none."""
+        """The group's offsets and metadata of requests and records; None where there is none.
+
+        Raises:
+            CommitsWentBack: for some seconds they have been older than those told before.
+            KafkaError, TimeoutError: Kafka doesn't answer.
+        """
         return (await self.all_committed([partition]))[partition]
 
     async def all_committed(
@@ -150,6 +162,24 @@ class Cluster:
         return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
 
     async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        """All of them, none older than before: a coordinator that restarted has told such."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while True:
+            found = await self._told(partitions)
+            back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
+            if not back:
+                self._newest.update((one, found[one].offset) for one in partitions)
+                return found
+            if time.monotonic() > deadline:
+                first = back[0]
+                raise CommitsWentBack(
+                    f"the group's commits went back, of {first.topic} {first.partition} from "
+                    f"{self._newest[first]} to {found[first].offset}: Kafka has lost some, or "
+                    "someone reset them; nodes that start anew begin there"
+                )
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _told(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
         while True:
             try:
                 found: dict[TopicPartition, Any] = await self._admin.list_consumer_group_offsets(

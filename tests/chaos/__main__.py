@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,13 +20,17 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--unfinished", type=int, default=60, help="exports on their way at a time")
     parser.add_argument("--report", type=Path, help="a directory for storm.json and storm.md")
-    parser.add_argument("--keep", type=Path, help="a directory for logs; else they are removed")
+    parser.add_argument("--keep", type=Path, help="a directory for logs, which are kept there")
     given = parser.parse_args()
     quiet_libraries()  # the storm's own clients lose the broker too
     plot = Plot(given.seconds, given.seed, given.nodes, given.unfinished)
-    with tempfile.TemporaryDirectory(prefix="sluice-chaos-") as own:
-        report = asyncio.run(storm(plot, given.keep or Path(own)))
+    own = Path(tempfile.mkdtemp(prefix="sluice-chaos-"))
+    report = asyncio.run(storm(plot, given.keep or own))
     print(markdown(report))
+    if report.violations and not given.keep:
+        print(f"what it left is in {own}")
+    else:
+        shutil.rmtree(own)
     if given.report:
         write(report, given.report)
     return 1 if report.violations else 0

@@ -45,6 +45,7 @@ class Fault(StrEnum):
     BEHIND = "group behind"
     METRICS = "no metrics"
     NODE = "node ended wrongly"
+    FORGOTTEN = "commit taken back by the broker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import httpx
 from producer.topics import create_topics
 from schemas.topics import Topics
 from tests.chaos.broker import StormBroker
+from tests.chaos.commits import CommitWatch
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.faults import Faults
 from tests.chaos.fleet import Fleet, environments_for
@@ -82,6 +83,13 @@ class Storm:
         self._fleet = Fleet(directory, environments)
         self._faults = Faults(self._fleet, broker, disk)
         self._load = Load(broker.servers, self._topics, plot.seed, plot.unfinished)
+        self._commits = CommitWatch(
+            broker.servers,
+            self._topics,
+            self._settings["SLUICE_GROUP_ID"],
+            PARTITIONS,
+            directory / "kafka",
+        )
         self._settle_seconds = 0.0
 
     async def run(self) -> Report:
@@ -100,7 +108,13 @@ class Storm:
     async def _rage(self) -> list[Violation]:
         """Nodes, load and faults, until all exports have ended or can't."""
         async with (
-            _background(self._load.follow(), self._fleet.run(), self._say(), self._probe()),
+            _background(
+                self._load.follow(),
+                self._fleet.run(),
+                self._commits.run(),
+                self._say(),
+                self._probe(),
+            ),
             _background(self._load.run()) as (loading,),
         ):
             await self._until_members(_WARM_SECONDS)
@@ -110,7 +124,8 @@ class Storm:
             urls = [p.journal.url for p in self._fleet.now.values() if p.journal.url]
             violations += await check_metrics(urls)
         await self._fleet.stop_all()
-        return violations
+        went_back = self._commits.went_back
+        return violations + [Violation(Fault.FORGOTTEN, what) for what in went_back]
 
     async def _until_enough(self, tracks: "Sequence[asyncio.Task[None]]") -> None:
         """Until the time is over, or each kind has struck where that is enough."""
