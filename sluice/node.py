@@ -28,12 +28,13 @@ from sluice.http.publishing import DELIVERY_SECONDS, Publishing
 from sluice.http.server import HttpServer
 from sluice.http.view import NodeStatus
 from sluice.logs import silent_libraries
+from sluice.readiness import StorageProbe
 from sluice.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _OBSERVE_SECONDS = 1.0
-_STORAGE_CHECK_SECONDS = 5.0
+_READINESS_SECONDS = 5.0
 
 
 class Node:
@@ -42,8 +43,9 @@ class Node:
     def __init__(self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop) -> None:
         self._cluster = cluster
         self._group = group
-        self._workshop = workshop
-        workshop.metrics.watch(lambda: group.slots.running, self._open_exports)
+        self._metrics = workshop.metrics
+        self._storage = StorageProbe(workshop.storage.check)
+        self._metrics.watch(lambda: group.slots.running, self._open_exports)
 
     def status(self) -> NodeStatus:
         """What the node is doing now."""
@@ -68,28 +70,36 @@ class Node:
         found = self._group.problems()
         if not await self._cluster.ping():
             found.append("no Kafka broker answers")
-        try:
-            async with asyncio.timeout(_STORAGE_CHECK_SECONDS):
-                await asyncio.to_thread(self._workshop.storage.check)
-        except StorageUnavailable as error:
-            found.append(str(error))
-        except TimeoutError:
-            found.append("the storage does not answer")
+        if problem := await self._storage.problem():
+            found.append(problem)
         return found
 
     async def run(self) -> None:
         """Work until cancelled; then drain, commit and leave."""
-        observing = asyncio.create_task(self._observe(), name="observe")
+        observing = [
+            asyncio.create_task(self._observe(), name="observe"),
+            asyncio.create_task(self._observe_readiness(), name="observe readiness"),
+        ]
         try:
             await self._group.run()
         finally:
-            observing.cancel()
-            await asyncio.gather(observing, return_exceptions=True)
+            for task in observing:
+                task.cancel()
+            await asyncio.gather(*observing, return_exceptions=True)
 
     async def _observe(self) -> None:
         while True:
             self._group.observe()
             await asyncio.sleep(_OBSERVE_SECONDS)
+
+    async def _observe_readiness(self) -> None:
+        """Apart from scrapes: these mustn't wait for a Kafka or a storage that is away."""
+        try:
+            while True:
+                self._metrics.ready(not await self.problems())
+                await asyncio.sleep(_READINESS_SECONDS)
+        finally:
+            self._metrics.ready(False)
 
     def _open_exports(self) -> int:
         return sum(lane.open_count for lane in self._group.lanes)

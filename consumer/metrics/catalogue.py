@@ -151,6 +151,17 @@ class NodeMetrics:
         self._declare_partitions(registry)
         self._declare_work(registry)
         self._declare_doubts(registry)
+        # Kept by a check of its own, as a scrape must not wait for a Kafka that is away.
+        self.ready = Gauge(
+            "sluice_ready",
+            "1 while /ready would answer 200, 0 otherwise; checked every 5 s.",
+            registry=registry,
+        )
+        # What a node counted before its first scrape, no increase() sees: a young one has counted
+        # all that it says within its age.
+        self.start_time_seconds = Gauge(
+            "sluice_start_time_seconds", "When the node started, in Unix time.", registry=registry
+        )
         # Always 1: what it says is in its labels, to be joined with other metrics.
         self.build_info = Gauge(
             "sluice_build_info", "Always 1.", ["version", "python"], registry=registry

@@ -54,12 +54,17 @@ class Metrics:
             self._contract.throughput.labels(name).set_function(recent.per_second)
             self._contract.success_percent.labels(name).set_function(recent.success_percent)
         self._node.build_info.labels(version("sluice"), platform.python_version()).set(1)
+        self._node.start_time_seconds.set_to_current_time()
 
     def watch(self, running: Callable[[], int], open_exports: Callable[[], int]) -> None:
         """Ask these at each scrape: slots held, and exports accepted and unfinished."""
         self._contract.running.set_function(running)
         self._contract.queue_depth.set_function(lambda: max(0, open_exports() - running()))
         self._node.open_exports.set_function(open_exports)
+
+    def ready(self, ready: bool) -> None:
+        """Whether the node can work, as /ready would say."""
+        self._node.ready.set(ready)
 
     def slots(self, capacity: int) -> None:
         """So many turns may be taken at a time."""

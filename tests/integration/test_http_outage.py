@@ -99,3 +99,31 @@ async def test_a_broker_that_is_away_is_said_soon_and_forgotten_soon(tmp_path: P
             assert [line for line in node.lines() if line["level"] == "error"] == []
             done = by_id(await events(servers, topics.completions, at_least=3))
             assert {event.type for event in done.values()} == {"export.completed"}
+
+
+async def until_it_says(client: httpx.AsyncClient, line: str) -> None:
+    """Scrapes until this is among the metrics; none of the scrapes may wait for Kafka."""
+    async with asyncio.timeout(40):
+        while True:
+            began = time.monotonic()
+            text = (await client.get("/metrics")).text
+            assert time.monotonic() - began < 2
+            if line in text.splitlines():
+                return
+            await asyncio.sleep(0.2)
+
+
+async def test_a_scrape_tells_that_the_broker_is_away(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path / "kafka") as kafka:
+        servers = kafka.bootstrap_servers
+        async with (
+            created_topics(servers, 4) as topics,
+            node_on(servers, topics, tmp_path) as node,
+            httpx.AsyncClient(base_url=node.url, timeout=30) as client,
+        ):
+            await until_it_says(client, "sluice_ready 1.0")
+            kafka.kill()
+            await until_it_says(client, "sluice_ready 0.0")
+            assert (await client.get("/ready")).status_code == 503
+            kafka.start()
+            await until_it_says(client, "sluice_ready 1.0")

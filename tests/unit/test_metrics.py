@@ -3,6 +3,7 @@
 import errno
 import platform
 import re
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -400,6 +401,21 @@ def test_what_runs_is_told(metrics: Metrics) -> None:
     assert value(metrics, "sluice_slots") == 3
     labels = {"version": version("sluice"), "python": platform.python_version()}
     assert value(metrics, "sluice_build_info", **labels) == 1
+
+
+def test_a_node_is_not_ready_until_it_says_so(metrics: Metrics) -> None:
+    assert value(metrics, "sluice_ready") == 0
+    metrics.ready(True)
+    assert value(metrics, "sluice_ready") == 1
+    metrics.ready(False)
+    assert value(metrics, "sluice_ready") == 0
+
+
+def test_the_start_is_told_in_unix_time() -> None:
+    before = time.time()
+    started = value(Metrics(), "sluice_start_time_seconds")
+    assert started is not None
+    assert before <= started <= time.time()
 
 
 def test_the_page_of_metrics_is_made_of_the_catalogue() -> None:

@@ -1,0 +1,53 @@
+"""Asks the storage whether it works, so that one that hangs holds up nothing else.
+
+Why a node isn't ready is put together in ``sluice.node``. Invariant: at most one check is under
+way, in a thread that doesn't keep the process from ending.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from consumer.errors import StorageUnavailable
+
+_PATIENCE_SECONDS = 5.0
+
+
+class StorageProbe:
+    """Whether the storage works, by ``check``, which blocks and raises ``StorageUnavailable``."""
+
+    def __init__(
+        self, check: Callable[[], None], patience_seconds: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._check = check
+        self._patience_seconds = patience_seconds
+        self._under_way: Future[str | None] | None = None
+
+    async def problem(self) -> str | None:
+        """What is wrong, in a sentence; None if nothing is. Who asks meanwhile shares the answer.
+
+        Cancelled, it leaves the check to go on by itself.
+        """
+        if self._under_way is None or self._under_way.done():
+            self._under_way = self._begin()
+        answer = asyncio.wrap_future(self._under_way)
+        done, _ = await asyncio.wait([answer], timeout=self._patience_seconds)
+        return answer.result() if done else "the storage does not answer"
+
+    def _begin(self) -> Future[str | None]:
+        found: Future[str | None] = Future()
+
+        def check() -> None:
+            try:
+                self._check()
+            except StorageUnavailable as error:
+                found.set_result(str(error))
+            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+                found.set_exception(error)
+            else:
+                found.set_result(None)
+
+        # Not the loop's own threads: a stop would wait for them, however long the storage hangs.
+        threading.Thread(target=check, name="storage-check", daemon=True).start()
+        return found
