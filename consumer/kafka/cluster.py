@@ -167,6 +167,10 @@ class Cluster:
         while True:
             found = await self._told(partitions)
             back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
+            if back:
+                ends = await self.ends(back)
+                # Where the log ends before the commit, the topic is another one of the same name.
+                back = [one for one in back if ends[one] >= self._newest[one]]
             if not back:
                 self._newest.update((one, found[one].offset) for one in partitions)
                 return found

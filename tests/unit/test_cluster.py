@@ -1,10 +1,11 @@
 """What the cluster answers while a coordinator loads, by the bytes that it sends then."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
@@ -32,6 +33,15 @@ class Coordinator(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
+class Asked(Cluster):
+    """A cluster without a connection, whose logs all end at ``log_end``."""
+
+    log_end = 100
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self.log_end)
+
+
 def answer(requests: int, records: int) -> OffsetFetchResponse_v3:
     topics = [(TOPICS.requests, [(3, requests, "", 0)]), (TOPICS.records, [(3, records, "", 0)])]
     return OffsetFetchResponse_v3(0, topics, 0)
@@ -43,9 +53,9 @@ async def committed(*answers: OffsetFetchResponse_v3) -> tuple[Committed | None,
 
 
 @asynccontextmanager
-async def asked(*answers: OffsetFetchResponse_v3) -> AsyncIterator[Cluster]:
+async def asked(*answers: OffsetFetchResponse_v3) -> AsyncIterator[Asked]:
     """A cluster that gets these answers, which have all to be asked for; the last one for ever."""
-    one = Cluster(TOPICS, "g", {"bootstrap_servers": "127.0.0.1:1"})
+    one = Asked(TOPICS, "g", {"bootstrap_servers": "127.0.0.1:1"})
     one._admin = coordinator = Coordinator(*answers)
     try:
         yield one
@@ -78,3 +88,11 @@ async def test_no_commit_is_believed_that_is_older_than_one_before(
         for _ in range(2):
             with pytest.raises(CommitsWentBack, match=r"went back, of x\.re\w+ 3 from \d to -?\d"):
                 await one.committed(3)
+
+
+async def test_commits_of_topics_that_were_made_anew_are_believed() -> None:
+    async with asked(answer(5, 9), answer(-1, -1), answer(1, 0)) as one:
+        await one.committed(3)
+        one.log_end = 1
+        assert await one.committed(3) == (None, None)
+        assert await one.committed(3) == (Committed(1, ""), Committed(0, ""))
