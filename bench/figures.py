@@ -17,8 +17,11 @@ def thousands(value: float) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column holds names, the others figures."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    """A Markdown table; the first column holds names, the others figures.
+
+    A column is three characters wide at least: a shorter rule is none to some readers.
+    """
+    widths = [max(3, *map(len, column)) for column in zip(headings, *rows, strict=True)]
     rule = [
         "-" * width if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths)
     ]

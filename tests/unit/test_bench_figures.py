@@ -27,6 +27,14 @@ def test_a_table_aligns_its_figures() -> None:
     ]
 
 
+def test_the_rule_of_an_empty_column_is_still_one() -> None:
+    assert table(["a", ""], [["b", ""]]).splitlines() == [
+        "| a   |     |",
+        "| --- | --: |",
+        "| b   |     |",
+    ]
+
+
 def test_figures_replace_the_former_ones_and_nothing_else() -> None:
     page = "before\n<!-- a -->\nold\n<!-- /a -->\n<!-- b -->\nkept\n<!-- /b -->\n"
     assert with_figures(page, "a", "| x |\n\nplain") == (
