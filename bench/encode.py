@@ -18,6 +18,7 @@ from bench.rows import DataSet, read_messages
 _PEERS = {
     "ours-csv": "bench.peers.ours:prepare_csv",
     "ours-pdf": "bench.peers.ours:prepare_pdf",
+    "ours-pdf-cjk": "bench.peers.ours:prepare_pdf_cjk",
     "copy": "bench.peers.copying:prepare",
     "csv-loop": "bench.peers.csv_loop:prepare",
     "polars": "bench.peers.polars_csv:prepare",

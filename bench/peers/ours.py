@@ -1,8 +1,15 @@
-"""Sluice's own: what a node does with a message between Kafka and the disk, all checks included."""
+"""Sluice's own: decode a message, check its place in the export, encode, write.
+
+All that a node checks of rows is included. What makes a file lasting is left out, as no contender
+has it: the sum over its bytes, fsync, the manifest, and Kafka's transaction. ``bench.end_to_end``
+has all of these.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
+from bench.fonts import cjk_font
 from bench.peers.base import ROWS_PER_PAGE, TITLE, Job, NewEncoder
 from bench.rows import EXPORT_ID
 from consumer.core.assembly import Assembly
@@ -46,6 +53,11 @@ def prepare_pdf() -> NewEncoder:
     return _prepare(Format.PDF)
 
 
+def prepare_pdf_cjk() -> NewEncoder:
+    """The same, with a font that has Han characters."""
+    return _prepare(Format.PDF, [cjk_font()])
+
+
 def request_for(
     file_format: Format,
     columns: Sequence[str],
@@ -70,8 +82,8 @@ def request_for(
     )
 
 
-def _prepare(file_format: Format) -> NewEncoder:
-    formats = Formats()
+def _prepare(file_format: Format, fonts: Sequence[Path] = ()) -> NewEncoder:
+    formats = Formats(fonts)
 
     def begin(job: Job) -> OurEncoder:
         request = request_for(file_format, job.columns, job.widths)

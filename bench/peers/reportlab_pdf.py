@@ -14,7 +14,8 @@ class ReportlabEncoder:
 
     def __init__(self, job: Job) -> None:
         pdfmetrics.registerFont(TTFont("Open Sans", str(ttf_opensans.OPENSANS_REGULAR.path)))
-        self._canvas = Canvas(job.out, pagesize=(pages.WIDTH, pages.HEIGHT), pageCompression=1)
+        size = pages.WIDTH, pages.HEIGHT
+        self._canvas = Canvas(job.out, pagesize=size, pageCompression=1, invariant=1)
         self._canvas.setTitle(TITLE)
         self._columns = job.columns
         self._lefts = pages.lefts(job.widths)

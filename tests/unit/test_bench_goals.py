@@ -2,16 +2,22 @@
 
 from typing import Any
 
-from bench.encoders import ORIGINALS
+import pytest
+
+from bench.contests import ORIGINALS
 from bench.goals import goals, report
 from schemas.vocabulary import Format
 
 
 def contest(file_format: Format, **speeds: float) -> dict[str, Any]:
-    """Ours, and the original unless its speed is 0."""
+    """Ours, and the original unless its speed is 0; each with the CPU seconds of 0.9 cores."""
     names = {"ours": "Sluice", "original": ORIGINALS[file_format]}
     contenders = [
-        {"name": names[key], "rows_per_second": {"median": speed}}
+        {
+            "name": names[key],
+            "rows_per_second": {"median": speed},
+            "cpu_seconds_per_million_rows": {"median": 0.9e6 / speed},
+        }
         for key, speed in speeds.items()
         if speed
     ]
@@ -55,6 +61,22 @@ def test_each_goal_is_judged_by_the_figures() -> None:
         *(("1.60", True), ("1.10", False), ("17.00", False), ("12.10", True)),
         *(("63 MB", True), ("2.40 s", True), ("+5%", True), ("+12%", False)),
     ]
+
+
+def test_a_speed_stands_beside_what_it_is_by_cpu_seconds() -> None:
+    beside = [one.by_cpu for one in goals(encoders(), END_TO_END)]
+    assert beside == ["1.60", "1.25", "17.00", "11.25", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("speed", "found", "reached"), [(51e3, "0.34", True), (48e3, "0.32", False)]
+)
+def test_han_is_judged_by_latin(speed: float, found: str, reached: bool) -> None:
+    measured = encoders(originals=0.0)
+    dense = contest(Format.PDF, original=150e3, ours=speed) | {"data_set": "han"}
+    measured["contests"].append(dense)
+    first = next(goals(measured, END_TO_END))
+    assert (first.found, first.reached) == (found, reached)
 
 
 def test_without_the_originals_the_goals_that_need_them_are_left_out() -> None:

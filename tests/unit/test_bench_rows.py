@@ -64,10 +64,36 @@ def test_another_text_is_a_fault_and_another_form_of_a_number_is_none(tmp_path: 
     assert check_csv(path, ["a", "b"], [[7.0, "Çağla"]]).words() == "another text in 50% of cells"
 
 
-def test_a_missing_row_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("columns", "rows", "words"),
+    [
+        (["a", "b"], [[1, 2], [3, 4]], "1 rows of 2"),
+        (["a", "b"], [], "1 rows of 0"),
+        (["a", "c"], [[1, 2]], "another header"),
+        (["a", "b"], [[1]], "another text in 50% of cells"),
+    ],
+)
+def test_another_shape_is_a_fault(
+    tmp_path: Path, columns: list[str], rows: list[list[Cell]], words: str
+) -> None:
     path = write_csv(tmp_path / "made.csv", [["1", "2"]])
-    with pytest.raises(ValueError, match="shorter"):
-        check_csv(path, ["a", "b"], [[1, 2], [3, 4]])
+    assert check_csv(path, columns, rows).words() == words
+
+
+def test_an_empty_file_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "made.csv"
+    path.touch()
+    assert check_csv(path, ["a"], [[1]]).words() == "another header; 0 rows of 1"
+
+
+@pytest.mark.parametrize("data_set", [DataSet.HAN, DataSet.LATIN])
+def test_dense_cells_have_twelve_characters_each(data_set: DataSet) -> None:
+    rows = list(data_set.rows(500))
+    assert rows == list(data_set.rows(500))
+    cells = [str(cell) for row in rows for cell in row]
+    assert {len(row) for row in rows} == {len(data_set.columns)} == {len(data_set.widths)}
+    assert {len(cell) for cell in cells} == {12}
+    assert len(set("".join(cells))) == {DataSet.HAN: 2_965, DataSet.LATIN: 52}[data_set]
 
 
 def test_real_cities_have_eight_columns_too() -> None:
