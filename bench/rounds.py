@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-TRIES = 4
-"""Of each round: one, and three repeats at most."""
+TRIES = 3
+"""Of each round: one, and two repeats at most."""
 DISTURBED = 1.15
 """Seconds by the clock for each CPU second; a run above it is repeated."""
 _MOST_SECONDS = 300
@@ -48,7 +48,7 @@ def run(command: Sequence[str]) -> Run:
 
 
 def least_disturbed(runs: Iterable[Run]) -> Run:
-    """The first run that nothing disturbed; of four that were, the least."""
+    """The first run that nothing disturbed; of three that were, the least."""
     tried: list[Run] = []
     for one in islice(runs, TRIES):
         tried.append(one)
