@@ -135,10 +135,11 @@ _NODES = (
     ),
     Graph(
         "Nodes",
-        "Those that answer, by version. Alert: ExportNodeAbsent",
+        "Those that answer. Alerts: ExportNodeAbsent, ExportNodeGone, ExportNodeNotReady",
         "short",
         (
             (_sum("up", "job"), "up"),
+            (_sum("sluice_ready", "job"), "ready"),
             (_sum("sluice_build_info", "version, python"), "Sluice {{version}}, Python {{python}}"),
         ),
     ),

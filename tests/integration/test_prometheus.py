@@ -25,6 +25,7 @@ from tests.support.upstream import Upstream, rows_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
+RUNNING = "export_concurrent_running"
 MOVED_OTHERWISE = {
     "export_success_rate": "min_over_time(export_success_rate[10m]) < 100",
     "sluice_rebalances_total": "max_over_time(sluice_rebalances_total[10m]) > 1",
@@ -52,13 +53,20 @@ def movements() -> Iterator[str]:
         yield f'max_over_time({name}{{{label}="{value}"}}[10m]) > 0'
 
 
-async def ordinary_work(upstream: Upstream) -> None:
-    """Exports that complete, one of them large; ``open`` stays open over all that follows."""
+async def ordinary_work(upstream: Upstream, prometheus: Prometheus) -> None:
+    """Exports that complete, one of them large; ``open`` stays open over all that follows.
+
+    Between turns a slot is free: the large one goes on until a scrape has met a turn.
+    """
     await upstream.request("open")
     await upstream.batch("open", 0, rows_of(0, 100))
     await upstream.request("large", format="pdf")
-    for seq in range(60):
-        await upstream.batch("large", seq, rows_of(seq * 1_000, 1_000), last=seq == 59)
+    met = f"max_over_time({RUNNING}[10m]) > 0"
+    for seq in range(600):
+        last = seq >= 60 and bool(await prometheus.query(met))
+        await upstream.batch("large", seq, rows_of(seq * 1_000, 1_000), last=last)
+        if last:
+            break
     for number in range(20):
         await upstream.request(f"csv-{number}", user=f"user-{number}")
         await upstream.batch(f"csv-{number}", 0, rows_of(0, 500), last=True)
@@ -144,7 +152,7 @@ async def test_everything_moves_and_every_query_has_an_answer(
     targets = [f"127.0.0.1:{port}" for port in ports]
     async with prometheus_of(targets, tmp_path) as prometheus, node as running:
         await prometheus.until("up == 1")
-        await ordinary_work(upstream)
+        await ordinary_work(upstream, prometheus)
         await events(bootstrap_servers, topics.completions, at_least=21, seconds=60)
         await mistakes(upstream, topics)
         await committed(bootstrap_servers, topics.dead_letters, at_least=2)

@@ -23,6 +23,8 @@ ALERTS = {
     "ExportConcurrentHigh": ["critical"],
     "ExportSaturated": ["warning"],
     "ExportNodeAbsent": ["warning", "critical"],
+    "ExportNodeGone": ["warning"],
+    "ExportNodeNotReady": ["critical"],
     "ExportLagGrowing": ["warning"],
     "ExportPartitionStuck": ["critical"],
     "ExportDeadLetters": ["warning"],
