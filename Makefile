@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEPLOY := .venv-deploy
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 BENCH_STAMP := $(VENV)/.bench-installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
@@ -83,7 +84,7 @@ $(DEPLOY)/.installed: requirements-deploy.lock
 
 image: ## build the container image (needs Docker)
 	@docker info >/dev/null 2>&1 || { echo "sluice: no Docker engine answers; the image is built by one" >&2; exit 1; }
-	docker build --file compose/Dockerfile --tag sluice .
+	docker build --file compose/Dockerfile --tag sluice --tag sluice:$(VERSION) .
 
 schemas: install ## write schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/python -m schemas.generate

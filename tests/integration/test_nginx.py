@@ -42,7 +42,8 @@ ROWS = 200_000
 def configured(place: Path, node_url: str, port: int) -> Path:
     """The template with its variable filled in, as the image does, and a port of ours."""
     node = urlsplit(node_url)
-    text = TEMPLATE.read_text().replace("${SLUICE_NODES}", f"server {node.netloc};")
+    nodes = f"server {node.netloc};\nserver {node.netloc} backup;"
+    text = TEMPLATE.read_text().replace("${SLUICE_NODES}", nodes)
     (place / "export.conf").write_text(text.replace("listen 8080", f"listen 127.0.0.1:{port}"))
     around = place / "nginx.conf"
     around.write_text(AROUND.format(place=place))
