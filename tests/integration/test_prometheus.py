@@ -193,3 +193,21 @@ async def test_what_an_open_transaction_holds_back_is_no_lag(
         await prometheus.until(f"{position} == 6")
         await prometheus.until(f"{lag} == 0")
         await producer.stop()
+
+
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_what_a_node_met_before_its_first_scrape_raises_alerts(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    for number in range(6):
+        await upstream.request(f"gap-{number}")
+        await upstream.batch(f"gap-{number}", 1, rows_of(0, 1))
+    await upstream.send(topics.records, None, b"{")
+    port = pick_free_port()
+    async with node_on(bootstrap_servers, topics, tmp_path, HTTP_PORT=port):
+        await events(bootstrap_servers, topics.completions, at_least=6, seconds=60)
+        await committed(bootstrap_servers, topics.dead_letters, at_least=1)
+        async with prometheus_of([f"127.0.0.1:{port}"], tmp_path) as prometheus:
+            for alert in ("ExportFailSpike", "ExportDeadLetters"):
+                await prometheus.until(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')
+            assert not await prometheus.query("changes(export_fail_total[10m]) > 0")
