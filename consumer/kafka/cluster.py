@@ -21,7 +21,7 @@ from schemas.unreachable import why_unreachable
 
 _CALL_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
-_BACK_SECONDS = 5.0
+_BACK_SECONDS = 2.0
 
 
 class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types

@@ -257,15 +257,31 @@ async def test_one_that_begins_in_the_middle_takes_up_what_is_open(
         begun = [bool((found := await backlog.find(f"e{n}")) and found.begun) for n in (1, 2, 4)]
         assert begun == [False, True, False]
         assert await backlog.find("e3") is None
-        await commit(bootstrap_servers, topics, ResumePoint(0, (), 0, 0))
-        await until(lambda: counted(backlog), 6)
-        await commit(bootstrap_servers, topics, ResumePoint(6, (), 0, 0))
-        await until(lambda: counted(backlog), 0)
-        await commit_text(bootstrap_servers, topics, Committed(6, "?"), Committed(0, ""))
-        with pytest.raises(BacklogUnavailable, match="metadata"):
-            await backlog.find("e1")
         await commit(bootstrap_servers, topics, ResumePoint(5, (), 0, 0))
         await until(lambda: counted(backlog), 1)
+        await commit_text(bootstrap_servers, topics, Committed(5, "?"), Committed(0, ""))
+        with pytest.raises(BacklogUnavailable, match="metadata"):
+            await backlog.find("e5")
+        await commit(bootstrap_servers, topics, ResumePoint(6, (), 0, 0))
+        await until(lambda: counted(backlog), 0)
+
+
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_commits_that_went_back_are_not_believed(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream
+) -> None:
+    for number in range(6):
+        await upstream.request(f"e{number}")
+    await commit(bootstrap_servers, topics, ResumePoint(5, (), 0, 0))
+    async with backlog_on(bootstrap_servers, topics) as backlog:
+        await until(lambda: counted(backlog), 1)
+        await commit(bootstrap_servers, topics, ResumePoint(2, (), 0, 0))
+        with pytest.raises(BacklogUnavailable, match="went back"):
+            await backlog.find("e3")
+        async with backlog_on(bootstrap_servers, topics) as begun_anew:
+            await until(lambda: counted(begun_anew), 4)
+        await commit(bootstrap_servers, topics, ResumePoint(6, (), 0, 0))
+        await until(lambda: counted(backlog), 0)
 
 
 async def test_more_partitions_than_before_are_read(
