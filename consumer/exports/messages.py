@@ -53,10 +53,14 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Outcome:
-    """What turns have to say to the world, in order; it goes into one transaction."""
+    """What turns have to say to the world, in order; it goes into one transaction.
+
+    ``perhaps_said`` are the exports whose manifest was there before: their events may be, too.
+    """
 
     events: list[TerminalEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    perhaps_said: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dead_letters)

@@ -208,7 +208,8 @@ class PartitionExports:
 
     def take_outcome(self) -> Outcome:
         """What turns had to say since the last call."""
-        outcome = Outcome(self._events, self._routing.dead_letters)
+        bound = self._publication.take_bound()
+        outcome = Outcome(self._events, self._routing.dead_letters, bound)
         self._events, self._routing.dead_letters = [], []
         return outcome
 

@@ -21,7 +21,7 @@ from schemas.vocabulary import FailReason
 class Ending:
     """An export that is to end as ``proposed``, unless a manifest decided otherwise before.
 
-    ``bound``: its manifest is known to be there already, and says that it completed.
+    ``bound``: its manifest was there when its request was read, so its event may be as well.
     """
 
     proposed: TerminalEvent
@@ -38,6 +38,7 @@ class Publication:
         self._dirty: dict[str, OpenExport] = {}
         self._endings: deque[Ending] = deque()
         self._unsettled: list[TerminalEvent] = []
+        self._bound: set[str] = set()
         self._repeats: list[Origin] = []
         self._abandoned = False
 
@@ -69,6 +70,11 @@ class Publication:
         repeats, self._repeats = self._repeats, []
         return repeats
 
+    def take_bound(self) -> set[str]:
+        """Exports of the events so far whose manifest was there before, since the last call."""
+        bound, self._bound = self._bound, set()
+        return bound
+
     def write_out(self) -> list[TerminalEvent]:
         """Do all that is due; return the events that may be sent now.
 
@@ -84,9 +90,11 @@ class Publication:
             del self._dirty[export_id]
         while self._endings:
             event = self._conclude(self._endings[0])
-            self._endings.popleft()
+            ending = self._endings.popleft()
             if event:
                 self._unsettled.append(event)
+            if event and ending.bound:
+                self._bound.add(event.export_id)
         return self._settle()
 
     def give_up(self, message: str, now: datetime) -> OpenExport | None:

@@ -157,7 +157,7 @@ class Routing:
                 )
             self._exports.admit(request, origin, manifest)
         elif manifest:
-            self._publication.end(Ending(manifest, origin))  # decided, and perhaps never said
+            self._publication.end(Ending(manifest, origin, bound=True))
         elif request is None:
             self._exports.refuse(origin, FailReason.INVALID_REQUEST, error)
         elif origin.export_id in self._given_up:

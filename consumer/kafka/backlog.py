@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from consumer.core.backlog import Unfinished
 from consumer.errors import BacklogUnavailable, RequestsHidden
+from consumer.kafka.alone import reading_alone
 from consumer.kafka.backlog_reader import BacklogReader
 from consumer.kafka.cluster import Cluster
 from schemas.lenient_records import read_leniently
@@ -30,18 +30,9 @@ MOST_FOLLOWED = 100_000
 """Unfinished exports that are held in memory; what is read of more waits for room."""
 
 _ANSWER_SECONDS = 5.0
-_START_SECONDS = 10.0
-_STOP_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
 _CONSUMER_OPTIONS = {
-    "group_id": None,
-    "enable_auto_commit": False,
-    "isolation_level": "read_committed",
-    # Requests that retention has removed are nobody's any more; a lane that needs them stops.
-    "auto_offset_reset": "earliest",
     "fetch_max_wait_ms": 1000,
-    "fetch_max_bytes": 1024 * 1024,
-    "max_partition_fetch_bytes": 256 * 1024,
     "metadata_max_age_ms": 30_000,  # new partitions are seen as soon as by the group's members
 }
 
@@ -128,21 +119,18 @@ class Backlog:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(**(_CONSUMER_OPTIONS | dict(self._options)))
-        reader = BacklogReader(consumer, self._cluster, self._most_followed)
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await consumer.start()
-            await reader.begin()
-            self._reader = reader
-            self._trouble = self._said = None
-            self._begun.set()
-            await reader.run()
-        finally:
-            self._reader = None
-            self._begun.clear()
-            await reader.close()
-            await _stop(consumer)
+        async with reading_alone(self._options, **_CONSUMER_OPTIONS) as consumer:
+            reader = BacklogReader(consumer, self._cluster, self._most_followed)
+            try:
+                await reader.begin()
+                self._reader = reader
+                self._trouble = self._said = None
+                self._begun.set()
+                await reader.run()
+            finally:
+                self._reader = None
+                self._begun.clear()
+                await reader.close()
 
     def _note(self, error: Exception) -> None:
         """Say why, once; questions are refused meanwhile, unless it only begins anew."""
@@ -151,19 +139,6 @@ class Backlog:
             log.warning("backlog is not followed", reason=reason)
         self._said = reason
         self._trouble = None if isinstance(error, BacklogUnavailable) else reason
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop it, whatever state it is in; never raises.
-
-    aiokafka's stop is cancelled by a fetch that it cancels between two tries, as while the broker
-    is away, and leaves its connections then.
-    """
-    stopping = asyncio.ensure_future(consumer.stop())
-    await asyncio.wait([stopping], timeout=_STOP_SECONDS)
-    stopping.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)
-    await asyncio.gather(consumer._client.close(), return_exceptions=True)  # noqa: SLF001 - see above
 
 
 def _in_words(error: Exception) -> str:

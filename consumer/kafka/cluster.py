@@ -153,7 +153,18 @@ class Cluster:
 
     async def request_partitions(self) -> list[TopicPartition]:
         """The partitions of the requests topic."""
-        topic = self._topics.requests
+        return await self._partitions(self._topics.requests)
+
+    async def completions_since(self, millis: int) -> dict[TopicPartition, tuple[int, int]]:
+        """First and end of what is in the completions at or after a time, committed or not."""
+        partitions = await self._partitions(self._topics.completions)
+        ends = await self.ends(partitions)
+        async with asyncio.timeout(_CALL_SECONDS):
+            firsts = await self._ends.offsets_for_times(dict.fromkeys(partitions, millis))
+        begins = {one: firsts[one].offset if firsts[one] else ends[one] for one in partitions}
+        return {one: (begins[one], ends[one]) for one in partitions if begins[one] < ends[one]}
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
         count = (await self._partition_counts())[topic]
         return [TopicPartition(topic, number) for number in range(count)]
 

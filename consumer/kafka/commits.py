@@ -3,17 +3,24 @@
 A turn does not wait for a transaction: what turns have to say meanwhile goes into the next.
 Invariant: an outcome and the resume point that follows from it are taken at one moment, between
 turns, and go into one transaction.
+
+An event whose manifest was there before is left out if the completions topic has it already.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports
+from consumer.kafka.said import SaidEvents
 from consumer.kafka.transactions import PartitionProducer
 from consumer.metrics import Metrics
+
+log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = 1.0
 """How often progress alone is committed; an event never waits for it."""
@@ -25,12 +32,14 @@ class Commits:
     def __init__(
         self,
         producer: PartitionProducer,
+        said: SaidEvents,
         exports: PartitionExports,
         metrics: Metrics,
         committed: ResumePoint | None,
         done: Callable[[], None],
     ) -> None:
         self._producer = producer
+        self._said = said
         self._exports = exports
         self._metrics = metrics
         self._committed = committed
@@ -77,6 +86,7 @@ class Commits:
         self._transaction.add_done_callback(lambda _: self._done())
 
     async def _commit(self, outcome: Outcome, point: ResumePoint) -> None:
+        await self._leave_out_said(outcome)
         begun = time.monotonic()
         committed = False
         try:
@@ -89,3 +99,14 @@ class Commits:
             self._metrics.ended(event)
         for letter in outcome.dead_letters:
             self._metrics.dead_letter(letter.reason)
+
+    async def _leave_out_said(self, outcome: Outcome) -> None:
+        asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
+        said = await self._said.among(asked) if asked else set()
+        if said:
+            outcome.events = [event for event in outcome.events if event.export_id not in said]
+            log.warning(
+                "events were said before: the group's commits had gone back",
+                partition=self._exports.partition,
+                events=len(said),
+            )

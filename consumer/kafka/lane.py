@@ -29,6 +29,7 @@ from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
+from consumer.kafka.said import SaidEvents
 from consumer.kafka.surroundings import Surroundings
 from consumer.kafka.transactions import PartitionProducer
 from consumer.kafka.turns import Turns
@@ -185,7 +186,8 @@ class Lane:
         try:
             committed, exports = await self._load(producer)
             metrics = self._around.workshop.metrics
-            commits = Commits(producer, exports, metrics, committed, self._moved.set)
+            said = SaidEvents(self._around.cluster, to.client_options)
+            commits = Commits(producer, said, exports, metrics, committed, self._moved.set)
             await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
         except MessageSizeTooLargeError:
             # The topic takes less than it says, or than we reckon: forward less the next time.

@@ -59,6 +59,7 @@ class InFlight:
 
     outcome: Outcome
     point: ResumePoint
+    asked: bool = False
     sent: bool = False
     done: bool = False
     error: KafkaError | None = None
@@ -80,6 +81,8 @@ class Broker:
     ongoing: Transaction | None = None
     requests_committed: Committed = _AT_THE_START
     records_committed: Committed = _AT_THE_START
+    before: list[tuple[Committed, Committed]] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
     late: list[int] = field(default_factory=list)
     most_characters: int = METADATA_LIMIT
 
@@ -111,6 +114,8 @@ class Broker:
         done = self.ongoing
         if done and done.prepared:
             self.ongoing = None
+            self.before.append((self.requests_committed, self.records_committed))
+            self.said |= {event.event_id for event in done.outcome.events}
             self.requests_committed = done.point.committed_requests()
             self.records_committed = done.point.committed_records(self.most_characters)
             self.committing(done.outcome, done.point)
@@ -120,6 +125,15 @@ class Broker:
         if self.ongoing and not self.ongoing.prepared:
             self.ongoing = None
             self.epoch += 1
+
+    def go_back(self, commits: int) -> ResumePoint:
+        """It restarts, and tells commits that are older by so many; returns what it tells."""
+        self.complete()
+        if self.before:
+            index = max(0, len(self.before) - commits)
+            self.requests_committed, self.records_committed = self.before[index]
+            del self.before[index:]
+        return self.committed()
 
     def deliver_late(self) -> None:
         """An EndTxn that its sender has given up arrives after all."""

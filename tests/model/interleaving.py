@@ -108,6 +108,12 @@ class Interleaving(World):
         if self.tape.once_in(3):
             self.decide_elsewhere("abc"[self.tape.pick(3)])
 
+    def commits_step(self) -> None:
+        """Kafka loses commits, seldom."""
+        if self.tape.once_in(8):
+            self.say(0, "commits are lost")
+            self.oracle.went_back(self.broker.go_back(1 + self.tape.pick(6)))
+
     def settle_down(self) -> None:
         """The faults end: one lane is left, or none and a new one starts. Raises Violation."""
         self.say(0, "the faults end")
@@ -190,6 +196,7 @@ _ACTIONS = (
     Interleaving.kill_step,
     Interleaving.crash_step,
     Interleaving.elsewhere_step,
+    Interleaving.commits_step,
 )
 
 

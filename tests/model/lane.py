@@ -170,13 +170,23 @@ class Lane:
         if flight is None or flight.done:
             return
         try:
-            if not flight.sent:
+            if not flight.asked:
+                self._leave_out_said(flight)
+            elif not flight.sent:
                 self._broker.send(self.epoch, flight.outcome, flight.point)
                 flight.sent = True
             else:
                 self._end(flight, tape.pick(16))
         except KafkaError as error:
             flight.done, flight.error = True, error
+
+    def _leave_out_said(self, flight: InFlight) -> None:
+        """Of what had a manifest before; an open transaction is another partition's."""
+        outcome, said = flight.outcome, self._broker.said
+        asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
+        left_out = {event.export_id for event in asked if event.event_id in said}
+        outcome.events = [event for event in outcome.events if event.export_id not in left_out]
+        flight.asked = True
 
     def _end(self, flight: InFlight, fate: int) -> None:
         if fate < 14:

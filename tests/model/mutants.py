@@ -361,3 +361,21 @@ _mutant("what is to be restored is not counted as open", lane=_Uncounted)
 _mutant("what was open before has no room", lane=_NoneFree)
 _mutant("a search reads requests without bound", lane=_WideSearch)
 _mutant("idle exports fail before all is read", lane=_Impatient)
+
+
+class _Trusting(Lane):
+    def _leave_out_said(self, flight: InFlight) -> None:
+        flight.asked = True
+
+
+_mutant("what has a manifest is said again", lane=_Trusting)
+
+
+class _Silent(Lane):
+    def _leave_out_said(self, flight: InFlight) -> None:
+        outcome = flight.outcome
+        outcome.events = [it for it in outcome.events if it.export_id not in outcome.perhaps_said]
+        flight.asked = True
+
+
+_mutant("what has a manifest was said, they think", lane=_Silent)

@@ -72,10 +72,14 @@ class Oracle:
         self._cancelled_at: dict[str, int] = {}
         self._ended: dict[str, TerminalEvent] = {}
         self.contested: set[str] = set()
-        """Ids that a fenced owner has ended with what its successor had found to be orphans."""
+        """Ids that may end with batches that were found to be orphans: by a fenced owner, which did
+        not know it, or anew, as the commit that said so was lost."""
         self._natural_ends: dict[str, End] = {}
         self._buried: dict[tuple[str, int], DeadLetterReason] = {}
         self._point = ResumePoint(0, (), 0, 0)
+        self._told_back: set[str] = set()
+        self._rejudged: set[tuple[str, int]] = set()
+        self._committed_since = True
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
 
@@ -129,6 +133,23 @@ class Oracle:
         """The storage could not tell for too long whether this batch was late."""
         self._given_up |= {*range(begin, end)}
 
+    def went_back(self, point: ResumePoint) -> None:
+        """Kafka lost commits: what came since is judged anew, and not said again."""
+        self._point = point
+        self._committed_since = False
+        self._told_back |= {
+            export_id
+            for export_id, (offset, _) in self._accepted.items()
+            if export_id in self._ended
+            and (offset >= point.requests_position or offset in point.open_requests)
+        }
+        self.contested |= {
+            export_id
+            for export_id, offsets in self._batches.items()
+            if any(it in self._early and it >= point.records_position for it in offsets)
+        }
+        self._rejudged |= {it for it in self._sent if it[1] >= _position(it[0], point)}
+
     @property
     def said(self) -> tuple[int, int]:
         """How many events and dead letters are committed."""
@@ -141,9 +162,13 @@ class Oracle:
         accepted = self._accepted.get(event.export_id)
         if accepted is None or accepted[0] != event.source.offset:
             raise Violation(f"decided for a request that was not accepted: {event!r}")
-        may_end = self._may_end(event, accepted[0]) or (fenced and self._may_contest(event))
+        may_end = self._may_end(event, accepted[0]) or (
+            (fenced or bool(self._rejudged)) and self._may_contest(event)
+        )
         if not may_end:
             raise Violation(f"ended as it must not: {event!r}, but {self._natural(event)}")
+        if fenced and not self._early.isdisjoint(self._batches.get(event.export_id, ())):
+            self.contested.add(event.export_id)
 
     def preparing(self, outcome: Outcome) -> None:
         """A transaction can't be lost any more: what is an orphan in it will stay one."""
@@ -159,6 +184,7 @@ class Oracle:
             self._letter(letter)
         self._check_point(point)
         self._point = point
+        self._committed_since = True
 
     def crashed(self) -> None:
         """The machine lost its memory: what was promised must still be there."""
@@ -167,7 +193,8 @@ class Oracle:
 
     def closing(self, requests_end: int, records_end: int) -> None:
         """All faults have ended, and a partition at rest says that nothing is left to do."""
-        if self._point != ResumePoint(requests_end, (), records_end, records_end):
+        caught_up = ResumePoint(requests_end, (), records_end, records_end)
+        if self._committed_since and self._point != caught_up:
             raise Violation(f"not caught up: {self._point} of {requests_end}, {records_end}")
         if self._ended.keys() != self._accepted.keys():
             raise Violation(f"accepted {self._accepted.keys()}, ended {self._ended.keys()}")
@@ -201,16 +228,21 @@ class Oracle:
                 return bool(ended_so)
 
     def _may_contest(self, event: TerminalEvent) -> bool:
-        """Whether it ends so with the batches that came before its request: then that binds."""
-        if self._early.isdisjoint(self._batches.get(event.export_id, ())):
-            return False
-        self._natural_ends.pop(event.export_id, None)
-        orphans, self._orphans = self._orphans, set()
-        may_end = self._may_end(event, self._accepted[event.export_id][0])
-        self._orphans = orphans
-        if may_end:
-            self.contested.add(event.export_id)
-        return may_end
+        """Whether it ends so with the batches that came before its request: then that binds.
+
+        With all of them; or where commits were lost, with those after some that stayed orphans.
+        """
+        early = sorted(self._early.intersection(self._batches.get(event.export_id, ())))
+        orphans = self._orphans
+        for count in range(len(early) if self._rejudged else min(1, len(early))):
+            self._natural_ends.pop(event.export_id, None)
+            self._orphans = {*early[:count]}
+            may_end = self._may_end(event, self._accepted[event.export_id][0])
+            self._orphans = orphans
+            if may_end:
+                self.contested.add(event.export_id)
+                return True
+        return False
 
     def _is_crowd(self, asked_at: int) -> bool:
         """Whether so many were open, and a batch waited for an owner that is not among them."""
@@ -262,7 +294,7 @@ class Oracle:
 
     def _letter(self, letter: DeadLetter) -> None:
         where = letter.message.topic, letter.message.offset
-        if where in self._buried:
+        if where in self._buried and where not in self._rejudged:
             raise Violation(f"a second dead letter of {where}")
         if where[1] < _position(where[0], self._point):
             raise Violation(f"the verdict on {where} has changed")
@@ -296,13 +328,18 @@ class Oracle:
             self._check_export(export_id, offset, point)
         for where in self._sent:
             handled = where[1] < _position(where[0], point)
-            if self._buried.get(where) not in (self._verdicts(where) if handled else {None}):
+            told = self._buried.get(where)
+            if where not in self._rejudged and told not in (
+                self._verdicts(where) if handled else {None}
+            ):
                 raise Violation(f"{where} and its dead letter are apart: {point}")
 
     def _check_export(self, export_id: str, asked_at: int, point: ResumePoint) -> None:
         """Open or ended if its request was handled, and to be made again from its first batch."""
         is_open = asked_at in point.open_requests
         ended = export_id in self._ended
+        if export_id in self._told_back | self.contested:
+            return
         if (is_open + ended) != (asked_at < point.requests_position):
             raise Violation(f"{export_id} is lost: open {is_open}, ended {ended}, {point}")
         batches = (it for it in self._batches.get(export_id, ()) if it not in self._orphans)

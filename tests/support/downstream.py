@@ -36,10 +36,10 @@ def ended(topics: Topics, export_id: str, offset: int = 0) -> ExportCancelled:
 class CompletionsWriter:
     """Commits terminal events in transactions, as a node does."""
 
-    def __init__(self, servers: str, topics: Topics) -> None:
+    def __init__(self, servers: str, topics: Topics, name: str = "node") -> None:
         self.topic = topics.completions
         self.producer = AIOKafkaProducer(
-            bootstrap_servers=servers, transactional_id=f"node-{topics.requests}"
+            bootstrap_servers=servers, transactional_id=f"{name}-{topics.requests}"
         )
 
     async def send(self, event: TerminalEvent) -> None:

@@ -1,0 +1,51 @@
+"""A consumer without a group, beside the members: what it reads is committed to nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 2.0
+_OPTIONS = {
+    "group_id": None,
+    "enable_auto_commit": False,
+    "isolation_level": "read_committed",
+    # What retention has removed is nobody's any more.
+    "auto_offset_reset": "earliest",
+    "fetch_max_bytes": 1024 * 1024,
+    "max_partition_fetch_bytes": 256 * 1024,
+}
+
+
+@asynccontextmanager
+async def reading_alone(
+    client_options: Mapping[str, Any], **more: object
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of committed messages, for the block; ``more`` are aiokafka's options.
+
+    Raises:
+        KafkaError, TimeoutError, OSError: Kafka doesn't answer.
+    """
+    consumer = AIOKafkaConsumer(**{**_OPTIONS, **more, **client_options})
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await consumer.start()
+        yield consumer
+    finally:
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop it, whatever state it is in; never raises.
+
+    aiokafka's stop is cancelled by a fetch that it cancels between two tries, as while the broker
+    is away, and leaves its connections then.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait([stopping], timeout=_STOP_SECONDS)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    await asyncio.gather(consumer._client.close(), return_exceptions=True)  # noqa: SLF001 - see above
