@@ -10,11 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from types import NoneType
 
+import orjson
+
 from consumer.formats.cells import cell_text
 from schemas.records import Cell
 from schemas.requests import CsvOptions, ExportRequested
 
 _ROWS_AT_ONCE = 1_000
+_SAMPLE_ROWS = 64
+_FEW = 4  # one in so many cells of a sample differs: it is worth to look for distinct ones
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 # ASCII digits, at most one point, an exponent: no spaces, separators, other bases or "inf".
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -85,7 +89,7 @@ class CsvWriter:
         if kinds == {str}:
             return self._strings(column)
         if kinds <= _NUMBERS and self._numbers_are_plain:
-            return list(map(repr, column))
+            return _numbers(column)
         if kinds <= _WORDS:
             return [self._words[cell] for cell in column]
         if kinds == {str, NoneType}:
@@ -105,12 +109,20 @@ class CsvWriter:
         a cell itself holds the character between them, costs time only.
         """
         joined = _BETWEEN + _BETWEEN.join(column)
-        if self._escapes and any(
+        has_formulas = self._escapes and any(
             start in joined and _BETWEEN + start in joined for start in _FORMULA_STARTS
-        ):
+        )
+        specials = [special for special in self._specials if special in joined]
+        if not has_formulas and not specials:
+            return column
+        if len({*column[:_SAMPLE_ROWS]}) * _FEW <= min(_SAMPLE_ROWS, len(column)):
+            fields = {text: self._field(text) for text in {*column}}
+            return [fields[text] for text in column]
+        if has_formulas:
             column = [_escaped(text) if text[:1] in _FORMULA_STARTS else text for text in column]
             joined = _BETWEEN.join(column)
-        match [special for special in self._specials if special in joined]:
+            specials = [special for special in self._specials if special in joined]
+        match specials:
             case []:
                 return column
             case [one]:
@@ -132,6 +144,20 @@ class CsvWriter:
 
     def _quoted(self, text: str) -> str:
         return _in_quotes(text) if self._find_special(text) else text
+
+
+def _numbers(column: Sequence[float]) -> list[str]:
+    """Their ``repr``; by orjson where it writes the same: without an exponent, from 0.0001 on.
+
+    JSON has no infinite number and no NaN.
+    """
+    try:
+        text = orjson.dumps(column).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return [*map(repr, column)]
+    if "e" in text or "0.0000" in text:
+        return [*map(repr, column)]
+    return text[1:-1].split(",")
 
 
 def _in_quotes(text: str) -> str:

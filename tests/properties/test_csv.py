@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json
-from consumer.formats.csv import CsvWriter
+from consumer.formats.csv import CsvWriter, _numbers
 from schemas.records import Cell, decode_batch
 from schemas.requests import Column, CsvOptions, ExportRequested
 from schemas.vocabulary import Format
@@ -33,6 +34,7 @@ columns_of_cells = st.sampled_from(
         texts,
         texts | st.none(),
         integers | floats,
+        floats,
         integers | st.none(),
         st.booleans(),
         st.booleans() | st.none(),
@@ -58,6 +60,17 @@ def test_the_bytes_are_those_of_the_plain_way(
     request, rows = export
     writer = CsvWriter(request)
     assert writer.append(rows) + writer.finish() == plain_csv(request, rows)
+
+
+@given(exports(), st.lists(texts | st.none(), min_size=1, max_size=4), st.randoms())
+def test_the_bytes_are_those_of_the_plain_way_where_few_cells_differ(
+    export: tuple[ExportRequested, list[tuple[Cell, ...]]],
+    few: list[str | None],
+    chance: random.Random,
+) -> None:
+    request, _ = export
+    rows = [tuple(chance.choices(few, k=len(request.columns))) for _ in range(80)]
+    assert CsvWriter(request).append(rows) == plain_csv(request, rows)
 
 
 @given(exports(), st.lists(st.integers(0, 12), max_size=5))
@@ -152,6 +165,11 @@ def test_a_numbers_text_reads_back_as_the_same_number(number: float) -> None:
     assert type(number)(text) == number
     assert json.loads(text) == number
     assert is_number(text)
+
+
+@given(st.lists(integers | floats | st.floats(1e-6, 1e-3) | st.floats(1e14, 1e18), min_size=1))
+def test_a_column_of_numbers_has_the_text_of_each(numbers: list[float]) -> None:
+    assert _numbers(numbers) == [cell_text(number) for number in numbers]
 
 
 @given(cells)
