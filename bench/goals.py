@@ -61,7 +61,7 @@ def goals(encoders: dict[str, Any], end_to_end: dict[str, Any]) -> Iterator[Goal
     for file_format in Format:
         growth = cpu[file_format, 2] / cpu[file_format, 1] - 1
         what = f"CPU per row of two nodes by one's, {file_format.upper()}"
-        yield Goal(what, f"<= {_MOST_GROWTH:+.0%}", f"{growth:+.0%}", growth <= _MOST_GROWTH)
+        yield Goal(what, f"<= {_MOST_GROWTH:+.0%}", f"{growth:+.1%}", growth <= _MOST_GROWTH)
 
 
 def _at_least(what: str, bound: float, cost: Cost, original: Cost) -> Goal:

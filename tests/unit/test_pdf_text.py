@@ -109,6 +109,19 @@ def test_text_met_before_is_set_the_same_way(wide_fonts: FontStack) -> None:
     assert typesetter.lines(first, 900, b"8") == typesetter.lines(again, 900, b"8")
 
 
+@pytest.mark.parametrize("room", [0, 300, 900, 50_000])
+@pytest.mark.parametrize("texts", [["漢"], ["漢字", HAN], ["", "字", "", HAN, ""]])
+def test_texts_of_one_composite_font_met_before_are_set_the_same_way(
+    texts: list[str], room: int, wide_fonts: FontStack
+) -> None:
+    typesetter = Typesetter(wide_fonts.body, "B")
+    first, again = typesetter.prepare(texts), typesetter.prepare(texts)
+    assert not first.composite
+    assert again.composite
+    assert typesetter.lines(first, room, b"8") == typesetter.lines(again, room, b"8")
+    assert typesetter.fitted(first, room, b"8") == typesetter.fitted(again, room, b"8")
+
+
 def test_a_line_goes_through_as_many_fonts_as_its_characters_need(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

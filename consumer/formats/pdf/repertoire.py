@@ -26,7 +26,6 @@ _IGNORABLE = (
 )
 
 
-TOKEN_BYTES = 5
 TOKENS = re.compile(rb"(\(..)..(?:\1..)*", re.DOTALL)
 """Neighbours in one composite font; the group is what each of them begins with."""
 

@@ -104,12 +104,25 @@ class CompositeSubset:
         self.face = face
         self.name = name
         self._characters: dict[int, str] = {}
+        self._encoding: dict[int, int | bytes] = {ord(SEPARATOR): ord(SEPARATOR)}
+
+    def has(self, character: str) -> bool:
+        """Whether a character has a code here."""
+        return ord(character) in self._encoding
+
+    def encode(self, text: str) -> bytes:
+        """The codes of the characters; that of the separator is one byte.
+
+        Raises:
+            UnicodeEncodeError: one of them has none.
+        """
+        return codecs.charmap_encode(text, "strict", self._encoding)[0]
 
     def add(self, character: str) -> bytes | None:
         """Give a character the next code, unless there is none left."""
         if len(self._characters) >= self.CAPACITY:
             return None
-        code = two_bytes(len(self._characters))
+        code = self._encoding[ord(character)] = two_bytes(len(self._characters))
         self._characters[int.from_bytes(code, "big")] = character
         return code
 

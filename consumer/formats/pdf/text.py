@@ -7,6 +7,7 @@ Invariant: no line is wider than its room.
 """
 
 import codecs
+import contextlib
 import re
 import unicodedata
 from bisect import bisect_right
@@ -21,12 +22,11 @@ from consumer.formats.pdf.fonts import Face
 from consumer.formats.pdf.repertoire import (
     ELLIPSIS,
     REPLACEMENT,
-    TOKEN_BYTES,
     TOKENS,
     Repertoire,
     token_start,
 )
-from consumer.formats.pdf.subsets import SEPARATOR
+from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset
 
 _SEPARATOR = SEPARATOR.encode()
 
@@ -34,13 +34,14 @@ _SEPARATOR = SEPARATOR.encode()
 class Copy(NamedTuple):
     """Texts that are ready to be set: what is shown of them, and their codes.
 
-    ``codes`` is None where some character needs another font than the base font; then there are
-    ``tokens``, as ``Repertoire`` has them.
+    ``codes`` is None where some character needs another font than the base font. Then there are
+    ``tokens``, as ``Repertoire`` has them; or codes of the one composite font that has all.
     """
 
     texts: Sequence[str]
     codes: bytes | None
     tokens: bytes = b""
+    composite: tuple[CompositeSubset, bytes] | None = None
 
 
 class Typesetter:
@@ -65,8 +66,8 @@ class Typesetter:
             joined = SEPARATOR.join(text.replace(SEPARATOR, " ") for text in texts)
         elif (codes := self._encode(joined)) is not None:
             return Copy(texts, codes)
-        elif (tokens := self._tokens(joined)) is not None:
-            return Copy(texts, None, tokens)
+        elif copy := self._met_before(texts, joined):
+            return copy
         shown = unicodedata.normalize("NFC", joined).translate(self._repertoire)
         self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
         texts = shown.split(SEPARATOR)
@@ -93,7 +94,7 @@ class Typesetter:
                 lines[index] = self._cut_codes(lines[index], room)
                 widths[index] = sum(self._base.advances(lines[index]))
             return lines, widths
-        lines = self._in_fonts(copy.tokens, size)
+        lines = self._mixed_lines(copy, size)
         for index in too_wide:
             cut = self._cut(copy.texts[index], room)
             (lines[index],) = self._in_fonts(self._encode_mixed(cut), size)
@@ -143,7 +144,7 @@ class Typesetter:
         return bisect_right([*accumulate(advances[: limit + 1])], limit)
 
     def _fitted_mixed(self, copy: Copy, room: int, size: bytes) -> list[bytes]:
-        lines = self._in_fonts(copy.tokens, size)
+        lines = self._mixed_lines(copy, size)
         certain = room // self._repertoire.widest
         for index, text in enumerate(copy.texts):
             if len(text) > certain and sum(self._advances(text)) > room:
@@ -151,33 +152,50 @@ class Typesetter:
                 (lines[index],) = self._in_fonts(cut, size)
         return lines
 
-    def _tokens(self, text: str) -> bytes | None:
-        """Tokens of text that is shown as it is, all of it met before; None of any other."""
-        if not (self._repertoire.composites and unicodedata.is_normalized("NFC", text)):
+    def _met_before(self, texts: Sequence[str], joined: str) -> Copy | None:
+        """Of texts that are shown as they are, and all of whose characters were met before."""
+        if not (self._repertoire.composites and unicodedata.is_normalized("NFC", joined)):
             return None
-        try:
-            return self._encode_mixed(text)
-        except UnicodeEncodeError:
-            return None
+        # Often a column is in one font, as Han is, and its first character tells.
+        first = joined.lstrip(SEPARATOR)[0]
+        for font in self._repertoire.composites:
+            if font.has(first):
+                with contextlib.suppress(UnicodeEncodeError):
+                    return Copy(texts, None, composite=(font, font.encode(joined)))
+        with contextlib.suppress(UnicodeEncodeError):
+            return Copy(texts, None, self._encode_mixed(joined))
+        return None
 
     def _encode_mixed(self, text: str) -> bytes:
         return codecs.charmap_encode(text, "strict", self._repertoire.token_of)[0]
 
+    def _mixed_lines(self, copy: Copy, size: bytes) -> list[bytes]:
+        """The texts, uncut."""
+        if copy.composite is None:
+            return self._in_fonts(copy.tokens, size)
+        font, codes = copy.composite
+        begin = _switch(font.name.encode(), size)
+        end = _switch(self.base_font, size)
+        if all(copy.texts):
+            codes = codes.replace(_SEPARATOR, end + _SEPARATOR + begin)
+            return (begin + codes + end).split(_SEPARATOR)
+        return [text and begin + text + end for text in codes.split(_SEPARATOR)]
+
     def _in_fonts(self, tokens: bytes, size: bytes) -> list[bytes]:
         """Strings of the base font that others interrupt, each for its own characters."""
-        end = b")Tj /%b %b Tf (" % (self.base_font, size)
+        end = _switch(self.base_font, size)
         begins = {
-            token_start(number): b")Tj /%b %b Tf (" % (font.name.encode(), size)
+            token_start(number): _switch(font.name.encode(), size)
             for number, font in enumerate(self._repertoire.composites)
         }
-        for start, begin in begins.items():
-            # Often a column is in one font, as Han is: then there is nothing to look for.
-            if tokens.count(start) * TOKEN_BYTES + tokens.count(_SEPARATOR) == len(tokens):
-                codes = tokens.replace(start, b"").split(_SEPARATOR)
-                return [text and begin + text + end for text in codes]
 
         def interrupted(run: re.Match[bytes]) -> bytes:
             codes, start = run.group(0, 1)
             return begins[start] + codes.replace(start, b"") + end
 
         return TOKENS.sub(interrupted, tokens).split(_SEPARATOR)
+
+
+def _switch(font: bytes, size: bytes) -> bytes:
+    """Show the string so far, and begin one in another font."""
+    return b")Tj /%b %b Tf (" % (font, size)
