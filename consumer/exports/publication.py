@@ -93,7 +93,7 @@ class Publication:
             ending = self._endings.popleft()
             if event:
                 self._unsettled.append(event)
-            if event and ending.bound:
+            if event and (ending.bound or event is not ending.proposed):
                 self._bound.add(event.export_id)
         return self._settle()
 

@@ -46,6 +46,12 @@ class Commits:
         self._done = done
         self._begun_at = 0.0
         self._transaction: asyncio.Task[None] | None = None
+        self._look_since: float | None = None
+
+    @property
+    def looked_for_seconds(self) -> float:
+        """For how long events are being looked for; 0 if none are."""
+        return time.monotonic() - self._look_since if self._look_since else 0.0
 
     def advance(self, *, at_once: bool = False) -> bool:
         """Start a transaction if one is due and none is on its way. Call it between turns.
@@ -101,12 +107,24 @@ class Commits:
             self._metrics.dead_letter(letter.reason)
 
     async def _leave_out_said(self, outcome: Outcome) -> None:
+        """What has no manifest of before is not asked for: nobody can have said it."""
         asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
-        said = await self._said.among(asked) if asked else set()
-        if said:
-            outcome.events = [event for event in outcome.events if event.export_id not in said]
+        if not asked:
+            return
+        self._look_since = time.monotonic()
+        said = await self._said.among(asked)
+        self._look_since = None
+        before, outcome.events = (
+            outcome.events,
+            [
+                event
+                for event in outcome.events
+                if event.export_id not in outcome.perhaps_said or event.event_id not in said
+            ],
+        )
+        if len(outcome.events) < len(before):
             log.warning(
-                "events were said before: the group's commits had gone back",
+                "events were said before and are not said again: were commits lost, or set back?",
                 partition=self._exports.partition,
-                events=len(said),
+                events=len(before) - len(outcome.events),
             )

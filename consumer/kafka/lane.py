@@ -12,6 +12,7 @@ decides nothing before ``load`` has fenced whoever was here before.
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
-from consumer.kafka.said import SaidEvents
 from consumer.kafka.surroundings import Surroundings
 from consumer.kafka.transactions import PartitionProducer
 from consumer.kafka.turns import Turns
@@ -79,7 +79,7 @@ class Lane:
         self._positions = (0, 0)
         self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
         self._reloads = 0
-        self._loaded_at = 0.0
+        self._loaded_at = math.inf
         self._patience = Patience(surroundings.limits.storage_timeout_seconds)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
@@ -169,7 +169,7 @@ class Lane:
         self._around.workshop.metrics.lane_reloaded()
         if isinstance(error, StorageUnavailable):
             self._around.workshop.metrics.storage_failed(error)
-        lasted = time.monotonic() - self._loaded_at
+        lasted, self._loaded_at = time.monotonic() - self._loaded_at, math.inf
         self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
         if self._reloads >= MANY_RELOADS:
             self.trouble = f"loaded anew {self._reloads} times in a row: {reason}"
@@ -186,8 +186,9 @@ class Lane:
         try:
             committed, exports = await self._load(producer)
             metrics = self._around.workshop.metrics
-            said = SaidEvents(self._around.cluster, to.client_options)
-            commits = Commits(producer, said, exports, metrics, committed, self._moved.set)
+            commits = Commits(
+                producer, self._around.said, exports, metrics, committed, self._moved.set
+            )
             await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
         except MessageSizeTooLargeError:
             # The topic takes less than it says, or than we reckon: forward less the next time.
@@ -268,7 +269,7 @@ class Lane:
                 commits.advance()
                 continue
             commits.advance()
-            self._note_health(turns)
+            self._note_health(turns, commits)
             await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
     async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
@@ -323,6 +324,8 @@ class Lane:
     async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
         if not exports.settled:
             raise PartLost("a rebalance came while the storage refused")
+        if commits.looked_for_seconds > HEARTBEAT_SECONDS:
+            raise PartLost("a rebalance came while events were looked for")
         await commits.finish()
         self.requests.unseat()
         self.records.unseat()
@@ -339,10 +342,12 @@ class Lane:
             await self._go.wait()
         self._rest_asked = False
 
-    def _note_health(self, turns: Turns) -> None:
+    def _note_health(self, turns: Turns, commits: Commits) -> None:
         now, search = time.monotonic(), self._search
         if turns.trouble:
             self.trouble = turns.trouble
+        elif commits.looked_for_seconds > LASTING_SECONDS:
+            self.trouble = "events wait: a transaction is open on the completions topic"
         elif search and now - search.begun_at > LASTING_SECONDS:
             self.trouble = "a batch waits for its request: a transaction is open on the requests"
         elif self.trouble and now - self._loaded_at > LASTING_SECONDS:

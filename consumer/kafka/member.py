@@ -22,6 +22,7 @@ from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed
 from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane
 from consumer.kafka.poller import Poller
+from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.surroundings import LaneLimits, Surroundings
 from consumer.kafka.transactions import Destination
@@ -90,7 +91,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             **membership.consumer_options(),
         )
         self._around = Surroundings(
-            self._consumer, cluster, destination, workshop, slots, threads, membership.limits
+            self._consumer,
+            cluster,
+            SaidEvents(cluster, destination.client_options),
+            destination,
+            workshop,
+            slots,
+            threads,
+            membership.limits,
         )
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dropping: set[asyncio.Task[None]] = set()

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer
 
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
+from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
 
@@ -26,6 +27,7 @@ class Surroundings:
 
     consumer: AIOKafkaConsumer
     cluster: Cluster
+    said: SaidEvents
     destination: Destination
     workshop: Workshop
     slots: Slots

@@ -5,16 +5,21 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from aiokafka import TopicPartition
 
 from consumer.core.resume import ResumePoint
+from consumer.exports.messages import Outcome
 from consumer.kafka.cluster import Cluster
+from consumer.kafka.lane import LASTING_SECONDS
 from consumer.kafka.said import SaidEvents
-from schemas.completions import TerminalEvent
+from consumer.kafka.transactions import Destination, PartitionProducer
+from schemas.completions import TerminalEvent, encode_event
 from schemas.topics import Topics
 from tests.integration.test_backlog import commit, group_of
 from tests.support.downstream import CompletionsWriter, ended
-from tests.support.nodes import node_on
+from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.upstream import Upstream, rows_of
 
@@ -66,7 +71,8 @@ def an_event(topics: Topics, export_id: str, seconds_ago: float = 0.0) -> Termin
 async def said(servers: str, topics: Topics, *asked: TerminalEvent) -> set[str]:
     options = {"bootstrap_servers": servers}
     async with Cluster(topics, group_of(topics), options) as cluster:
-        return await SaidEvents(cluster, options).among(asked)
+        found = await SaidEvents(cluster, options).among(asked)
+    return {event.export_id for event in asked if event.event_id in found}
 
 
 async def test_what_is_committed_is_said_and_what_is_aborted_is_not(
@@ -86,6 +92,37 @@ async def test_what_is_committed_is_said_and_what_is_aborted_is_not(
     assert await said(bootstrap_servers, topics, there, aborted, absent) == {"there"}
     earlier = an_event(topics, "e5", seconds_ago=3600.0)
     assert await said(bootstrap_servers, topics, earlier) == {"e5"}, "the id tells, not the rest"
+
+
+async def test_what_is_asked_during_a_look_is_looked_for_together(
+    bootstrap_servers: str, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [an_event(topics, f"there-{number}") for number in range(12)]
+    writer = CompletionsWriter(bootstrap_servers, topics)
+    await writer.producer.start()
+    await writer.commit(*there)
+    await writer.producer.stop()
+    options = {"bootstrap_servers": bootstrap_servers}
+    looks: list[int] = []
+    look = Cluster.completions_since
+
+    async def counted(self: Cluster, millis: int) -> dict[TopicPartition, tuple[int, int]]:
+        looks.append(millis)
+        return await look(self, millis)
+
+    monkeypatch.setattr(Cluster, "completions_since", counted)
+    async with Cluster(topics, group_of(topics), options) as cluster:
+        said_events = SaidEvents(cluster, options)
+        absent = an_event(topics, "absent")
+        answers = await asyncio.gather(*(said_events.among([one, absent]) for one in there))
+        for one, answer in zip(there, answers, strict=True):
+            assert one.event_id in answer
+            assert absent.event_id not in answer
+        assert len(looks) == 2
+        first, second = (asyncio.create_task(said_events.among([one])) for one in there[:2])
+        await asyncio.sleep(0)
+        first.cancel()
+        assert there[1].event_id in await second
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
@@ -111,3 +148,67 @@ async def test_a_transaction_that_is_open_is_waited_for(
         await slow.producer.stop()
         await quick.producer.stop()
     assert len(await committed(bootstrap_servers, topics.completions)) == 1
+
+
+async def ready(node: NodeProcess) -> tuple[int, str]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{node.url}/ready", timeout=15.0)
+    return answer.status_code, answer.text
+
+
+async def until_ready_says(node: NodeProcess, words: str, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while (said := await ready(node))[0] != 503 or words not in said[1]:
+        assert time.monotonic() < deadline, said
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_a_living_node_stands_still_where_commits_went_back_and_says_so(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    ids = [f"e{number}" for number in range(6)]
+    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+        for export_id in ids:
+            await upstream.request(export_id)
+            await upstream.batch(export_id, 0, rows_of(0, 3), last=True)
+        await events(bootstrap_servers, topics.completions, at_least=6)
+        await asyncio.sleep(LASTING_SECONDS + 1)  # it has worked for a while: no trouble before
+        to = Destination(topics, group_of(topics), {"bootstrap_servers": bootstrap_servers}, 9_999)
+        thief = PartitionProducer(0, to)
+        await thief.start()
+        await thief.commit(Outcome(), ResumePoint(2, (), 2, 2))
+        await thief.drop()
+        await upstream.request("new")
+        await upstream.batch("new", 0, rows_of(0, 3), last=True)
+        await until_ready_says(node, "commits went back")
+        assert len(await events(bootstrap_servers, topics.completions)) == 6
+        assert node.terminate() == 0
+    async with node_on(bootstrap_servers, topics, tmp_path, log="restarted.log"):
+        done = by_id(await events(bootstrap_servers, topics.completions, at_least=7))
+        assert done.keys() == {*ids, "new"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_a_look_that_a_foreign_transaction_holds_up_is_told(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    await upstream.request("decided")
+    unsaid = ended(topics, "decided")
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "decided.manifest.json").write_bytes(encode_event(unsaid))
+    foreign = CompletionsWriter(bootstrap_servers, topics)
+    await foreign.producer.start()
+    await foreign.producer.begin_transaction()
+    await foreign.send(an_event(topics, "foreign"))
+    try:
+        async with node_on(bootstrap_servers, topics, tmp_path) as node:
+            await until_ready_says(node, "a transaction is open on the completions topic")
+            assert not await events(bootstrap_servers, topics.completions)
+            await foreign.producer.abort_transaction()
+            done = await events(bootstrap_servers, topics.completions, at_least=1)
+            assert done == [unsaid]
+    finally:
+        await foreign.producer.stop()

@@ -183,9 +183,11 @@ class Lane:
     def _leave_out_said(self, flight: InFlight) -> None:
         """Of what had a manifest before; an open transaction is another partition's."""
         outcome, said = flight.outcome, self._broker.said
-        asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
-        left_out = {event.export_id for event in asked if event.event_id in said}
-        outcome.events = [event for event in outcome.events if event.export_id not in left_out]
+        outcome.events = [
+            event
+            for event in outcome.events
+            if event.export_id not in outcome.perhaps_said or event.event_id not in said
+        ]
         flight.asked = True
 
     def _end(self, flight: InFlight, fate: int) -> None:

@@ -79,6 +79,7 @@ class Oracle:
         self._point = ResumePoint(0, (), 0, 0)
         self._told_back: set[str] = set()
         self._rejudged: set[tuple[str, int]] = set()
+        self._fenced_early: set[str] = set()
         self._committed_since = True
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
@@ -143,7 +144,7 @@ class Oracle:
             if export_id in self._ended
             and (offset >= point.requests_position or offset in point.open_requests)
         }
-        self.contested |= {
+        self.contested |= self._fenced_early | {
             export_id
             for export_id, offsets in self._batches.items()
             if any(it in self._early and it >= point.records_position for it in offsets)
@@ -168,7 +169,7 @@ class Oracle:
         if not may_end:
             raise Violation(f"ended as it must not: {event!r}, but {self._natural(event)}")
         if fenced and not self._early.isdisjoint(self._batches.get(event.export_id, ())):
-            self.contested.add(event.export_id)
+            (self.contested if self._rejudged else self._fenced_early).add(event.export_id)
 
     def preparing(self, outcome: Outcome) -> None:
         """A transaction can't be lost any more: what is an orphan in it will stay one."""
@@ -338,7 +339,7 @@ class Oracle:
         """Open or ended if its request was handled, and to be made again from its first batch."""
         is_open = asked_at in point.open_requests
         ended = export_id in self._ended
-        if export_id in self._told_back | self.contested:
+        if export_id in self._told_back or (self._rejudged and export_id in self.contested):
             return
         if (is_open + ended) != (asked_at < point.requests_position):
             raise Violation(f"{export_id} is lost: open {is_open}, ended {ended}, {point}")

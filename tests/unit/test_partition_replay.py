@@ -10,7 +10,7 @@ from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import FailReason
-from tests.support.partition import RECORDS, START, Bench, only
+from tests.support.partition import RECORDS, START, Bench, only, work_off
 
 
 @pytest.fixture
@@ -136,6 +136,26 @@ def test_what_completed_once_is_not_failed_by_a_replay(bench: Bench) -> None:
     (bench.directory / "a.csv").unlink()
     _, events = bench.replay(START)
     assert only(events) == first
+
+
+def test_what_had_a_manifest_when_it_was_requested_is_perhaps_said(bench: Bench) -> None:
+    for export_id in ("whole", "lost", "cancelled", "open"):
+        bench.request(export_id)
+    bench.cancel("cancelled")
+    bench.batch(0, [1], export_id="whole", last=True)
+    bench.batch(0, [1], export_id="lost", last=True)
+    bench.turn()
+    (bench.directory / "lost.csv").unlink()
+    bench.batch(0, [1], export_id="open", last=True)
+    owner = bench.owner()
+    owner.take_requests(bench.requests)
+    work_off(owner)
+    owner.take_records(bench.records)
+    work_off(owner)
+    outcome = owner.take_outcome()
+    assert {event.export_id for event in outcome.events} == {"whole", "lost", "cancelled", "open"}
+    assert outcome.perhaps_said == {"whole", "lost", "cancelled"}
+    assert not owner.take_outcome().perhaps_said
 
 
 def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
