@@ -25,6 +25,7 @@ class Proxy:
         self._passes.set()
         self._refuses = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._awaited: tuple[int, bool] | None = None
         self.struck = asyncio.Event()
@@ -39,6 +40,9 @@ class Proxy:
         self._server.close()
         self.reset()
         self._passes.set()
+        while self._serving:
+            await asyncio.wait(self._serving)
+        await asyncio.sleep(0)  # what was aborted closes its socket in the loop's next round
 
     def cut(self) -> None:
         """Let nothing pass."""
@@ -65,12 +69,15 @@ class Proxy:
         self._passes.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._passes.wait()
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
-            if self._refuses:
-                return
-            there = await asyncio.open_connection(LOOPBACK, self._target_port)
-            await self._join(reader, writer, *there)
+            await self._passes.wait()
+            if not self._refuses:
+                there = await asyncio.open_connection(LOOPBACK, self._target_port)
+                await self._join(reader, writer, *there)
         except OSError:  # the broker is away, or an end has closed
             return
         finally:
@@ -85,6 +92,8 @@ class Proxy:
     ) -> None:
         writers = {writer, far_writer}
         self._writers |= writers
+        if self._refuses:
+            self.reset()  # it came in before, and was connected after
         pumps = [
             asyncio.ensure_future(self._pump(reader, far_writer, requests=True)),
             asyncio.ensure_future(self._pump(far_reader, writer, requests=False)),
