@@ -5,6 +5,9 @@ every machine, and the text of a number reads back as the very same number.
 """
 
 import json
+from collections.abc import Sequence
+
+import orjson
 
 from schemas.records import Cell
 
@@ -28,6 +31,21 @@ def cell_text(cell: Cell, null: str = "") -> str:
     if isinstance(cell, int | float):
         return repr(cell)
     return compact_json(cell)
+
+
+def number_texts(numbers: Sequence[float]) -> list[str]:
+    """``cell_text`` of each, all at once.
+
+    By orjson where it writes as ``repr`` does: without an exponent, and from 0.0001 on. JSON has no
+    infinite number and no NaN.
+    """
+    try:
+        text = orjson.dumps(numbers).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return [*map(repr, numbers)]
+    if "e" in text or "0.0000" in text:
+        return [*map(repr, numbers)]
+    return text[1:-1].split(",")
 
 
 def compact_json(cell: Cell) -> str:

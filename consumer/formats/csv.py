@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from types import NoneType
 
-import orjson
-
-from consumer.formats.cells import cell_text
+from consumer.formats.cells import cell_text, number_texts
 from schemas.records import Cell
 from schemas.requests import CsvOptions, ExportRequested
 
@@ -89,7 +87,7 @@ class CsvWriter:
         if kinds == {str}:
             return self._strings(column)
         if kinds <= _NUMBERS and self._numbers_are_plain:
-            return _numbers(column)
+            return number_texts(column)
         if kinds <= _WORDS:
             return [self._words[cell] for cell in column]
         if kinds == {str, NoneType}:
@@ -144,20 +142,6 @@ class CsvWriter:
 
     def _quoted(self, text: str) -> str:
         return _in_quotes(text) if self._find_special(text) else text
-
-
-def _numbers(column: Sequence[float]) -> list[str]:
-    """Their ``repr``; by orjson where it writes the same: without an exponent, from 0.0001 on.
-
-    JSON has no infinite number and no NaN.
-    """
-    try:
-        text = orjson.dumps(column).decode()
-    except TypeError:  # an integer beyond 64 bits
-        return [*map(repr, column)]
-    if "e" in text or "0.0000" in text:
-        return [*map(repr, column)]
-    return text[1:-1].split(",")
 
 
 def _in_quotes(text: str) -> str:

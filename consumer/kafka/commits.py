@@ -114,17 +114,11 @@ class Commits:
         self._look_since = time.monotonic()
         said = await self._said.among(asked)
         self._look_since = None
-        before, outcome.events = (
-            outcome.events,
-            [
-                event
-                for event in outcome.events
-                if event.export_id not in outcome.perhaps_said or event.event_id not in said
-            ],
-        )
-        if len(outcome.events) < len(before):
+        unsaid = [event for event in outcome.events if event.event_id not in said]
+        if left_out := len(outcome.events) - len(unsaid):
             log.warning(
                 "events were said before and are not said again: were commits lost, or set back?",
                 partition=self._exports.partition,
-                events=len(before) - len(outcome.events),
+                events=left_out,
             )
+        outcome.events = unsaid

@@ -20,9 +20,8 @@ from consumer.kafka.cluster import Cluster
 from schemas.completions import TerminalEvent
 from schemas.times import to_millis
 
-APART_MS = 60_000
-"""How far the clocks of nodes and of Kafka may be apart for an event to be found."""
-
+# How far the clocks of nodes and of Kafka may be apart for an event to be found.
+_APART_MS = 60_000
 # Longer than a transaction of another partition, whose owner has died, can stay open.
 _STALLED_SECONDS = 60.0
 _CALL_SECONDS = 10.0
@@ -67,7 +66,7 @@ class SaidEvents:
         return question.found or set()
 
     async def _look(self, events: Sequence[TerminalEvent]) -> set[str]:
-        since = min(to_millis(event.completed_at) for event in events) - APART_MS
+        since = min(to_millis(event.completed_at) for event in events) - _APART_MS
         spans = await self._cluster.completions_since(max(0, since))
         if not spans:
             return set()

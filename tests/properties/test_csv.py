@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json
-from consumer.formats.csv import CsvWriter, _numbers
+from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json, number_texts
+from consumer.formats.csv import CsvWriter
 from schemas.records import Cell, decode_batch
 from schemas.requests import Column, CsvOptions, ExportRequested
 from schemas.vocabulary import Format
@@ -169,7 +169,7 @@ def test_a_numbers_text_reads_back_as_the_same_number(number: float) -> None:
 
 @given(st.lists(integers | floats | st.floats(1e-6, 1e-3) | st.floats(1e14, 1e18), min_size=1))
 def test_a_column_of_numbers_has_the_text_of_each(numbers: list[float]) -> None:
-    assert _numbers(numbers) == [cell_text(number) for number in numbers]
+    assert number_texts(numbers) == [cell_text(number) for number in numbers]
 
 
 @given(cells)

@@ -10,7 +10,7 @@ from itertools import chain, pairwise, repeat
 from types import NoneType
 from typing import NamedTuple
 
-from consumer.formats.cells import cell_text
+from consumer.formats.cells import cell_text, number_texts
 from consumer.formats.pdf import layout
 from consumer.formats.pdf.drawing import BAND, INK, draw_text, points
 from consumer.formats.pdf.fonts import UNITS_PER_EM
@@ -160,7 +160,7 @@ def texts_of(rows: Sequence[Sequence[Cell]]) -> Iterator[Sequence[str]]:
             case kinds if kinds == {str}:
                 yield cells
             case kinds if kinds <= {int, float}:
-                yield [*map(repr, cells)]
+                yield number_texts(cells)
             case kinds if kinds == {str, NoneType}:
                 yield [cell or "" for cell in cells]
             case kinds if kinds <= {bool, NoneType}:
