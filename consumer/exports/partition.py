@@ -8,12 +8,14 @@ Invariant: between turns, ``resume_point`` describes exactly what the outcomes s
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum, auto
 
 import structlog
 
 from consumer.core.resume import ResumePoint
 from consumer.core.turn_order import Claim
+from consumer.exports.marked_storage import MarkedStorage
 from consumer.exports.messages import Message, Outcome
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
@@ -57,6 +59,9 @@ class PartitionExports:
         given_up: frozenset[str] = frozenset(),
     ) -> None:
         self.partition = partition
+        self.in_hand = workshop.in_hand.begin(partition)
+        """What it works on now; any thread may look."""
+        workshop = replace(workshop, storage=MarkedStorage(workshop.storage, self.in_hand))
         self._workshop = workshop
         self._publication = Publication(workshop.storage)
         self._exports = OpenExports(partition, workshop, self._publication)
@@ -285,10 +290,13 @@ class PartitionExports:
 
     def _work(self, until: float) -> TurnEnd:
         queue, done_bytes, known = self._queue(), 0, True
-        while queue and (known := self._handle(queue)):
-            done_bytes += len(queue.popleft().value or b"")
-            if done_bytes >= TURN_BYTES or self._workshop.monotonic() >= until:
-                break
+        try:
+            while queue and (known := self._handle(queue)):
+                done_bytes += len(queue.popleft().value or b"")
+                if done_bytes >= TURN_BYTES or self._workshop.monotonic() >= until:
+                    break
+        finally:
+            self.in_hand.message = None
         self._batches_next = queue is self._requests and bool(self._records)
         if not known and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
@@ -296,9 +304,10 @@ class PartitionExports:
 
     def _handle(self, queue: deque[Message]) -> bool:
         """Handle the first of a queue; False: it is a batch whose owner isn't known."""
+        message = self.in_hand.message = queue[0]
         if queue is self._records:
-            return self._routing.on_record(queue[0])
-        self._routing.on_request(queue[0])
+            return self._routing.on_record(message)
+        self._routing.on_request(message)
         return True
 
     def _queue(self) -> deque[Message] | None:

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from consumer.exports.in_hand import PartitionsInHand
 from consumer.formats.base import FormatWriter
 from consumer.metrics import Metrics
 from consumer.storage.base import Storage
@@ -20,7 +21,8 @@ class Workshop:
     """Shared by all partitions and threads of a node.
 
     ``writer`` makes a format writer for a request and the time it counts as requested at. ``now``
-    is for what people read, ``monotonic`` (seconds) for durations.
+    is for what people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each
+    partition works on now.
     """
 
     storage: Storage
@@ -29,3 +31,4 @@ class Workshop:
     max_export_bytes: int
     now: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
+    in_hand: PartitionsInHand = field(default_factory=PartitionsInHand)

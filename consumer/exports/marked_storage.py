@@ -1,0 +1,103 @@
+"""A storage whose calls are seen while they last: ``InHand`` says since when one is under way.
+
+A thread that hangs in a system call can't be cancelled, and raises nothing. The mark is what lets
+the lane tell it from one that computes. Invariant: every call that may block is marked.
+"""
+
+from consumer.exports.in_hand import InHand
+from consumer.storage.base import Part, Storage
+from schemas.completions import TerminalEvent
+from schemas.vocabulary import Format
+
+
+class MarkedStorage:
+    """``Storage``, for one partition: passes on to the node's."""
+
+    def __init__(self, storage: Storage, in_hand: InHand) -> None:
+        self._storage = storage
+        self._in_hand = in_hand
+
+    def check(self) -> None:
+        """See ``Storage.check``."""
+        with self._in_hand:
+            self._storage.check()
+
+    def close(self) -> None:
+        """See ``Storage.close``."""
+        self._storage.close()
+
+    def location(self, export_id: str, file_format: Format) -> str:
+        """See ``Storage.location``."""
+        return self._storage.location(export_id, file_format)
+
+    def open_part(self, partition: int, export_id: str, file_format: Format) -> Part:
+        """See ``Storage.open_part``."""
+        part = self._storage.open_part(partition, export_id, file_format)
+        return MarkedPart(part, self._in_hand)
+
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        """See ``Storage.decide``."""
+        with self._in_hand:
+            return self._storage.decide(event)
+
+    def manifest(self, export_id: str) -> TerminalEvent | None:
+        """See ``Storage.manifest``."""
+        with self._in_hand:
+            return self._storage.manifest(export_id)
+
+    def has_file(self, event: TerminalEvent) -> bool:
+        """See ``Storage.has_file``."""
+        with self._in_hand:
+            return self._storage.has_file(event)
+
+    def settle(self) -> None:
+        """See ``Storage.settle``."""
+        with self._in_hand:
+            self._storage.settle()
+
+    def sweep(self, partition: int) -> int:
+        """See ``Storage.sweep``."""
+        with self._in_hand:
+            return self._storage.sweep(partition)
+
+
+class MarkedPart:
+    """``Part``, likewise."""
+
+    def __init__(self, part: Part, in_hand: InHand) -> None:
+        self._part = part
+        self._in_hand = in_hand
+
+    @property
+    def size(self) -> int:
+        """See ``Part.size``."""
+        return self._part.size
+
+    @property
+    def sha256(self) -> str:
+        """See ``Part.sha256``."""
+        return self._part.sha256
+
+    def append(self, data: bytes) -> None:
+        """See ``Part.append``."""
+        self._part.append(data)
+
+    def flush(self) -> None:
+        """See ``Part.flush``."""
+        with self._in_hand:
+            self._part.flush()
+
+    def sync(self) -> None:
+        """See ``Part.sync``."""
+        with self._in_hand:
+            self._part.sync()
+
+    def publish(self) -> None:
+        """See ``Part.publish``."""
+        with self._in_hand:
+            self._part.publish()
+
+    def discard(self) -> None:
+        """See ``Part.discard``."""
+        with self._in_hand:
+            self._part.discard()

@@ -1,0 +1,75 @@
+"""What a partition has in hand, as another thread sees it."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.errors import LaneStopped
+from consumer.exports.in_hand import PartitionsInHand
+from consumer.exports.partition import PartitionExports
+from consumer.exports.workshop import Workshop
+from consumer.formats.csv import CsvWriter
+from tests.support.partition import RECORDS, REQUESTS, START, Bench
+
+
+def _partition(bench: Bench, seen: Callable[[], None] = lambda: None) -> PartitionExports:
+    class Writer(CsvWriter):
+        def append(self, rows: Any) -> bytes:
+            seen()
+            return super().append(rows)
+
+    workshop = Workshop(bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000)
+    return PartitionExports(3, START, workshop)
+
+
+def test_the_message_being_handled_is_in_hand(tmp_path: Path) -> None:
+    bench, seen = Bench(tmp_path), []
+    partition = _partition(bench, lambda: seen.append(partition.in_hand.message))
+    bench.request("a")
+    batch = bench.batch(0, [1], last=True)
+    bench.turn(partition)
+    assert set(seen) == {batch}
+    assert partition.in_hand.message is None
+
+
+def test_nothing_is_in_hand_after_a_turn_that_broke_off(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    partition = _partition(bench)
+    (tmp_path / "a.manifest.json").write_text("no manifest")
+    bench.request("a")
+    with pytest.raises(Exception, match="is no manifest of this version"):
+        bench.turn(partition)
+    assert partition.in_hand.message is None
+    assert partition.in_hand.storage_since is None
+
+
+def test_a_storage_call_that_hangs_is_seen(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    partition = _partition(bench)
+    os.mkfifo(tmp_path / "a.manifest.json")
+    request = bench.request("a")
+    with ThreadPoolExecutor(1) as threads:
+        turn = threads.submit(bench.turn, partition)
+        deadline = time.monotonic() + 5
+        while not partition.in_hand.storage_seconds() > 0.01:
+            assert time.monotonic() < deadline
+        assert partition.in_hand.message is request
+        with (tmp_path / "a.manifest.json").open("wb"):  # now an empty manifest can be read
+            pass
+        assert isinstance(turn.exception(5), LaneStopped)
+    assert partition.in_hand.storage_seconds() == 0
+
+
+def test_a_late_turn_of_an_owner_before_does_not_show(tmp_path: Path) -> None:
+    bench, hands = Bench(tmp_path), PartitionsInHand()
+    before = hands.begin(3)
+    now = hands.begin(3)
+    now.message = batch = bench.raw(RECORDS, b"")
+    before.message = bench.raw(REQUESTS, b"")
+    before.message = None
+    assert [hand.message for hand in hands] == [batch]
