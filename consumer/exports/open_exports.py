@@ -156,7 +156,7 @@ class OpenExports:
         """The export's writer and part, begun with its first batch."""
         if export.writer is None or export.part is None:
             origin, request = export.origin, export.request
-            export.writer = self._workshop.writer(request, origin.requested_at)
+            export.writer = self._workshop.writer(request, origin.dated_at)
             export.part = self._workshop.storage.open_part(
                 self._partition, origin.export_id, request.format
             )

@@ -1,11 +1,12 @@
 """Where a request came from, and the terminal events that can be made of it.
 
 Pure: times are given. Invariant: what an event says of its request comes from the request's record
-alone, so it is the same whoever makes it.
+alone, so it is the same whoever makes it. Only where the record has no timestamp to go by do
+``requested_at`` and ``duration_ms`` count from when a node read it; a file never shows that.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
 from consumer.exports.messages import Message
@@ -14,6 +15,9 @@ from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, 
 from schemas.requests import MOST_USER_CHARACTERS, ExportRequested
 from schemas.times import from_millis, parse_time, to_millis
 from schemas.vocabulary import FailReason, Format
+
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+"""Kafka's records have had timestamps since 2016: one from before is none."""
 
 
 class _Ended(TypedDict):
@@ -38,13 +42,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A request's identity. ``recorded_ms`` is its record's Kafka timestamp."""
+    """A request's identity.
+
+    ``dated_at`` is what a file may show as its date: the request's own time, or that of its record,
+    or None. ``counts_from_ms`` is where its duration begins, in milliseconds since the epoch.
+    """
 
     export_id: str
     format: Format | Literal["unknown"]
     user: str
     requested_at: datetime
-    recorded_ms: int
+    dated_at: datetime | None
+    counts_from_ms: int
     source: Source
 
     def failed(self, reason: FailReason, message: str, progress: Progress) -> ExportFailed:
@@ -86,32 +95,51 @@ class Origin:
             "requested_at": self.requested_at,
             "started_at": progress.started_at,
             "completed_at": progress.ended_at,
-            "duration_ms": max(0, to_millis(progress.ended_at) - self.recorded_ms),
+            "duration_ms": max(0, to_millis(progress.ended_at) - self.counts_from_ms),
             "source": self.source,
         }
 
 
-def origin_of(request: ExportRequested, message: Message) -> Origin:
-    """The origin of a valid request."""
-    return Origin(
-        request.export_id,
-        request.format,
-        request.user,
-        request.requested_at or from_millis(message.timestamp),
-        message.timestamp,
-        _source(message),
+def origin_of(request: ExportRequested, message: Message, read_at: datetime) -> Origin:
+    """The origin of a valid request that this node read at ``read_at``."""
+    return _origin(
+        message, read_at, request.export_id, request.format, request.user, request.requested_at
     )
 
 
-def origin_of_invalid(error: InvalidRequest, message: Message) -> Origin:
+def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime) -> Origin:
     """The origin of a request with wrong fields: those that are right, and defaults."""
     sent = error.fields
+    requested_at = _time(sent.get("requested_at"))
+    return _origin(
+        message, read_at, error.export_id, known_format(sent), known_user(sent), requested_at
+    )
+
+
+def _origin(
+    message: Message,
+    read_at: datetime,
+    export_id: str,
+    file_format: Format | Literal["unknown"],
+    user: str,
+    requested_at: datetime | None,
+) -> Origin:
+    """A timestamp before ``EARLIEST`` stands for none.
+
+    A producer may set any, and -1 is Kafka's word for none. Taken as it is, 1000 made a duration of
+    56 years, and with it the P95. One later than ``read_at`` is a clock that runs ahead: nothing
+    has lasted since then.
+    """
+    recorded_ms = message.timestamp if message.timestamp >= to_millis(EARLIEST) else None
+    read_ms = to_millis(read_at)
+    dated_at = requested_at or (from_millis(recorded_ms) if recorded_ms else None)
     return Origin(
-        error.export_id,
-        known_format(sent),
-        known_user(sent),
-        _time(sent.get("requested_at")) or from_millis(message.timestamp),
-        message.timestamp,
+        export_id,
+        file_format,
+        user,
+        dated_at or read_at,
+        dated_at,
+        min(recorded_ms or read_ms, read_ms),
         _source(message),
     )
 

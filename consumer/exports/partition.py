@@ -21,7 +21,7 @@ from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
 from consumer.exports.workshop import Workshop
-from schemas.completions import TerminalEvent
+from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import FailReason, Format
 
 log = structlog.get_logger(__name__)
@@ -237,11 +237,12 @@ class PartitionExports:
         What was refused is an export's file, which fails, or a look at the manifest of a batch that
         no open export has: a dead letter then. False: nothing can be let go.
         """
-        if self._publication.due:
-            export = self._publication.give_up(message, self._workshop.now())
-            if export:
+        if export := self._publication.refused:
+            if export.decided is None:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
-            return True
+            return export.decided is None
+        if self._publication.due:
+            return self._publication.give_up(message, self._workshop.now())
         if self._queue() is not self._records:
             return False
         given_up = self._routing.give_up_on(self._records[0], message)
@@ -319,11 +320,23 @@ class PartitionExports:
 
 
 def _log_end(event: TerminalEvent) -> None:
-    log.info(
+    """One line an export. A failure is someone's to look at, so it is a warning and says why."""
+    say, more = log.info, dict[str, int | str]()
+    match event:
+        case ExportCompleted():
+            more = {"bytes": event.bytes}
+        case ExportFailed():
+            say, more = log.warning, {"reason": event.reason.value, "message": event.message}
+        case ExportCancelled():
+            more = {"message": event.message}
+    say(
         event.type,
         export_id=event.export_id,
         partition=event.source.partition,
         offset=event.source.offset,
+        format=str(event.format),
+        user=event.user,
         rows=event.rows,
         duration_ms=event.duration_ms,
+        **more,
     )

@@ -97,21 +97,23 @@ class Publication:
                 self._bound.add(event.export_id)
         return self._settle()
 
-    def give_up(self, message: str, now: datetime) -> OpenExport | None:
-        """The storage refused for too long: what it refused fails; the rest has its own try.
+    @property
+    def refused(self) -> OpenExport | None:
+        """The open export whose bytes are due first, if an open one's are."""
+        return next(iter(self._dirty.values()), None)
 
-        Returns the open export whose bytes were refused, if that is it; the caller ends it.
+    def give_up(self, message: str, now: datetime) -> bool:
+        """The storage refused an end for too long: if it completes, it fails; what follows is next.
+
+        False: nothing can be let go. A failure needs its manifest as well, and what an earlier
+        attempt decided stays.
         """
-        export = next(iter(self._dirty.values()), None)
-        if export:
-            return export if export.decided is None else None
         ending = self._endings[0] if self._endings else None
-        if ending and isinstance(ending.proposed, ExportCompleted) and not ending.bound:
-            progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
-            ending.proposed = ending.origin.failed(
-                FailReason.STORAGE_UNAVAILABLE, message, progress
-            )
-        return None
+        if ending is None or ending.bound or not isinstance(ending.proposed, ExportCompleted):
+            return False
+        progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
+        ending.proposed = ending.origin.failed(FailReason.STORAGE_UNAVAILABLE, message, progress)
+        return True
 
     def abandon(self) -> None:
         """Decide nothing any more; any thread may say so at any time."""

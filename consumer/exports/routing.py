@@ -104,12 +104,13 @@ class Routing:
         except Unreadable as error:
             self._dead_letter(error.reason, message, str(error))
         except InvalidRequest as error:
-            self._on_requested(None, origin_of_invalid(error, message), str(error))
+            origin = origin_of_invalid(error, message, self._workshop.now())
+            self._on_requested(None, origin, str(error))
         else:
             if isinstance(request, CancelRequested):
                 self._on_cancel(request)
             else:
-                self._on_requested(request, origin_of(request, message))
+                self._on_requested(request, origin_of(request, message, self._workshop.now()))
         return True
 
     def _guarded(self, handle: Callable[[Message], bool], message: Message) -> bool:

@@ -20,13 +20,13 @@ def _utc_now() -> datetime:
 class Workshop:
     """Shared by all partitions and threads of a node.
 
-    ``writer`` makes a format writer for a request and the time it counts as requested at. ``now``
-    is for what people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each
-    partition works on now.
+    ``writer`` makes a format writer for a request and its date, if it has one. ``now`` is for what
+    people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
+    on now.
     """
 
     storage: Storage
-    writer: Callable[[ExportRequested, datetime], FormatWriter]
+    writer: Callable[[ExportRequested, datetime | None], FormatWriter]
     metrics: Metrics
     max_export_bytes: int
     now: Callable[[], datetime] = _utc_now

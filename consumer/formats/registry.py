@@ -27,14 +27,14 @@ class Formats:
     def __init__(self, pdf_font_files: Sequence[Path] = ()) -> None:
         self._pdf_fonts = load_fonts(pdf_font_files)
 
-    def writer(self, request: ExportRequested, requested_at: datetime) -> FormatWriter:
+    def writer(self, request: ExportRequested, dated_at: datetime | None) -> FormatWriter:
         """A writer for one export.
 
-        ``requested_at`` is the request's own time or, where it has none, that of its record; the
-        file may depend on it, but on no clock.
+        ``dated_at`` is the request's own time or, where it has none, that of its record, or None;
+        the file may depend on it, but on no clock.
         """
         match request.format:
             case Format.CSV:
                 return CsvWriter(request)
             case Format.PDF:
-                return PdfWriter(request, requested_at=requested_at, fonts=self._pdf_fonts)
+                return PdfWriter(request, dated_at=dated_at, fonts=self._pdf_fonts)

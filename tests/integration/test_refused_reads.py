@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.completions import ExportFailed
 from schemas.topics import Topics
+from tests.support.http import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events, headers
 from tests.support.upstream import Upstream
@@ -35,6 +37,22 @@ async def refused(node: NodeProcess, times: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def problems_of(node: NodeProcess) -> list[str]:
+    """What ``/ready`` says."""
+    async with http_client(node.url) as client:
+        found: list[str] = (await client.get("/ready")).json()["problems"]
+    return found
+
+
+async def problem_of(node: NodeProcess, beginning: str) -> str:
+    """The problem that begins so, once ``/ready`` tells of it."""
+    async with asyncio.timeout(20):
+        while True:
+            if found := [one for one in await problems_of(node) if one.startswith(beginning)]:
+                return found[0]
+            await asyncio.sleep(0.1)
+
+
 async def test_a_hiccup_long_ago_costs_nobody_his_patience(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
@@ -60,6 +78,33 @@ async def test_a_hiccup_long_ago_costs_nobody_his_patience(
         (tmp_path / "parts").rename(exports / ".parts" / "0")
         done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
     assert done["two"].type == "export.completed", done["two"]
+
+
+async def test_a_path_that_refuses_for_ever_is_told_by_ready(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    parts = tmp_path / "exports" / ".parts" / "0"
+    async with node_on(bootstrap_servers, topics, tmp_path, STORAGE_TIMEOUT_SECONDS=1) as node:
+        parts.rename(tmp_path / "aside")
+        parts.write_text("in the way")
+        await upstream.request("one")
+        await upstream.batch("one", 0, ROWS, last=True)
+        problem = await problem_of(node, "partition 0: the storage refuses: ")
+        assert problem.endswith("one.manifest.json can't be written: File exists")
+        await asyncio.sleep(6)  # the longest pause between tries: it stays
+        assert await problem_of(node, "partition 0: the storage refuses: ") == problem
+        parts.unlink()
+        (tmp_path / "aside").rename(parts)
+        (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
+        async with asyncio.timeout(20):
+            while await problems_of(node):
+                await asyncio.sleep(0.1)
+    assert isinstance(event, ExportFailed)
+    assert event.reason == "storage_unavailable"
+    (line,) = [line for line in node.lines() if line["event"] == "export.failed"]
+    assert line["level"] == "warning"
+    assert (line["reason"], line["format"], line["user"]) == (event.reason, "csv", "anonymous")
+    assert line["message"] == event.message
 
 
 async def test_a_manifest_that_can_not_be_read_does_not_stop_its_partition(

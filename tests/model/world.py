@@ -99,7 +99,7 @@ def _elsewhere(export_id: str) -> ExportCancelled:
     )
 
 
-def _writer(_: ExportRequested, __: datetime) -> LineWriter:
+def _writer(_: ExportRequested, __: datetime | None) -> LineWriter:
     return LineWriter()
 
 

@@ -39,7 +39,7 @@ def pdf_request(
 
 def new_writer(request: ExportRequested, fonts: FontStack = FONTS) -> PdfWriter:
     """A writer for a request of ``REQUESTED_AT``."""
-    return PdfWriter(request, requested_at=REQUESTED_AT, fonts=fonts)
+    return PdfWriter(request, dated_at=REQUESTED_AT, fonts=fonts)
 
 
 def write_pdf(

@@ -204,12 +204,33 @@ def test_a_storage_that_is_given_up_fails_what_waits_for_it(bench: Bench) -> Non
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
             bench.turn()
-    bench.partition.give_up("the disk is full")
+    assert bench.partition.give_up("the disk is full")
+    assert not bench.partition.give_up("the disk is full"), "its failure needs a manifest as well"
     parts.unlink()
     event = only(bench.turn())
     assert isinstance(event, ExportFailed)
     assert (event.reason, event.message) == (FailReason.STORAGE_UNAVAILABLE, "the disk is full")
     assert bench.files() == {"a.manifest.json"}
+
+
+def test_what_an_earlier_attempt_completed_is_not_given_up(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, [1], last=True)
+    bench.turn()
+    (bench.directory / "a.csv").unlink()
+    owner = bench.owner()
+    parts = bench.directory / ".parts" / "3"
+    parts.rmdir()
+    parts.write_text("in the way")
+    owner.take_requests(bench.requests)
+    owner.take_records(bench.records)
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            work_off(owner)
+        assert not owner.give_up("the disk is full")
+    parts.unlink()
+    work_off(owner)
+    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
 
 
 def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
@@ -220,7 +241,7 @@ def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
     bench.batch(0, [1], export_id="b", last=True)
     with pytest.raises(StorageUnavailable, match="a directory"):
         bench.turn()
-    bench.partition.give_up("a directory is in the way")
+    assert bench.partition.give_up("a directory is in the way")
     failed, done = bench.turn()
     assert isinstance(failed, ExportFailed)
     assert (failed.export_id, failed.reason) == ("a", FailReason.STORAGE_UNAVAILABLE)

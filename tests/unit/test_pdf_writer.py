@@ -203,10 +203,16 @@ def test_any_title_is_in_the_metadata(title: str) -> None:
 
 def test_the_date_is_that_of_the_request_in_utc() -> None:
     moment = datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=3)))
-    writer = PdfWriter(pdf_request(), requested_at=moment, fonts=FONTS)
+    writer = PdfWriter(pdf_request(), dated_at=moment, fonts=FONTS)
     content = writer.finish()
     assert metadata_of(content).creation_date == datetime(2026, 2, 28, 22, 30, tzinfo=UTC)
     assert pages_of(content)[0][-1] == "2026-02-28 22:30 UTC Page 1"
+
+
+def test_without_a_date_it_shows_none() -> None:
+    content = PdfWriter(pdf_request(), dated_at=None, fonts=FONTS).finish()
+    assert metadata_of(content).creation_date is None
+    assert pages_of(content)[0][-1] == "Page 1"
 
 
 @pytest.mark.parametrize(
@@ -284,4 +290,4 @@ def test_an_open_writer_keeps_little_and_no_more_with_every_page() -> None:
 def test_a_request_for_another_format_is_refused() -> None:
     request = pdf_request().model_copy(update={"options": None})
     with pytest.raises(TypeError, match="not for a PDF"):
-        PdfWriter(request, requested_at=REQUESTED_AT, fonts=FONTS)
+        PdfWriter(request, dated_at=REQUESTED_AT, fonts=FONTS)

@@ -15,16 +15,16 @@ class Frame:
     """The title is large on the first page and small on the others."""
 
     def __init__(
-        self, sheet: Sheet, title: str, date: datetime, body: Typesetter, heading: Typesetter
+        self, sheet: Sheet, title: str, date: datetime | None, body: Typesetter, heading: Typesetter
     ) -> None:
-        """``date`` is in UTC."""
+        """``date`` is in UTC; None shows none."""
         self._sheet = sheet
         self._body = body
         large, small = sheet.title_size, sheet.footer_size
         (shown,) = heading.prepare([title]).texts  # once, so that its missing glyphs count once
         self._first_top = self._line(INK, heading, shown, large, sheet.title_baseline)
         self._top = self._line(QUIET, heading, shown, small, sheet.title_baseline)
-        note = f"{date.isoformat(' ', 'minutes')[:16]} UTC"
+        note = f"{date.isoformat(' ', 'minutes')[:16]} UTC" if date else ""
         self._note = self._line(QUIET, body, note, small, sheet.footer_baseline)
 
     def top(self, page: int) -> bytes:

@@ -20,17 +20,18 @@ from schemas.requests import ExportRequested, PdfOptions
 class PdfWriter:
     """A ``FormatWriter``: a table with the title on its first page and headers on each.
 
-    ``requested_at`` is the document's date, aware. A PDF of no rows has one page.
+    ``dated_at`` is the document's date, aware; without one it shows none. A PDF of no rows has one
+    page.
     """
 
     def __init__(
-        self, request: ExportRequested, *, requested_at: datetime, fonts: FontStack
+        self, request: ExportRequested, *, dated_at: datetime | None, fonts: FontStack
     ) -> None:
         if not isinstance(request.options, PdfOptions):
             raise TypeError("the request is not for a PDF")
         self._columns = request.columns
         self._title = request.title or request.export_id
-        self._date = requested_at.astimezone(UTC)
+        self._date = dated_at.astimezone(UTC) if dated_at else None
         self._records_per_page = request.options.records_per_page
         self._sheet = layout.sheet(request.options)
         self._body = Typesetter(fonts.body, "B")
@@ -76,13 +77,11 @@ class PdfWriter:
         fonts: dict[str, object] = {}
         for typesetter in (self._body, self._heading):
             typesetter.add_fonts(self._document, fonts)
-        digits = "".join(filter(str.isdigit, self._date.isoformat(timespec="seconds")[:19]))
-        self._document.finish(
-            self._sheet.width,
-            self._sheet.height,
-            fonts,
-            {"Title": self._title, "Producer": "Sluice", "CreationDate": f"D:{digits}Z"},
-        )
+        facts = {"Title": self._title, "Producer": "Sluice"}
+        if self._date:
+            digits = "".join(filter(str.isdigit, self._date.isoformat(timespec="seconds")[:19]))
+            facts["CreationDate"] = f"D:{digits}Z"
+        self._document.finish(self._sheet.width, self._sheet.height, fonts, facts)
         return self._document.take()
 
     def _add_page(self, rows: Sequence[Sequence[Cell]]) -> None:
