@@ -28,12 +28,15 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
     Raises:
         ValueError: it is not JSON, not UTF-8, nested too deep (1,024 levels are orjson's limit,
             Python's own may be another), holds a number beyond a double's range, or half of a
-            surrogate pair.
+            surrogate pair. The text says what and, where that is known, at which byte, from 0.
     """
     zeros = value.translate(_DIGITS_TO_ZERO)
-    if _NINETEEN_DIGITS in zeros and any(run in zeros for run in _BEYOND_64_BITS):
-        return _loads_exactly(value)
-    return orjson.loads(value)
+    try:
+        if _NINETEEN_DIGITS in zeros and any(run in zeros for run in _BEYOND_64_BITS):
+            return _loads_exactly(value)
+        return orjson.loads(value)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _located(value, error) from None
 
 
 def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
@@ -49,6 +52,17 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
         if "64-bit" not in str(error):
             raise
         return _dumps_exactly(value)
+
+
+def _located(value: bytes, error: json.JSONDecodeError | UnicodeDecodeError) -> ValueError:
+    """The error with its place in bytes; orjson counts characters, and in broken UTF-8 nothing."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as broken:
+        wrong = value[broken.start]
+        return ValueError(f"byte {broken.start} (0x{wrong:02x}) is not UTF-8")
+    assert isinstance(error, json.JSONDecodeError), "it is UTF-8"  # noqa: S101 - for the type checker
+    return ValueError(f"{error.msg} at byte {len(text[: error.pos].encode())}")
 
 
 def _dumps_exactly(value: Any) -> bytes:  # noqa: ANN401 - any JSON value

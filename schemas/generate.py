@@ -14,7 +14,14 @@ from typing import Any
 
 from schemas import asyncapi
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
-from schemas.requests import CancelRequested, CsvOptions, ExportRequested, PdfOptions, Strict
+from schemas.requests import (
+    NO_CONTROLS,
+    CancelRequested,
+    CsvOptions,
+    ExportRequested,
+    PdfOptions,
+    Strict,
+)
 from schemas.vocabulary import EXPORT_ID, Format
 from schemas.yaml_text import as_yaml
 
@@ -74,6 +81,7 @@ def _requested() -> dict[str, Any]:
     """The request's schema, with what its validators say and pydantic can't derive."""
     schema = _of_model(ExportRequested)
     schema["$defs"]["Column"]["properties"]["header"].pop("default")  # it is the key
+    schema["properties"]["user"]["pattern"] = NO_CONTROLS
     schema["$defs"]["CsvOptions"]["properties"]["delimiter"]["pattern"] = '^[^"\\r\\n]+$'
     column = schema["properties"]["columns"]["items"]
     schema["properties"]["columns"]["items"] = {"anyOf": [{"type": "string"}, column]}

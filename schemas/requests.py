@@ -3,6 +3,7 @@
 Models only, strict: a field that the contract doesn't name is an error, never ignored.
 """
 
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -19,10 +20,18 @@ from schemas.errors import shown
 from schemas.times import Timestamp
 from schemas.vocabulary import EXPORT_ID, Format
 
+NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
+"""Text without control characters and separators of lines, as a regular expression."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_USER_CHARACTERS = 256
 """A user is in the terminal event, which has to fit into a message whatever the request was."""
 
 ExportId = Annotated[str, Field(pattern=f"^{EXPORT_ID}$")]
+
+
+def is_user(text: str) -> bool:
+    """Whether a text may name a user: it is a label of metrics and part of log lines."""
+    return 0 < len(text) <= MOST_USER_CHARACTERS and _CONTROL.search(text) is None
 
 
 class Strict(BaseModel):
@@ -103,6 +112,13 @@ class ExportRequested(Strict):
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
     options: Options = Field(default_factory=_default_options)
+
+    @field_validator("user")
+    @classmethod
+    def _no_controls(cls, user: str) -> str:
+        if not is_user(user):
+            raise ValueError("must not hold control characters")
+        return user
 
     @field_validator("columns")
     @classmethod

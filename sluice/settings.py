@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from schemas.requests import is_user
 from schemas.topics import Topics
 from sluice.errors import UsageError
 from sluice.locations import local_path
@@ -80,6 +81,8 @@ def _users_by_token(pairs: str) -> dict[str, str]:
         token, _, user = pair.strip().partition(":")
         if not (token and user):
             raise ValueError(f"entry {number} is not of the form token:user")
+        if not is_user(user):
+            raise ValueError(f"entry {number} has a user that is too long or no text")
         if users.setdefault(token, user) != user:
             raise ValueError(f"entry {number} has the token of another user")
     return users

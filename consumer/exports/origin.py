@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 from consumer.exports.messages import Message
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
-from schemas.requests import MOST_USER_CHARACTERS, ExportRequested
+from schemas.requests import MOST_USER_CHARACTERS, ExportRequested, is_user
 from schemas.times import from_millis, parse_time, to_millis
 from schemas.vocabulary import FailReason, Format
 
@@ -155,7 +155,8 @@ def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
 def known_user(sent: dict[str, Any]) -> str:
     """The user that was sent, or ``anonymous`` where there is no such one."""
     user = sent.get("user")
-    return user[:MOST_USER_CHARACTERS] if isinstance(user, str) and user else "anonymous"
+    shortened = user[:MOST_USER_CHARACTERS] if isinstance(user, str) else ""
+    return shortened if is_user(shortened) else "anonymous"
 
 
 def _time(sent: object) -> datetime | None:

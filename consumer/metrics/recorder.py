@@ -24,6 +24,7 @@ from consumer.metrics.catalogue import (
 from consumer.metrics.memory import resident_bytes
 from consumer.metrics.window import SlidingCount
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
+from schemas.requests import is_user
 from schemas.vocabulary import DeadLetterReason, Format
 
 MAX_USERS = 100
@@ -162,7 +163,8 @@ class Metrics:
 
     def _user_label(self, user: str) -> str:
         # A label is no place for a long text; nobody reads it there, and each scrape carries it.
-        if len(user) > MAX_USER_CHARACTERS:
+        # Control characters come in events of builds that took them; some parsers can't read them.
+        if len(user) > MAX_USER_CHARACTERS or not is_user(user):
             return OTHER_USERS
         with self._users_lock:
             if len(self._users) < MAX_USERS:

@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import count
-from json import JSONDecodeError
 
 from producer.sources.table import Item, SourceError, Table, table_of_items
 from schemas import exact_json
@@ -88,8 +87,6 @@ def _end(text: "_ArrayText") -> None:
 def _parse(place: str, text: bytes) -> object:
     try:
         return exact_json.loads(text)
-    except JSONDecodeError as error:
-        raise SourceError(f"{place}: malformed JSON: {error.msg}") from None
     except ValueError as error:
         raise SourceError(f"{place}: malformed JSON: {error}") from None
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Response
 
 from schemas.completions import TerminalEvent
-from schemas.requests import Column, CsvOptions, PdfOptions
+from schemas.requests import NO_CONTROLS, Column, CsvOptions, PdfOptions
 from schemas.vocabulary import EXPORT_ID, Format
 from sluice.http.bodies import JSON, NDJSON
 from sluice.http.problems import MEDIA_TYPE
@@ -61,7 +61,13 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "format": {"type": "string", "enum": [*Format]},
     "export_id": {"type": "string", "pattern": f"^{EXPORT_ID}$"},
     "title": {"type": "string"},
-    "user": {"type": "string", "minLength": 1, "maxLength": 256, "default": "anonymous"},
+    "user": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 256,
+        "pattern": NO_CONTROLS,
+        "default": "anonymous",
+    },
     "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
 }
 _ROW = {

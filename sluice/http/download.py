@@ -16,7 +16,7 @@ from sluice.http.auth import Asker
 from sluice.http.describe import DOWNLOAD, HEAD
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
-from sluice.http.ranges import normalised, satisfiable
+from sluice.http.ranges import names, normalised, satisfiable
 
 router = APIRouter()
 
@@ -43,9 +43,10 @@ def _file_response(
     request: Request, event: ExportCompleted, path: Path, status: os.stat_result
 ) -> Response:
     tag = f'"{event.sha256}"'
-    if "if-match" in request.headers and not _names(request.headers["if-match"], tag):
+    wanted, known = (_field(request, name) for name in ("if-match", "if-none-match"))
+    if wanted is not None and not names(wanted, tag, strongly=True):
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
-    if _names(request.headers.get("if-none-match", ""), tag):
+    if known is not None and names(known, tag, strongly=False):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     response = FileResponse(
         path,
@@ -76,7 +77,7 @@ def _in_range(request: Request, response: FileResponse, size_bytes: int) -> Resp
     return response
 
 
-def _names(header: str, tag: str) -> bool:
-    """Whether a list of entity tags names this one, or any."""
-    tags = {one.strip().removeprefix("W/") for one in header.split(",")}
-    return not tags.isdisjoint({tag, "*"})
+def _field(request: Request, name: str) -> str | None:
+    """A header; its lines, if there are several, are one list (RFC 9110, 5.3)."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None

@@ -5,7 +5,6 @@ changes.
 """
 
 from http import HTTPStatus
-from json import JSONDecodeError
 
 from schemas import exact_json
 from schemas.errors import FieldError
@@ -75,8 +74,6 @@ class NdjsonRows:
     def _row(self, text: bytes) -> Row:
         try:
             row: Row = exact_json.loads(text)
-        except JSONDecodeError as error:
-            raise wrong_line(self._line, f"malformed JSON: {error.msg}") from None
         except ValueError as error:
             raise wrong_line(self._line, f"malformed JSON: {error}") from None
         if finding := self._check.finding(row, len(text)):

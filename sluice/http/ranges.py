@@ -1,9 +1,10 @@
-"""The ``Range`` header, read strictly (RFC 9110, section 14). Pure."""
+"""``Range`` and lists of entity tags, read strictly (RFC 9110, sections 8.8.3, 13 and 14). Pure."""
 
 import re
 from collections.abc import Sequence
 
 _MOST_RANGES = 100
+_TAG = re.compile(r'[ \t]*(?:(?P<tag>(?P<weak>W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)')
 _RANGE = re.compile(r"(?P<first>[0-9]{1,4000})-(?P<last>[0-9]{0,4000})|-(?P<suffix>[0-9]{1,4000})")
 
 
@@ -28,6 +29,25 @@ def satisfiable(header: str, size_bytes: int) -> list[tuple[int, int]] | None:
 def normalised(ranges: Sequence[tuple[int, int]]) -> str:
     """The header that asks for exactly these ranges."""
     return "bytes=" + ",".join(f"{first}-{last}" for first, last in ranges)
+
+
+def names(header: str, tag: str, *, strongly: bool) -> bool:
+    """Whether ``If-Match`` or ``If-None-Match`` names the strong entity tag ``tag``, or any.
+
+    ``strongly``: weak tags are those of something else (13.1.1). A header that is neither ``*`` nor
+    a list of tags names nothing.
+    """
+    if header.strip(" \t") == "*":
+        return True
+    found, position = False, 0
+    while position < len(header):
+        match = _TAG.match(header, position)
+        if match is None:
+            return False
+        if match["tag"] and not (strongly and match["weak"]):
+            found = found or match["tag"].removeprefix("W/") == tag
+        position = match.end()
+    return found
 
 
 def _range(match: re.Match[str], size_bytes: int) -> tuple[int, int]:

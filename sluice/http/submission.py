@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from json import JSONDecodeError
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -186,5 +185,4 @@ def _count(text: bytes) -> object:
 def _malformed(error: Exception) -> str:
     if isinstance(error, csv.Error):
         return f"must be keys divided by commas, or a JSON array: {error}"
-    reason = error.msg if isinstance(error, JSONDecodeError) else error
-    return f"malformed JSON: {reason}"
+    return f"malformed JSON: {error}"

@@ -22,7 +22,7 @@ from schemas.completions import (
 from schemas.errors import Invalid, SchemaError
 from schemas.generate import schemas
 from schemas.records import Batch, decode_batch, encode_batch
-from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions
+from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions, is_user
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import EXPORT_ID, FailReason, Format, is_export_id
 from tests.support.json_schema import is_valid
@@ -55,7 +55,7 @@ def requests(draw: st.DrawFn) -> ExportRequested:
         format=file_format,
         columns=draw(columns),
         title=draw(st.none() | texts),
-        user=draw(texts.filter(bool)),
+        user=draw(texts.filter(is_user)),
         priority=draw(st.integers(0, 9)),
         requested_at=draw(st.none() | moments),
         options=draw(options[file_format]),

@@ -270,12 +270,35 @@ async def test_a_download_goes_on_where_it_broke_off(
     assert first.content + rest.content == CONTENT
 
 
-@pytest.mark.parametrize("tags", [TAG, f"W/{TAG}", f'"x", {TAG}', "*"])
+@pytest.mark.parametrize(
+    "tags", [TAG, f"W/{TAG}", f'"x", {TAG}', "*", f',,"a,b" ,\t{TAG},', f'W/"x",{TAG}']
+)
 async def test_not_modified(client: httpx.AsyncClient, world: World, tags: str) -> None:
     await ended(world)
     answer = await get(client, if_none_match=tags)
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", TAG)
-    assert (await get(client, if_match=tags)).status_code == 200
+    weak = tags.startswith("W/") and "," not in tags
+    assert (await get(client, if_match=tags)).status_code == (412 if weak else 200)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    ['"x,*,y"', '*, "x"', '"x", *', "x, *", "", f"w/{TAG}", f"W/ {TAG}", f'{TAG} "x"', TAG[1:]],
+)
+async def test_what_names_another_tag_or_is_no_list_of_tags(
+    client: httpx.AsyncClient, world: World, tags: str
+) -> None:
+    await ended(world)
+    assert (await get(client, if_none_match=tags)).status_code == 200
+    assert_problem(await get(client, if_match=tags), 412)
+
+
+async def test_tags_on_two_lines_are_one_list(client: httpx.AsyncClient, world: World) -> None:
+    await ended(world)
+    lines = [("If-Match", '"x"'), ("If-Match", TAG)]
+    assert (await client.get("/export/download/e-1", headers=lines)).status_code == 200
+    lines = [("If-None-Match", '"x"'), ("If-None-Match", TAG)]
+    assert (await client.get("/export/download/e-1", headers=lines)).status_code == 304
 
 
 async def test_another_tag(client: httpx.AsyncClient, world: World) -> None:

@@ -273,12 +273,18 @@ def test_users_beyond_a_hundred_share_a_series(metrics: Metrics) -> None:
     assert value(metrics, "export_requests_total", user="other", format="csv", status="succeeded")
 
 
-@pytest.mark.parametrize("user", ['a"b', "a\\b", "a\nb", "ä, =}", "\\n"])
+@pytest.mark.parametrize("user", ['a"b', "a\\b", "ä, =}", "\\n", "a\u00a0b"])
 def test_a_user_of_any_characters_reads_back(metrics: Metrics, user: str) -> None:
     metrics.duplicate("csv", user)
     labels = {"format": "csv", "status": "duplicate"}
     assert value(metrics, "export_requests_total", user=user, **labels) == 1
     assert parse_openmetrics(openmetrics_text(metrics))
+
+
+@pytest.mark.parametrize("user", ["a\x00b", "\n", "a\x1b[2J", "\x7f", "a\x85", "a\u2028b"])
+def test_control_characters_are_in_no_label(metrics: Metrics, user: str) -> None:
+    metrics.ended(completed(user=user))
+    assert {one["user"] for one in series(metrics, "export_requests_total")} == {"other"}
 
 
 def test_a_user_as_long_as_a_book_is_one_of_the_others(metrics: Metrics) -> None:

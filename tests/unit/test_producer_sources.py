@@ -138,7 +138,7 @@ def test_no_rows_need_chosen_columns() -> None:
         ('{"a": 1}\n{"b": 1, "a": 2}\n', "line 2: key 'b' is not one of the first object's"),
         ('{"a": 1}\n[1, 2]\n', "line 2: 2 cells for 1 columns"),
         ("[1]\n", "line 1: no object to take the columns from: choose columns"),
-        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: malformed JSON: str is not valid UTF-8"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: malformed JSON: byte 7 (0xff) is not UTF-8"),
         ('{"a": "\\ud800"}\n', "line 1: malformed JSON: "),
         ('{"a": NaN}\n', "line 1: malformed JSON: "),
         ('{"a": 1e400}\n', "line 1: malformed JSON: "),

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from schemas import exact_json
@@ -77,6 +79,21 @@ def test_what_is_not_json_is_refused_on_either_way(wrong: bytes, beside: bytes) 
 @pytest.mark.parametrize("value", [b"", b" ", b"1 2", b"[1", b"\xef\xbb\xbf[]", b"\x00"])
 def test_what_is_no_single_value_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
+        exact_json.loads(value)
+
+
+@pytest.mark.parametrize("beside", [b"1", LONG])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[{}, "ä", x]'.encode(), "at byte {at}"),
+        (b'["\xc3\xa4", {}, "\xe9t\xe9"]', "byte {at} (0xe9) is not UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_found_by_its_byte(text: bytes, place: str, beside: bytes) -> None:
+    value = text.replace(b"{}", beside)
+    at = value.index(b"x]") if b"x]" in value else value.index(b"\xe9")
+    with pytest.raises(ValueError, match=re.escape(place.format(at=at)) + "$"):
         exact_json.loads(value)
 
 

@@ -193,6 +193,7 @@ TOPIC_WORDS = "may have letters, digits, '.', '_' and '-' only, at most 200 of t
         ("STORAGE_URL", "file:exports", "must be a path or file:///path"),
         ("STORAGE_URL", "file:///a#b", "a file:// path has '?' and '#' as %3F and %23, and no %00"),
         ("API_TOKENS", "t:alice,nobody", "entry 2 is not of the form token:user"),
+        ("API_TOKENS", "t:a\x1bb", "entry 1 has a user that is too long or no text"),
         ("API_TOKENS", "t:alice,t:bob", "entry 2 has the token of another user"),
         ("PDF_FONTS", "/none/x.ttf", "/none/x.ttf can't be read: No such file or directory"),
         ("SSL_CERTFILE", "/none.pem", "/none.pem can't be read: No such file or directory"),
