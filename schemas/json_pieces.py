@@ -1,0 +1,298 @@
+"""A large JSON object in bounded memory: its one large array in pieces, its other members whole.
+
+``exact_json.loads`` on 16 MiB of ``[],`` makes 5 million lists and holds the interpreter for as
+long as that takes. Here regular expressions divide the text, a window of it at a time; then each
+piece is parsed by ``exact_json.loads`` at the depth at which it stands, so that its values are
+those of a whole parse. Dividing only counts brackets: what isn't JSON is refused when its piece is
+parsed. No step works on more than a window or one element of the array; all are linear in the text.
+
+Invariant: what a whole parse refuses is refused here, by ``divide`` or by a walk along ``pieces``.
+"""
+
+import re
+from array import array
+from collections.abc import Iterator
+from typing import Any, Final
+
+from schemas import exact_json
+
+HEAVY_BYTES: Final = 1024 * 1024
+"""Up to this size ``exact_json.loads`` is cheap, whatever the value holds: it is half a million
+values at most, 40 MiB, 30 ms. Look at the size first: to divide costs more than to parse."""
+PIECE_BYTES: Final = 64 * 1024
+"""A piece is at most as long, or is one element of the array."""
+MOST_MEMBERS: Final = 1_000
+"""An object with more members than this is refused."""
+MOST_MEMBER_VALUES: Final = 10_000
+"""A member other than the array that may hold more JSON values is not built: see ``UNBUILT``."""
+MOST_ELEMENT_VALUES: Final = 1_000_000
+"""An element of the array that holds more JSON values is not built."""
+UNBUILT: Final = object()
+"""Stands for the value of a member with too many values. Whether it is JSON is not known."""
+
+_BLANK = b" \t\n\r"
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# Text without brackets, and with containers up to three levels deep: usual rows and what is
+# nested in their cells are stepped over by one match. Deeper ones are counted one by one.
+_FLAT = rb'(?:[^"\[\]{}]++|%b)*+' % _STRING
+_SHALLOW = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\})*+' % (_STRING, _FLAT, _FLAT)
+_NESTED = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\})*+' % (_STRING, _SHALLOW, _SHALLOW)
+_PART = rb'(?:[^"\[\]{},]++|%b|\[%b\]|\{%b\})' % (_STRING, _NESTED, _NESTED)
+_ELEMENTS = re.compile(rb"(?:%b++,)*+" % _PART, re.DOTALL)
+_ELEMENT = re.compile(rb"%b*+" % _PART, re.DOTALL)
+_INSIDE = re.compile(_NESTED, re.DOTALL)
+_CHARACTERS = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_SPACE = re.compile(rb"[ \t\n\r]*+")
+_OUTSIDE = re.compile(rb'(?:[^"]++|%b)*+' % _STRING, re.DOTALL)
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_EMPTY = re.compile(rb"\[[ \t\n\r]*+\]|\{[ \t\n\r]*+\}")
+_COUNT_BYTES = 1024 * 1024
+_MOST_DEPTH = 1_024  # of orjson
+
+
+class TooManyValues(ValueError):  # noqa: N818 - it names the text's fault, not ours
+    """An element of the array, or the object itself, has more members than are ever built."""
+
+
+class Divided:
+    """A JSON object; the array under the member ``array`` is read in pieces.
+
+    ``others`` are the members apart from that; it is among them where its value is no array.
+    ``most_values`` is not less than the number of JSON values in the array, its elements and what
+    is nested in them, and was found without parsing: what looks like structure in strings counts.
+    """
+
+    def __init__(self, value: bytes, others: dict[str, Any], spans: "array[int] | None") -> None:
+        self.others = others
+        self.has_array = spans is not None
+        self._value = value
+        self._spans = list(zip(spans[::2], spans[1::2], strict=True)) if spans else []
+        self.most_values = sum(_at_most(value, start, end) for start, end in self._spans)
+
+    def pieces(self) -> Iterator[list[Any]]:
+        """The array's elements in order, some at a time; it may be walked again.
+
+        Only a walk to its end shows that the array is JSON.
+
+        Raises:
+            TooManyValues: an element has more than a million values.
+            ValueError: as ``exact_json.loads``; it names the byte at which the piece begins.
+        """
+        for start, end in self._spans:
+            if len(self._spans) == 1 and not self._value[start:end].strip(_BLANK):
+                return
+            yield _elements(self._value, start, end)
+
+    def count_values(self) -> int:
+        """JSON values in the array, its elements and what is nested in them, exactly.
+
+        Takes about as long as to parse it. It means nothing for what is no JSON.
+        """
+        return sum(
+            _exactly(self._value, start, end)
+            for start, end in self._spans
+            if len(self._spans) > 1 or self._value[start:end].strip(_BLANK)
+        )
+
+
+def divide(value: bytes, name: str) -> Divided:
+    """Read a JSON object whose member ``name`` is a large array.
+
+    Of members with the same name the last one counts, as in a whole parse.
+
+    Raises:
+        TooManyValues: it has more than a thousand members, or is nested deeply too often.
+        ValueError: it is no JSON object in UTF-8; the array may still turn out not to be JSON.
+    """
+    reader = _Reader(value, name)
+    reader.read()
+    return Divided(value, reader.others, reader.spans)
+
+
+class _Reader:
+    """Goes along the text once and finds where the members, and the array's elements, begin."""
+
+    def __init__(self, value: bytes, name: str) -> None:
+        self.others: dict[str, Any] = {}
+        self.spans: array[int] | None = None
+        self._value = value
+        self._name = name
+        self._at = 0
+        self._steps = 0
+
+    def read(self) -> None:
+        """Read the object, and nothing after it."""
+        self._take(b"{")
+        for _ in range(MOST_MEMBERS):
+            if not self.others and self.spans is None and self._next() == b"}":
+                break
+            self._read_member()
+            if self._next() == b"}":
+                break
+            self._take(b",")
+        else:
+            raise TooManyValues(f"the object has more than {MOST_MEMBERS:,} members")
+        self._take(b"}")
+        if self._next():
+            raise self._wrong()
+
+    def _read_member(self) -> None:
+        key = self._read_key()
+        self._take(b":")
+        if key == self._name:
+            self.others.pop(key, None)
+            for _ in Divided(self._value, {}, self.spans).pieces():
+                pass  # another array of the name was before: it is dropped, but must be JSON
+            self.spans = None
+            if self._next() == b"[":
+                self._at += 1
+                self.spans = self._read_array()
+                return
+        start, self._at = self._at, self._element_end(self._at)
+        self.others[key] = _member(self._value, start, self._at)
+
+    def _read_key(self) -> str:
+        if self._next() != b'"':
+            raise self._wrong()
+        start, self._at = self._at, _string_end(self._value, self._at + 1)
+        return str(exact_json.loads(self._value[start : self._at]))
+
+    def _read_array(self) -> "array[int]":
+        """Beginnings and ends of the pieces, in pairs; the position is after the ``]`` then."""
+        spans = array("Q")
+        while True:
+            start = self._at
+            self._at = _skip(_ELEMENTS, self._value, start)
+            if self._at > start:
+                spans.extend((start, self._at - 1))
+                continue
+            end = self._element_end(start)
+            spans.extend((start, end))
+            self._at = end + 1
+            if self._value[end : self._at] != b",":
+                self._at = end
+                self._take(b"]")
+                return spans
+
+    def _element_end(self, start: int) -> int:
+        """Where the comma or bracket stands that ends the element from ``start``."""
+        position, depth = start, 0
+        while True:
+            pattern = _INSIDE if depth else _ELEMENT
+            position = _skip(pattern, self._value, position)
+            match self._value[position : position + 1]:
+                case b'"':
+                    position = _string_end(self._value, position + 1)
+                case b"[" | b"{":
+                    depth, position = depth + 1, position + 1
+                    self._count_step(depth)
+                case b"]" | b"}" if depth:
+                    depth, position = depth - 1, position + 1
+                case b"]" | b"}":
+                    return position
+                case b"," if not depth:
+                    return position
+                case b"":
+                    raise ValueError("not JSON: it ends too early")
+
+    def _count_step(self, depth: int) -> None:
+        self._steps += 1
+        if depth > _MOST_DEPTH:
+            raise ValueError("nested too deep")
+        if self._steps > MOST_ELEMENT_VALUES:
+            raise TooManyValues(f"more than {MOST_ELEMENT_VALUES:,} values are nested deeply")
+
+    def _next(self) -> bytes:
+        """The next byte that is no white space, or none; the position is there then."""
+        while (position := _skip(_SPACE, self._value, self._at)) > self._at:
+            self._at = position
+        return self._value[self._at : self._at + 1]
+
+    def _take(self, byte: bytes) -> None:
+        if self._next() != byte:
+            raise self._wrong()
+        self._at += 1
+
+    def _wrong(self) -> ValueError:
+        return ValueError(f"not a JSON object: unexpected byte {self._at}")
+
+
+def _skip(pattern: re.Pattern[bytes], value: bytes, start: int) -> int:
+    """Where a match of at most a window ends. The patterns match nothing at all, too."""
+    found = pattern.match(value, start, start + PIECE_BYTES)
+    return found.end() if found else start
+
+
+def _string_end(value: bytes, start: int) -> int:
+    """The position after the quote that ends the string whose characters begin at ``start``."""
+    position = start
+    while True:
+        position = _skip(_CHARACTERS, value, position)
+        if value[position : position + 1] == b'"':
+            return position + 1
+        if position + 1 >= len(value):
+            raise ValueError("not JSON: a string has no end")
+
+
+def _member(value: bytes, start: int, end: int) -> Any:  # noqa: ANN401 - any JSON value
+    if _holds_more(value, start, end, MOST_MEMBER_VALUES):
+        return UNBUILT
+    member = exact_json.loads(b"[%b]" % value[start:end])
+    if not member:
+        raise ValueError(f"not JSON: no value at byte {start}")
+    return member[0]
+
+
+def _elements(value: bytes, start: int, end: int) -> list[Any]:
+    if end - start > PIECE_BYTES and _holds_more(value, start, end, MOST_ELEMENT_VALUES):
+        raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
+    try:
+        ((elements,)) = exact_json.loads(b"[[%b]]" % value[start:end])
+    except ValueError as error:
+        raise ValueError(f"{error}, counted from byte {start}") from None
+    if not elements:
+        raise ValueError(f"not JSON: no value at byte {start}")
+    return list(elements)
+
+
+def _holds_more(value: bytes, start: int, end: int, most: int) -> bool:
+    """Whether a slice holds more values than ``most``; mostly it is enough to look at its size."""
+    return (
+        end - start > most
+        and _at_most(value, start, end) > most
+        and _exactly(value, start, end) > most
+    )
+
+
+def _at_most(value: bytes, start: int, end: int) -> int:
+    """Values in a slice of elements, and those that its strings seem to hold."""
+    count = 1
+    for position in range(start, end, _COUNT_BYTES):
+        until = min(position + _COUNT_BYTES, end)
+        count += sum(value.count(sign, position, until) for sign in (b",", b"[", b"{"))
+    return count
+
+
+def _exactly(value: bytes, start: int, end: int) -> int:
+    """Values in a slice of elements: a container that isn't empty has one more than commas."""
+    count, opened = 1, b""
+    for text in _outside_strings(value, start, end):
+        signs = opened + text.rstrip(_BLANK)
+        opened = signs[-1:] if signs.endswith((b"[", b"{")) else b""  # it may be closed at once
+        signs = signs[: len(signs) - len(opened)]
+        count += signs.count(b",") + signs.count(b"[") + signs.count(b"{")
+        count -= len(_EMPTY.findall(signs))
+    return count
+
+
+def _outside_strings(value: bytes, start: int, end: int) -> Iterator[bytes]:
+    """The text with a digit for each string, a window at a time."""
+    position = start
+    while position < end:
+        found = _OUTSIDE.match(value, position, min(position + PIECE_BYTES, end))
+        until = found.end() if found else position
+        yield _STRINGS.sub(b"0", value[position:until])
+        position = until
+        if position < end and value[position : position + 1] == b'"':
+            position = _string_end(value, position + 1)
+            yield b"0"
