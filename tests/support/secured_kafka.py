@@ -4,7 +4,7 @@ One broker has them all, next to a plain one that is its own, so that what diffe
 is how a client connects and nothing else.
 """
 
-import subprocess
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from pathlib import Path
 from broker.config import server_properties
 from broker.directory import STORAGE
 from broker.embedded import EmbeddedKafka
-from broker.java import java_executable
 from broker.ports import LOOPBACK, pick_free_port
 from tests.support.certificates import Authority, Issued
+from tests.support.scram import add_scram_user
 
 USER = "alice"
 PASSWORD = "correct-horse-battery"  # noqa: S105 - of a broker that lives as long as a test
@@ -66,7 +66,7 @@ def secured_kafka(directory: Path) -> Iterator[SecuredKafka]:
     ports = _free_ports("CLIENTS", "CONTROLLER", *_KINDS)
     properties = _properties(ports, authority)
     with EmbeddedKafka(directory / "kafka", ports["CLIENTS"], properties=properties) as kafka:
-        _add_scram_user(kafka)
+        asyncio.run(add_scram_user(kafka.bootstrap_servers, USER, PASSWORD))
         servers = {name: f"{LOOPBACK}:{ports[name]}" for name in _KINDS}
         yield SecuredKafka(
             servers | {"PLAIN": kafka.bootstrap_servers},
@@ -123,14 +123,3 @@ def _sasl_properties(prefix: str, mechanisms: str) -> dict[str, str]:
         f"{prefix}.scram-sha-256.sasl.jaas.config": scram,
         f"{prefix}.scram-sha-512.sasl.jaas.config": scram,
     }
-
-
-def _add_scram_user(kafka: EmbeddedKafka) -> None:
-    """SCRAM's passwords are in the cluster's metadata; Kafka's own tool puts them there."""
-    tool = [str(java_executable()), "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", kafka.prepare()]
-    target = ["--bootstrap-server", kafka.bootstrap_servers, "--entity-type", "users"]
-    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):  # one at a time, or Kafka refuses
-        secret = f"{mechanism}=[password={PASSWORD}]"
-        change = ["--entity-name", USER, "--alter", "--add-config", secret]
-        command = [*tool, "kafka.admin.ConfigCommand", *target, *change]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
