@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from types import FrameType
 from typing import Any, NoReturn
@@ -32,7 +33,8 @@ def run(
 ) -> int:
     """The exit code of ``main``; after a signal ``code_on_signal``, or 128 + the signal's number.
 
-    After a signal ``main`` may tidy up, for ``tidy_seconds`` at most; then the process ends.
+    After a signal ``main`` may tidy up, for ``tidy_seconds`` at most; then the process ends, be it
+    that ``main`` doesn't, or that a thread of the loop's own hangs.
     ``quiet`` keeps the libraries' own log off the user's terminal.
     """
     if quiet:
@@ -52,12 +54,27 @@ async def _until_signalled(
     if not signalled.done():
         return task.result()
     code = 128 + signalled.result() if code_on_signal is None else code_on_signal
+    if tidy_seconds is not None:
+        _end_after(tidy_seconds, code)
     task.cancel()
-    await asyncio.wait([task], timeout=tidy_seconds)
-    if not task.done():
-        sys.stderr.flush()
-        os._exit(code)  # the loop would wait for it without end
+    await asyncio.wait([task])
     return code if task.cancelled() else task.result()
+
+
+def _end_after(seconds: float, code: int) -> None:
+    """End the process then, if it is still there: the loop waits without end for what hangs.
+
+    It is a thread that says so, as the loop's last steps, at which it joins its threads, are waited
+    for by nothing else.
+    """
+
+    def end() -> None:
+        sys.stderr.flush()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _note(signalled: asyncio.Future[int], number: int) -> None:

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from consumer.errors import StorageUnavailable
 from consumer.exports.workshop import Workshop
 from consumer.formats.registry import Formats
 from consumer.kafka.backlog import Backlog
@@ -26,6 +25,7 @@ from sluice.errors import UsageError, UserError
 from sluice.http.app import HttpLimits, Surroundings, build_app
 from sluice.http.publishing import DELIVERY_SECONDS, Publishing
 from sluice.http.server import HttpServer
+from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
 from sluice.logs import silent_libraries
 from sluice.readiness import StorageProbe
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 _OBSERVE_SECONDS = 1.0
 _READINESS_SECONDS = 5.0
+_OPEN_SECONDS = 30.0
 
 
 class Node:
@@ -117,7 +118,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
     metrics = Metrics()
     options = settings.client_options()
     async with (
-        _open_storage(settings) as storage,
+        _open_storage(settings) as (storage, storage_calls),
         Cluster(settings.topics, settings.group_id, options) as cluster,
     ):
         workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
@@ -132,7 +133,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             Backlog(cluster, options) as backlog,
             Publishing(lambda: _publisher(settings)) as publishing,
         ):
-            around = Surroundings(node, backlog, storage, publishing, metrics)
+            around = Surroundings(node, backlog, storage, storage_calls, publishing, metrics)
             app = build_app(around, _http_limits(settings))
             async with HttpServer(app, settings.http_host, settings.http_port) as server:
                 _warn_if_open_to_all(settings, server)
@@ -176,14 +177,13 @@ def _load_formats(settings: Settings) -> Formats:
 
 
 @asynccontextmanager
-async def _open_storage(settings: Settings) -> AsyncIterator[LocalStorage]:
+async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage, StorageCalls]]:
     storage = LocalStorage(settings.storage_directory)
+    if problem := await StorageProbe(storage.check, _OPEN_SECONDS).problem():
+        raise UserError(f"SLUICE_STORAGE_URL: {problem}")
     try:
-        await asyncio.to_thread(storage.check)
-    except StorageUnavailable as error:
-        raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
-    try:
-        yield storage
+        with StorageCalls() as storage_calls:
+            yield storage, storage_calls
     finally:
         storage.close()
 

@@ -6,11 +6,11 @@ is made. Invariant: at most one member lives at a time.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from consumer.daemon_threads import DaemonThreads
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.lane import Lane
@@ -21,6 +21,7 @@ from consumer.kafka.transactions import Destination
 log = structlog.get_logger(__name__)
 
 _REJOIN_SECONDS = 1.0
+_MOST_THREADS = 256
 
 
 class ConsumerGroup:
@@ -35,7 +36,8 @@ class ConsumerGroup:
         capacity: int,
     ) -> None:
         self.slots = Slots(capacity)
-        self._threads = ThreadPoolExecutor(capacity, thread_name_prefix="turn")
+        # More than slots: a turn that hangs in the storage has none, but keeps its thread.
+        self._threads = DaemonThreads(_MOST_THREADS, "turn")
         self._metrics = workshop.metrics
         self._metrics.slots(capacity)
         self._member: Member | None = None
@@ -62,7 +64,7 @@ class ConsumerGroup:
             f"partition {number} is assigned of one input topic only"
             for number in sorted(self._member.unpaired)
         ]
-        troubles = ((lane.partition, lane.problem or lane.trouble) for lane in self.lanes)
+        troubles = ((lane.partition, lane.standstill) for lane in self.lanes)
         found += [f"partition {number}: {trouble}" for number, trouble in troubles if trouble]
         if self.lanes and not any(lane.working for lane in self.lanes):
             found.append("no partition is taken over yet")
@@ -75,7 +77,7 @@ class ConsumerGroup:
                 await self._take_part()
                 await asyncio.sleep(_REJOIN_SECONDS)
         finally:
-            self._threads.shutdown(wait=False)
+            self._threads.shutdown()
 
     async def _take_part(self) -> None:
         member = self._member = self._make()
@@ -94,7 +96,7 @@ class ConsumerGroup:
     def observe(self) -> None:
         """Bring what the metrics say of each partition up to date."""
         for lane in self.lanes:
-            self._metrics.trouble(lane.partition, troubled=bool(lane.problem or lane.trouble))
+            self._metrics.trouble(lane.partition, troubled=bool(lane.standstill))
             feeds = (lane.requests, lane.records)
             for feed, position, lag in zip(feeds, lane.positions, lane.lag, strict=True):
                 self._metrics.progress(feed.partition.topic, lane.partition, position, lag)

@@ -40,6 +40,7 @@ HEARTBEAT_SECONDS = 1.0
 LASTING_SECONDS = 10.0
 MANY_RELOADS = 3
 STOPPED_SECONDS = 30.0
+SILENT_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class Lane:
         self._resting.set()
         self.requests = Feed(TopicPartition(topics.requests, partition), consumer, self._moved.set)
         self.records = Feed(TopicPartition(topics.records, partition), consumer, self._moved.set)
+        self._in_hand = surroundings.workshop.in_hand.begin(partition)
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
         self._stop_asked: str | None = None
@@ -84,6 +86,14 @@ class Lane:
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
     # What the group asks and tells.
+
+    @property
+    def standstill(self) -> str | None:
+        """Why it makes no progress, if it doesn't."""
+        silent_seconds = self._in_hand.storage_seconds()
+        if silent_seconds > SILENT_SECONDS:
+            return f"the storage does not answer, for {silent_seconds:.0f} s now"
+        return self.problem or self.trouble
 
     @property
     def open_count(self) -> int:
@@ -204,10 +214,11 @@ class Lane:
         committed = await self._around.cluster.committed(self.partition)
         starts = await self._around.cluster.log_starts(self.partition)
         point = self._point(committed, starts)
+        self._in_hand = self._around.workshop.in_hand.begin(self.partition)
         swept = await self._in_thread(self._sweep)
         given_up = self._patience.given_up(time.monotonic())
         exports = PartitionExports(self.partition, point, self._around.workshop, given_up)
-        self._exports = exports
+        self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_asked = None
         await self._told_to_go()
         self.problem = None
@@ -247,7 +258,7 @@ class Lane:
         if commits:
             await commits.drop()
         if exports:
-            # A node that ends while its storage hangs has no threads left; the next owner sweeps.
+            # A node that has ended has no threads left; the next owner sweeps.
             with contextlib.suppress(RuntimeError):
                 await self._in_thread(exports.discard)
         await producer.drop()
@@ -375,7 +386,8 @@ class Lane:
         return IdleWatch(exports, around.cluster, self.records.partition, timeout_seconds)
 
     def _sweep(self) -> int:
-        swept = self._around.workshop.storage.sweep(self.partition)
+        with self._in_hand:
+            swept = self._around.workshop.storage.sweep(self.partition)
         self._around.workshop.metrics.swept(swept)
         return swept
 

@@ -2,12 +2,15 @@
 
 Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
 can't be cancelled: whoever cancels ``run`` waits for the turn's end, and the turn decides nothing
-any more. Invariant: no slot is held while the storage is waited for.
+any more. Invariant: no slot is held while the storage is waited for, be it that it refuses or that
+a call into it hangs.
 """
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -19,6 +22,10 @@ from consumer.kafka.slots import Slots
 from consumer.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+
+HANGS_SECONDS = 2.0
+"""A storage call that lasts longer hangs: a disk, or a network file system, takes milliseconds."""
+_LOOK_SECONDS = 1.0
 
 
 class Turns:
@@ -54,7 +61,7 @@ class Turns:
         """
         due = self._exports.writes_due
         try:
-            end, wrote = await self._in_slot()
+            end, wrote = await self._taken()
         except StorageUnavailable as error:
             self._refused(error)
             return None
@@ -71,22 +78,57 @@ class Turns:
             self._patience.ended(self._exports.ended)
         return end
 
-    async def _in_slot(self) -> tuple[TurnEnd, bool]:
+    async def _taken(self) -> tuple[TurnEnd, bool]:
+        """Take the turn, in a slot for as long as it works."""
+        turn: asyncio.Future[TurnEnd] | None = None
+        try:
+            async with self._slot():
+                loop = asyncio.get_running_loop()
+                turn = loop.run_in_executor(self._threads, self._exports.turn)
+                await self._worked(turn)
+            await asyncio.wait([turn])
+        except asyncio.CancelledError:
+            if turn:
+                self._exports.abandon()
+                await asyncio.wait([turn])
+            raise
+        finally:
+            formats = self._exports.take_formats()
+            self._metrics.wrote(formats)
+        return turn.result(), bool(formats) or self._exports.has_outcome
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
         claim = self._exports.claim
         async with self._slots.turn(claim) as waited_turns:
             self._log_turn(claim, waited_turns)
             begun = time.monotonic()
-            turn = asyncio.get_running_loop().run_in_executor(self._threads, self._exports.turn)
             try:
-                end = await asyncio.shield(turn)
-            except asyncio.CancelledError:
-                self._exports.abandon()
-                await asyncio.wait([turn])
-                raise
+                yield
             finally:
-                formats = self._exports.take_formats()
-                self._metrics.turn(time.monotonic() - begun, formats)
-            return end, bool(formats) or self._exports.has_outcome
+                self._metrics.turn(time.monotonic() - begun)
+
+    async def _worked(self, turn: "asyncio.Future[TurnEnd]") -> None:
+        """Wait for the turn's end, or until it hangs in the storage; being cancelled, likewise.
+
+        It computes nothing there, and five such partitions would leave no slot to the others. What
+        it computes when the storage answers at last goes over the capacity; but a turn that has
+        lasted so long ends with its next message.
+        """
+        try:
+            while not turn.done() and not self._hangs:
+                await asyncio.wait([turn], timeout=_LOOK_SECONDS)
+        except asyncio.CancelledError:
+            self._exports.abandon()
+            while not turn.done() and not self._hangs:
+                await asyncio.wait([turn], timeout=_LOOK_SECONDS)
+            raise
+        if not turn.done():
+            log.warning("a turn hangs in the storage", partition=self._exports.partition)
+
+    @property
+    def _hangs(self) -> bool:
+        return self._exports.in_hand.storage_seconds() > HANGS_SECONDS
 
     def _log_turn(self, claim: Claim, waited_turns: int) -> None:
         log.debug(

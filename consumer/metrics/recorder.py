@@ -92,9 +92,12 @@ class Metrics:
         """A request was a repeat and was ignored."""
         self._request(file_format, "duplicate", user)
 
-    def turn(self, seconds: float, formats: Collection[Format]) -> None:
-        """A lane gave its slot back after ``seconds``, having written these formats."""
+    def turn(self, seconds: float) -> None:
+        """A lane gave its slot back after ``seconds``."""
         self._node.turn_seconds.observe(seconds)
+
+    def wrote(self, formats: Collection[Format]) -> None:
+        """A turn ended that wrote these formats."""
         if formats:
             resident = resident_bytes()
             for file_format in formats:

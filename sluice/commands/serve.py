@@ -4,12 +4,14 @@ import gc
 import os
 import sys
 import threading
+import time
 
 from sluice.foreground import catch_signals, run
 from sluice.logs import configure_logging
 from sluice.node import run_node
 from sluice.settings import Settings, load_settings
 
+_STUCK_SECONDS = 0.5
 _COLLECTED_OBJECTS = 50_000
 _MARGIN_SECONDS = 4.5  # over the drain: to drop producers, leave the group and close connections
 
@@ -25,7 +27,7 @@ def serve() -> int:
     _collect_rarely()
     tidy_seconds = settings.drain_timeout_seconds + _MARGIN_SECONDS
     code = run(_serve(settings), code_on_signal=0, tidy_seconds=tidy_seconds, quiet=False)
-    _leave_stuck_turns(code)
+    _leave_stuck_threads(code)
     return code
 
 
@@ -46,11 +48,15 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-def _leave_stuck_turns(code: int) -> None:
-    """A thread that hangs in a dead storage can't be cancelled, and must not keep the process."""
-    turns = [thread for thread in threading.enumerate() if thread.name.startswith("turn")]
-    for turn in turns:
-        turn.join(timeout=0.2)
-    if any(turn.is_alive() for turn in turns):
+def _leave_stuck_threads(code: int) -> None:
+    """A thread that hangs in a dead storage can't be cancelled.
+
+    It doesn't keep the process, but it may wake while the interpreter ends, which is no good time.
+    """
+    until = time.monotonic() + _STUCK_SECONDS
+    threads = [one for one in threading.enumerate() if one.name.startswith(("turn-", "storage-"))]
+    for thread in threads:
+        thread.join(timeout=max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
         sys.stderr.flush()
         os._exit(code)

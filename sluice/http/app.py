@@ -20,6 +20,7 @@ from sluice.http.exports import Exports
 from sluice.http.exposition import expose
 from sluice.http.problems import Problem, answer_with_problems
 from sluice.http.publishing import Publishing
+from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 
 # A probe that gets no answer tells an operator less than one that says so.
@@ -33,6 +34,7 @@ class Surroundings:
     node: NodeView
     backlog: BacklogView
     storage: FinishedView
+    storage_calls: StorageCalls
     publishing: Publishing
     metrics: Metrics
 
@@ -57,7 +59,9 @@ def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    exports = Exports(around.node, around.backlog, around.storage, limits.queue_limit)
+    exports = Exports(
+        around.node, around.backlog, around.storage, around.storage_calls, limits.queue_limit
+    )
     bodies = JsonBodies(limits.max_body_bytes, limits.idle_timeout_seconds)
     app.state.auth = BearerAuth(limits.users_by_token)
     app.state.node = around.node

@@ -3,12 +3,15 @@
 The file never changes under its name, so its SHA-256 is its strong entity tag.
 """
 
-import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
+from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import Format
@@ -17,6 +20,9 @@ from sluice.http.describe import DOWNLOAD, HEAD
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import names, normalised, satisfiable
+from sluice.http.storage_calls import OpenFile
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter()
 
@@ -36,26 +42,45 @@ async def download(export_id: str, request: Request, asker: Asker) -> Response:
     file = await exports.file(known.event)
     if file is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "the file is not in the storage any more")
-    return _file_response(request, known.event, *file)
+    return _file_response(request, known.event, file)
 
 
-def _file_response(
-    request: Request, event: ExportCompleted, path: Path, status: os.stat_result
-) -> Response:
+class _Download(FileResponse):
+    """The framework's answer, of a file that is open: so it hangs before the answer, if it does.
+
+    Invariant: each piece comes within a bounded time, or the connection is closed.
+    """
+
+    def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
+        super().__init__(
+            file.path,
+            headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
+            media_type=_MEDIA_TYPES[event.format],
+            filename=f"{event.export_id}.{event.format}",
+            stat_result=file.status,
+        )
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except Refusal as refusal:
+            # The status was sent. Without a last piece the server closes the connection.
+            log.warning("a download broke off", path=scope["path"], reason=refusal.detail)
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[Any]:
+        yield self._file
+
+
+def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> Response:
     tag = f'"{event.sha256}"'
     wanted, known = (_field(request, name) for name in ("if-match", "if-none-match"))
     if wanted is not None and not names(wanted, tag, strongly=True):
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
     if known is not None and names(known, tag, strongly=False):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-    response = FileResponse(
-        path,
-        headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
-        media_type=_MEDIA_TYPES[event.format],
-        filename=f"{event.export_id}.{event.format}",
-        stat_result=status,
-    )
-    return _in_range(request, response, status.st_size)
+    return _in_range(request, _Download(file, event, tag), file.status.st_size)
 
 
 def _in_range(request: Request, response: FileResponse, size_bytes: int) -> Response:

@@ -6,22 +6,21 @@ there.
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import TypeVar
 
 from consumer.core.backlog import Unfinished
-from consumer.errors import BacklogUnavailable, ConsumerError, RequestsHidden
+from consumer.errors import BacklogUnavailable, RequestsHidden
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 from schemas.vocabulary import is_export_id
 from sluice.http.admission import Admission
 from sluice.http.problems import Refusal, unavailable
+from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
 
@@ -69,12 +68,14 @@ class Exports:
         node: NodeView,
         backlog: BacklogView,
         storage: FinishedView,
+        storage_calls: StorageCalls,
         queue_limit: int,
     ) -> None:
         self.admission = Admission(backlog, queue_limit)
         self._node = node
         self._backlog = backlog
         self._storage = storage
+        self._calls = storage_calls
 
     async def find(self, export_id: str, asker: str | None) -> Known | None:
         """The export of this id, as of now, or None.
@@ -100,11 +101,11 @@ class Exports:
         Raises:
             Refusal: 503, the storage doesn't answer, or the manifest can't be read.
         """
-        return await _blocking(lambda: self._storage.manifest(export_id))
+        return await self._calls.call(export_id, lambda: self._storage.manifest(export_id))
 
-    async def file(self, event: ExportCompleted) -> tuple[Path, os.stat_result] | None:
-        """The file of a completed export, or None where it is gone. Raises as ``ended``."""
-        return await _blocking(lambda: self._file(event))
+    async def file(self, event: ExportCompleted) -> OpenFile | None:
+        """The file of a completed export, opened, or None where it is gone. Raises as ``ended``."""
+        return await self._calls.call(event.export_id, lambda: self._opened(event))
 
     async def is_first(self, export_id: str, source: Source) -> bool:
         """Whether the request at ``source``, just accepted, is unfinished and not a repeat.
@@ -145,7 +146,7 @@ class Exports:
         except Refusal:
             event = event or await self.ended(export_id)
             # What a manifest says binds, whether Kafka can be asked or not.
-            if event and (not isinstance(event, ExportCompleted) or await self.file(event)):
+            if event and (not isinstance(event, ExportCompleted) or await self._has_file(event)):
                 return _known_by(event)
             raise
         event = event or await self.ended(export_id)
@@ -159,11 +160,14 @@ class Exports:
             return Known(export_id, ticket.user, State.QUEUED)
         return None
 
-    def _file(self, event: ExportCompleted) -> tuple[Path, os.stat_result] | None:
+    async def _has_file(self, event: ExportCompleted) -> bool:
+        return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))
+
+    def _opened(self, event: ExportCompleted) -> OpenFile | None:
         path = local_path(self._storage.location(event.export_id, event.format))
         with suppress(FileNotFoundError):
             if self._storage.has_file(event):
-                return path, path.stat()
+                return OpenFile(self._calls, event.export_id, path)
         return None
 
     def _known_by_request(self, unfinished: Unfinished) -> Known:
@@ -192,13 +196,3 @@ async def _asked(question: Callable[[], Awaitable[_Answer]]) -> _Answer:
                 except BacklogUnavailable as error:
                     raise unavailable(str(error)) from None
     raise unavailable(reason)
-
-
-async def _blocking(call: Callable[[], _Answer]) -> _Answer:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            return await asyncio.to_thread(call)
-    except ConsumerError as error:
-        raise unavailable(str(error)) from None
-    except TimeoutError:
-        raise unavailable("the storage doesn't answer") from None

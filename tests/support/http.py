@@ -35,6 +35,7 @@ from schemas.vocabulary import FailReason, Format
 from sluice.http.app import HttpLimits, Surroundings, build_app
 from sluice.http.publishing import Publishing
 from sluice.http.server import HttpServer
+from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
 
 STATUS = NodeStatus(
@@ -226,9 +227,10 @@ class _Publisher:
 async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
     """The application over a world."""
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
-    async with Publishing(make) as publishing:
-        around = Surroundings(world, world, world.storage, publishing, world.metrics)
-        yield build_app(around, HttpLimits(**limits))
+    with StorageCalls() as calls:
+        async with Publishing(make) as publishing:
+            around = Surroundings(world, world, world.storage, calls, publishing, world.metrics)
+            yield build_app(around, HttpLimits(**limits))
 
 
 @asynccontextmanager

@@ -1,0 +1,134 @@
+"""Calls into the storage that an answer waits for, so that one that hangs holds up no other.
+
+A call blocks, and into a dead network file system it may for ever. So calls run on threads of their
+own, each for a bounded time; then the answer is 503 and the thread is left behind. Invariants: what
+needs no storage, such as parsing, waits for none; and one export whose file or manifest hangs takes
+no more than ``_MOST_OF_ONE`` threads, however often it is asked for.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from consumer.daemon_threads import DaemonThreads
+from consumer.errors import ConsumerError, StorageUnavailable
+from sluice.http.problems import unavailable
+
+ANSWER_SECONDS = 4.0
+_PIECE_SECONDS = 15.0  # a download that has begun can't be asked for again so easily
+_THREADS = 16
+_MOST_OF_ONE = 2
+_MOST_WAITING = 200  # all threads hang then
+_SILENT = "the storage does not answer"
+_T = TypeVar("_T")
+
+
+class _Gate:
+    """Lets so many calls of one export in. ``users`` are in, or wait."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Semaphore(_MOST_OF_ONE)
+        self.users = 0
+
+
+class StorageCalls:
+    """Use it as a context manager; calls that hang then are left behind."""
+
+    def __init__(self) -> None:
+        self._threads = DaemonThreads(_THREADS, "storage")
+        self._gates: dict[str, _Gate] = {}
+
+    def __enter__(self) -> Self:
+        """No thread is started yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Idle threads end."""
+        self._threads.shutdown()
+
+    async def call(
+        self, export_id: str, call: Callable[[], _T], seconds: float = ANSWER_SECONDS
+    ) -> _T:
+        """What a call that concerns this export returns. Cancelled, it is left behind.
+
+        Raises:
+            Refusal: 503, the storage refuses, or does not answer within ``seconds``.
+        """
+        gate = self._gates.setdefault(export_id, _Gate())
+        gate.users += 1
+        running = None
+        try:
+            async with asyncio.timeout(seconds):
+                await gate.free.acquire()
+                running = self._begin(export_id, call)
+                return await asyncio.wrap_future(running)
+        except ConsumerError as error:
+            raise unavailable(str(error)) from None
+        except TimeoutError:
+            raise unavailable(_SILENT) from None
+        finally:
+            if running is None:
+                self._leave(export_id)
+
+    def _begin(self, export_id: str, call: Callable[[], _T]) -> "Future[_T]":
+        if self._threads.waiting >= _MOST_WAITING:
+            self._gates[export_id].free.release()
+            raise unavailable(_SILENT)
+        loop = asyncio.get_running_loop()
+
+        def ended(_: object) -> None:
+            with suppress(RuntimeError):  # the loop has ended before the call
+                loop.call_soon_threadsafe(self._leave, export_id, True)
+
+        running = self._threads.submit(call)
+        running.add_done_callback(ended)
+        return running
+
+    def _leave(self, export_id: str, was_in: bool = False) -> None:
+        gate = self._gates[export_id]
+        gate.users -= 1
+        if was_in:
+            gate.free.release()
+        if not gate.users:
+            del self._gates[export_id]
+
+
+class OpenFile:
+    """A finished file, read from a thread. It is closed once nobody refers to it.
+
+    So a read that hangs keeps its descriptor, and one that was left behind is the last to let go.
+    """
+
+    def __init__(self, calls: StorageCalls, export_id: str, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self.path = path
+        self.status = os.fstat(self._descriptor)
+        self._calls = calls
+        self._export_id = export_id
+        self._offset = 0
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # it was never opened
+            os.close(self._descriptor)
+
+    async def seek(self, offset: int) -> None:
+        """Read on from here."""
+        self._offset = offset
+
+    async def read(self, size: int) -> bytes:
+        """Up to so many bytes; none at the end. Raises as ``StorageCalls.call``."""
+        read = partial(self._read, size, self._offset)
+        piece = await self._calls.call(self._export_id, read, _PIECE_SECONDS)
+        self._offset += len(piece)
+        return piece
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise StorageUnavailable(f"{self.path} can't be read: {error.strerror}") from error
