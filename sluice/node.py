@@ -28,6 +28,7 @@ from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
 from sluice.logs import silent_libraries
+from sluice.loop_watch import LoopWatch
 from sluice.readiness import StorageProbe
 from sluice.settings import Settings
 
@@ -135,9 +136,10 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         ):
             around = Surroundings(node, backlog, storage, storage_calls, publishing, metrics)
             app = build_app(around, _http_limits(settings))
-            async with HttpServer(app, settings.http_host, settings.http_port) as server:
-                _warn_if_open_to_all(settings, server)
-                yield node, server
+            with LoopWatch(workshop.in_hand, metrics):
+                async with HttpServer(app, settings.http_host, settings.http_port) as server:
+                    _warn_if_open_to_all(settings, server)
+                    yield node, server
 
 
 async def run_node(settings: Settings) -> None:

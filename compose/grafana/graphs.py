@@ -134,6 +134,12 @@ _NODES = (
         ((_p95("sluice_turn_seconds", "instance, le"), "{{instance}}"),),
     ),
     Graph(
+        "Event loop, P95 of stalls",
+        "How long it stands still, when it does for 50 ms and more. The log names the message.",
+        "s",
+        ((_p95("sluice_event_loop_stall_seconds", "instance, le"), "{{instance}}"),),
+    ),
+    Graph(
         "Nodes",
         "Those that answer. Alerts: ExportNodeAbsent, ExportNodeGone, ExportNodeNotReady",
         "short",

@@ -66,6 +66,8 @@ LATENCY_BUCKETS_MS = (
 )
 # A turn is bounded to about 50 ms of work; a transaction to 30 s.
 TURN_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# From where the loop was only busy to where the group takes the node for dead; 0.25 is warned of.
+STALL_BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TRANSACTION_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -151,6 +153,7 @@ class NodeMetrics:
         self._declare_partitions(registry)
         self._declare_work(registry)
         self._declare_doubts(registry)
+        self._declare_loop(registry)
         # Kept by a check of its own, as a scrape must not wait for a Kafka that is away.
         self.ready = Gauge(
             "sluice_ready",
@@ -219,6 +222,20 @@ class NodeMetrics:
         self.cancels_ignored = Counter(
             "sluice_cancels_ignored_total",
             "Cancellations of exports that had ended or were never requested.",
+            registry=registry,
+        )
+
+    def _declare_loop(self, registry: CollectorRegistry) -> None:
+        # Heartbeats and all answers go over the one event loop.
+        self.loop_stall_seconds = Histogram(
+            "sluice_event_loop_stall_seconds",
+            "How long the event loop stood still, each time that it did for 50 ms and more.",
+            buckets=STALL_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.loop_longest_stall_seconds = Gauge(
+            "sluice_event_loop_longest_stall_seconds",
+            "The longest of these since the node started.",
             registry=registry,
         )
 

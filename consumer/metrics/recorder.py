@@ -49,6 +49,7 @@ class Metrics:
         self._users: set[str] = set()
         self._users_lock = Lock()
         self._topics: set[str] = set()
+        self._longest_stall_seconds = 0.0
         self._recent = {name: _Recent(clock) for name in _FORMATS}
         for name in Format:
             recent = self._recent[name]
@@ -66,6 +67,12 @@ class Metrics:
     def ready(self, ready: bool) -> None:
         """Whether the node can work, as /ready would say."""
         self._node.ready.set(ready)
+
+    def loop_stalled(self, seconds: float) -> None:
+        """The event loop stood still for so long."""
+        self._node.loop_stall_seconds.observe(seconds)
+        self._longest_stall_seconds = max(self._longest_stall_seconds, seconds)
+        self._node.loop_longest_stall_seconds.set(self._longest_stall_seconds)
 
     def slots(self, capacity: int) -> None:
         """So many turns may be taken at a time."""

@@ -50,6 +50,7 @@ def test_every_metric_is_on_the_dashboard_or_says_why_not() -> None:
         "sluice_batches_dropped_total",
         "sluice_cancels_ignored_total",
         "sluice_consumer_position_offset",
+        "sluice_event_loop_longest_stall_seconds",
         "sluice_parts_swept_total",
         "sluice_start_time_seconds",
     }

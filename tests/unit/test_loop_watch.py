@@ -1,0 +1,104 @@
+"""The watch over the event loop: what stalls it is measured and named."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from consumer.exports.in_hand import PartitionsInHand
+from consumer.metrics import Metrics
+from sluice.loop_watch import BEAT_SECONDS, LoopWatch
+from tests.support.partition import RECORDS, Sent
+from tests.support.stalling_node import hold_interpreter
+
+BATCH = Sent(RECORDS, 17, b"")
+
+
+def sample(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    found = registry.get_sample_value(f"sluice_event_loop_{name}", labels)
+    assert found is not None
+    return found
+
+
+def stalls(logs: list[Any]) -> list[Any]:
+    return [line for line in logs if line["event"] == "event loop stood still"]
+
+
+async def busily_sleeping(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
+
+
+async def test_a_task_that_blocks_is_named() -> None:
+    metrics = Metrics()
+    with capture_logs() as logs, LoopWatch(PartitionsInHand(), metrics):
+        await asyncio.sleep(2 * BEAT_SECONDS)
+        await asyncio.create_task(busily_sleeping(0.5), name="the culprit")
+        await asyncio.sleep(2 * BEAT_SECONDS)
+    (line,) = stalls(logs)
+    assert line["log_level"] == "warning"
+    assert line["task"] == "the culprit"
+    assert line["at"].startswith("busily_sleeping (")
+    assert line["in_hand"] == []
+    assert 0.35 < line["seconds"] < 2
+    assert line["cpu_seconds"] < 0.3
+    assert 0.35 < sample(metrics.registry, "longest_stall_seconds") < 2
+    assert sample(metrics.registry, "stall_seconds_bucket", le="0.25") < sample(
+        metrics.registry, "stall_seconds_count"
+    )
+
+
+async def test_a_thread_that_holds_the_interpreter_is_found_by_its_message() -> None:
+    hands, metrics = PartitionsInHand(), Metrics()
+    hands.begin(2)
+    hanging = hands.begin(3)
+    hanging.message = Sent(RECORDS, 1, b"")
+    hanging.storage_since = time.monotonic()  # it waits, and holds up nobody
+    working = hands.begin(7)
+
+    def turn() -> None:
+        working.message = BATCH
+        hold_interpreter(0.5)
+        working.message = None
+
+    with capture_logs() as logs, LoopWatch(hands, metrics):
+        await asyncio.sleep(2 * BEAT_SECONDS)
+        await asyncio.to_thread(turn)
+        await asyncio.sleep(2 * BEAT_SECONDS)
+    (line,) = stalls(logs)
+    assert line["in_hand"] == [{"partition": 7, "topic": RECORDS, "offset": 17}]
+    assert sample(metrics.registry, "longest_stall_seconds") > 0.35
+
+
+async def test_what_lasts_is_told_while_it_lasts() -> None:
+    hands = PartitionsInHand()
+    hands.begin(7).message = BATCH
+    with capture_logs() as logs, LoopWatch(hands, Metrics()):
+        await asyncio.sleep(2 * BEAT_SECONDS)
+        seen = threading.Event()
+
+        def look() -> None:
+            deadline = time.monotonic() + 15
+            while not seen.is_set() and time.monotonic() < deadline:
+                if any(line["event"] == "event loop stands still" for line in logs):
+                    seen.set()
+                time.sleep(0.05)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        assert seen.wait(15)  # on the loop
+        looking.join()
+        await asyncio.sleep(2 * BEAT_SECONDS)
+    assert len(stalls(logs)) == 1
+
+
+async def test_a_loop_that_works_is_not_warned_of() -> None:
+    metrics = Metrics()
+    with capture_logs() as logs, LoopWatch(PartitionsInHand(), metrics):
+        await asyncio.sleep(1)
+    assert sample(metrics.registry, "stall_seconds_bucket", le="0.25") == sample(
+        metrics.registry, "stall_seconds_count"
+    )
+    assert stalls(logs) == []
