@@ -10,7 +10,7 @@ of the export is acknowledged; when the block of ``export`` is left by an error,
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,7 @@ from producer.window import Delivery, Producer, Window
 from schemas.codec import encode_request
 from schemas.completions import Source
 from schemas.records import Row
-from schemas.requests import CancelRequested, ExportRequested
+from schemas.requests import MOST_CANCEL_CHARACTERS, CancelRequested, ExportRequested
 from schemas.topics import Topics
 
 # As long as Kafka's own clients try by default (delivery.timeout.ms).
@@ -106,14 +106,16 @@ class ExportPublisher:
             await self._abandon(request.export_id, error)
             raise
 
-    async def request(self, request: ExportRequested) -> "Export":
+    async def request(
+        self, request: ExportRequested, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> "Export":
         """Send the request and wait for its acknowledgement, so that batches come after it.
 
         Raises:
             ProducerError: it can't be sent.
         """
-        topic = self._topics.requests
-        delivery = await self._window.send(topic, request.export_id, encode_request(request))
+        topic, value = self._topics.requests, encode_request(request)
+        delivery = await self._window.send(topic, request.export_id, value, headers=headers)
         partition, offset = await delivery.acknowledged()
         source = Source(topic=topic, partition=partition, offset=offset)
         return Export(request.export_id, source, self._window, self._topics.records)
@@ -126,15 +128,17 @@ class ExportPublisher:
         """
         return await self._window.send(topic, export_id, value, partition)
 
-    async def cancel(self, export_id: str) -> None:
-        """Ask for an export to be cancelled, whoever published it.
+    async def cancel(self, export_id: str, message: str | None = None) -> None:
+        """Ask for an export to be cancelled, whoever published it; ``message`` is why.
 
         The cancellation goes to every partition, as another upstream may use another partitioner.
+        A long message is cut.
 
         Raises:
             ProducerError: it can't be asked for, within five seconds.
         """
-        topic, value = self._topics.requests, encode_request(CancelRequested(export_id=export_id))
+        wanted = CancelRequested(export_id=export_id, message=_bounded(message))
+        topic, value = self._topics.requests, encode_request(wanted)
         try:
             async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
                 deliveries = [
@@ -149,11 +153,17 @@ class ExportPublisher:
             ) from None
 
     async def _abandon(self, export_id: str, error: BaseException) -> None:
+        what = str(error) or "interrupted"
         try:
-            await self.cancel(export_id)
+            await self.cancel(export_id, what)
         except ProducerError as second:
-            what = str(error) or "interrupted"
             raise ProducerError(f"{what}; {export_id} can't be cancelled: {second}") from error
+
+
+def _bounded(message: str | None) -> str | None:
+    """A text that the topic takes; names of files may hold bytes that are no UTF-8."""
+    text = (message or "").encode(errors="replace").decode()
+    return text[:MOST_CANCEL_CHARACTERS] or None
 
 
 class Export:

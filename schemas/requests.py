@@ -23,6 +23,8 @@ from schemas.vocabulary import EXPORT_ID, Format
 NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
 """Text without control characters and separators of lines, as a regular expression."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MOST_CANCEL_CHARACTERS = 500
+"""Of why an export is cancelled; it is in the terminal event."""
 MOST_USER_CHARACTERS = 256
 """A user is in the terminal event, which has to fit into a message whatever the request was."""
 
@@ -144,7 +146,8 @@ class ExportRequested(Strict):
 
 
 class CancelRequested(Strict):
-    """``export.cancel_requested``: the sender no longer wants the export."""
+    """``export.cancel_requested``: the sender no longer wants the export, and may say why."""
 
     type: Literal["export.cancel_requested"] = "export.cancel_requested"
     export_id: ExportId
+    message: Annotated[str, Field(min_length=1, max_length=MOST_CANCEL_CHARACTERS)] | None = None

@@ -16,6 +16,7 @@ from consumer.kafka.backlog import Backlog
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.group import ConsumerGroup
 from consumer.kafka.member import Membership
+from consumer.kafka.request_lookup import RequestLookup
 from consumer.kafka.surroundings import LaneLimits
 from consumer.kafka.transactions import Destination
 from consumer.metrics import Metrics
@@ -24,6 +25,7 @@ from producer.publisher import ExportPublisher
 from sluice.errors import UsageError, UserError
 from sluice.http.app import HttpLimits, Surroundings, build_app
 from sluice.http.publishing import DELIVERY_SECONDS, Publishing
+from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
@@ -132,9 +134,12 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         node = Node(cluster, group, workshop)
         async with (
             Backlog(cluster, options) as backlog,
-            Publishing(lambda: _publisher(settings)) as publishing,
+            RequestLookup(options) as lookup,
+            _publishing(settings, firsts := FirstRequests(backlog, lookup)) as publishing,
         ):
-            around = Surroundings(node, backlog, storage, storage_calls, publishing, metrics)
+            around = Surroundings(
+                node, backlog, storage, storage_calls, firsts, publishing, metrics
+            )
             app = build_app(around, _http_limits(settings))
             with LoopWatch(workshop.in_hand, metrics):
                 async with HttpServer(app, settings.http_host, settings.http_port) as server:
@@ -188,6 +193,10 @@ async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage,
             yield storage, storage_calls
     finally:
         storage.close()
+
+
+def _publishing(settings: Settings, firsts: FirstRequests) -> Publishing:
+    return Publishing(lambda: _publisher(settings), firsts.is_ours)
 
 
 def _publisher(settings: Settings) -> ExportPublisher:

@@ -105,10 +105,10 @@ class OpenExports:
         progress = export.progress(self._workshop.now())
         self._close(export, Ending(export.origin.failed(reason, message, progress), export.origin))
 
-    def cancel(self, export: OpenExport) -> None:
-        """End an open export as cancelled."""
+    def cancel(self, export: OpenExport, message: str | None) -> None:
+        """End an open export as cancelled; ``message`` is why, where its sender says so."""
         progress = export.progress(self._workshop.now())
-        event = export.origin.cancelled("cancelled on request", progress)
+        event = export.origin.cancelled(message or "cancelled on request", progress)
         self._close(export, Ending(event, export.origin))
 
     def expire(self, active_before: float) -> None:

@@ -172,7 +172,7 @@ class Routing:
         if export is None or export.decided:
             self._workshop.metrics.cancel_ignored()
         else:
-            self._exports.cancel(export)
+            self._exports.cancel(export, request.message)
 
     def on_record(self, message: Message) -> bool:
         """Handle a message of the records topic; False: not yet, its owner isn't known."""

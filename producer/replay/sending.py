@@ -116,11 +116,11 @@ class Sender:
                 del self._half[ended_id]
 
     async def _cancel_half(self, error: BaseException) -> None:
+        what = str(error) or "interrupted"
         try:
             for export_id in self._half:
-                await self._publisher.cancel(export_id)
+                await self._publisher.cancel(export_id, what)
         except ProducerError as second:
-            what = str(error) or "interrupted"
             raise ProducerError(
                 f"{what}; of {len(self._half)} half published exports not all can be cancelled: "
                 f"{second}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from schemas.requests import ExportRequested
 from sluice.http.problems import Refusal
 from sluice.http.view import BacklogView
 
@@ -15,11 +16,10 @@ from sluice.http.view import BacklogView
 class Ticket:
     """An admission. ``accepted``: the request is in Kafka, where the next look will find it."""
 
-    __slots__ = ("accepted", "export_id", "user")
+    __slots__ = ("accepted", "request")
 
-    def __init__(self, export_id: str, user: str) -> None:
-        self.export_id = export_id
-        self.user = user
+    def __init__(self, request: ExportRequested) -> None:
+        self.request = request
         self.accepted = False
 
 
@@ -51,7 +51,7 @@ class Admission:
         return count + len(self._uncounted)
 
     @contextmanager
-    def ticket(self, export_id: str, user: str, unfinished: int) -> Iterator[Ticket]:
+    def ticket(self, request: ExportRequested, unfinished: int) -> Iterator[Ticket]:
         """Publish this export in the block. ``unfinished`` comes from ``look``, just now.
 
         Raises:
@@ -63,12 +63,12 @@ class Admission:
                 f"{self._limit:,} exports are accepted and unfinished (SLUICE_QUEUE_LIMIT)",
                 headers={"Retry-After": "1"},
             )
-        ticket = Ticket(export_id, user)
+        ticket = Ticket(request)
         self._uncounted.add(ticket)
-        self._under_way[export_id] = ticket
+        self._under_way[request.export_id] = ticket
         try:
             yield ticket
         finally:
-            del self._under_way[export_id]
+            del self._under_way[request.export_id]
             if not ticket.accepted:
                 self._uncounted.discard(ticket)

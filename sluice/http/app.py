@@ -20,6 +20,7 @@ from sluice.http.exports import Exports
 from sluice.http.exposition import expose
 from sluice.http.problems import Problem, answer_with_problems
 from sluice.http.publishing import Publishing
+from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 
@@ -35,6 +36,7 @@ class Surroundings:
     backlog: BacklogView
     storage: FinishedView
     storage_calls: StorageCalls
+    firsts: FirstRequests
     publishing: Publishing
     metrics: Metrics
 
@@ -60,7 +62,12 @@ def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:
         redirect_slashes=False,
     )
     exports = Exports(
-        around.node, around.backlog, around.storage, around.storage_calls, limits.queue_limit
+        around.node,
+        around.backlog,
+        around.storage,
+        around.storage_calls,
+        around.firsts,
+        limits.queue_limit,
     )
     bodies = JsonBodies(limits.max_body_bytes, limits.idle_timeout_seconds)
     app.state.auth = BearerAuth(limits.users_by_token)

@@ -69,7 +69,7 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
             yield b""
             continue
         if message["type"] == "http.disconnect":
-            raise BrokenOff
+            raise BrokenOff("the upload broke off")
         came_at = loop.time()
         if message.get("body"):
             yield message["body"]

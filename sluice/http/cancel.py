@@ -14,17 +14,16 @@ from sluice.http.publishing import Publishing
 router = APIRouter()
 
 
-@router.delete("/export/{export_id}", status_code=202, responses=problems(401, 404, 503))
+@router.delete("/export/{export_id}", status_code=202, responses=problems(401, 503))
 async def cancel(export_id: str, request: Request, asker: Asker) -> Response:
     """Ask for an export to be cancelled. It may have ended before, or not be there at all.
 
-    What is no id can't be there, so there is nothing to ask for.
+    What is no id can't be there, so there is nothing to ask for. Nor is it for another user's
+    export, and as nobody may tell that one from none, neither where there is none of the asker.
     """
     exports: Exports = request.app.state.exports
     publishing: Publishing = request.app.state.publishing
-    if is_export_id(export_id):
-        if asker is not None:
-            await exports.find(export_id, asker)
+    if is_export_id(export_id) and (asker is None or await exports.belongs(export_id, asker)):
         await publishing.cancel(export_id)
     answer = {"export_id": export_id, "status_url": f"/export/status/{export_id}"}
     return JSONResponse(answer, HTTPStatus.ACCEPTED)

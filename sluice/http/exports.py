@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
 
 from consumer.core.backlog import Unfinished
-from consumer.errors import BacklogUnavailable, RequestsHidden
 from schemas.completions import ExportCompleted, Source, TerminalEvent
+from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
 from sluice.http.admission import Admission
-from sluice.http.problems import Refusal, unavailable
+from sluice.http.problems import Refusal
+from sluice.http.repeats import FirstRequests, asked, compare, taken
 from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
 
-_ANSWER_SECONDS = 4.0
-_ASK_AGAIN_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
-_Answer = TypeVar("_Answer")
 
 
 class State(StrEnum):
@@ -44,7 +41,8 @@ class State(StrEnum):
 class Known:
     """An export that there is. ``event`` is None until the end.
 
-    ``rows`` and ``bytes`` are those so far, where this node runs it, and those of an ended one.
+    ``source`` is where its request lies, None while this node publishes that. ``rows`` and
+    ``bytes`` are those so far, where this node runs it, and those of an ended one.
     """
 
     export_id: str
@@ -53,6 +51,7 @@ class Known:
     event: TerminalEvent | None = None
     rows: int | None = None
     bytes: int | None = None
+    source: Source | None = None
 
 
 def no_such_export(export_id: str) -> Refusal:
@@ -69,9 +68,11 @@ class Exports:
         backlog: BacklogView,
         storage: FinishedView,
         storage_calls: StorageCalls,
+        firsts: FirstRequests,
         queue_limit: int,
     ) -> None:
         self.admission = Admission(backlog, queue_limit)
+        self._firsts = firsts
         self._node = node
         self._backlog = backlog
         self._storage = storage
@@ -91,9 +92,39 @@ class Exports:
             raise no_such_export(export_id)
         return known
 
+    async def belongs(self, export_id: str, asker: str) -> bool:
+        """Whether there is such an export and it is this user's. Raises as ``find``, but no 404."""
+        known = await self._find(export_id)
+        return known is not None and known.user == asker
+
+    async def repeats(self, wanted: ExportRequested) -> bool:
+        """Whether the export of this id is known, and was requested by the like of this request.
+
+        Raises:
+            Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't say.
+        """
+        if self.repeats_under_way(wanted):
+            return True
+        known = await self._find(wanted.export_id)
+        if known is None or known.source is None:
+            return self.repeats_under_way(wanted)
+        if known.user != wanted.user:
+            raise taken(wanted.export_id)
+        if known.event and known.event.format != wanted.format:
+            raise taken(wanted.export_id, ["format"])
+        await self._firsts.check(wanted, known.source)
+        return True
+
+    def repeats_under_way(self, wanted: ExportRequested) -> bool:
+        """As ``repeats``, of what this node is publishing now."""
+        ticket = self.admission.under_way(wanted.export_id)
+        if ticket:
+            compare(wanted, ticket.request)
+        return ticket is not None
+
     async def unfinished(self) -> int:
         """How many exports are accepted and unfinished in the group. Raises as ``find``."""
-        return await _asked(self.admission.look)
+        return await asked(self.admission.look)
 
     async def ended(self, export_id: str) -> TerminalEvent | None:
         """The manifest, whether its event is committed yet or not.
@@ -113,7 +144,7 @@ class Exports:
         Two nodes may publish an id at the same moment; the first request in the partition counts.
         Raises as ``find``.
         """
-        found = await _asked(lambda: self._backlog.find(export_id))
+        found = await asked(lambda: self._backlog.find(export_id))
         return found is not None and found.source == source
 
     async def end(
@@ -142,7 +173,7 @@ class Exports:
         try:
             # Nothing has ended whose request is still held back by an open transaction.
             ask = partial(self._backlog.find, export_id, accepted=event is not None)
-            unfinished = await _asked(ask)
+            unfinished = await asked(ask)
         except Refusal:
             event = event or await self.ended(export_id)
             # What a manifest says binds, whether Kafka can be asked or not.
@@ -157,7 +188,7 @@ class Exports:
         if event:
             return _known_by(event)
         if ticket := self.admission.under_way(export_id):
-            return Known(export_id, ticket.user, State.QUEUED)
+            return Known(export_id, ticket.request.user, State.QUEUED)
         return None
 
     async def _has_file(self, event: ExportCompleted) -> bool:
@@ -173,26 +204,11 @@ class Exports:
     def _known_by_request(self, unfinished: Unfinished) -> Known:
         rows, size = self._node.progress(unfinished.export_id) or (None, None)
         state = State.RUNNING if unfinished.begun or rows else State.QUEUED
-        return Known(unfinished.export_id, unfinished.user, state, rows=rows, bytes=size)
+        source = unfinished.source
+        return Known(unfinished.export_id, unfinished.user, state, None, rows, size, source)
 
 
 def _known_by(event: TerminalEvent) -> Known:
     size = event.bytes if isinstance(event, ExportCompleted) else None
     state = State(event.type.removeprefix("export."))
-    return Known(event.export_id, event.user, state, event, event.rows, size)
-
-
-async def _asked(question: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What the backlog answers; an open transaction, which may end soon, is waited for."""
-    reason = "Kafka doesn't answer"
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                try:
-                    return await question()
-                except RequestsHidden as hidden:
-                    reason = str(hidden)
-                    await asyncio.sleep(_ASK_AGAIN_SECONDS)
-                except BacklogUnavailable as error:
-                    raise unavailable(str(error)) from None
-    raise unavailable(reason)
+    return Known(event.export_id, event.user, state, event, event.rows, size, event.source)

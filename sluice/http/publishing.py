@@ -2,13 +2,15 @@
 
 One ``ExportPublisher`` for all, made when it is first needed; after an error of Kafka's nothing new
 is begun with it, and the last who uses it disconnects it. Invariant: an export that was begun here
-is finished here, or its cancellation is asked for until Kafka has it or ``_CANCEL_SECONDS`` have
-passed; then it ends by being idle.
+is finished here, or its cancellation is asked for until Kafka has it, for a minute; then it ends by
+being idle.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -18,7 +20,9 @@ from producer.publisher import Export, ExportPublisher
 from schemas.completions import Source
 from schemas.records import Row
 from schemas.requests import ExportRequested
+from sluice.http.broken import Attempt, Broken, IsOurs
 from sluice.http.problems import Refusal, unavailable
+from sluice.http.repeats import ATTEMPT
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +31,12 @@ log = structlog.get_logger(__name__)
 _START_SECONDS = 4.0
 _REQUEST_SECONDS = 4.0
 DELIVERY_SECONDS = 30.0
-_CANCEL_SECONDS = 60.0
-_CANCEL_AGAIN_SECONDS = 1.0
 _ABANDON_SECONDS = 2.0
 _STOP_SECONDS = 3.0
 _AWAY = "Kafka doesn't answer"
 
 
-class _Lease:
+class Lease:
     """A publisher, from its start on, and how many use it now."""
 
     def __init__(self, starting: asyncio.Task[ExportPublisher]) -> None:
@@ -48,12 +50,17 @@ class _Lease:
 
 
 class Publishing:
-    """Publishes and cancels exports. Use it as an async context manager."""
+    """Publishes and cancels exports. Use it as an async context manager.
 
-    def __init__(self, make_publisher: Callable[[], ExportPublisher]) -> None:
+    ``is_ours`` tells which request an unfinished export is of; see ``Broken``.
+    """
+
+    def __init__(self, make_publisher: Callable[[], ExportPublisher], is_ours: IsOurs) -> None:
         self._make_publisher = make_publisher
-        self._current: _Lease | None = None
+        self._broken = Broken(is_ours, self._cancel_attempt)
+        self._current: Lease | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watching: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is connected yet."""
@@ -61,6 +68,9 @@ class Publishing:
 
     async def __aexit__(self, *_: object) -> None:
         """Let cancellations end for a while, then disconnect."""
+        self._broken.stop()
+        for task in self._watching:
+            task.cancel()
         await self._wait_for_tasks()
         if self._current:
             self._retire(self._current)
@@ -68,27 +78,55 @@ class Publishing:
         for task in self._tasks:
             task.cancel()
 
+    def is_breaking_off(self, export_id: str) -> bool:
+        """Whether an upload of this id broke off here and its end isn't known yet."""
+        return export_id in self._broken
+
     @asynccontextmanager
-    async def export(self, request: ExportRequested) -> AsyncIterator["Publication"]:
+    async def export(
+        self, request: ExportRequested, *, retried: bool
+    ) -> AsyncIterator["Publication"]:
         """Request an export; the block sends its rows. Left by an error, the export is cancelled.
 
-        Unless the block finishes it, or leaves it, it is cancelled too.
+        Unless the block finishes it, or leaves it, it is cancelled too. ``retried``: its client may
+        try again under the id; the retry of an upload whose request Kafka didn't acknowledge in
+        time goes on with that request.
 
         Raises:
-            Refusal: 503, Kafka can't be reached or refuses.
+            Refusal: 503, Kafka can't be reached or refuses, or an upload of the id is being
+                cancelled.
         """
         with self._under_way():
-            async with self._leased() as lease:
+            async with self._attempt(request) as attempt:
                 publication = None
                 try:
-                    with self._refusing(lease):
+                    with self._refusing(attempt.lease):
                         async with asyncio.timeout(_REQUEST_SECONDS):
-                            export = await lease.publisher.request(request)
-                    publication = Publication(export, lambda: self._refusing(lease))
+                            export = await asyncio.shield(attempt.requesting)
+                    publication = Publication(export, attempt, self._refusing)
                     yield publication
+                except BaseException as error:
+                    attempt.why = str(error) or "interrupted"
+                    raise
                 finally:
                     if publication is None or not publication.settled:
-                        await self._abandon(request.export_id, lease)
+                        await self._abandon(attempt, retried=retried and publication is None)
+
+    @asynccontextmanager
+    async def _attempt(self, request: ExportRequested) -> AsyncIterator[Attempt]:
+        """A new attempt, or the one that broke off and is taken up again."""
+        if attempt := self._broken.take_up(request):
+            with self._held(attempt.lease):
+                yield attempt
+            return
+        if request.export_id in self._broken:
+            raise unavailable("an upload of this id broke off and is being cancelled")
+        async with self._leased() as lease:
+            mark = secrets.token_hex(8).encode()
+            asking = lease.publisher.request(request, [(ATTEMPT, mark)])
+            requesting = asyncio.create_task(asking, name=f"request {request.export_id}")
+            requesting.add_done_callback(_read_error)
+            yield Attempt(request, lease, mark, requesting)
 
     async def cancel(self, export_id: str) -> None:
         """Ask every partition to cancel an export.
@@ -99,27 +137,39 @@ class Publishing:
         async with self._leased() as lease:
             await self._cancel_by(lease, export_id)
 
-    async def _cancel_by(self, lease: _Lease, export_id: str) -> None:
+    async def _cancel_attempt(self, attempt: Attempt) -> None:
+        async with self._leased() as lease:
+            await self._cancel_by(lease, attempt.request.export_id, attempt.why)
+
+    async def _cancel_by(self, lease: Lease, export_id: str, why: str | None = None) -> None:
         with self._refusing(lease):
             async with asyncio.timeout(_REQUEST_SECONDS):
-                await lease.publisher.cancel(export_id)
+                await lease.publisher.cancel(export_id, why)
 
     @asynccontextmanager
-    async def _leased(self) -> AsyncIterator[_Lease]:
-        """A publisher that is connected; the last to use a retired one disconnects it."""
+    async def _leased(self) -> AsyncIterator[Lease]:
+        """A publisher that is connected."""
         if self._current is None:
-            self._current = _Lease(asyncio.create_task(self._start(), name="start publisher"))
-        lease = self._current
-        lease.users += 1
-        try:
+            self._current = Lease(asyncio.create_task(self._start(), name="start publisher"))
+        with self._held(self._current) as lease:
             await self._has_started(lease)
             yield lease
-        finally:
-            lease.users -= 1
-            if lease is not self._current:
-                self._retire(lease)
 
-    async def _has_started(self, lease: _Lease) -> None:
+    @contextmanager
+    def _held(self, lease: Lease) -> Iterator[Lease]:
+        """A publisher, for the block; the last to use a retired one disconnects it."""
+        lease.users += 1
+        try:
+            yield lease
+        finally:
+            self._release(lease)
+
+    def _release(self, lease: Lease) -> None:
+        lease.users -= 1
+        if lease is not self._current:
+            self._retire(lease)
+
+    async def _has_started(self, lease: Lease) -> None:
         with self._refusing(lease):
             await asyncio.wait([lease.starting], timeout=_START_SECONDS)
             if lease.starting.done():
@@ -131,53 +181,48 @@ class Publishing:
         return await self._make_publisher().__aenter__()
 
     @contextmanager
-    def _refusing(self, lease: _Lease) -> Iterator[None]:
+    def _refusing(self, lease: Lease) -> Iterator[None]:
         """Turn an error of the publisher into a refusal, and begin nothing new with it.
 
         Others who use it may go on: they wait longer, and what they wait for may still come.
         """
         try:
             yield
-        except (ProducerError, TimeoutError) as error:
+        except Refusal:
+            raise
+        except Exception as error:
             if self._current is lease:
                 self._current = None
+            if not isinstance(error, ProducerError | TimeoutError):
+                log.exception("publishing failed")
+                raise unavailable("publishing failed; see the node's log") from None
             is_away = isinstance(error, KafkaUnreachable | TimeoutError)
             raise unavailable(_AWAY if is_away else str(error)) from None
 
-    def _retire(self, lease: _Lease) -> None:
+    def _retire(self, lease: Lease) -> None:
         if self._current is lease:
             self._current = None
         if lease.users == 0:
             self._spawn(_stop(lease), "stop publisher")
 
-    async def _abandon(self, export_id: str, lease: _Lease) -> None:
+    async def _abandon(self, attempt: Attempt, *, retried: bool) -> None:
         """See that an export is cancelled; wait for it, but not for long."""
-        lease.users += 1  # until it can't be of use for this any more
-        cancelling = self._spawn(self._cancel_at_last(export_id, lease), f"cancel {export_id}")
-        await asyncio.wait([cancelling], timeout=_ABANDON_SECONDS)
+        self._broken.add(attempt, retried=retried)
+        attempt.lease.users += 1  # until the request's fate is known
+        name = f"cancel {attempt.request.export_id}"
+        cancelling = self._spawn(self._settle(attempt), name)
+        if not retried:
+            await asyncio.wait([cancelling], timeout=_ABANDON_SECONDS)
 
-    async def _cancel_at_last(self, export_id: str, lease: _Lease) -> None:
-        """Cancel by the publisher that has requested; by others when that one doesn't get through.
-
-        One publisher keeps the order. So if the request is still on its way, its cancellation
-        comes after it, or both are dropped with the publisher.
-        """
-        clock = asyncio.get_running_loop().time
-        until = clock() + _CANCEL_SECONDS
+    async def _settle(self, attempt: Attempt) -> None:
         try:
-            with suppress(Refusal):
-                await self._cancel_by(lease, export_id)
-                return
+            await self._broken.settle(attempt)
         finally:
-            lease.users -= 1
-            if lease is not self._current:
-                self._retire(lease)
-        while clock() < until:
-            with suppress(Refusal):
-                await self.cancel(export_id)
-                return
-            await asyncio.sleep(_CANCEL_AGAIN_SECONDS)
-        log.warning("an upload that broke off can't be cancelled", export_id=export_id)
+            self._release(attempt.lease)
+        if self.is_breaking_off(attempt.request.export_id):
+            watching = asyncio.create_task(self._broken.until_ended(attempt))
+            self._watching.add(watching)
+            watching.add_done_callback(self._watching.discard)
 
     async def _wait_for_tasks(self) -> None:
         if self._tasks:
@@ -204,11 +249,21 @@ class Publishing:
 class Publication:
     """One export that was requested, until all of it is in Kafka. One task at a time uses it."""
 
-    def __init__(self, export: Export, refusing: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        export: Export,
+        attempt: Attempt,
+        refusing: Callable[[Lease], AbstractContextManager[None]],
+    ) -> None:
         self.settled = False
         """Whether nothing is left to be done for it here."""
         self._export = export
-        self._refusing = refusing
+        self._attempt = attempt
+        self._refusing = partial(refusing, attempt.lease)
+
+    def is_first(self) -> None:
+        """Its request is the first of its id, so its cancellation can hit no other."""
+        self._attempt.is_first = True
 
     @property
     def source(self) -> Source:
@@ -221,6 +276,7 @@ class Publication:
         Raises:
             Refusal: 503, Kafka refuses, or has acknowledged nothing for ``DELIVERY_SECONDS``.
         """
+        self._attempt.has_rows = True
         with self._refusing():
             await self._export.send(rows)
 
@@ -235,7 +291,17 @@ class Publication:
         self.settled = True
 
 
-async def _stop(lease: _Lease) -> None:
-    with suppress(ProducerError):
+async def _stop(lease: Lease) -> None:
+    try:
         publisher = await lease.starting
         await publisher.__aexit__(None, None, None)
+    except ProducerError:
+        pass  # who waited for it was told
+    except Exception as error:  # noqa: BLE001 - nobody waits for it any more
+        log.warning("a publisher failed as it stopped", reason=str(error))
+
+
+def _read_error(task: asyncio.Task[Export]) -> None:
+    """An error that nobody waits for any more is no news."""
+    if not task.cancelled():
+        task.exception()

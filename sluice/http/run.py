@@ -20,7 +20,7 @@ from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
 from sluice.http.describe import RUN
 from sluice.http.exports import Exports
 from sluice.http.ndjson import NdjsonRows
-from sluice.http.problems import wrong_fields
+from sluice.http.problems import Refusal, wrong_fields
 from sluice.http.publishing import Publication, Publishing
 from sluice.http.stopping import Stopped, stopping_of
 from sluice.http.submission import (
@@ -37,6 +37,7 @@ router = APIRouter()
 _CHUNK_ROWS = 1_000
 _CHUNK_BYTES = 256 * 1024
 _LOOK_SECONDS = 5.0
+_FIRST_ROW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ async def _take_json(
         raise wrong_fields(unknown_parameters(query))
     async with intake.bodies.whole(request) as body:
         submission, rows = await intake.bodies.parsed(body, lambda: parse_json(body, asker))
-        await _accept(intake, submission, _slices(rows), asker)
+        if not await _is_known(intake, submission):
+            await _publish(intake, submission, _slices(rows))
     return submission.request.export_id
 
 
@@ -76,8 +78,37 @@ async def _take_ndjson(
     intake: Intake, request: Request, query: dict[str, str], asker: str | None
 ) -> str:
     submission = parse_query(query, asker)
-    await _accept(intake, submission, _uploaded(intake, submission, request), asker)
+    if not await _is_known(intake, submission):
+        async with aclosing(_uploaded(intake, submission, request)) as chunks:
+            first = await _beginning(chunks, intake.idle_seconds)
+            await _publish(intake, submission, _resumed(first, chunks))
     return submission.request.export_id
+
+
+async def _beginning(chunks: AsyncGenerator[list[Row], None], idle_seconds: float) -> list[Row]:
+    """The first rows; what is wrong in them is refused before the id is used up.
+
+    Raises:
+        Refusal: 408, none has come in time; else as ``_uploaded``.
+    """
+    seconds = min(idle_seconds, _FIRST_ROW_SECONDS)
+    try:
+        async with asyncio.timeout(seconds):
+            async for rows in chunks:
+                if rows:
+                    return rows
+    except TimeoutError:
+        detail = f"no row has come within {seconds:g} s"
+        raise Refusal(HTTPStatus.REQUEST_TIMEOUT, detail) from None
+    return []
+
+
+async def _resumed(
+    first: list[Row], chunks: AsyncGenerator[list[Row], None]
+) -> AsyncGenerator[list[Row], None]:
+    yield first
+    async for rows in chunks:
+        yield rows
 
 
 async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
@@ -95,32 +126,44 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
     return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": status_url})
 
 
-async def _accept(
-    intake: Intake,
-    submission: Submission,
-    chunks: AsyncGenerator[list[Row], None],
-    asker: str | None,
-) -> None:
-    """Publish it, unless it is there already.
+async def _is_known(intake: Intake, submission: Submission) -> bool:
+    """Whether the export is there already, by the like of this request.
 
     Raises:
-        Refusal: the id is another user's, the queue is full, a row is wrong, or there is no Kafka.
+        Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't say.
+    """
+    wanted = submission.request
+    # One that broke off is unfinished, too; its retry may go on with it.
+    if not submission.is_named or intake.publishing.is_breaking_off(wanted.export_id):
+        return False
+    return await intake.exports.repeats(wanted)
+
+
+async def _publish(
+    intake: Intake, submission: Submission, chunks: AsyncGenerator[list[Row], None]
+) -> None:
+    """Publish it, unless somebody else does so now.
+
+    Raises:
+        Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
     """
     exports, wanted = intake.exports, submission.request
-    if submission.is_named and await exports.find(wanted.export_id, asker):
-        return
     unfinished = await exports.unfinished()
-    if exports.admission.under_way(wanted.export_id):
+    if exports.repeats_under_way(wanted):
         return
-    with exports.admission.ticket(wanted.export_id, wanted.user, unfinished) as ticket:
-        async with intake.publishing.export(wanted) as publication:
+    retried = submission.is_named
+    with exports.admission.ticket(wanted, unfinished) as ticket:
+        async with intake.publishing.export(wanted, retried=retried) as publication:
             ticket.accepted = True
             if submission.is_named and not await exports.is_first(
                 wanted.export_id, publication.source
             ):
                 publication.leave()
             else:
+                publication.is_first()
                 await _send(exports, wanted.export_id, publication, chunks)
+                return
+    await exports.repeats(wanted)  # of whoever was faster
 
 
 async def _send(
@@ -138,9 +181,10 @@ async def _send(
                 await publication.send(rows)
             if clock() - looked_at > _LOOK_SECONDS:
                 looked_at = clock()
-                if await exports.ended(export_id):
-                    publication.leave()
-                    return
+                with suppress(Refusal):  # a storage that doesn't answer is no reason to give up
+                    if await exports.ended(export_id):
+                        publication.leave()
+                        return
     await publication.finish()
 
 

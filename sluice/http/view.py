@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.core.backlog import Unfinished
-from schemas.completions import TerminalEvent
+from schemas.completions import Source, TerminalEvent
 from schemas.vocabulary import Format
 
 
@@ -48,6 +48,25 @@ class BacklogView(Protocol):
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now."""
+
+
+class Recorded(Protocol):
+    """A message of the requests topic."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The value, as it was sent."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """The headers, as they were sent."""
+
+
+class RequestsView(Protocol):
+    """Messages of the requests topic; see ``consumer.kafka.request_lookup``."""
+
+    async def at(self, source: Source) -> Recorded | None:
+        """The message at a place, or None where Kafka no longer has it."""
 
 
 class FinishedView(Protocol):

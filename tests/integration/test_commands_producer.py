@@ -166,7 +166,9 @@ async def test_what_is_wrong_in_the_middle_cancels(
     line = shell.fails("submit", file, "--format", "csv", "--export-id", "ord-1", "--wait")
     assert line.startswith(f"{file}: {place}")
     (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
-    assert (type(event), event.export_id) == (ExportCancelled, "ord-1")
+    assert isinstance(event, ExportCancelled)
+    assert event.export_id == "ord-1"
+    assert event.message.startswith(f"{file}: {place}")
     exports = [path.name for path in (shell.directory / "exports").rglob("*") if path.is_file()]
     assert [one for one in exports if not one.endswith(".lock")] == ["ord-1.manifest.json"]
 
@@ -205,7 +207,7 @@ async def test_a_signal_while_submitting_cancels(
         assert process.stderr
         assert (process.stdout.read(), process.stderr.read()) == (b"", b"")
     requests = await requests_of(bootstrap_servers, topics)
-    assert requests.count(CancelRequested(export_id="ord-1")) == 12
+    assert requests.count(CancelRequested(export_id="ord-1", message="interrupted")) == 12
 
 
 async def test_an_export_that_fails_fails_the_command(

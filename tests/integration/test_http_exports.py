@@ -258,7 +258,8 @@ async def test_tokens_part_users(bootstrap_servers: str, topics: Topics, tmp_pat
         for client, status in ((alice, 200), (bob, 404), (nobody, 401)):
             for path in ("status", "download"):
                 assert (await client.get(f"/export/{path}/e")).status_code == status
-        assert (await bob.delete("/export/e")).status_code == 404
-        assert (await run(bob, export_id="e")).status_code == 404
+        for export_id in ("e", "unknown"):
+            assert (await bob.delete(f"/export/{export_id}")).status_code == 202
+        assert (await run(bob, export_id="e")).status_code == 409
         assert (await run(bob, user="alice")).json()["errors"][0]["field"] == "user"
         assert "of-alice" not in node.log.read_text()

@@ -51,7 +51,7 @@ async def test_who_waits_is_told_at_once_that_the_export_is_accepted(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     async with node_on(bootstrap_servers, topics, tmp_path) as node, asking(node) as client:
-        await upstream.request("e")
+        await upstream.request("e", columns=BODY["columns"])
         await state(client, "e", "queued")
         asked = client.post("/export/run?wait=60", json={**BODY, "export_id": "e"})
         answer = asyncio.create_task(asked)

@@ -76,9 +76,12 @@ async def requests_of(servers: str, topics: Topics) -> list[ConsumerRecord]:
 
 async def cancelled_in(servers: str, topics: Topics, export_id: str) -> list[int]:
     """The partitions in which a cancellation of the export lies."""
-    wanted = CancelRequested(export_id=export_id)
-    records = await requests_of(servers, topics)
-    return sorted(r.partition for r in records if decode_request(r.value) == wanted)
+    requests = [(r.partition, decode_request(r.value)) for r in await requests_of(servers, topics)]
+    return sorted(
+        partition
+        for partition, one in requests
+        if isinstance(one, CancelRequested) and one.export_id == export_id
+    )
 
 
 async def test_an_export_lies_on_one_partition_number_in_order_under_its_id(

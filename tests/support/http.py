@@ -6,7 +6,7 @@ ends exports itself.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import FailReason, Format
 from sluice.http.app import HttpLimits, Surroundings, build_app
 from sluice.http.publishing import Publishing
+from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
@@ -42,6 +43,14 @@ STATUS = NodeStatus(
     running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
 )
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A message of the requests topic."""
+
+    value: bytes
+    headers: list[tuple[str, bytes]]
 
 
 @dataclass
@@ -65,6 +74,15 @@ class World:
     """How many were made."""
     others: dict[str, str] = field(default_factory=dict)
     """Users of exports that were requested elsewhere, by id."""
+
+    headers: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """Of requests, by their offset."""
+    start_fails: Exception | None = None
+    """What a publisher raises as it starts."""
+    held: asyncio.Event | None = None
+    """Requests are acknowledged, and in Kafka, when it is set."""
+    reasons: list[str | None] = field(default_factory=list)
+    """Why exports are cancelled."""
 
     def __post_init__(self) -> None:
         self.storage = LocalStorage(self.directory)
@@ -118,13 +136,23 @@ class World:
     def source(self, export_id: str) -> Source:
         """Where the first request of an id lies."""
         ids = [request.export_id for request in self.requests]
-        offset = ids.index(export_id) if export_id not in self.others else 1_000_000
+        is_here = export_id in ids and export_id not in self.others
+        offset = ids.index(export_id) if is_here else 1_000_000
         return Source(topic="export.requests", partition=0, offset=offset)
 
     async def _ask(self) -> None:
         await asyncio.sleep(0)
         if self.is_down:
             raise BacklogUnavailable("no broker answers")
+
+    # The requests topic
+
+    async def at(self, source: Source) -> Recorded | None:
+        await self._ask()
+        if source.offset >= len(self.requests):
+            return None
+        value = encode_request(self.requests[source.offset])
+        return Recorded(value, self.headers.get(source.offset, []))
 
     # What a test does, and looks at
 
@@ -147,7 +175,7 @@ class World:
             "started_at": _MOMENT,
             "completed_at": _MOMENT,
             "duration_ms": 0,
-            "source": Source(topic="export.requests", partition=0, offset=0),
+            "source": self.source(export_id),
             "format": Format.CSV,
         }
         if state == "failed":
@@ -190,19 +218,29 @@ class _Publisher:
     async def __aenter__(self) -> Self:
         if self._world.is_down:
             raise KafkaUnreachable("Kafka at nowhere can't be used: [Errno 111]")
+        if self._world.start_fails:
+            raise self._world.start_fails
         return self
 
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def request(self, request: ExportRequested) -> Export:
-        source = Source(topic="export.requests", partition=0, offset=len(self._world.requests))
+    async def request(
+        self, request: ExportRequested, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Export:
+        if self._world.held:
+            await self._world.held.wait()
         await self.send("requests", request.export_id, encode_request(request))
+        offset = len(self._world.requests) - 1
+        self._world.headers[offset] = list(headers)
+        source = Source(topic="export.requests", partition=0, offset=offset)
         window: Any = self
         return Export(request.export_id, source, window, "records")
 
-    async def cancel(self, export_id: str) -> None:
-        await self.send("requests", export_id, encode_request(CancelRequested(export_id=export_id)))
+    async def cancel(self, export_id: str, message: str | None = None) -> None:
+        wanted = CancelRequested(export_id=export_id, message=message)
+        await self.send("requests", export_id, encode_request(wanted))
+        self._world.reasons.append(message)
 
     async def send(self, topic: str, _key: str, value: bytes) -> "_Publisher":
         world = self._world
@@ -227,9 +265,12 @@ class _Publisher:
 async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
     """The application over a world."""
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
+    firsts = FirstRequests(world, world)
     with StorageCalls() as calls:
-        async with Publishing(make) as publishing:
-            around = Surroundings(world, world, world.storage, calls, publishing, world.metrics)
+        async with Publishing(make, firsts.is_ours) as publishing:
+            around = Surroundings(
+                world, world, world.storage, calls, firsts, publishing, world.metrics
+            )
             yield build_app(around, HttpLimits(**limits))
 
 

@@ -77,8 +77,8 @@ class Bench:
         sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}
         return self._say(self.requests, REQUESTS, {**sent, "columns": ["n"], **fields})
 
-    def cancel(self, export_id: str = "a") -> Sent:
-        sent = {"type": "export.cancel_requested", "export_id": export_id}
+    def cancel(self, export_id: str = "a", **fields: Any) -> Sent:
+        sent = {"type": "export.cancel_requested", "export_id": export_id, **fields}
         return self._say(self.requests, REQUESTS, sent)
 
     def batch(self, seq: int, *rows: Any, export_id: str = "a", **fields: Any) -> Sent:

@@ -128,7 +128,7 @@ async def test_without_kafka_only_ends_are_known(client: httpx.AsyncClient, worl
 async def test_an_open_transaction_hides_nothing_that_has_ended(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.http.exports._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("sluice.http.repeats._ANSWER_SECONDS", 0.3)
     for export_id in ("e-1", "e-2", "e-3"):
         request(world, export_id)
     world.end("e-1", content=CONTENT)
@@ -379,12 +379,14 @@ async def test_exports_of_others_are_not_there(world: World) -> None:
             for path in ("status", "download"):
                 answer = await client.get(f"/export/{path}/{export_id}", headers=BOB)
                 assert_problem(answer, 404, nothing)
-            answer = await client.delete(f"/export/{export_id}", headers=BOB)
-            assert_problem(answer, 404, nothing)
+            for other in (export_id, "unknown"):
+                answer = await client.delete(f"/export/{other}", headers=BOB)
+                assert (answer.status_code, answer.json()["export_id"]) == (202, other)
         assert world.cancelled() == []
         assert (await client.get("/export/status/open", headers=ALICE)).status_code == 200
         assert (await client.get("/export/download/done", headers=ALICE)).status_code == 200
         assert (await client.delete("/export/open", headers=ALICE)).status_code == 202
+        assert world.cancelled() == ["open"]
         assert (await client.delete("/export/unknown", headers=ALICE)).status_code == 202
 
 

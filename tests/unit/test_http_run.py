@@ -10,7 +10,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from sluice.http import publishing
+from consumer.errors import StorageUnavailable
+from sluice.http import broken, publishing
 from tests.support.http import World, assert_problem, serving_world
 
 JSON = {"Content-Type": "application/json"}
@@ -170,6 +171,65 @@ async def test_who_lost_the_race_of_two_nodes_sends_nothing(
     assert world.cancelled() == []
 
 
+DIFFERING: list[tuple[dict[str, Any], list[str]]] = [
+    ({"format": "pdf"}, ["format", "options"]),
+    ({"columns": ["b", "a"]}, ["columns"]),
+    ({"columns": ["a", {"key": "b", "header": "B"}]}, ["columns"]),
+    ({"options": {"delimiter": ";"}}, ["options"]),
+    ({"user": "bob"}, []),
+    ({"user": "bob", "format": "pdf"}, []),
+]
+
+
+@pytest.mark.parametrize(("change", "fields"), DIFFERING)
+async def test_the_id_of_another_export_is_a_conflict(
+    client: httpx.AsyncClient, world: World, change: dict[str, Any], fields: list[str]
+) -> None:
+    async def conflict() -> list[str]:
+        problem = assert_problem(await run(client, export_id="e-1", **{"data": [], **change}), 409)
+        return [error["field"] for error in problem.get("errors", [])]
+
+    world.room.clear()
+    first = asyncio.create_task(run(client, export_id="e-1"))
+    await until(lambda: world.waiting == 1)
+    assert await conflict() == fields, "while this node publishes it"
+    world.room.set()
+    assert (await first).status_code == 202
+    assert await conflict() == fields, "while it is unfinished"
+    world.end("e-1")
+    assert (await conflict())[:1] in (fields[:1], []), "after its end"
+    same: dict[str, Any] = {
+        "columns": ["a", {"key": "b", "header": "b"}],
+        "title": "T",
+        "priority": 1,
+    }
+    assert (await run(client, export_id="e-1", **same)).status_code == 202
+    assert len(world.requests) == 1
+
+
+async def test_an_end_is_compared_by_itself_where_kafka_has_no_request_any_more(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.others["e-1"] = "anonymous"
+    world.end("e-1")
+    assert (await run(client, export_id="e-1")).status_code == 202
+    for change in ({"format": "pdf"}, {"user": "bob"}):
+        assert_problem(await run(client, export_id="e-1", **change), 409)
+
+
+async def test_who_lost_the_race_to_another_export_is_told(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.room.clear()
+    answer = asyncio.create_task(run(client, export_id="e-1"))
+    await until(lambda: world.waiting == 1)
+    world.others["e-1"] = "mallory"
+    world.room.set()
+    assert_problem(await answer, 409)
+    assert world.records == []
+    assert world.cancelled() == []
+
+
 # Waiting
 
 
@@ -183,7 +243,7 @@ async def test_wait_answers_with_the_terminal_event(
     assert event.status_code == 200
     assert event.headers["content-type"] == "application/json"
     assert event.json() == json.loads(world.storage._manifest("e-1").read_bytes())
-    again = await upload(client, b"", "export_id=e-1&format=csv&columns=a&wait=0.5")
+    again = await upload(client, b"", "export_id=e-1&format=csv&columns=a,b&wait=0.5")
     assert (again.status_code, again.json()) == (200, event.json())
 
 
@@ -381,13 +441,31 @@ WRONG_LINES: list[tuple[bytes, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "line", "message"), WRONG_LINES)
-async def test_a_wrong_line_is_named_and_the_export_cancelled(
+async def test_a_wrong_beginning_is_named_and_nothing_published(
     client: httpx.AsyncClient, world: World, body: bytes, line: str, message: str
 ) -> None:
     found = named(await upload(client, body, "export_id=n&format=csv&columns=a,b"))
     assert set(found) == {line}
     assert found[line].startswith(message)
-    assert world.cancelled() == ["n"]
+    assert world.requests == []
+    assert (await upload(client, b"[1,2]", "export_id=n&format=csv&columns=a,b")).status_code == 202
+
+
+@pytest.mark.parametrize(("body", "line", "message"), WRONG_LINES)
+async def test_a_wrong_line_is_named_and_the_export_cancelled(
+    client: httpx.AsyncClient, world: World, body: bytes, line: str, message: str
+) -> None:
+    async def later() -> AsyncIterator[bytes]:
+        yield b"[1,2]\n"
+        await until(lambda: world.requests)
+        yield body
+
+    found = named(await upload(client, later(), "export_id=n&format=csv&columns=a,b"))
+    number = int(line.removeprefix("line ")) + 1
+    assert set(found) == {f"line {number}"}
+    assert found[f"line {number}"].startswith(message)
+    await until(lambda: world.cancelled() == ["n"])
+    assert (world.reasons[0] or "").startswith(f"line {number}: {message}")
     assert not world.is_finished("n")
 
 
@@ -495,27 +573,136 @@ async def test_without_kafka_it_is_unavailable(client: httpx.AsyncClient, world:
 async def test_kafka_goes_away_in_the_middle(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_CANCEL_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(broken, "_AGAIN_SECONDS", 0.01)
     world.refuses_records = True
     assert_problem(await run(client, export_id="e-1"), 503)
     assert world.cancelled() == ["e-1"]
+    assert world.reasons == ["records: Kafka acknowledges nothing within 30 s"]
     world.refuses_records = False
     assert (await run(client, export_id="e-2")).status_code == 202
     assert world.publishers == 2, "none is used again after an error"
+
+
+async def test_whatever_a_publisher_fails_at_the_next_one_is_tried(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.start_fails = RuntimeError("the secret of the inside")
+    problem = assert_problem(await run(client), 503)
+    assert "secret" not in str(problem)
+    world.start_fails = None
+    assert (await run(client)).status_code == 202
+
+
+async def test_a_storage_that_does_not_answer_cancels_no_upload(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.http.run._LOOK_SECONDS", 0.0)
+    looked = 0
+
+    def manifest(_: str) -> None:
+        nonlocal looked
+        looked += 1
+        raise StorageUnavailable("Stale file handle")
+
+    writer = await raw_upload(client, 12)
+    writer.write(b"[1]\n")
+    await until(lambda: world.records)
+    monkeypatch.setattr(world.storage, "manifest", manifest)
+    writer.write(b"[2]\n")
+    await until(lambda: looked)
+    writer.write(b"[3]\n")
+    await until(lambda: world.is_finished("n"))
+    assert world.cancelled() == []
+    assert world.published_rows("n") == [[1], [2], [3]]
+    writer.close()
+
+
+async def test_a_retry_goes_on_with_the_request_that_kafka_took_late(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    world.held = asyncio.Event()
+    for _ in range(2):
+        assert_problem(await run(client, export_id="e-1"), 503, "Kafka doesn't answer")
+    assert_problem(await run(client, export_id="e-1", title="another"), 503)
+    world.held.set()
+    assert (await run(client, export_id="e-1")).status_code == 202
+    assert len(world.requests) == 1
+    assert world.published_rows("e-1") == GOOD["data"]
+    assert world.is_finished("e-1")
+
+
+async def test_without_a_retry_a_late_request_is_cancelled_and_its_id_kept_until_the_end(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(broken, "_RETRY_SECONDS", 0.2)
+    world.held = asyncio.Event()
+    assert_problem(await run(client, export_id="e-1"), 503)
+    world.held.set()
+    await until(lambda: world.cancelled() == ["e-1"])
+    assert world.reasons == ["Kafka doesn't answer"]
+    detail = "an upload of this id broke off and is being cancelled"
+    assert_problem(await run(client, export_id="e-1"), 503, detail)
+    world.end("e-1", "cancelled")
+    async with asyncio.timeout(5):
+        while (answer := await run(client, "?wait=1", export_id="e-1")).status_code != 200:
+            await asyncio.sleep(0.05)
+    assert answer.json()["type"] == "export.cancelled"
+    assert world.records == []
+
+
+async def test_a_late_cancellation_spares_the_export_that_another_node_published(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(broken, "_RETRY_SECONDS", 0.0)
+    world.held = asyncio.Event()
+    assert_problem(await run(client, export_id="e-1"), 503)
+    world.others["e-1"] = "anonymous"  # its request is the first
+    world.held.set()
+    async with asyncio.timeout(5):
+        while (await run(client, export_id="e-1")).status_code != 202:
+            await asyncio.sleep(0.05)
+    assert len(world.requests) == 1, "the late one, which is a repeat"
+    assert world.cancelled() == []
+
+
+async def test_a_request_that_was_refused_is_forgotten(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.room.clear()
+    answer = asyncio.create_task(run(client, export_id="e-1"))
+    await until(lambda: world.waiting == 1)
+    world.is_down = True
+    world.room.set()
+    assert_problem(await answer, 503)
+    world.is_down = False
+    async with asyncio.timeout(5):
+        while (await run(client, export_id="e-1")).status_code != 202:
+            await asyncio.sleep(0.05)
+    assert world.is_finished("e-1")
+    assert world.cancelled() == []
 
 
 # Uploads that don't end well
 
 
 async def raw_upload(client: httpx.AsyncClient, length: int) -> asyncio.StreamWriter:
+    return (await raw_connection(client, length))[1]
+
+
+async def raw_connection(
+    client: httpx.AsyncClient, length: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     url = client.base_url
-    _, writer = await asyncio.open_connection(url.host, url.port)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
     head = (
         "POST /export/run?export_id=n&format=csv&columns=a HTTP/1.1\r\nHost: x\r\n"
         f"Content-Type: application/x-ndjson\r\nContent-Length: {length}\r\n\r\n"
     )
     writer.write(head.encode())
-    return writer
+    return reader, writer
 
 
 async def test_an_upload_that_breaks_off_is_cancelled(
@@ -526,6 +713,7 @@ async def test_an_upload_that_breaks_off_is_cancelled(
     await until(lambda: world.requests)
     writer.close()
     await until(lambda: world.cancelled() == ["n"])
+    assert world.reasons == ["the upload broke off"]
     assert not world.is_finished("n")
 
 
@@ -542,15 +730,28 @@ async def test_rows_of_a_slow_upload_are_sent_while_it_goes_on(
 
 
 async def test_an_upload_that_stalls_is_cut_off(world: World) -> None:
-    async with serving_world(world, idle_timeout_seconds=0.5) as client:
+    async with serving_world(world, idle_timeout_seconds=1.5) as client:
         writer = await raw_upload(client, 1_000)
         writer.write(b"[1]\n")
         await until(lambda: world.cancelled() == ["n"])
+        assert world.reasons == ["nothing of the body came for 1.5 s"]
         writer.close()
+
+
+async def test_an_upload_without_a_row_is_not_requested(world: World) -> None:
+    async with serving_world(world, idle_timeout_seconds=0.5) as client:
+        reader, writer = await raw_connection(client, 1_000)
+        writer.write(b"\n \n[1")
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"no row has come within 0.5 s" in answer
+        writer.close()
+    assert world.requests == []
 
 
 async def test_an_upload_waits_for_kafka(client: httpx.AsyncClient, world: World) -> None:
     writer = await raw_upload(client, 1 << 40)
+    writer.write(b"[0]\n")
     await until(lambda: world.requests)
     world.room.clear()
     taken = 0
@@ -600,8 +801,10 @@ async def test_an_upload_whose_export_has_ended_is_not_read_on(
 async def test_a_node_that_stops_cancels_its_uploads(world: World) -> None:
     async with serving_world(world) as client:
         writer = await raw_upload(client, 1_000)
+        writer.write(b"[0]\n")
         await until(lambda: world.requests)
     assert world.cancelled() == ["n"]
+    assert world.reasons == ["the node stops"]
     writer.close()
 
 
@@ -624,12 +827,13 @@ async def test_the_user_is_the_tokens(world: World) -> None:
     assert {request.user for request in world.requests if hasattr(request, "user")} == {"alice"}
 
 
-async def test_an_id_of_another_user_is_not_found(world: World) -> None:
+async def test_an_id_of_another_user_is_taken(world: World) -> None:
+    taken = "the id 'e-1' is another export's: use a new one"
     async with serving_world(world, **TOKENS) as client:
         await run_as(client, ALICE, "e-1")
-        assert_problem(await run_as(client, BOB, "e-1"), 404, "there is no export 'e-1'")
+        assert "errors" not in assert_problem(await run_as(client, BOB, "e-1"), 409, taken)
         world.end("e-1")
-        assert_problem(await run_as(client, BOB, "e-1"), 404, "there is no export 'e-1'")
+        assert "errors" not in assert_problem(await run_as(client, BOB, "e-1"), 409, taken)
         assert (await run_as(client, ALICE, "e-1")).status_code == 202
     assert len(world.requests) == 1
 

@@ -223,9 +223,12 @@ def test_cancel_before_in_the_middle_and_too_late(bench: Bench) -> None:
     bench.request("middle")
     bench.batch(0, [1], export_id="middle")
     first = only(bench.turn())
-    bench.cancel("middle")
+    bench.cancel("middle", message="line 3: has 1 cells for 2 columns")
     second = only(bench.turn())
-    assert all(isinstance(event, ExportCancelled) for event in (first, second))
+    assert isinstance(first, ExportCancelled)
+    assert isinstance(second, ExportCancelled)
+    assert first.message == "cancelled on request"
+    assert second.message == "line 3: has 1 cells for 2 columns"
     assert (first.rows, second.rows) == (0, 1)
     bench.cancel("middle")
     bench.cancel("nobody")

@@ -17,6 +17,8 @@ from tests.support.samples import (
 )
 from tests.support.samples import changed as changed_in
 
+CANCEL = {"type": "export.cancel_requested", "export_id": "ord-1"}
+
 
 def changed(**fields: Any) -> bytes:
     return json.dumps(changed_in(REQUEST, **fields)).encode()
@@ -114,6 +116,12 @@ def test_a_cancellation_is_read_and_comes_back_from_its_bytes() -> None:
     request = decode_request(b'{"type": "export.cancel_requested", "export_id": "ord-1"}')
     assert request == CancelRequested(export_id="ord-1")
     assert decode_request(encode_request(request)) == request
+    assert b"message" not in encode_request(request)
+
+
+def test_a_cancellation_may_say_why() -> None:
+    request = CancelRequested(export_id="ord-1", message="line 3: \u0000")
+    assert decode_request(encode_request(request)) == request
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,10 @@ def test_a_cancellation_is_read_and_comes_back_from_its_bytes() -> None:
         (changed(export_id={"id": "a"}), DeadLetterReason.INVALID_ID),
         (b'{"type": "export.cancel_requested"}', DeadLetterReason.INVALID_ID),
         (changed(type="export.cancel_requested"), DeadLetterReason.UNREADABLE),
+        *(
+            (json.dumps({**CANCEL, "message": wrong}).encode(), DeadLetterReason.UNREADABLE)
+            for wrong in ("", "x" * 501, 7)
+        ),
     ],
 )
 def test_what_no_export_can_be_named_for_is_a_dead_letter(
