@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from consumer.core.assembly import Assembly
+from consumer.core.assembly import Pieces
 from consumer.exports import routing
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
@@ -27,7 +27,7 @@ from sluice.commands.serve import serve
 T = TypeVar("T")
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "decode": [(routing, "decode_batch"), (Assembly, "accept")],
+    "decode": [(routing, "decode_batch"), (Pieces, "__next__")],
     "encode": [(kind, name) for kind in (CsvWriter, PdfWriter) for name in ("append", "finish")],
     "hash": [(LocalPart, "append")],
     "write": [

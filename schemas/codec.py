@@ -3,12 +3,14 @@
 Says what is unreadable (a dead letter) and what is invalid (an export that fails). No I/O.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import orjson
 from pydantic import ValidationError
 
-from schemas.errors import Invalid, Unreadable, field_errors, shown, summary
+from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
+from schemas.json_pieces import MOST_MEMBER_VALUES, UNBUILT
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason
@@ -19,8 +21,10 @@ Request: TypeAlias = ExportRequested | CancelRequested
 class InvalidRequest(Invalid):
     """A request with a valid id and wrong fields; ``fields`` is what was sent."""
 
-    def __init__(self, export_id: str, error: ValidationError, fields: dict[str, Any]) -> None:
-        super().__init__(export_id, field_errors(error))
+    def __init__(
+        self, export_id: str, errors: Iterable[FieldError], fields: dict[str, Any]
+    ) -> None:
+        super().__init__(export_id, errors)
         self.fields = fields
 
 
@@ -36,10 +40,12 @@ def decode_request(value: bytes | None) -> Request:
     match fields.get("type"):
         case "export.requested":
             export_id = export_id_of(fields)
+            if errors := [*_unbuilt(fields)]:
+                raise InvalidRequest(export_id, errors, fields)
             try:
                 return ExportRequested.model_validate(fields)
             except ValidationError as error:
-                raise InvalidRequest(export_id, error, fields) from None
+                raise InvalidRequest(export_id, field_errors(error), fields) from None
         case "export.cancel_requested":
             export_id_of(fields)
             try:
@@ -49,6 +55,14 @@ def decode_request(value: bytes | None) -> Request:
                 raise Unreadable(DeadLetterReason.UNREADABLE, wrong) from None
         case other:
             raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {shown(other)} is unknown")
+
+
+def _unbuilt(fields: dict[str, Any]) -> Iterator[FieldError]:
+    for name, field in fields.items():
+        if field is UNBUILT:
+            yield FieldError(
+                name, f"makes the request hold more than {MOST_MEMBER_VALUES:,} values"
+            )
 
 
 def encode_request(request: Request) -> bytes:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from schemas.vocabulary import DeadLetterReason
 
@@ -68,10 +67,11 @@ def shown(value: object) -> str:
 def field_errors(error: ValidationError) -> list[FieldError]:
     """Pydantic's findings in the contract's words, one per wrong field."""
     findings = error.errors(include_url=False, include_context=False, include_input=False)
+    above = {finding["loc"][:depth] for finding in findings for depth in range(len(finding["loc"]))}
     return [
         FieldError(".".join(map(str, finding["loc"])), _in_words(finding["type"], finding["msg"]))
         for finding in findings
-        if not _follows_from_another(finding["type"], finding["loc"], findings)
+        if not _follows_from_another(finding["type"], finding["loc"], above)
     ]
 
 
@@ -98,16 +98,11 @@ def _in_words(kind: str, message: str) -> str:
 
 
 def _follows_from_another(
-    kind: str, location: tuple[int | str, ...], findings: list[ErrorDetails]
+    kind: str, location: tuple[int | str, ...], above: set[tuple[int | str, ...]]
 ) -> bool:
-    """Whether a finding only says that there is another.
+    """Whether a finding only says that there is another; ``above`` is where something within is.
 
     A list is "too short" too when its only items are wrong, and the default of ``options`` can't
     be made when any other field is wrong.
     """
-    if kind == "default_factory_not_called":
-        return True
-    return kind == "too_short" and any(
-        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location
-        for other in findings
-    )
+    return kind == "default_factory_not_called" or (kind == "too_short" and location in above)

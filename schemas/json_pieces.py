@@ -24,11 +24,9 @@ PIECE_BYTES: Final = 64 * 1024
 MOST_MEMBERS: Final = 1_000
 """An object with more members than this is refused."""
 MOST_MEMBER_VALUES: Final = 10_000
-"""A member other than the array that may hold more JSON values is not built: see ``UNBUILT``."""
+"""Of the members other than the array: those with which they hold more JSON values aren't built."""
 MOST_ELEMENT_VALUES: Final = 1_000_000
 """An element of the array that holds more JSON values is not built."""
-UNBUILT: Final = object()
-"""Stands for the value of a member with too many values. Whether it is JSON is not known."""
 
 _BLANK = b" \t\n\r"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
@@ -45,13 +43,22 @@ _CHARACTERS = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _OUTSIDE = re.compile(rb'(?:[^"]++|%b)*+' % _STRING, re.DOTALL)
 _STRINGS = re.compile(_STRING, re.DOTALL)
-_EMPTY = re.compile(rb"\[[ \t\n\r]*+\]|\{[ \t\n\r]*+\}")
 _COUNT_BYTES = 1024 * 1024
+_FEW_VALUES = 100  # as many may seem to be in a text; more are counted exactly
 _MOST_DEPTH = 1_024  # of orjson
 
 
 class TooManyValues(ValueError):  # noqa: N818 - it names the text's fault, not ours
     """An element of the array, or the object itself, has more members than are ever built."""
+
+
+class _Unbuilt:
+    def __repr__(self) -> str:
+        return "too many values"
+
+
+UNBUILT: Final = _Unbuilt()
+"""Stands for the value of a member that holds too many. Whether it is JSON is not known."""
 
 
 class Divided:
@@ -95,8 +102,8 @@ class Divided:
         )
 
 
-def divide(value: bytes, name: str) -> Divided:
-    """Read a JSON object whose member ``name`` is a large array.
+def divide(value: bytes, name: str | None = None) -> Divided:
+    """Read a JSON object whose member ``name`` is a large array; None: it has no such member.
 
     Of members with the same name the last one counts, as in a whole parse.
 
@@ -112,13 +119,14 @@ def divide(value: bytes, name: str) -> Divided:
 class _Reader:
     """Goes along the text once and finds where the members, and the array's elements, begin."""
 
-    def __init__(self, value: bytes, name: str) -> None:
+    def __init__(self, value: bytes, name: str | None) -> None:
         self.others: dict[str, Any] = {}
         self.spans: array[int] | None = None
         self._value = value
         self._name = name
         self._at = 0
         self._steps = 0
+        self._values = 0
 
     def read(self) -> None:
         """Read the object, and nothing after it."""
@@ -149,7 +157,7 @@ class _Reader:
                 self.spans = self._read_array()
                 return
         start, self._at = self._at, self._element_end(self._at)
-        self.others[key] = _member(self._value, start, self._at)
+        self.others[key] = self._member(start, self._at)
 
     def _read_key(self) -> str:
         if self._next() != b'"':
@@ -173,6 +181,18 @@ class _Reader:
                 self._at = end
                 self._take(b"]")
                 return spans
+
+    def _member(self, start: int, end: int) -> Any:  # noqa: ANN401 - any JSON value
+        count = _at_most(self._value, start, end)
+        if count > _FEW_VALUES:
+            count = _exactly(self._value, start, end)
+        if self._values + count > MOST_MEMBER_VALUES:
+            return UNBUILT
+        self._values += count
+        member = exact_json.loads(b"[%b]" % self._value[start:end])
+        if not member:
+            raise ValueError(f"not JSON: no value at byte {start}")
+        return member[0]
 
     def _element_end(self, start: int) -> int:
         """Where the comma or bracket stands that ends the element from ``start``."""
@@ -234,15 +254,6 @@ def _string_end(value: bytes, start: int) -> int:
             raise ValueError("not JSON: a string has no end")
 
 
-def _member(value: bytes, start: int, end: int) -> Any:  # noqa: ANN401 - any JSON value
-    if _holds_more(value, start, end, MOST_MEMBER_VALUES):
-        return UNBUILT
-    member = exact_json.loads(b"[%b]" % value[start:end])
-    if not member:
-        raise ValueError(f"not JSON: no value at byte {start}")
-    return member[0]
-
-
 def _elements(value: bytes, start: int, end: int) -> list[Any]:
     if end - start > PIECE_BYTES and _holds_more(value, start, end, MOST_ELEMENT_VALUES):
         raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
@@ -253,6 +264,11 @@ def _elements(value: bytes, start: int, end: int) -> list[Any]:
     if not elements:
         raise ValueError(f"not JSON: no value at byte {start}")
     return list(elements)
+
+
+def values_at_most(value: bytes) -> int:
+    """Not less than the JSON values in a text, found without parsing it."""
+    return _at_most(value, 0, len(value))
 
 
 def _holds_more(value: bytes, start: int, end: int, most: int) -> bool:
@@ -277,11 +293,11 @@ def _exactly(value: bytes, start: int, end: int) -> int:
     """Values in a slice of elements: a container that isn't empty has one more than commas."""
     count, opened = 1, b""
     for text in _outside_strings(value, start, end):
-        signs = opened + text.rstrip(_BLANK)
+        signs = opened + text.translate(None, _BLANK)
         opened = signs[-1:] if signs.endswith((b"[", b"{")) else b""  # it may be closed at once
         signs = signs[: len(signs) - len(opened)]
         count += signs.count(b",") + signs.count(b"[") + signs.count(b"{")
-        count -= len(_EMPTY.findall(signs))
+        count -= signs.count(b"[]") + signs.count(b"{}")
     return count
 
 

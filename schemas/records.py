@@ -1,15 +1,16 @@
 """The records topic: batches of rows. Read by orjson with a check that costs little per row.
 
 No model per row: a batch is checked as a whole, its rows' shapes where they are applied. The
-messages are worded as pydantic's are for the other topics.
+messages are worded as pydantic's are for the other topics. A large batch is read in pieces.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from schemas import exact_json
+from schemas import exact_json, json_pieces
 from schemas.errors import FieldError, Invalid, Unreadable, shown
+from schemas.limits import MOST_BATCH_CELLS
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Cell: TypeAlias = Any
@@ -20,14 +21,56 @@ _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
 
 
 @dataclass(frozen=True, slots=True)
+class LargeRows:
+    """Rows of a large batch, still as text that is known to be JSON.
+
+    ``values`` is not less than the JSON values in the rows, nested ones included.
+    """
+
+    divided: json_pieces.Divided
+    count: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows of one export. ``seq`` counts from 0; ``total_rows`` is None unless given."""
+    """Some rows of one export. ``seq`` counts from 0; ``total_rows`` is None unless given.
+
+    Of a large batch ``rows`` is empty and ``large`` has them.
+    """
 
     export_id: str
     seq: int
     rows: list[Row]
     last: bool = False
     total_rows: int | None = None
+    large: LargeRows | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return self.large.count if self.large else len(self.rows)
+
+    def pieces(self, most_rows: int, after: int = 0) -> Iterator[list[Row]]:
+        """The rows in order, some at a time; ``after`` counts those of a small batch to leave out.
+
+        Rows of a large batch are not kept once they were handed out.
+        """
+        if self.large:
+            for piece in self.large.divided.pieces():
+                while piece:
+                    yield _taken(piece, most_rows)
+        elif len(self.rows) <= most_rows and not after:
+            yield self.rows
+        else:
+            for start in range(after, len(self.rows), most_rows):
+                yield self.rows[start : start + most_rows]
+
+
+def _taken(rows: list[Row], count: int) -> list[Row]:
+    taken = rows[:count]
+    del rows[:count]
+    return taken
 
 
 def decode_batch(value: bytes | None) -> Batch:
@@ -37,7 +80,11 @@ def decode_batch(value: bytes | None) -> Batch:
         Unreadable: no export can be named: a dead letter.
         Invalid: the export is named, another field is wrong.
     """
-    fields = decode_object(value)
+    large = None
+    if value is not None and len(value) > json_pieces.HEAVY_BYTES:
+        fields, large = _decode_large(value)
+    else:
+        fields = decode_object(value)
     export_id = export_id_of(fields)
     errors = list(_findings(fields))
     if errors:
@@ -48,17 +95,56 @@ def decode_batch(value: bytes | None) -> Batch:
         fields["rows"],
         fields.get("last", False),
         fields.get("total_rows"),
+        large,
     )
+
+
+def _decode_large(value: bytes) -> tuple[dict[str, Any], LargeRows | None]:
+    """The fields, and the rows apart: there ``rows`` is empty."""
+    divided = _divided(value, "rows")
+    if not divided.has_array:
+        return divided.others, None
+    return {**divided.others, "rows": []}, _large_rows(divided)
+
+
+def _large_rows(divided: json_pieces.Divided) -> LargeRows:
+    """Walk along the rows, which shows that all are JSON: else nothing of a batch is applied.
+
+    The walk ends at a row that alone has more values than a batch may have, as that is never built.
+    """
+    count = 0
+    try:
+        for piece in divided.pieces():
+            count += len(piece)
+    except json_pieces.TooManyValues:
+        return LargeRows(divided, count, MOST_BATCH_CELLS + 1)
+    except ValueError as error:
+        raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
+    values = divided.most_values - count
+    if values > MOST_BATCH_CELLS:  # what looks like values in strings was counted too
+        values = divided.count_values() - count
+    return LargeRows(divided, count, values)
+
+
+def _divided(value: bytes, name: str | None = None) -> json_pieces.Divided:
+    try:
+        return json_pieces.divide(value, name)
+    except ValueError as error:
+        raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
 
 
 def decode_object(value: bytes | None) -> dict[str, Any]:
     """A JSON object with its integers exact, however long.
+
+    Of a large one, what holds too many values is ``json_pieces.UNBUILT``.
 
     Raises:
         Unreadable: null, not JSON in UTF-8, or not an object.
     """
     if value is None:
         raise Unreadable(DeadLetterReason.NULL_VALUE, "the value is null")
+    if len(value) > json_pieces.HEAVY_BYTES:
+        return _divided(value).others
     try:
         fields = exact_json.loads(value)
     except ValueError as error:

@@ -17,6 +17,13 @@ from pydantic import (
 )
 
 from schemas.errors import shown
+from schemas.limits import (
+    MOST_COLUMNS,
+    MOST_FIELDS,
+    MOST_NAME_CHARACTERS,
+    MOST_NULL_CHARACTERS,
+    MOST_USER_CHARACTERS,
+)
 from schemas.times import Timestamp
 from schemas.vocabulary import EXPORT_ID, Format
 
@@ -25,8 +32,6 @@ NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_CANCEL_CHARACTERS = 500
 """Of why an export is cancelled; it is in the terminal event."""
-MOST_USER_CHARACTERS = 256
-"""A user is in the terminal event, which has to fit into a message whatever the request was."""
 
 ExportId = Annotated[str, Field(pattern=f"^{EXPORT_ID}$")]
 
@@ -42,11 +47,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+def _require_few(given: object) -> None:
+    """Each unknown field is an error of its own, so a million of them would cost a gigabyte."""
+    if isinstance(given, dict) and len(given) > MOST_FIELDS:
+        raise ValueError(f"has {len(given):,} fields, more than {MOST_FIELDS}")
+
+
 class Column(Strict):
     """One column. ``header`` defaults to ``key``; ``width`` is in points and for PDF only."""
 
-    key: str
-    header: str = ""
+    key: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)]
+    header: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)] = ""
     width: Annotated[float, Field(gt=0, le=14_400, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
@@ -56,6 +67,7 @@ class Column(Strict):
             given = {"key": given}
         if not isinstance(given, dict | Column):
             raise ValueError("must be a string or an object")  # noqa: TRY004 - pydantic's protocol
+        _require_few(given)
         if isinstance(given, dict) and "header" not in given and isinstance(given.get("key"), str):
             given = {**given, "header": given["key"]}
         return given
@@ -68,7 +80,7 @@ class CsvOptions(Strict):
     header: bool = True
     bom: bool = False
     line_ending: Literal["crlf", "lf"] = "crlf"
-    null: str = ""
+    null: Annotated[str, Field(max_length=MOST_NULL_CHARACTERS)] = ""
     escape_formulas: bool = True
 
     @field_validator("delimiter")
@@ -108,8 +120,10 @@ class ExportRequested(Strict):
     type: Literal["export.requested"] = "export.requested"
     export_id: ExportId
     format: Annotated[Format, Field(strict=False)]
-    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=256, strict=False)]
-    title: str | None = None
+    columns: Annotated[
+        tuple[Column, ...], Field(min_length=1, max_length=MOST_COLUMNS, strict=False)
+    ]
+    title: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)] | None = None
     user: Annotated[str, Field(min_length=1, max_length=MOST_USER_CHARACTERS)] = "anonymous"
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
@@ -121,6 +135,20 @@ class ExportRequested(Strict):
         if not is_user(user):
             raise ValueError("must not hold control characters")
         return user
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        _require_few(given)
+        return given
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _few_columns(cls, given: object) -> object:
+        """Before they are looked at: each wrong one is an error, and a wrong one isn't counted."""
+        if isinstance(given, list | tuple) and len(given) > MOST_COLUMNS:
+            raise ValueError(f"must have at most {MOST_COLUMNS} items")
+        return given
 
     @field_validator("columns")
     @classmethod
@@ -134,6 +162,7 @@ class ExportRequested(Strict):
     @field_validator("options", mode="before")
     @classmethod
     def _options_of_format(cls, given: object, info: ValidationInfo) -> object:
+        _require_few(given)
         model = _OPTIONS.get(info.data.get("format", Format.CSV), CsvOptions)
         if "format" not in info.data:
             # Of a wrong format, only what no format knows can be told to be wrong.
@@ -151,3 +180,9 @@ class CancelRequested(Strict):
     type: Literal["export.cancel_requested"] = "export.cancel_requested"
     export_id: ExportId
     message: Annotated[str, Field(min_length=1, max_length=MOST_CANCEL_CHARACTERS)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        _require_few(given)
+        return given

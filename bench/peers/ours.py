@@ -33,9 +33,10 @@ class OurEncoder:
     def message(self, value: bytes) -> None:
         """Decode, check, encode, count."""
         batch = decode_batch(value)
-        rows = self._assembly.accept(batch)
-        assert rows is not None, "a repeat"
-        self._out.write(self._writer.append(rows))
+        is_next = self._assembly.accept(batch)
+        assert is_next, "a repeat"
+        for rows in self._assembly.pieces(batch):
+            self._out.write(self._writer.append(rows))
         self._assembly.apply(batch)
 
     def finish(self) -> None:

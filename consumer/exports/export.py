@@ -14,8 +14,8 @@ class OpenExport:
     """A request that was accepted and has not ended.
 
     ``decided`` is the manifest of an earlier attempt that completed: it binds this one. The writer
-    and the part come with the first batch; ``first_offset`` is that batch's. ``active_at`` is a
-    monotonic time in seconds.
+    and the part come with the first batch; ``first_offset`` is that batch's, once it was applied
+    whole. ``active_at`` is a monotonic time in seconds.
     """
 
     __slots__ = (

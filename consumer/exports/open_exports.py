@@ -6,13 +6,17 @@ in ``Publication``, or ended: never two of them.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import structlog
 
+from consumer.core.budget import TurnBudget
 from consumer.core.intake import MOST_OPEN
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
 from consumer.errors import ExportFailure, LaneStopped
+from consumer.exports.application import Application
 from consumer.exports.export import OpenExport
+from consumer.exports.messages import Message
 from consumer.exports.origin import Origin, Progress
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.workshop import Workshop
@@ -37,6 +41,8 @@ class OpenExports:
         self._open: dict[str, OpenExport] = {}
         self.most_open = MOST_OPEN
         self.formats_written: set[Format] = set()
+        self.half_applied: Application | None = None
+        """The batch of which a turn applied some; it is the next of the records."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -78,14 +84,46 @@ class OpenExports:
         progress = Progress(0, None, self._workshop.now())
         self._publication.end(Ending(origin.failed(reason, message, progress), origin))
 
-    def apply(self, export: OpenExport, batch: Batch, offset: int) -> None:
-        """Write a batch into its export, which may end by it.
+    def apply(self, export: OpenExport, batch: Batch, message: Message, turn: TurnBudget) -> bool:
+        """Write a batch into its export, which may end by it; see ``go_on``.
 
         Raises:
             LaneStopped: it is known to have completed, but its batches don't come to that.
         """
+        with self._failing(export):
+            if not export.assembly.accept(batch, bounded=export.decided is None):
+                self._workshop.metrics.dropped(Dropped.REPEAT)
+                return True
+            most_bytes = None if export.decided else self._workshop.max_export_bytes
+            self.half_applied = Application(export, batch, message, most_bytes)
+        return self.half_applied is None or self.go_on(self.half_applied, turn)
+
+    def go_on(self, application: Application, turn: TurnBudget) -> bool:
+        """Apply a batch further; False: the turn is spent, and some of it is left.
+
+        Raises:
+            LaneStopped: as ``apply``.
+        """
+        export = application.export
+        with self._failing(export):
+            writer, part = self._begun(export)
+            while not self._step(application, writer, part):
+                if turn.spent:
+                    application.pause()
+                    return False
+            export.assembly.apply(application.batch)
+            if export.first_offset is None:
+                export.first_offset = application.message.offset
+            self.half_applied = None
+            if application.batch.last:
+                self._complete(export, writer, part)
+        return True
+
+    @contextmanager
+    def _failing(self, export: OpenExport) -> Iterator[None]:
+        """What goes wrong with a batch ends its export."""
         try:
-            self._write(export, batch, offset)
+            yield
         except ExportFailure as failure:
             if export.decided:
                 raise _differs(export, export.decided, str(failure)) from None
@@ -94,9 +132,8 @@ class OpenExports:
             # A fault in a writer must not stop the partition: it would strike again on replay.
             log.exception(
                 "export broke its writer",
-                export_id=batch.export_id,
+                export_id=export.origin.export_id,
                 partition=self._partition,
-                offset=offset,
             )
             self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}")
 
@@ -131,28 +168,19 @@ class OpenExports:
             if export.part:
                 export.part.discard()
         self._open.clear()
+        self.half_applied = None
 
-    def _write(self, export: OpenExport, batch: Batch, offset: int) -> None:
-        rows = export.assembly.accept(batch)
-        if rows is None:
-            self._workshop.metrics.dropped(Dropped.REPEAT)
-            return
-        writer, part = self._begun(export, offset)
-        part.append(writer.append(rows))
-        if batch.last:
-            part.append(writer.finish())
-        limit = self._workshop.max_export_bytes
-        # What was decided as completed stays so, even if the limit is a smaller one by now.
-        if part.size > limit and not export.decided:
-            raise ExportFailure(FailReason.TOO_LARGE, f"the file passes {limit} bytes")
-        export.assembly.apply(batch)
+    def _step(self, application: Application, writer: FormatWriter, part: Part) -> bool:
+        """Write a piece; whether the batch is whole. Large batches of a node take turns."""
+        export = application.export
+        with self._workshop.large_work if application.batch.large else nullcontext():
+            whole = application.step(writer, part)
         export.active_at = self._workshop.monotonic()
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
-        if batch.last:
-            self._complete(export, writer, part)
+        return whole
 
-    def _begun(self, export: OpenExport, offset: int) -> tuple[FormatWriter, Part]:
+    def _begun(self, export: OpenExport) -> tuple[FormatWriter, Part]:
         """The export's writer and part, begun with its first batch."""
         if export.writer is None or export.part is None:
             origin, request = export.origin, export.request
@@ -160,7 +188,6 @@ class OpenExports:
             export.part = self._workshop.storage.open_part(
                 self._partition, origin.export_id, request.format
             )
-            export.first_offset = offset
             export.started_at = self._workshop.now()
         return export.writer, export.part
 
@@ -180,6 +207,8 @@ class OpenExports:
         ending.part = export.part
         ending.bound = export.decided is not None
         del self._open[export.origin.export_id]
+        if self.half_applied and self.half_applied.export is export:
+            self.half_applied = None
         self._publication.end(ending)
 
     def _is_full(self, offset: int) -> bool:

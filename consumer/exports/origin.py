@@ -12,7 +12,8 @@ from typing import Any, Literal, TypedDict
 from consumer.exports.messages import Message
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
-from schemas.requests import MOST_USER_CHARACTERS, ExportRequested, is_user
+from schemas.limits import MOST_USER_CHARACTERS
+from schemas.requests import ExportRequested, is_user
 from schemas.times import from_millis, parse_time, to_millis
 from schemas.vocabulary import FailReason, Format
 

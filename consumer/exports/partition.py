@@ -3,6 +3,7 @@
 Blocking code: one thread at a time runs ``turn``; nothing else is called meanwhile but ``abandon``
 and ``progress``. A turn is of requests or of batches, so that it goes to whom it was claimed for.
 Requests come first, so that a batch finds its owner, but let waiting batches have every other turn.
+A turn may end within a batch: its message isn't handled yet, and the next turn of batches goes on.
 Invariant: between turns, ``resume_point`` describes exactly what the outcomes so far have told of.
 """
 
@@ -13,6 +14,7 @@ from enum import Enum, auto
 
 import structlog
 
+from consumer.core.budget import TURN_SECONDS, TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.core.turn_order import Claim
 from consumer.exports.marked_storage import MarkedStorage
@@ -25,9 +27,6 @@ from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, 
 from schemas.vocabulary import FailReason, Format
 
 log = structlog.get_logger(__name__)
-
-TURN_BYTES = 1024 * 1024
-TURN_SECONDS = 0.05
 
 _REQUESTS = Claim(None, 9)
 _UNOWNED = Claim(None, 5)
@@ -95,6 +94,11 @@ class PartitionExports:
     def pending_records(self) -> bool:
         """Whether batches were taken that no turn has handled."""
         return bool(self._records)
+
+    @property
+    def half_applied(self) -> bool:
+        """Whether the last turn ended within a batch, so that its owner is known."""
+        return self._exports.half_applied is not None
 
     @property
     def batches_next(self) -> bool:
@@ -262,7 +266,7 @@ class PartitionExports:
     # A turn, on a thread.
 
     def turn(self, budget_seconds: float = TURN_SECONDS) -> TurnEnd:
-        """Handle what was taken, up to a turn's share of bytes and time.
+        """Handle what was taken, up to a turn's share of bytes and time, and perhaps a piece more.
 
         Raises:
             StorageUnavailable: call it again, later; it goes on where it was.
@@ -272,7 +276,7 @@ class PartitionExports:
         self._write_out()
         if self.verdict_due:
             return TurnEnd.IDLE
-        end = self._work(self._workshop.monotonic() + budget_seconds)
+        end = self._work(TurnBudget(self._workshop.monotonic, budget_seconds))
         self._write_out()
         return end
 
@@ -289,25 +293,25 @@ class PartitionExports:
                 offset=origin.source.offset,
             )
 
-    def _work(self, until: float) -> TurnEnd:
-        queue, done_bytes, known = self._queue(), 0, True
+    def _work(self, turn: TurnBudget) -> TurnEnd:
+        queue, handled = self._queue(), True
         try:
-            while queue and (known := self._handle(queue)):
-                done_bytes += len(queue.popleft().value or b"")
-                if done_bytes >= TURN_BYTES or self._workshop.monotonic() >= until:
+            while queue and (handled := self._handle(queue, turn)):
+                turn.spend(len(queue.popleft().value or b""))
+                if turn.spent:
                     break
         finally:
             self.in_hand.message = None
         self._batches_next = queue is self._requests and bool(self._records)
-        if not known and not self._requests:
+        if not handled and not self.half_applied and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
         return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
 
-    def _handle(self, queue: deque[Message]) -> bool:
-        """Handle the first of a queue; False: it is a batch whose owner isn't known."""
+    def _handle(self, queue: deque[Message], turn: TurnBudget) -> bool:
+        """Handle the first of a queue; False: it has no owner yet, or isn't applied whole."""
         message = self.in_hand.message = queue[0]
         if queue is self._records:
-            return self._routing.on_record(message)
+            return self._routing.on_record(message, turn)
         self._routing.on_request(message)
         return True
 

@@ -15,11 +15,14 @@ fetched first.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 import structlog
 
+from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
-from consumer.errors import ConsumerError, LaneStopped, StorageUnavailable
+from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import DeadLetter, Message
 from consumer.exports.open_exports import OpenExports
@@ -30,6 +33,7 @@ from consumer.metrics import Dropped
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import Invalid, Unreadable
+from schemas.json_pieces import HEAVY_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason, FailReason, is_export_id
@@ -132,7 +136,14 @@ class Routing:
             )
             why = f"{type(error).__name__}: {error!s:.200}"
             self._dead_letter(DeadLetterReason.UNREADABLE, message, why)
+            self._fail_named(message, why)
             return True
+
+    def _fail_named(self, message: Message, why: str) -> None:
+        """Fail the open export that the key of a batch names."""
+        export = self._exports.get((message.key or b"").decode(errors="replace"))
+        if export and export.decided is None and message.topic != export.origin.source.topic:
+            self._exports.fail(export, FailReason.INTERNAL, why)
 
     def _require_restored(self) -> None:
         if self.to_restore:
@@ -174,23 +185,44 @@ class Routing:
         else:
             self._exports.cancel(export, request.message)
 
-    def on_record(self, message: Message) -> bool:
-        """Handle a message of the records topic; False: not yet, its owner isn't known."""
-        handled = self._guarded(self._route, message)
+    def on_record(self, message: Message, turn: TurnBudget) -> bool:
+        """Handle a message of the records topic.
+
+        False: not yet, as its owner isn't known; or the turn is spent and the batch is applied in
+        part: then ``OpenExports.half_applied`` has it, and the next call goes on.
+
+        Raises:
+            PartLost: a batch that was applied in part is gone.
+            StorageUnavailable: hand it in again.
+        """
+        half = self._exports.half_applied
+        if half and half.message.offset != message.offset:
+            raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
+        if half:
+            handled = self._exports.go_on(half, turn)
+        else:
+            handled = self._guarded(partial(self._route, turn=turn), message)
         if handled:
             self.next_record = message.offset + 1
         return handled
 
-    def _route(self, message: Message) -> bool:
+    def _route(self, message: Message, turn: TurnBudget) -> bool:
         try:
-            batch = decode_batch(message.value)
+            batch = self._decoded(message.value)
         except Unreadable as error:
             return self._on_unreadable(error, message)
         except Invalid as error:
-            return self._on_owned(error.export_id, message, error)
-        return self._on_owned(batch.export_id, message, batch)
+            return self._on_owned(error.export_id, message, error, turn)
+        return self._on_owned(batch.export_id, message, batch, turn)
 
-    def _on_owned(self, export_id: str, message: Message, batch: Batch | Invalid) -> bool:
+    def _decoded(self, value: bytes | None) -> Batch:
+        large = value is not None and len(value) > HEAVY_BYTES
+        with self._workshop.large_work if large else nullcontext():
+            return decode_batch(value)
+
+    def _on_owned(
+        self, export_id: str, message: Message, batch: Batch | Invalid, turn: TurnBudget
+    ) -> bool:
         export = self._exports.get(export_id)
         if export is None:
             return self._on_ownerless(export_id, message)
@@ -199,7 +231,7 @@ class Routing:
         elif isinstance(batch, Invalid):
             self._fail(export, str(batch))
         else:
-            self._exports.apply(export, batch, message.offset)
+            return self._exports.apply(export, batch, message, turn)
         return True
 
     def _was_handled(self, message: Message, export: OpenExport) -> bool:

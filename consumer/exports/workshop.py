@@ -1,5 +1,6 @@
 """What every partition of a node works with: storage, formats, metrics, limits, clocks."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class Workshop:
 
     ``writer`` makes a format writer for a request and its date, if it has one. ``now`` is for what
     people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
-    on now.
+    on now. ``large_work`` is held to decode or encode a large batch: one may take 200 MiB for a
+    moment, so that five at once would be more than a node has.
     """
 
     storage: Storage
@@ -32,3 +34,4 @@ class Workshop:
     now: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     in_hand: PartitionsInHand = field(default_factory=PartitionsInHand)
+    large_work: threading.Lock = field(default_factory=threading.Lock)

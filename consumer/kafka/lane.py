@@ -22,11 +22,12 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from consumer.core.budget import TURN_BYTES
 from consumer.core.intake import intake
 from consumer.core.patience import Patience
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
-from consumer.exports.partition import TURN_BYTES, PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
@@ -286,7 +287,7 @@ class Lane:
     async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
         handled = exports.next_offsets[1]
         end = await turns.run()
-        if exports.next_offsets[1] > handled:
+        if exports.next_offsets[1] > handled or exports.half_applied:
             self._search = None  # its batch has found its owner
         if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
             # One search at a time, or steady requests would move its end for ever.

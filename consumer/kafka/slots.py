@@ -12,8 +12,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from consumer.core.budget import TURN_SECONDS
 from consumer.core.turn_order import Claim, Place, TurnOrder
-from consumer.exports.partition import TURN_SECONDS
 
 
 class Slots:

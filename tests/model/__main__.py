@@ -13,6 +13,7 @@ from consumer.metrics import Metrics
 from tests.model.interleaving import run, story
 from tests.model.oracle import BrokenError
 from tests.model.tape import seeded
+from tests.model.world import rows_one_by_one
 
 _CHUNK = 1_000
 
@@ -22,11 +23,12 @@ def failing(chunk: int, first_seed: int) -> list[str]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     metrics = Metrics()
     stories = []
-    for seed in range(first_seed + chunk * _CHUNK, first_seed + (chunk + 1) * _CHUNK):
-        try:
-            run(seeded(seed), metrics)
-        except BrokenError:
-            stories.append(f"seed {seed}\n{story(seeded(seed), metrics)}")
+    with rows_one_by_one():
+        for seed in range(first_seed + chunk * _CHUNK, first_seed + (chunk + 1) * _CHUNK):
+            try:
+                run(seeded(seed), metrics)
+            except BrokenError:
+                stories.append(f"seed {seed}\n{story(seeded(seed), metrics)}")
     return stories
 
 

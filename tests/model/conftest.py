@@ -7,12 +7,14 @@ import pytest
 import structlog
 
 from consumer.metrics import Metrics
+from tests.model.world import rows_one_by_one
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _without_logs() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
+    with rows_one_by_one():
+        yield
     structlog.reset_defaults()
 
 

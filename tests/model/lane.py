@@ -272,7 +272,7 @@ class Lane:
             return
         handled = exports.next_offsets[1]
         end = self._turn(exports, tape)
-        if exports.next_offsets[1] > handled:
+        if exports.next_offsets[1] > handled or exports.half_applied:
             self._search = None
         if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
             self._below = self.records.position

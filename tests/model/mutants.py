@@ -168,6 +168,32 @@ _mutant("offsets are committed while an end is on its way", lane=_UnsettledCommi
 _mutant("a failed transaction is tried again", lane=_Forgiving)
 
 
+# A batch that is applied in part.
+
+
+class _AppliedAgain(PartitionExports):
+    """After a rest it begins with the batch once more, on top of what is in the part."""
+
+    def drop_pending(self) -> None:
+        super().drop_pending()
+        self._exports.half_applied = None
+
+
+class _BegunAgain(Lane):
+    exports_type = _AppliedAgain
+
+
+def _with_part_of_a_batch(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
+    if not exports.half_applied:
+        return point
+    after = exports.next_offsets[1] + 1
+    return replace(point, records_position=max(after, point.records_position))
+
+
+_mutant("a batch is applied once more after a rest", lane=_BegunAgain)
+_mutant("a batch applied in part is committed as handled", lane=_exports(_with_part_of_a_batch))
+
+
 # Fencing.
 
 

@@ -361,13 +361,11 @@ def undisturbed(ask: Ask, records: list[tuple[int, Meaning]], most_bytes: int) -
             case Rows(export_id=ask.export_id) if meaning.fields_right and meaning.seq < expected:
                 continue
             case Rows(export_id=ask.export_id):
-                fault = _fault(meaning, expected, rows)
+                fault, content = _applied(meaning, expected, rows, content, most_bytes)
             case _:
                 continue
-        content += b"".join(",".join(row).encode() + b"\n" for row in meaning.rows)
-        content += FOOTER if meaning.last else b""
-        if fault or len(content) > most_bytes:
-            return End(offset, rows, fault or FailReason.TOO_LARGE)
+        if fault:
+            return End(offset, rows, fault)
         expected += 1
         rows += len(meaning.rows)
         if meaning.last:
@@ -375,16 +373,24 @@ def undisturbed(ask: Ask, records: list[tuple[int, Meaning]], most_bytes: int) -
     return None
 
 
-def _fault(batch: Rows, expected: int, rows: int) -> FailReason | None:
+def _applied(
+    batch: Rows, expected: int, rows: int, content: bytes, most_bytes: int
+) -> tuple[FailReason | None, bytes]:
+    """What is wrong first with a batch, which is applied row by row, and the file with it."""
     if not batch.fields_right:
-        return FailReason.INVALID_BATCH
+        return FailReason.INVALID_BATCH, content
     if batch.seq > expected:
-        return FailReason.SEQUENCE_GAP
-    if any(len(row) != 1 for row in batch.rows):
-        return FailReason.INVALID_BATCH
+        return FailReason.SEQUENCE_GAP, content
+    for row in batch.rows:
+        if len(row) != 1:
+            return FailReason.INVALID_BATCH, content
+        content += ",".join(row).encode() + b"\n"
+        if len(content) > most_bytes:
+            return FailReason.TOO_LARGE, content
     if batch.total is not None and batch.total != rows + len(batch.rows):
-        return FailReason.ROW_COUNT_MISMATCH
-    return None
+        return FailReason.ROW_COUNT_MISMATCH, content
+    content += FOOTER if batch.last else b""
+    return FailReason.TOO_LARGE if len(content) > most_bytes else None, content
 
 
 def _is_file_of(event: ExportCompleted, end: End) -> bool:

@@ -16,8 +16,8 @@ class Script(NamedTuple):
 
 
 def _batch(name: str, *, last: bool = False) -> Rows:
-    """``a0``: batch 0 of export a, of one row."""
-    return Rows(name[0], int(name[1]), ((name,),), last=last)
+    """``a0``: batch 0 of export a, of two rows, so that a turn may end between them."""
+    return Rows(name[0], int(name[1]), ((name,), (f"{name}+",)), last=last)
 
 
 SCRIPTS = {

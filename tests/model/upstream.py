@@ -188,11 +188,17 @@ def _early(tape: Tape, export_id: str) -> list[Line]:
 def _batches(tape: Tape, export_id: str) -> list[Line]:
     """Whole in one case of two; else with one of the faults that there are."""
     count = 1 + tape.pick(3)
-    batches = [Rows(export_id, seq, ((f"{export_id}{seq}",),)) for seq in range(count)]
+    batches = [Rows(export_id, seq, _some_rows(tape, f"{export_id}{seq}")) for seq in range(count)]
     if tape.once_in(4):
         batches.append(Rows(export_id, count, ()))
-    batches[-1] = batches[-1]._replace(last=True, total=count if tape.once_in(3) else None)
+    total = sum(len(batch.rows) for batch in batches)
+    batches[-1] = batches[-1]._replace(last=True, total=total if tape.once_in(3) else None)
     return [*batches] if tape.once_in(2) else _faulty(tape, batches)
+
+
+def _some_rows(tape: Tape, name: str) -> tuple[tuple[str, ...], ...]:
+    """One to three: with pieces of a row, a turn may end between any two."""
+    return tuple((f"{name}{'' if number == 0 else number}",) for number in range(1 + tape.pick(3)))
 
 
 def _faulty(tape: Tape, batches: list[Rows]) -> list[Line]:
@@ -205,10 +211,10 @@ def _faulty(tape: Tape, batches: list[Rows]) -> list[Line]:
         [*before, one, *after[:1], one, *after[1:]],  # a repeat, now or later
         [*before, one, one._replace(rows=(("other",),)), *after],  # a repeat: the first one counts
         [*before, one._replace(seq=one.seq + 1), *after],  # a gap
-        [*before, one._replace(rows=(("x", "y"),)), *after],  # a row of the wrong shape
+        [*before, one._replace(rows=(*one.rows, ("x", "y"))), *after],  # a row of the wrong shape
         [*before, one._replace(fields_right=False), *after],  # a field that is none
         [*before, Rubbish(RECORDS, reason, one.export_id), one, *after],  # only the key is right
-        [*batches[:-1], last._replace(total=7)],  # a wrong total
+        [*batches[:-1], last._replace(total=17)],  # a wrong total
         [*batches, last._replace(seq=last.seq + 1)],  # a batch after the end
         [*before],  # upstream stops
     ]

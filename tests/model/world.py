@@ -5,11 +5,13 @@ happens when, and what goes wrong, is for others to say: ``interleaving`` by cha
 by one. Invariant: a run depends on its tape alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
+from consumer.core import budget
 from consumer.core.resume import METADATA_LIMIT
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Metrics
@@ -81,6 +83,16 @@ class LineWriter:
     def finish(self) -> bytes:
         """See ``FormatWriter.finish``."""
         return FOOTER
+
+
+@contextmanager
+def rows_one_by_one() -> Iterator[None]:
+    """Batches are applied a row at a time, so that turns end within them."""
+    usual, budget.PIECE_CELLS = budget.PIECE_CELLS, 1
+    try:
+        yield
+    finally:
+        budget.PIECE_CELLS = usual
 
 
 @cache

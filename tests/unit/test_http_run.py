@@ -284,8 +284,9 @@ WRONG_QUERIES = [
 
 
 async def test_a_request_that_no_message_holds_is_refused(world: World) -> None:
-    body = {"format": "csv", "columns": ["a"], "data": [], "title": "x" * 1_000_000}
-    async with serving_world(world, max_body_bytes=2_000_000) as client:
+    columns = [{"key": f"{n}", "header": "\N{GRINNING FACE}" * 1_000} for n in range(256)]
+    body = {"format": "csv", "columns": columns, "data": []}
+    async with serving_world(world, max_body_bytes=4_000_000) as client:
         problem = assert_problem(await client.post("/export/run", json=body), 400)
     assert "1,000,000 are sent" in problem["errors"][0]["message"]
     assert world.requests == []

@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,10 +100,76 @@ def test_every_repeated_key_is_named() -> None:
 
 def test_the_text_of_an_error_is_bounded_but_its_findings_are_not() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        decode_request(changed(**{f"{number}-" + "x" * 10_000: 1 for number in range(1_000)}))
-    assert len(caught.value.errors) == 1_000
+        decode_request(changed(**{f"{number}-" + "x" * 20_000: 1 for number in range(90)}))
+    assert len(caught.value.errors) == 90
     assert len(str(caught.value)) < 5_000
-    assert str(caught.value).endswith("and 980 more")
+    assert str(caught.value).endswith("and 70 more")
+
+
+_MINIMAL = {
+    "type": "export.requested",
+    "export_id": "a",
+    "format": "csv",
+    "columns": ["id"],
+}
+_BLANKS = " " * 1024 * 1024
+_HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
+    "a long title": ({"title": "x" * 1_001}, "title: must have at most 1000 characters"),
+    "a title of 16 MiB": ({"title": "\u0301" * 2**23}, "title: must have at most 1000 characters"),
+    "a long key": ({"columns": ["x" * 1_001]}, "columns.0.key: must have at most 1000 characters"),
+    "a long header": (
+        {"columns": [{"key": "a", "header": "x" * 1_001}]},
+        "columns.0.header: must have at most 1000 characters",
+    ),
+    "a long null": ({"options": {"null": "-" * 65}}, "options.null: must have at most 64 char"),
+    "a null of 300 KB": ({"options": {"null": "-" * 300_000}}, "options.null: must have at most"),
+    "many wrong columns": ({"columns": [[]] * 200_000}, "columns: must have at most 256 items"),
+    "many columns": ({"columns": [[]] * 1_000_000}, "columns: makes the request hold more than"),
+    "many fields": ({f"{n}": 1 for n in range(900)}, "has 904 fields, more than 100"),
+    "many fields of a column": (
+        {"columns": [{"key": "a", **{f"{n}": 1 for n in range(5_000)}}]},
+        "columns.0: has 5,001 fields, more than 100",
+    ),
+    "many options": ({"options": {f"{n}": 1 for n in range(9_000)}}, "options: has 9,000 fields"),
+    "many nested options": ({"options": [[[]] * 600_000]}, "options: makes the request hold more"),
+    "a large unknown field": ({"x": [{}] * 600_000}, "x: makes the request hold more than 10,000"),
+    "a field of blanks": ({_BLANKS: 1}, " " * 200),
+}
+
+
+@pytest.mark.parametrize(("fields", "words"), _HOSTILE.values(), ids=_HOSTILE)
+def test_what_a_request_costs_is_bounded(fields: dict[str, Any], words: str) -> None:
+    value = json.dumps({**_MINIMAL, **fields}).encode()
+    begun = time.thread_time()
+    with pytest.raises(InvalidRequest) as caught:
+        decode_request(value)
+    assert time.thread_time() - begun < 5  # 0.3 on a quiet machine
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 5_000
+
+
+def test_all_that_fits_is_accepted() -> None:
+    columns = [
+        {"key": f"{n:03}" + "x" * 997, "header": "\N{GRINNING FACE}" * 1_000} for n in range(256)
+    ]
+    options = {"null": "\N{GRINNING FACE}" * 64}
+    fields = {"columns": columns, "title": "x" * 1_000, "options": options}
+    request = decode_request(json.dumps({**_MINIMAL, **fields}).encode())
+    assert isinstance(request, ExportRequested)
+    assert decode_request(encode_request(request)) == request
+
+
+def test_an_object_of_too_many_members_is_no_request() -> None:
+    value = json.dumps({**_MINIMAL, **{f"{n}": "x" * 600 for n in range(2_000)}}).encode()
+    with pytest.raises(Unreadable, match="more than 1,000 members"):
+        decode_request(value)
+
+
+def test_a_cancellation_of_many_fields_is_a_dead_letter() -> None:
+    fields = {"type": "export.cancel_requested", "export_id": "a"}
+    value = json.dumps({**fields, **{f"{n}": 1 for n in range(60_000)}}).encode()
+    with pytest.raises(Unreadable, match="60,002 fields"):
+        decode_request(value)
 
 
 def test_what_was_left_out_is_not_written() -> None:

@@ -1,0 +1,83 @@
+"""What one batch may cost, and what one turn may: budgets that are spent as the work is done.
+
+Pure: sizes and times are given. Invariant: what is refused is refused before it is made, but for
+the last piece of a batch's output.
+"""
+
+from collections.abc import Callable
+
+from consumer.errors import ExportFailure
+from schemas.limits import MOST_BATCH_CELLS, MOST_BATCH_OUTPUT_BYTES
+from schemas.records import Batch
+from schemas.vocabulary import FailReason
+
+TURN_BYTES = 1024 * 1024
+"""Of messages that a turn handles."""
+TURN_SECONDS = 0.05
+PIECE_CELLS = 20_000
+"""Cells that are put in order and encoded at a time: 10 to 40 ms, and less than 10 MiB. The usual
+batch is one piece."""
+
+
+def require_few_cells(batch: Batch, columns: int) -> None:
+    """Refuse a batch of too many cells before any row of it is built.
+
+    Its cells are its rows times the columns, as an object may leave out any; or the JSON values in
+    its rows, nested ones included, if these are more.
+
+    Raises:
+        ExportFailure: there are more than a batch may have.
+    """
+    cells = batch.row_count * columns
+    values = batch.large.values if batch.large else 0  # fewer than fit into a small one
+    if max(cells, values) > MOST_BATCH_CELLS:
+        what = f"{batch.row_count:,} rows of {columns} columns" if cells > values else "its rows"
+        raise ExportFailure(
+            FailReason.INVALID_BATCH,
+            f"batch {batch.seq}: {what} have {max(cells, values):,} cells, more than"
+            f" {MOST_BATCH_CELLS:,}",
+        )
+
+
+def rows_at_once(columns: int) -> int:
+    """How many rows make a piece."""
+    return max(1, PIECE_CELLS // columns)
+
+
+class OutputBudget:
+    """Bytes that one batch may add to its file."""
+
+    __slots__ = ("_seq", "_spent")
+
+    def __init__(self, seq: int) -> None:
+        self._seq = seq
+        self._spent = 0
+
+    def spend(self, size_bytes: int) -> None:
+        """Raises ExportFailure when a batch has made more than one may."""
+        self._spent += size_bytes
+        if self._spent > MOST_BATCH_OUTPUT_BYTES:
+            raise ExportFailure(
+                FailReason.TOO_LARGE,
+                f"batch {self._seq} makes more than {MOST_BATCH_OUTPUT_BYTES:,} bytes of the file",
+            )
+
+
+class TurnBudget:
+    """A turn's share: bytes of messages, and seconds by a monotonic clock."""
+
+    __slots__ = ("_bytes_left", "_monotonic", "_until")
+
+    def __init__(self, monotonic: Callable[[], float], seconds: float) -> None:
+        self._bytes_left = TURN_BYTES
+        self._monotonic = monotonic
+        self._until = monotonic() + seconds
+
+    def spend(self, size_bytes: int) -> None:
+        """A message of this size was handled."""
+        self._bytes_left -= size_bytes
+
+    @property
+    def spent(self) -> bool:
+        """Whether the turn is to end."""
+        return self._bytes_left <= 0 or self._monotonic() >= self._until

@@ -1,0 +1,76 @@
+"""A batch on its way into its export's file, a piece at a time: a turn may end between two pieces.
+
+Invariant: only a batch that is whole in the file counts; until then its message counts as not
+handled, and what was written of it lies in this process's part alone.
+"""
+
+from dataclasses import replace
+
+from consumer.core.assembly import Pieces
+from consumer.core.budget import OutputBudget
+from consumer.errors import ExportFailure
+from consumer.exports.export import OpenExport
+from consumer.exports.messages import Message
+from consumer.formats.base import FormatWriter
+from consumer.storage.base import Part
+from schemas.json_pieces import values_at_most
+from schemas.records import Batch, decode_batch
+from schemas.vocabulary import FailReason
+
+_MOST_KEPT_VALUES = 100_000
+
+
+class Application:
+    """Applies one batch, the next one of an open export; between turns perhaps without its rows.
+
+    ``max_export_bytes`` bounds the file, None: nothing does, as what was decided as completed stays
+    so, even if the bounds are other ones by now.
+    """
+
+    def __init__(
+        self, export: OpenExport, batch: Batch, message: Message, max_export_bytes: int | None
+    ) -> None:
+        self.export = export
+        self.message = message
+        self.batch = batch
+        self._max_export_bytes = max_export_bytes
+        self._output = OutputBudget(batch.seq)
+        self._pieces: Pieces | None = export.assembly.pieces(batch)
+        self._rows_done = 0
+
+    def step(self, writer: FormatWriter, part: Part) -> bool:
+        """Write the next piece; whether the batch is whole in the file now.
+
+        Raises:
+            ExportFailure: a row is wrong, the total is, or a bound was passed.
+        """
+        pieces = self._taken_up()
+        self._put(part, writer.append(next(pieces, [])))
+        if pieces.done < self.batch.row_count:
+            return False
+        pieces.require_total()
+        if self.batch.last:
+            self._put(part, writer.finish())
+        return True
+
+    def pause(self) -> None:
+        """A turn ends here. Rows that need much memory are read from the message once more."""
+        pieces = None if self.batch.large else self._pieces
+        if pieces and values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
+            self._rows_done, self._pieces = pieces.done, None
+            self.batch = replace(self.batch, rows=[])
+
+    def _taken_up(self) -> Pieces:
+        if self._pieces is None:
+            self.batch = decode_batch(self.message.value)
+            self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
+        return self._pieces
+
+    def _put(self, part: Part, data: bytes) -> None:
+        part.append(data)
+        if self._max_export_bytes is None:
+            return
+        self._output.spend(len(data))
+        if part.size > self._max_export_bytes:
+            message = f"the file passes {self._max_export_bytes} bytes"
+            raise ExportFailure(FailReason.TOO_LARGE, message)

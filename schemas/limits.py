@@ -1,0 +1,21 @@
+"""What one message may cost: the contract's "Limits of one message", for those who write and read.
+
+Numbers only, each where both sides find it. Invariant: what our own producers send passes none.
+"""
+
+from typing import Final
+
+MOST_BATCH_CELLS: Final = 1_000_000
+"""Cells of a batch: its rows times the columns, or its JSON values if these are more."""
+MOST_BATCH_OUTPUT_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of the file that one batch makes."""
+MOST_COLUMNS: Final = 256
+MOST_NAME_CHARACTERS: Final = 1_000
+"""Characters of a column's key, of its header, and of the title."""
+MOST_NULL_CHARACTERS: Final = 64
+"""Characters of what stands for null in a CSV: it may stand in every cell."""
+MOST_USER_CHARACTERS: Final = 256
+"""A user is in the terminal event, which has to fit into a message whatever the request was."""
+MOST_FIELDS: Final = 100
+"""Fields of a request, of a column and of options. Each wrong one is named, so their number has a
+bound; all that the contract knows are fewer."""
