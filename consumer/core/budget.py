@@ -1,13 +1,13 @@
-"""What one batch may cost, and what one turn may: budgets that are spent as the work is done.
+"""What one batch may cost, and what one turn may.
 
-Pure: sizes and times are given. Invariant: what is refused is refused before it is made, but for
-the last piece of a batch's output.
+Pure: sizes and times are given. Invariant: a batch of too many cells is refused before one of them
+is built. What a batch makes of its file is counted as it is made, in ``exports.application``.
 """
 
 from collections.abc import Callable
 
 from consumer.errors import ExportFailure
-from schemas.limits import MOST_BATCH_CELLS, MOST_BATCH_OUTPUT_BYTES
+from schemas.limits import MOST_BATCH_CELLS
 from schemas.records import Batch
 from schemas.vocabulary import FailReason
 
@@ -29,6 +29,8 @@ def require_few_cells(batch: Batch, columns: int) -> None:
         ExportFailure: there are more than a batch may have.
     """
     cells = batch.row_count * columns
+    if cells <= MOST_BATCH_CELLS and batch.large is None:
+        return
     values = batch.large.values if batch.large else 0  # fewer than fit into a small one
     if max(cells, values) > MOST_BATCH_CELLS:
         what = f"{batch.row_count:,} rows of {columns} columns" if cells > values else "its rows"
@@ -42,25 +44,6 @@ def require_few_cells(batch: Batch, columns: int) -> None:
 def rows_at_once(columns: int) -> int:
     """How many rows make a piece."""
     return max(1, PIECE_CELLS // columns)
-
-
-class OutputBudget:
-    """Bytes that one batch may add to its file."""
-
-    __slots__ = ("_seq", "_spent")
-
-    def __init__(self, seq: int) -> None:
-        self._seq = seq
-        self._spent = 0
-
-    def spend(self, size_bytes: int) -> None:
-        """Raises ExportFailure when a batch has made more than one may."""
-        self._spent += size_bytes
-        if self._spent > MOST_BATCH_OUTPUT_BYTES:
-            raise ExportFailure(
-                FailReason.TOO_LARGE,
-                f"batch {self._seq} makes more than {MOST_BATCH_OUTPUT_BYTES:,} bytes of the file",
-            )
 
 
 class TurnBudget:

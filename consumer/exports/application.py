@@ -7,13 +7,13 @@ handled, and what was written of it lies in this process's part alone.
 from dataclasses import replace
 
 from consumer.core.assembly import Pieces
-from consumer.core.budget import OutputBudget
 from consumer.errors import ExportFailure
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message
 from consumer.formats.base import FormatWriter
 from consumer.storage.base import Part
 from schemas.json_pieces import values_at_most
+from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.vocabulary import FailReason
 
@@ -27,6 +27,16 @@ class Application:
     so, even if the bounds are other ones by now.
     """
 
+    __slots__ = (
+        "_max_export_bytes",
+        "_output_bytes",
+        "_pieces",
+        "_rows_done",
+        "batch",
+        "export",
+        "message",
+    )
+
     def __init__(
         self, export: OpenExport, batch: Batch, message: Message, max_export_bytes: int | None
     ) -> None:
@@ -34,7 +44,7 @@ class Application:
         self.message = message
         self.batch = batch
         self._max_export_bytes = max_export_bytes
-        self._output = OutputBudget(batch.seq)
+        self._output_bytes = 0
         self._pieces: Pieces | None = export.assembly.pieces(batch)
         self._rows_done = 0
 
@@ -44,12 +54,12 @@ class Application:
         Raises:
             ExportFailure: a row is wrong, the total is, or a bound was passed.
         """
-        pieces = self._taken_up()
+        pieces, batch = self._pieces or self._taken_up(), self.batch
         self._put(part, writer.append(next(pieces, [])))
-        if pieces.done < self.batch.row_count:
+        if pieces.done < batch.row_count:
             return False
         pieces.require_total()
-        if self.batch.last:
+        if batch.last:
             self._put(part, writer.finish())
         return True
 
@@ -61,16 +71,19 @@ class Application:
             self.batch = replace(self.batch, rows=[])
 
     def _taken_up(self) -> Pieces:
-        if self._pieces is None:
-            self.batch = decode_batch(self.message.value)
-            self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
+        self.batch = decode_batch(self.message.value)
+        self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
         return self._pieces
 
     def _put(self, part: Part, data: bytes) -> None:
         part.append(data)
         if self._max_export_bytes is None:
             return
-        self._output.spend(len(data))
+        self._output_bytes += len(data)
+        if self._output_bytes > MOST_BATCH_OUTPUT_BYTES:
+            most = f"{MOST_BATCH_OUTPUT_BYTES:,}"
+            message = f"batch {self.batch.seq} makes more than {most} bytes of the file"
+            raise ExportFailure(FailReason.TOO_LARGE, message)
         if part.size > self._max_export_bytes:
             message = f"the file passes {self._max_export_bytes} bytes"
             raise ExportFailure(FailReason.TOO_LARGE, message)

@@ -6,7 +6,6 @@ in ``Publication``, or ended: never two of them.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 
 import structlog
 
@@ -90,13 +89,14 @@ class OpenExports:
         Raises:
             LaneStopped: it is known to have completed, but its batches don't come to that.
         """
-        with self._failing(export):
-            if not export.assembly.accept(batch, bounded=export.decided is None):
-                self._workshop.metrics.dropped(Dropped.REPEAT)
-                return True
-            most_bytes = None if export.decided else self._workshop.max_export_bytes
-            self.half_applied = Application(export, batch, message, most_bytes)
-        return self.half_applied is None or self.go_on(self.half_applied, turn)
+        most_bytes = None if export.decided else self._workshop.max_export_bytes
+        try:
+            if export.assembly.accept(batch, bounded=export.decided is None):
+                return self._go_on(Application(export, batch, message, most_bytes), turn)
+            self._workshop.metrics.dropped(Dropped.REPEAT)
+        except Exception as error:  # noqa: BLE001 - what is none of ours is logged
+            self._broken(export, error)
+        return True
 
     def go_on(self, application: Application, turn: TurnBudget) -> bool:
         """Apply a batch further; False: the turn is spent, and some of it is left.
@@ -104,38 +104,53 @@ class OpenExports:
         Raises:
             LaneStopped: as ``apply``.
         """
-        export = application.export
-        with self._failing(export):
-            writer, part = self._begun(export)
-            while not self._step(application, writer, part):
-                if turn.spent:
-                    application.pause()
-                    return False
-            export.assembly.apply(application.batch)
-            if export.first_offset is None:
-                export.first_offset = application.message.offset
-            self.half_applied = None
-            if application.batch.last:
-                self._complete(export, writer, part)
+        try:
+            return self._go_on(application, turn)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._broken(application.export, error)
         return True
 
-    @contextmanager
-    def _failing(self, export: OpenExport) -> Iterator[None]:
+    def _go_on(self, application: Application, turn: TurnBudget) -> bool:
+        export, batch = application.export, application.batch
+        writer, part = self._begun(export)
+        self._publication.touch(export)
+        self.formats_written.add(export.request.format)
+        while not self._step(application, writer, part):
+            if turn.spent:
+                application.pause()
+                self.half_applied = application
+                return False
+        export.assembly.apply(batch)
+        if export.first_offset is None:
+            export.first_offset = application.message.offset
+        export.active_at = self._workshop.monotonic()
+        self.half_applied = None
+        if batch.last:
+            self._complete(export, writer, part)
+        return True
+
+    def _step(self, application: Application, writer: FormatWriter, part: Part) -> bool:
+        """Write a piece; whether the batch is whole. Large batches of a node take turns."""
+        if not application.batch.large:
+            return application.step(writer, part)
+        with self._workshop.large_work:
+            return application.step(writer, part)
+
+    def _broken(self, export: OpenExport, error: Exception) -> None:
         """What goes wrong with a batch ends its export."""
-        try:
-            yield
-        except ExportFailure as failure:
-            if export.decided:
-                raise _differs(export, export.decided, str(failure)) from None
-            self.fail(export, failure.reason, str(failure))
-        except Exception as error:
+        if not isinstance(error, ExportFailure):
             # A fault in a writer must not stop the partition: it would strike again on replay.
-            log.exception(
+            log.error(
                 "export broke its writer",
                 export_id=export.origin.export_id,
                 partition=self._partition,
+                exc_info=error,
             )
             self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}")
+        elif export.decided:
+            raise _differs(export, export.decided, str(error)) from None
+        else:
+            self.fail(export, error.reason, str(error))
 
     def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
         """End an open export as failed."""
@@ -169,16 +184,6 @@ class OpenExports:
                 export.part.discard()
         self._open.clear()
         self.half_applied = None
-
-    def _step(self, application: Application, writer: FormatWriter, part: Part) -> bool:
-        """Write a piece; whether the batch is whole. Large batches of a node take turns."""
-        export = application.export
-        with self._workshop.large_work if application.batch.large else nullcontext():
-            whole = application.step(writer, part)
-        export.active_at = self._workshop.monotonic()
-        self._publication.touch(export)
-        self.formats_written.add(export.request.format)
-        return whole
 
     def _begun(self, export: OpenExport) -> tuple[FormatWriter, Part]:
         """The export's writer and part, begun with its first batch."""

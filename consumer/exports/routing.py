@@ -15,8 +15,6 @@ fetched first.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 
 import structlog
 
@@ -71,6 +69,7 @@ class Routing:
         self._exports = exports
         self._publication = publication
         self._given_up = given_up
+        self._turn = TurnBudget(workshop.monotonic, 0)
 
     def pass_requests(self, position: int) -> None:
         """All requests below were handled, or are shown to nobody.
@@ -201,28 +200,27 @@ class Routing:
         if half:
             handled = self._exports.go_on(half, turn)
         else:
-            handled = self._guarded(partial(self._route, turn=turn), message)
+            self._turn = turn
+            handled = self._guarded(self._route, message)
         if handled:
             self.next_record = message.offset + 1
         return handled
 
-    def _route(self, message: Message, turn: TurnBudget) -> bool:
+    def _route(self, message: Message) -> bool:
+        value = message.value
         try:
-            batch = self._decoded(message.value)
+            if value is None or len(value) <= HEAVY_BYTES:
+                batch = decode_batch(value)
+            else:
+                with self._workshop.large_work:
+                    batch = decode_batch(value)
         except Unreadable as error:
             return self._on_unreadable(error, message)
         except Invalid as error:
-            return self._on_owned(error.export_id, message, error, turn)
-        return self._on_owned(batch.export_id, message, batch, turn)
+            return self._on_owned(error.export_id, message, error)
+        return self._on_owned(batch.export_id, message, batch)
 
-    def _decoded(self, value: bytes | None) -> Batch:
-        large = value is not None and len(value) > HEAVY_BYTES
-        with self._workshop.large_work if large else nullcontext():
-            return decode_batch(value)
-
-    def _on_owned(
-        self, export_id: str, message: Message, batch: Batch | Invalid, turn: TurnBudget
-    ) -> bool:
+    def _on_owned(self, export_id: str, message: Message, batch: Batch | Invalid) -> bool:
         export = self._exports.get(export_id)
         if export is None:
             return self._on_ownerless(export_id, message)
@@ -231,7 +229,7 @@ class Routing:
         elif isinstance(batch, Invalid):
             self._fail(export, str(batch))
         else:
-            return self._exports.apply(export, batch, message, turn)
+            return self._exports.apply(export, batch, message, self._turn)
         return True
 
     def _was_handled(self, message: Message, export: OpenExport) -> bool:
