@@ -111,7 +111,7 @@ class OpenExports:
         return True
 
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
-        export, batch = application.export, application.batch
+        export = application.export
         writer, part = self._begun(export)
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
@@ -120,6 +120,7 @@ class OpenExports:
                 application.pause()
                 self.half_applied = application
                 return False
+        batch = application.batch  # only now, as its rows may have been read once more
         export.assembly.apply(batch)
         if export.first_offset is None:
             export.first_offset = application.message.offset
