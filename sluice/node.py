@@ -22,7 +22,7 @@ from consumer.kafka.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from producer.publisher import ExportPublisher
-from sluice.errors import UsageError, UserError
+from sluice.errors import UsageError
 from sluice.http.app import HttpLimits, Surroundings, build_app
 from sluice.http.publishing import DELIVERY_SECONDS, Publishing
 from sluice.http.repeats import FirstRequests
@@ -33,18 +33,21 @@ from sluice.logs import silent_libraries
 from sluice.loop_watch import LoopWatch
 from sluice.readiness import StorageProbe
 from sluice.settings import Settings
+from sluice.storage import recognise, within
 
 log = structlog.get_logger(__name__)
 
 _OBSERVE_SECONDS = 1.0
 _READINESS_SECONDS = 5.0
-_OPEN_SECONDS = 30.0
 
 
 class Node:
     """A running node. Make it with ``node``; then ``run`` it."""
 
-    def __init__(self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop) -> None:
+    def __init__(
+        self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop, storage_id: str
+    ) -> None:
+        self.storage_id = storage_id
         self._cluster = cluster
         self._group = group
         self._metrics = workshop.metrics
@@ -124,14 +127,15 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         _open_storage(settings) as (storage, storage_calls),
         Cluster(settings.topics, settings.group_id, options) as cluster,
     ):
+        dead_letter_bytes = await cluster.check_topics()
+        storage_id = await recognise(storage, cluster)
+        await within(storage.check)
         workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
-        destination = Destination(
-            settings.topics, settings.group_id, options, await cluster.check_topics()
-        )
+        destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(
             _membership(settings), cluster, destination, workshop, settings.max_concurrency
         )
-        node = Node(cluster, group, workshop)
+        node = Node(cluster, group, workshop, storage_id)
         async with (
             Backlog(cluster, options) as backlog,
             RequestLookup(options) as lookup,
@@ -152,7 +156,12 @@ async def run_node(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         with silent_libraries():
             node, server = await stack.enter_async_context(open_node(settings))
-        log.info("node started", url=server.url, storage=str(settings.storage_directory))
+        log.info(
+            "node started",
+            url=server.url,
+            storage=str(settings.storage_directory),
+            storage_id=node.storage_id,
+        )
         working = asyncio.create_task(node.run(), name="node")
         serving = asyncio.create_task(server.wait(), name="http")
         try:
@@ -186,8 +195,8 @@ def _load_formats(settings: Settings) -> Formats:
 @asynccontextmanager
 async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage, StorageCalls]]:
     storage = LocalStorage(settings.storage_directory)
-    if problem := await StorageProbe(storage.check, _OPEN_SECONDS).problem():
-        raise UserError(f"SLUICE_STORAGE_URL: {problem}")
+    if await within(storage.identity.find):
+        await within(storage.check)  # what is wrong with it needs no Kafka to be told
     try:
         with StorageCalls() as storage_calls:
             yield storage, storage_calls

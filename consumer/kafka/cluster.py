@@ -32,8 +32,8 @@ class Cluster:
     """An admin client and consumers without a group. Use it as an async context manager."""
 
     def __init__(self, topics: Topics, group_id: str, client_options: Mapping[str, Any]) -> None:
+        self.group_id = group_id
         self._topics = topics
-        self._group_id = group_id
         self._options = client_options
         self._admin = AIOKafkaAdminClient(**client_options)
         # read_uncommitted: the end that read_committed shows is the last stable offset, and a
@@ -128,6 +128,12 @@ class Cluster:
             for partition, (requests, records) in pairs.items()
         }
 
+    async def has_worked(self) -> bool:
+        """Whether the group has committed anything. Raises as ``committed``."""
+        partitions = [one.partition for one in await self.request_partitions()]
+        committed = await self.all_committed(partitions)
+        return any(one for pair in committed.values() for one in pair)
+
     async def log_starts(self, partition: int) -> tuple[int, int]:
         """The first offsets that there are, of requests and records."""
         requests, records = self._pair(partition)
@@ -198,7 +204,7 @@ class Cluster:
         while True:
             try:
                 found: dict[TopicPartition, Any] = await self._admin.list_consumer_group_offsets(
-                    self._group_id, partitions=partitions
+                    self.group_id, partitions=partitions
                 )
             except KafkaError as error:
                 # A new cluster has no group coordinator until someone has asked for it.

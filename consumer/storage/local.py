@@ -1,5 +1,6 @@
 """A directory, or a network file system that nodes share.
 
+    .sluice.json                    which storage this is
     {export_id}.{format}            a finished file
     {export_id}.manifest.json       how the export ended
     .parts/{partition}/…            what is being written; swept when a partition is taken over
@@ -7,7 +8,8 @@
 Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
 creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
 
-Invariant: no part's descriptor outlives a call, so thousands of exports may be open.
+Invariants: no part's descriptor outlives a call, so thousands of exports may be open; and no answer
+is drawn from a root that isn't the one that was opened, nor is anything created in it.
 """
 
 import contextlib
@@ -17,35 +19,42 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
+from consumer.storage.identity import Identity
 from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 from schemas.vocabulary import Format
 
 _PARTS = ".parts"
+_MANIFEST = ".manifest.json"
 _PROBE_SECONDS = 10.0  # a probe lives for milliseconds
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStorage:
-    """``Storage`` in a directory, which is created when it isn't there."""
+    """``Storage`` in a directory.
+
+    A node finds or founds its ``identity`` before all else; else the first call does. Only that
+    creates the directory.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory.absolute()
+        self.directory = directory.absolute()
+        self.identity = Identity(self.directory)
         # A name is never used twice, not even by a process that gets the id of a dead one.
         self._owner = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
-        self._reserve = Reserve(self._directory / _PARTS)
+        self._reserve = Reserve(self.directory / _PARTS)
 
     def check(self) -> None:
         """See ``Storage.check``. Tries a hard link too: without it nothing can be decided."""
         probe = self._part_path("probe", self._owner)
         linked = probe.with_suffix(".link")
-        with _storage_errors(f"{self._directory} can't be written"):
-            probe.parent.mkdir(parents=True, exist_ok=True)
+        with _storage_errors(f"{self.directory} can't be written"):
+            self._make_place(probe.parent)
             _remove_old(probe.parent)
             try:
                 probe.write_bytes(b"probe")
@@ -69,6 +78,7 @@ class LocalStorage:
             export_id,
             self._part_path(str(partition), f"{export_id}.{file_format}"),
             self._file(export_id, file_format),
+            self._make_place,
         )
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
@@ -76,7 +86,7 @@ class LocalStorage:
         manifest = self._manifest(event.export_id)
         draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
         with _storage_errors(f"{manifest} can't be written"):
-            draft.parent.mkdir(parents=True, exist_ok=True)
+            self._make_place(draft.parent)
             try:
                 self._write_draft(draft, encode_event(event) + b"\n")
                 manifest.hardlink_to(draft)
@@ -89,6 +99,7 @@ class LocalStorage:
     def manifest(self, export_id: str) -> TerminalEvent | None:
         """See ``Storage.manifest``."""
         manifest = self._manifest(export_id)
+        self.identity.require()  # in a root that was emptied there would be none either
         with _storage_errors(f"{manifest} can't be read"):
             try:
                 return self._read(manifest)
@@ -100,6 +111,7 @@ class LocalStorage:
         if not isinstance(event, ExportCompleted):
             return False
         file = self._file(event.export_id, event.format)
+        self.identity.require()
         with _storage_errors(f"{file} can't be read"):
             try:
                 return file.stat().st_size == event.bytes
@@ -108,8 +120,8 @@ class LocalStorage:
 
     def settle(self) -> None:
         """See ``Storage.settle``."""
-        with _storage_errors(f"{self._directory} can't be synced"):
-            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        with _storage_errors(f"{self.directory} can't be synced"):
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)
             finally:
@@ -117,14 +129,33 @@ class LocalStorage:
 
     def sweep(self, partition: int) -> int:
         """See ``Storage.sweep``."""
-        directory = self._directory / _PARTS / str(partition)
+        directory = self.directory / _PARTS / str(partition)
         with _storage_errors(f"{directory} can't be swept"):
-            directory.mkdir(parents=True, exist_ok=True)
+            self._make_place(directory)
             swept = 0
             for part in directory.iterdir():
                 part.unlink(missing_ok=True)
                 swept += 1
             return swept
+
+    def holds_exports(self) -> bool:
+        """Whether there are manifests, as an older build leaves them without an identity.
+
+        Raises:
+            StorageUnavailable: it can't be listed.
+        """
+        with _storage_errors(f"{self.directory} can't be listed"):
+            try:
+                with os.scandir(self.directory) as entries:
+                    return any(entry.name.endswith(_MANIFEST) for entry in entries)
+            except FileNotFoundError:
+                return False
+
+    def _make_place(self, place: Path) -> None:
+        """Have a directory of parts, in this storage only."""
+        self.identity.require()
+        for directory in (place.parent, place):
+            directory.mkdir(exist_ok=True)
 
     def _write_draft(self, draft: Path, content: bytes) -> None:
         try:
@@ -143,21 +174,24 @@ class LocalStorage:
             ) from None
 
     def _file(self, export_id: str, file_format: Format) -> Path:
-        return self._directory / f"{export_id}.{file_format}"
+        return self.directory / f"{export_id}.{file_format}"
 
     def _manifest(self, export_id: str) -> Path:
-        return self._directory / f"{export_id}.manifest.json"
+        return self.directory / f"{export_id}{_MANIFEST}"
 
     def _part_path(self, place: str, name: str) -> Path:
         unique = f"{self._owner}-{next(self._numbers)}"
-        return self._directory / _PARTS / place / f"{name}.{unique}"
+        return self.directory / _PARTS / place / f"{name}.{unique}"
 
 
 class LocalPart:
     """``Part`` in a file of its own, opened only while it is written."""
 
-    def __init__(self, export_id: str, path: Path, final: Path) -> None:
+    def __init__(
+        self, export_id: str, path: Path, final: Path, make_place: Callable[[Path], None]
+    ) -> None:
         self._export_id = export_id
+        self._make_place = make_place
         self._path = path
         self._final = final
         self._pending = bytearray()
@@ -222,7 +256,7 @@ class LocalPart:
             if self._created:
                 descriptor = os.open(self._path, os.O_WRONLY)
             else:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._make_place(self._path.parent)
                 descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
                 self._created = True
             try:

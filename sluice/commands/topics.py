@@ -1,10 +1,22 @@
-"""``sluice topics create``: the only command, but ``demo``, that creates topics."""
+"""``sluice topics create``: the only command, but ``demo``, that creates topics.
+
+It founds the storage too, as the first node would. Invariant: a storage that can't be reached from
+here is no error.
+"""
+
+from typing import Annotated
 
 import typer
 
+from consumer.errors import NodeRefused
+from consumer.kafka.cluster import Cluster
+from consumer.storage.local import LocalStorage
 from producer.topics import TopicState, create_topics
+from sluice.errors import UserError
 from sluice.foreground import run
+from sluice.reports import printable
 from sluice.settings import Settings, load_settings
+from sluice.storage import recognise, within
 
 app = typer.Typer(help="The four topics.", no_args_is_help=True)
 
@@ -15,12 +27,22 @@ def _topics() -> None:
 
 
 @app.command("create")
-def run_create() -> int:
-    """Create those of the four topics that are missing; the others stay as they are."""
-    return run(_create(load_settings()))
+def run_create(
+    new_storage: Annotated[
+        bool,
+        typer.Option(
+            "--new-storage", help="Begin a new storage, though the group has worked in one."
+        ),
+    ] = False,
+) -> int:
+    """Create those of the four topics that are missing; the others stay as they are.
+
+    An empty storage of a group that has not worked yet gets its .sluice.json.
+    """
+    return run(_create(load_settings(), new_storage))
 
 
-async def _create(settings: Settings) -> int:
+async def _create(settings: Settings, new_storage: bool) -> int:
     states = await create_topics(
         settings.topics,
         settings.partitions,
@@ -29,7 +51,22 @@ async def _create(settings: Settings) -> int:
     )
     for state in states:
         typer.echo(_line(state))
+    storage = LocalStorage(settings.storage_directory)
+    if new_storage:
+        await within(storage.identity.found)
+    else:
+        await _recognise(storage, settings)
     return 0
+
+
+async def _recognise(storage: LocalStorage, settings: Settings) -> None:
+    """Found the storage, where it can be reached from here; else the first node will."""
+    options = settings.client_options()
+    try:
+        async with Cluster(settings.topics, settings.group_id, options) as cluster:
+            await recognise(storage, cluster)
+    except (UserError, NodeRefused) as error:
+        typer.echo(printable(f"note: {error}"), err=True)
 
 
 def _line(state: TopicState) -> str:

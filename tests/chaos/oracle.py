@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.storage import identity
 from schemas.completions import (
     ExportCompleted,
     ExportFailed,
@@ -123,7 +124,7 @@ def check_files(
     storage: Path, events: Mapping[str, TerminalEvent], plans: Mapping[str, Plan]
 ) -> Iterator[Violation]:
     """Every file is the undisturbed one, every manifest the event, and nothing else is there."""
-    due: set[str] = set()
+    due = {identity.NAME}
     for export_id in events.keys() & plans.keys():
         event = events[export_id]
         due.add(f"{export_id}.manifest.json")

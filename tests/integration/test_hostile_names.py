@@ -123,7 +123,7 @@ async def test_no_name_leaves_the_storage_or_meets_anothers(
         check_file(inside / "exports", name, event)
     names = [f"{name}.{file_format}" for name, file_format in TAKEN.items()]
     names += [f"{name}.manifest.json" for name in TAKEN]
-    expected = [inside / "exports" / name for name in names]
+    expected = [inside / "exports" / name for name in [*names, ".sluice.json"]]
     assert all_files(tmp_path) == sorted([*expected, inside / "node.log"])
     assert len(letters) == 2 * len(REFUSED)
     for letter in letters:

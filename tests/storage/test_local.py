@@ -88,7 +88,7 @@ def test_a_full_disk_still_takes_a_manifest(small_disk: Path) -> None:
             part.flush()
         assert storage.decide(cancelled("a")) == storage.manifest("a")
     files = {path.name for path in small_disk.iterdir() if path.is_file()}
-    assert files == {"ballast", "a.manifest.json"}
+    assert files == {".sluice.json", "ballast", "a.manifest.json"}
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from consumer.metrics import Metrics
+from consumer.storage import identity
 from consumer.storage.local import LocalStorage
 from schemas.completions import TerminalEvent
 
@@ -118,7 +119,8 @@ class Bench:
         return owner, owner.take_outcome().events
 
     def files(self) -> set[str]:
-        return {path.name for path in self.directory.iterdir() if path.is_file()}
+        found = {path.name for path in self.directory.iterdir() if path.is_file()}
+        return found - {identity.NAME}
 
     def parts(self) -> list[Path]:
         return [path for path in (self.directory / ".parts").rglob("*") if path.is_file()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from consumer.storage import identity
 from schemas.topics import Topics
 
 
@@ -51,4 +52,5 @@ def csv_bytes(rows: list[list[Any]]) -> bytes:
 
 
 def file_names(directory: Path) -> set[str]:
-    return {path.name for path in (directory / "exports").rglob("*") if path.is_file()}
+    found = {path.name for path in (directory / "exports").rglob("*") if path.is_file()}
+    return found - {identity.NAME}

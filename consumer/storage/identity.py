@@ -1,0 +1,118 @@
+"""Which storage a directory is: ``.sluice.json`` in its root holds a random id, written once.
+
+The root of a storage that is gone looks like a new one: an unmounted file system leaves an empty
+directory. Written to, it would be a second truth beside the first: exports that ended are unknown
+there. So who works with a root notes its id, and takes no other. Invariant: a root is created only
+together with its id, never because it isn't there any more.
+"""
+
+import contextlib
+import json
+import os
+import uuid
+from pathlib import Path
+
+from consumer.errors import StorageUnavailable
+
+NAME = ".sluice.json"
+_MOST_BYTES = 4096
+
+
+class Identity:
+    """The id of one root, as this process knows it. Threads may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = root / NAME
+        self._id: str | None = None
+        self._seen: tuple[int, int] | None = None
+
+    def find(self) -> str | None:
+        """The id that the root has, or None; from now on no other is taken.
+
+        Raises:
+            StorageUnavailable: it can't be read, or is none.
+        """
+        found = self._read()
+        if found is not None:
+            self._note(found)
+        return found
+
+    def found(self) -> str:
+        """Give the root an id unless it has one, creating it where it isn't there.
+
+        Of several that do so at once one decides, as with a manifest: link(2) makes a name once.
+
+        Raises:
+            StorageUnavailable: it can't be written.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._write()
+        except OSError as error:
+            raise StorageUnavailable(f"{self._root} can't be written: {error.strerror}") from error
+        found = self._read()
+        if found is None:
+            raise StorageUnavailable(f"{self._path} is gone as soon as it was written")
+        self._note(found)
+        return found
+
+    def require(self) -> None:
+        """See that the root is still the one whose id was noted; the first call founds it.
+
+        Raises:
+            StorageUnavailable: it is another one, or none.
+        """
+        if self._id is None:
+            self.found()
+            return
+        try:
+            status = self._path.stat()
+        except FileNotFoundError as error:
+            raise StorageUnavailable(
+                f"{self._root} is not the storage that it was: {NAME} is gone; is it mounted?"
+            ) from error
+        except OSError as error:
+            raise StorageUnavailable(f"{self._path} can't be read: {error.strerror}") from error
+        if (status.st_dev, status.st_ino) != self._seen:  # replaced; by a copy of it, perhaps
+            self._compare()
+            self._seen = status.st_dev, status.st_ino
+
+    def _write(self) -> None:
+        draft = self._root / f"{NAME}.{uuid.uuid4().hex}"
+        try:
+            with draft.open("xb") as file:
+                file.write(json.dumps({"storage_id": uuid.uuid4().hex}).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                self._path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _compare(self) -> None:
+        found = self._read()
+        if found != self._id:
+            raise StorageUnavailable(
+                f"{self._root} is not the storage that it was: {NAME} has the id {found}, and "
+                f"this node works with {self._id}"
+            )
+
+    def _note(self, found: str) -> None:
+        if self._id is None:
+            self._id = found
+        self._compare()
+
+    def _read(self) -> str | None:
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(_MOST_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageUnavailable(f"{self._path} can't be read: {error.strerror}") from error
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found = json.loads(text)["storage_id"]
+            if isinstance(found, str) and found:
+                return found
+        raise StorageUnavailable(f"{self._path} names no storage_id; restore it from a copy")
