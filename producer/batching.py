@@ -32,10 +32,11 @@ class Batcher:
         """Rows in the batches so far."""
         return self._rows
 
-    def batches(self, rows: Iterable[Row]) -> Iterator[bytes]:
+    def batches(self, rows: Iterable[Row | bytes]) -> Iterator[bytes]:
         """Messages with all of ``rows``, made as they are asked for.
 
-        A row is a list in column order or a dict by column key; its cells are any JSON value, and
+        A row is a list in column order or a dict by column key, or what ``encode_row`` made of one;
+        its cells are any JSON value, and
         integers keep their digits however long. A float that is no number becomes null, as JSON
         has none.
 
@@ -59,9 +60,9 @@ class Batcher:
         """The message that ends the export: no rows, and how many there were."""
         return self._message([], last=True)
 
-    def _encode_row(self, row: Row, ahead: int) -> bytes:
+    def _encode_row(self, row: Row | bytes, ahead: int) -> bytes:
         try:
-            encoded = encode_row(row)
+            encoded = row if isinstance(row, bytes) else encode_row(row)
         except (TypeError, ValueError, RecursionError) as error:
             raise ProducerError(f"row {self._rows + ahead + 1}: {error}") from None
         if len(encoded) > ROW_MAX_BYTES:

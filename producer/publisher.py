@@ -185,7 +185,7 @@ class Export:
         """Rows sent so far."""
         return self._batcher.rows
 
-    async def send(self, rows: Iterable[Row]) -> None:
+    async def send(self, rows: Iterable[Row | bytes]) -> None:
         """Send rows, in as many messages as they need; ``seq`` counts on.
 
         Returns when Kafka's client has taken them; ``finish`` waits for their acknowledgement.

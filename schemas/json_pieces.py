@@ -25,6 +25,10 @@ MOST_MEMBERS: Final = 1_000
 """An object with more members than this is refused."""
 MOST_MEMBER_VALUES: Final = 10_000
 """Of the members other than the array: those with which they hold more JSON values aren't built."""
+MOST_MEMBER_BYTES: Final = 8 * 1024 * 1024
+"""Of the members other than the array: those with which their text is longer aren't built."""
+MOST_KEY_BYTES: Final = 64 * 1024
+"""An object with a member whose name is longer is refused."""
 MOST_ELEMENT_VALUES: Final = 1_000_000
 """An element of the array that holds more JSON values is not built."""
 
@@ -76,10 +80,11 @@ class Divided:
         self._spans = list(zip(spans[::2], spans[1::2], strict=True)) if spans else []
         self.most_values = sum(_at_most(value, start, end) for start, end in self._spans)
 
-    def pieces(self) -> Iterator[list[Any]]:
+    def pieces(self, longest_bytes: int | None = None) -> Iterator[list[Any]]:
         """The array's elements in order, some at a time; it may be walked again.
 
-        Only a walk to its end shows that the array is JSON.
+        Only a walk to its end shows that the array is JSON; of an element whose text is longer than
+        ``longest_bytes`` not even that, as ``UNBUILT`` stands for it.
 
         Raises:
             TooManyValues: an element has more than a million values.
@@ -88,7 +93,9 @@ class Divided:
         for start, end in self._spans:
             if len(self._spans) == 1 and not self._value[start:end].strip(_BLANK):
                 return
-            yield _elements(self._value, start, end)
+            # Only a piece of one element is as long.
+            is_longer = longest_bytes is not None and end - start > max(longest_bytes, PIECE_BYTES)
+            yield [UNBUILT] if is_longer else _elements(self._value, start, end)
 
     def count_values(self) -> int:
         """JSON values in the array, its elements and what is nested in them, exactly.
@@ -125,6 +132,7 @@ class _Reader:
         self._value = value
         self._name = name
         self._at = 0
+        self._room = MOST_MEMBER_BYTES
         self._steps = 0
         self._values = 0
 
@@ -157,12 +165,18 @@ class _Reader:
                 self.spans = self._read_array()
                 return
         start, self._at = self._at, self._element_end(self._at)
+        self._room -= self._at - start
+        if self._room < 0:
+            self.others[key] = UNBUILT
+            return
         self.others[key] = self._member(start, self._at)
 
     def _read_key(self) -> str:
         if self._next() != b'"':
             raise self._wrong()
         start, self._at = self._at, _string_end(self._value, self._at + 1)
+        if self._at - start > MOST_KEY_BYTES:
+            raise TooManyValues(f"the name of a member is longer than {MOST_KEY_BYTES:,} bytes")
         return str(exact_json.loads(self._value[start : self._at]))
 
     def _read_array(self) -> "array[int]":

@@ -17,7 +17,6 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from consumer.kafka.contact import Contact
 from consumer.kafka.feed import Feed
 
 log = structlog.get_logger(__name__)
@@ -35,9 +34,7 @@ class Poller:
         consumer: AIOKafkaConsumer,
         feeds: Callable[[], list[Feed]],
         lost: Callable[[TopicPartition, str], None],
-        contact: Contact,
     ) -> None:
-        self._contact = contact
         self._consumer = consumer
         self._feeds = feeds
         self._lost = lost
@@ -59,8 +56,7 @@ class Poller:
                 continue
             except KafkaError as error:
                 errors += 1
-                say = log.debug if self._contact.explains(error) else log.warning
-                say("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
+                log.warning("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
                 if errors >= _MOST_ERRORS:
                     raise
                 await asyncio.sleep(1)

@@ -40,7 +40,9 @@ class BearerAuth:
 
 async def _asker(request: Request, given: _Given) -> str | None:
     auth: BearerAuth = request.app.state.auth
-    return auth.user_of(given)
+    user = auth.user_of(given)
+    request.state.user = user  # for the log
+    return user
 
 
 Asker = Annotated[str | None, Depends(_asker)]

@@ -1,25 +1,31 @@
 """The bodies of requests, read no faster than they are used.
 
-Invariant: all JSON bodies of the node together hold a bounded number of bytes.
+A small JSON body is held in memory and never waits for another. A larger one is kept on disk until
+all of it is there; then it is in memory, as text, while it is checked and published, and waits for
+its turn before. Invariant: the text of all larger ones in memory is bounded, however slowly they
+come and however many.
 """
 
 import asyncio
-import gc
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
 from fastapi import Request
 
-from sluice.http.problems import Refusal, unavailable
+from consumer.daemon_threads import DaemonThreads
+from sluice.http.problems import Refusal
+from sluice.http.spool import IN_MEMORY_BYTES, Pace, Room, Spool
 from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _QUIET_SECONDS = 1.0
-_LARGE_BYTES = 1024 * 1024
-_LEAST_TOTAL_BYTES = 128 * 1024 * 1024
+_LEAST_DISK_BYTES = 1024 * 1024 * 1024
+_LEAST_MEMORY_BYTES = 80 * 1024 * 1024
+_WAIT_SECONDS = 120.0
 
 _Parsed = TypeVar("_Parsed")
 
@@ -82,9 +88,12 @@ class JsonBodies:
     def __init__(self, most_bytes: int, idle_seconds: float) -> None:
         self._most_bytes = most_bytes
         self._idle_seconds = idle_seconds
-        self._most_held_bytes = max(2 * most_bytes, _LEAST_TOTAL_BYTES)
-        self._held_bytes = 0
-        self._large = asyncio.Lock()
+        self._disk = Room(max(4 * most_bytes, _LEAST_DISK_BYTES))
+        self._memory = Room(max(most_bytes, _LEAST_MEMORY_BYTES))
+        self._checks = DaemonThreads(1, "body")
+        self._heavy = DaemonThreads(1, "row")
+        self.lines = Room(_LEAST_MEMORY_BYTES)
+        """For the beginnings of long lines of NDJSON."""
 
     @asynccontextmanager
     async def whole(self, request: Request) -> AsyncIterator[bytes]:
@@ -92,44 +101,44 @@ class JsonBodies:
 
         Raises:
             BrokenOff: the client went away.
-            Refusal: 413, it is too large; 503, too much is held already; 408 and 503 as
-                ``pieces``.
+            Refusal: 408, it comes too slowly; 413, it is too large; 503, too many large ones are
+                there already; 408 and 503 as ``pieces``.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._most_bytes:
             raise self._too_large()
-        parts: list[bytes] = []
-        held = 0
-        try:
-            async for piece in pieces(request, self._idle_seconds):
-                held += len(piece)
-                self._held_bytes += len(piece)
-                if held > self._most_bytes:
-                    raise self._too_large()
-                if self._held_bytes > self._most_held_bytes:
-                    raise unavailable("too many large bodies at a time")
-                parts.append(piece)
-            body = b"".join(parts)
-            parts.clear()
-            yield body
-        finally:
-            self._held_bytes -= held
+        async with AsyncExitStack() as stack:
+            spool = stack.enter_context(Spool(self._disk))
+            await self._receive(request, spool)
+            if spool.on_disk:
+                await stack.enter_async_context(self._memory.held(spool.size, _WAIT_SECONDS))
+            yield await spool.content()
 
-    async def parsed(self, body: bytes, parse: Callable[[], _Parsed]) -> _Parsed:
+    async def _receive(self, request: Request, spool: Spool) -> None:
+        pace = Pace()
+        async for piece in pieces(request, self._idle_seconds):
+            if spool.size + len(piece) > self._most_bytes:
+                raise self._too_large()
+            await spool.append(piece)
+            pace.check(spool.size)
+
+    async def parsed(self, body: bytes, parse: Callable[[Callable[[], bool]], _Parsed]) -> _Parsed:
         """What a thread makes of a body; of large ones, one at a time.
 
-        The parser lets no other thread run, and the garbage collector would look through what it
-        makes again and again: a body of 62 MiB held up the event loop for 1.02 s, and without the
-        collector for 0.25 s. What it makes has no cycles.
+        ``parse`` is given a function that says whether nobody waits any more.
         """
-        if len(body) < _LARGE_BYTES:
-            return await asyncio.to_thread(parse)
-        async with self._large:
-            gc.disable()
-            try:
-                return await asyncio.to_thread(parse)
-            finally:
-                gc.enable()
+        if len(body) <= IN_MEMORY_BYTES:
+            return await asyncio.to_thread(parse, lambda: False)
+        left = threading.Event()
+        checking = self._checks.submit(parse, left.is_set)
+        try:
+            return await asyncio.wrap_future(checking)
+        finally:
+            left.set()
+
+    async def in_turn(self, call: Callable[[], _Parsed]) -> _Parsed:
+        """What a thread makes of a row or two that may hold many values, one call at a time."""
+        return await asyncio.wrap_future(self._heavy.submit(call))
 
     def _too_large(self) -> Refusal:
         return Refusal(

@@ -6,14 +6,16 @@ changes.
 
 from http import HTTPStatus
 
+from producer.batching import ROW_MAX_BYTES, encode_row
 from schemas import exact_json
 from schemas.errors import FieldError
+from schemas.json_pieces import values_at_most
 from schemas.records import Row
 from sluice.http.problems import Refusal
-from sluice.http.rows import RowCheck
+from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
+from sluice.http.spool import IN_MEMORY_BYTES
 
-LINE_MAX_BYTES = 4 * 1024 * 1024
-"""Of a line as it stands in the body, with its white space."""
+LINE_MAX_BYTES = ROW_TEXT_BYTES
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -32,7 +34,12 @@ class NdjsonRows:
         self._beginning: list[bytes] = []
         self._beginning_bytes = 0
 
-    def feed(self, piece: bytes) -> list[Row]:
+    @property
+    def line_bytes(self) -> int:
+        """Of the line whose end hasn't come yet."""
+        return self._beginning_bytes
+
+    def feed(self, piece: bytes) -> list[Row | bytes]:
         """The rows of the lines that end in this piece.
 
         Raises:
@@ -47,7 +54,7 @@ class NdjsonRows:
         self._keep(last)
         return rows
 
-    def end(self) -> list[Row]:
+    def end(self) -> list[Row | bytes]:
         """The row of the last line, where no line break ends it. Raises as ``feed``."""
         return self._rows([self._take()])
 
@@ -62,8 +69,8 @@ class NdjsonRows:
         self._beginning, self._beginning_bytes = [], 0
         return line
 
-    def _rows(self, lines: list[bytes]) -> list[Row]:
-        rows: list[Row] = []
+    def _rows(self, lines: list[bytes]) -> list[Row | bytes]:
+        rows: list[Row | bytes] = []
         for line in lines:
             self._line += 1
             text = line.removeprefix(_BOM) if self._line == 1 else line
@@ -71,11 +78,14 @@ class NdjsonRows:
                 rows.append(self._row(text))
         return rows
 
-    def _row(self, text: bytes) -> Row:
+    def _row(self, text: bytes) -> Row | bytes:
+        """The row; of a long line as bytes, as its cells may take forty times as much."""
+        if len(text) > ROW_MAX_BYTES and values_at_most(text) > ROW_MAX_BYTES:
+            raise wrong_line(self._line, f"holds more than {ROW_MAX_BYTES:,} values")
         try:
             row: Row = exact_json.loads(text)
         except ValueError as error:
             raise wrong_line(self._line, f"malformed JSON: {error}") from None
         if finding := self._check.finding(row, len(text)):
             raise wrong_line(self._line, finding)
-        return row
+        return encode_row(row) if len(text) > IN_MEMORY_BYTES else row

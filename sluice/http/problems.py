@@ -33,7 +33,10 @@ class Problem(JSONResponse):
 
 
 class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
-    """Raised anywhere below an endpoint: answer with this problem."""
+    """Raised anywhere below an endpoint: answer with this problem.
+
+    ``unnamed`` errors are counted beside those that are given.
+    """
 
     def __init__(
         self,
@@ -41,18 +44,21 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
         detail: str,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        unnamed: int = 0,
     ) -> None:
         super().__init__(detail)
+        self.unnamed = unnamed
         self.status = status
         self.detail = detail
         self.errors = errors
         self.headers = headers
 
 
-def wrong_fields(errors: Sequence[FieldError]) -> Refusal:
-    """400, naming each wrong field."""
-    count = "a field is" if len(errors) == 1 else f"{len(errors):,} fields are"
-    return Refusal(HTTPStatus.BAD_REQUEST, f"{count} wrong", errors)
+def wrong_fields(errors: Sequence[FieldError], unnamed: int = 0) -> Refusal:
+    """400, naming each wrong field that is given and counting ``unnamed`` others."""
+    number = len(errors) + unnamed
+    count = "a field is" if number == 1 else f"{number:,} fields are"
+    return Refusal(HTTPStatus.BAD_REQUEST, f"{count} wrong", errors, unnamed=unnamed)
 
 
 def unavailable(detail: str) -> Refusal:
@@ -62,7 +68,7 @@ def unavailable(detail: str) -> Refusal:
 
 def refused(refusal: Refusal) -> Problem:
     """The answer that a refusal is."""
-    more = {"errors": _bounded(refusal.errors)} if refusal.errors else {}
+    more = {"errors": _bounded(refusal.errors, refusal.unnamed)} if refusal.errors else {}
     return Problem(refusal.status, refusal.detail, refusal.headers, **more)
 
 
@@ -87,10 +93,10 @@ async def _refused(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 
     return refused(refusal)
 
 
-def _bounded(errors: Sequence[FieldError]) -> list[dict[str, str]]:
+def _bounded(errors: Sequence[FieldError], unnamed: int) -> list[dict[str, str]]:
     shown = [_shown(error.field, error.message) for error in errors[:MOST_ERRORS]]
-    if len(errors) > MOST_ERRORS:
-        shown.append(_shown("", f"and {len(errors) - MOST_ERRORS:,} more fields are wrong"))
+    if more := len(errors) - len(shown) + unnamed:
+        shown.append(_shown("", f"and {more:,} more fields are wrong"))
     return shown
 
 

@@ -8,7 +8,7 @@ being idle.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Self
@@ -270,7 +270,7 @@ class Publication:
         """Where the request lies."""
         return self._export.source
 
-    async def send(self, rows: list[Row]) -> None:
+    async def send(self, rows: Sequence[Row | bytes]) -> None:
         """Send rows, as fast as Kafka takes them.
 
         Raises:

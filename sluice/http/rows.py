@@ -4,10 +4,15 @@ Pure. The shapes are those of ``consumer.core.assembly``, which has the last wor
 without a finding fits a message.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
 
 from producer.batching import ROW_MAX_BYTES, encode_row
+from schemas.json_pieces import PIECE_BYTES, UNBUILT
 
+ROW_TEXT_BYTES = 4 * 1024 * 1024
+"""Of a row as it stands in a body, with its white space; a longer one is never looked at."""
 _SURELY_FITS_BYTES = 500
 """Text that is shorter makes no row that is too large, or too deep to be written again."""
 
@@ -18,6 +23,22 @@ class RowCheck:
     def __init__(self, keys: Iterable[str] | None) -> None:
         self._keys = None if keys is None else frozenset(keys)
 
+    def count_wrong(self, rows: Sequence[object], text_bytes: int) -> int:
+        """How many of these rows have a finding; ``text_bytes`` as for ``finding``.
+
+        Costs little where rows are small: some 0.1 µs each.
+        """
+        wrong = sum(map(self._is_misshapen, rows))
+        if wrong or text_bytes <= _SURELY_FITS_BYTES or (text_bytes <= PIECE_BYTES and _flat(rows)):
+            return wrong
+        return sum(self.finding(row, text_bytes) is not None for row in rows)
+
+    def findings(self, rows: Sequence[object], text_bytes: int) -> Iterator[tuple[int, str]]:
+        """The index of each row that is wrong, and why."""
+        for index, row in enumerate(rows):
+            if finding := self.finding(row, text_bytes):
+                yield index, finding
+
     def finding(self, row: object, text_bytes: int) -> str | None:
         """What is wrong with a row, which was read from at most so many bytes; or None."""
         if isinstance(row, list | dict):
@@ -25,7 +46,16 @@ class RowCheck:
             if shape or text_bytes <= _SURELY_FITS_BYTES:
                 return shape
             return _size(row)
+        if row is UNBUILT:
+            return f"is longer than {ROW_TEXT_BYTES:,} bytes"
         return "must be an array or an object"
+
+    def _is_misshapen(self, row: object) -> bool:
+        if isinstance(row, list):
+            return self._keys is not None and len(row) != len(self._keys)
+        if isinstance(row, dict):
+            return self._keys is not None and not row.keys() <= self._keys
+        return True
 
     def _shape(self, row: Sequence[object] | dict[str, object]) -> str | None:
         if self._keys is None:
@@ -37,6 +67,15 @@ class RowCheck:
         if len(row) == len(self._keys):
             return None
         return f"has {len(row)} cells for {len(self._keys)} columns"
+
+
+def _flat(rows: Sequence[object]) -> bool:
+    """Whether rows from a piece of text, which is too short for a row too large, can be written."""
+    try:
+        orjson.dumps(rows)
+    except TypeError:
+        return False
+    return True
 
 
 def _size(row: list[object] | dict[str, object]) -> str | None:

@@ -5,14 +5,17 @@ published once, by whoever came first; whoever comes again gets the same answer.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from typing import TypeAlias, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from producer.batching import encode_row
 from schemas.completions import encode_event
 from schemas.records import Row
 from sluice.http.auth import Asker
@@ -22,8 +25,10 @@ from sluice.http.exports import Exports
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal, wrong_fields
 from sluice.http.publishing import Publication, Publishing
+from sluice.http.spool import IN_MEMORY_BYTES, Hold
 from sluice.http.stopping import Stopped, stopping_of
 from sluice.http.submission import (
+    Pieces,
     Submission,
     parse_json,
     parse_query,
@@ -34,6 +39,7 @@ from sluice.http.submission import (
 
 router = APIRouter()
 
+_Rows: TypeAlias = list[Row | bytes]
 _CHUNK_ROWS = 1_000
 _CHUNK_BYTES = 256 * 1024
 _LOOK_SECONDS = 5.0
@@ -68,9 +74,10 @@ async def _take_json(
     if query:
         raise wrong_fields(unknown_parameters(query))
     async with intake.bodies.whole(request) as body:
-        submission, rows = await intake.bodies.parsed(body, lambda: parse_json(body, asker))
+        submission, rows = await intake.bodies.parsed(body, partial(parse_json, body, asker))
         if not await _is_known(intake, submission):
-            await _publish(intake, submission, _slices(rows))
+            is_large = len(body) > IN_MEMORY_BYTES
+            await _publish(intake, submission, _slices(intake, rows, is_large=is_large))
     return submission.request.export_id
 
 
@@ -85,7 +92,7 @@ async def _take_ndjson(
     return submission.request.export_id
 
 
-async def _beginning(chunks: AsyncGenerator[list[Row], None], idle_seconds: float) -> list[Row]:
+async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -> _Rows:
     """The first rows; what is wrong in them is refused before the id is used up.
 
     Raises:
@@ -104,8 +111,8 @@ async def _beginning(chunks: AsyncGenerator[list[Row], None], idle_seconds: floa
 
 
 async def _resumed(
-    first: list[Row], chunks: AsyncGenerator[list[Row], None]
-) -> AsyncGenerator[list[Row], None]:
+    first: _Rows, chunks: AsyncGenerator[_Rows, None]
+) -> AsyncGenerator[_Rows, None]:
     yield first
     async for rows in chunks:
         yield rows
@@ -140,7 +147,7 @@ async def _is_known(intake: Intake, submission: Submission) -> bool:
 
 
 async def _publish(
-    intake: Intake, submission: Submission, chunks: AsyncGenerator[list[Row], None]
+    intake: Intake, submission: Submission, chunks: AsyncGenerator[_Rows, None]
 ) -> None:
     """Publish it, unless somebody else does so now.
 
@@ -170,7 +177,7 @@ async def _send(
     exports: Exports,
     export_id: str,
     publication: Publication,
-    chunks: AsyncGenerator[list[Row], None],
+    chunks: AsyncGenerator[_Rows, None],
 ) -> None:
     """Send all rows and the end; give up once the export has ended on its own."""
     clock = asyncio.get_running_loop().time
@@ -188,24 +195,48 @@ async def _send(
     await publication.finish()
 
 
-async def _slices(rows: list[Row]) -> AsyncGenerator[list[Row], None]:
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        yield rows[start : start + _CHUNK_ROWS]
-        await asyncio.sleep(0)  # a send that has room doesn't wait, and others want to run
+async def _slices(intake: Intake, pieces: Pieces, *, is_large: bool) -> AsyncGenerator[_Rows, None]:
+    rest = pieces()
+    following = partial(_following, rest)
+    while rows := await (intake.bodies.in_turn(following) if is_large else _at_once(following)):
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            yield rows[start : start + _CHUNK_ROWS]
+            await asyncio.sleep(0)  # a send that has room doesn't wait, and others want to run
+
+
+async def _at_once(call: Callable[[], _Rows | None]) -> _Rows | None:
+    return call()
+
+
+def _following(rest: Iterator[list[Row]]) -> _Rows | None:
+    """The next rows; a single one as bytes, as it may be long, and its cells a multiple of that."""
+    rows = next(rest, None)
+    return [*map(encode_row, rows)] if rows and len(rows) == 1 else cast("_Rows | None", rows)
 
 
 async def _uploaded(
     intake: Intake, submission: Submission, request: Request
-) -> AsyncGenerator[list[Row], None]:
+) -> AsyncGenerator[_Rows, None]:
     """The rows of an NDJSON body: many at a time, and what there is while nothing comes."""
     reader = NdjsonRows(submission.check)
-    rows: list[Row] = []
+    rows: _Rows = []
     gathered_bytes = 0
     async with aclosing(pieces(request, intake.idle_seconds)) as body:
-        async for piece in body:
-            rows += await asyncio.to_thread(reader.feed, piece)
-            gathered_bytes += len(piece)
-            if not piece or len(rows) >= _CHUNK_ROWS or gathered_bytes >= _CHUNK_BYTES:
-                yield rows
-                rows, gathered_bytes = [], 0
-    yield rows + reader.end()
+        with Hold(intake.bodies.lines) as hold:
+            async for piece in body:
+                rows += await _fed(intake, reader, piece)
+                hold.set(max(0, reader.line_bytes - IN_MEMORY_BYTES))
+                gathered_bytes += len(piece)
+                if not piece or len(rows) >= _CHUNK_ROWS or gathered_bytes >= _CHUNK_BYTES:
+                    yield rows
+                    rows, gathered_bytes = [], 0
+            rows += await _fed(intake, reader, None)
+    yield rows
+
+
+async def _fed(intake: Intake, reader: NdjsonRows, piece: bytes | None) -> _Rows:
+    """The rows of a piece of a body, or of its end, parsed on a thread."""
+    feed = reader.end if piece is None else partial(reader.feed, piece)
+    if reader.line_bytes + len(piece or b"") > 2 * IN_MEMORY_BYTES:
+        return await intake.bodies.in_turn(feed)
+    return await asyncio.to_thread(feed)

@@ -10,21 +10,16 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-import h11
-import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sluice.errors import UserError
-from sluice.http.problems import Problem
+from sluice.http.connections import HEAD_BYTES, Protocol
+from sluice.http.request_log import RequestLog
 from sluice.http.stopping import AnsweredAtTheEnd, Stopping
-
-log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS = 1.5  # for answers that are under way; then they are cut off
 _STOP_SECONDS = 2.5  # for what is cut off: an upload sees that its export is cancelled
@@ -43,8 +38,9 @@ class HttpServer:
         self._stopping = Stopping()
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
-                AnsweredAtTheEnd(app, self._stopping),
-                http=_Protocol,
+                RequestLog(AnsweredAtTheEnd(app, self._stopping)),
+                http=Protocol,
+                h11_max_incomplete_event_size=HEAD_BYTES,
                 lifespan="off",
                 ws="none",
                 log_config=None,  # its records go where all records go
@@ -133,29 +129,6 @@ class HttpServer:
             raise UserError(f"can't serve HTTP on {wanted}: {reason}") from None
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP, whose answer to what is no HTTP is a problem like all others."""
-
-    def cut_answer_off(self) -> None:
-        """Break off the answer that is being sent, if one is."""
-        if self.cycle and self.cycle.response_started:
-            log.warning("an answer is cut off: the node stops", path=self.cycle.scope["path"])
-            self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:
-        """Say so, unless an answer is on its way already, and hang up."""
-        if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
-            problem = Problem(HTTPStatus.BAD_REQUEST, msg, {"Connection": "close"})
-            headers = problem.raw_headers
-            for event in (
-                h11.Response(status_code=problem.status_code, headers=headers),
-                h11.Data(data=bytes(problem.body)),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, as a part of a program rather than the program."""
 
@@ -171,7 +144,7 @@ class _Uvicorn(uvicorn.Server):
     def cut_answers_off(self) -> None:
         """Break off what is being sent, and cancel what is under way."""
         for connection in list(self.server_state.connections):
-            if isinstance(connection, _Protocol):
+            if isinstance(connection, Protocol):
                 connection.cut_answer_off()
         for task in list(self.server_state.tasks):
             task.cancel()

@@ -6,9 +6,10 @@ Invariant: a refusal names every field that is wrong, and nothing that was sent 
 import csv
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -17,10 +18,12 @@ from producer.seed import new_export_id
 from schemas import exact_json
 from schemas.codec import encode_request
 from schemas.errors import FieldError, field_errors
+from schemas.json_pieces import PIECE_BYTES, UNBUILT, TooManyValues, divide
 from schemas.records import Row
 from schemas.requests import ExportRequested
-from sluice.http.problems import wrong_fields
-from sluice.http.rows import RowCheck
+from sluice.http.problems import MOST_ERRORS, wrong_fields
+from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
+from sluice.http.stopping import node_stops
 
 MOST_WAIT_SECONDS = 3_600
 _MOST_REQUEST_BYTES = 1_000_000
@@ -42,20 +45,35 @@ class Submission:
         return RowCheck(column.key for column in self.request.columns)
 
 
-def parse_json(body: bytes, asker: str | None) -> tuple[Submission, list[Row]]:
-    """A JSON body, and its rows.
+Pieces: TypeAlias = Callable[[], Iterator[list[Row]]]
+"""The rows of a right body, in pieces of bounded memory; from the beginning at each call."""
 
-    ``asker`` is the token's user. Of a key that appears twice, the last one counts.
+
+def parse_json(
+    body: bytes, asker: str | None, given_up: Callable[[], bool] = lambda: False
+) -> tuple[Submission, Pieces]:
+    """A JSON body, and its rows; a large one never is in memory as a whole but as text.
+
+    ``asker`` is the token's user. Of a key that appears twice, the last one counts. Ends early once
+    nobody waits for the answer.
 
     Raises:
-        Refusal: 400, it names each wrong field; rows by their index, from 0.
+        Refusal: 400, it names each wrong field, up to a bound, and counts the others; rows by
+            their index, from 0.
     """
-    fields = _object(body)
-    rows: Any = fields.pop("data", _MISSING)
-    submission, errors = _submission(fields, asker)
-    errors += _wrong_rows(rows, RowCheck(_keys(fields, errors)), len(body))
+    fields, rows = _divided(body)
+    unbuilt = [name for name, value in fields.items() if value is UNBUILT]
+    submission, errors = _submission(
+        {name: value for name, value in fields.items() if value is not UNBUILT}, asker
+    )
+    errors = [error for error in errors if error.field not in unbuilt]
+    errors += [FieldError(name, "is too large") for name in unbuilt]
+    if isinstance(rows, FieldError):
+        raise wrong_fields([*errors, rows])
+    check = RowCheck(_keys(fields, errors))
+    unnamed = _check_rows(rows, check, errors, given_up)
     if submission is None or errors:
-        raise wrong_fields(errors)
+        raise wrong_fields(errors, unnamed)
     return submission, rows
 
 
@@ -122,17 +140,29 @@ def unknown_parameters(fields: Mapping[str, str]) -> list[FieldError]:
     ]
 
 
-_MISSING = object()
-
-
-def _object(body: bytes) -> dict[str, Any]:
+def _divided(body: bytes) -> tuple[dict[str, Any], Pieces | FieldError]:
+    """The fields but ``data``, and its elements, or what is wrong with that."""
     try:
-        fields = exact_json.loads(body)
+        if len(body) <= PIECE_BYTES:
+            return _small(exact_json.loads(body))
+        divided = divide(body, "data")
     except ValueError as error:
         raise wrong_fields([FieldError("", _malformed(error))]) from None
+    fields = divided.others
+    if divided.has_array:
+        return fields, lambda: divided.pieces(ROW_TEXT_BYTES)
+    return _small(fields)
+
+
+def _small(fields: Any) -> tuple[dict[str, Any], Pieces | FieldError]:  # noqa: ANN401 - any JSON value
     if not isinstance(fields, dict):
         raise wrong_fields([FieldError("", "the body must be a JSON object")])
-    return fields
+    if "data" not in fields:
+        return fields, FieldError("data", "is missing")
+    rows = fields.pop("data")
+    if isinstance(rows, list):
+        return fields, lambda: iter([rows])
+    return fields, FieldError("data", "must be an array")
 
 
 def _submission(
@@ -163,13 +193,27 @@ def _keys(fields: dict[str, Any], errors: list[FieldError]) -> list[str] | None:
     return [column if isinstance(column, str) else column["key"] for column in fields["columns"]]
 
 
-def _wrong_rows(rows: object, check: RowCheck, text_bytes: int) -> list[FieldError]:
-    if rows is _MISSING:
-        return [FieldError("data", "is missing")]
-    if not isinstance(rows, list):
-        return [FieldError("data", "must be an array")]
-    findings = ((number, check.finding(row, text_bytes)) for number, row in enumerate(rows))
-    return [FieldError(f"data.{number}", finding) for number, finding in findings if finding]
+def _check_rows(
+    pieces: Pieces, check: RowCheck, errors: list[FieldError], given_up: Callable[[], bool]
+) -> int:
+    """Add what is wrong with rows to ``errors``, up to a bound; return how many more are wrong."""
+    number = unnamed = 0
+    try:
+        for rows in pieces():
+            if given_up():
+                raise node_stops()
+            text_bytes = PIECE_BYTES if len(rows) > 1 else ROW_TEXT_BYTES
+            wrong = check.count_wrong(rows, text_bytes)
+            if wrong and len(errors) < MOST_ERRORS:
+                found = check.findings(rows, text_bytes)
+                named = list(islice(found, MOST_ERRORS - len(errors)))
+                errors += [FieldError(f"data.{number + index}", why) for index, why in named]
+                wrong -= len(named)
+            unnamed += wrong
+            number += len(rows)
+    except ValueError as error:
+        raise wrong_fields([FieldError("", _malformed(error))]) from None
+    return unnamed
 
 
 def _columns(text: bytes) -> Any:  # noqa: ANN401 - any JSON value; the request's model looks at it
@@ -185,4 +229,4 @@ def _count(text: bytes) -> object:
 def _malformed(error: Exception) -> str:
     if isinstance(error, csv.Error):
         return f"must be keys divided by commas, or a JSON array: {error}"
-    return f"malformed JSON: {error}"
+    return str(error) if isinstance(error, TooManyValues) else f"malformed JSON: {error}"

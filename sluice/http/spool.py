@@ -1,0 +1,216 @@
+"""Where a body is kept until all of it has come, and what bounds it meanwhile.
+
+Invariant: a body of up to ``IN_MEMORY_BYTES`` takes nothing that another one could lack.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPStatus
+from typing import IO, Self, TypeVar
+
+import structlog
+
+from sluice.http.problems import Refusal, unavailable
+
+log = structlog.get_logger(__name__)
+
+IN_MEMORY_BYTES = 64 * 1024
+_FLUSH_BYTES = 256 * 1024
+_PACE_SECONDS = 30.0
+_PACE_BYTES = 512 * 1024
+_Done = TypeVar("_Done")
+_FULL = "too many large bodies at a time"
+
+
+class Room:
+    """A number of bytes that bodies share; those that wait get it in the order in which they came.
+
+    A body larger than all of it may have all of it.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._free_bytes = most_bytes
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def take(self, size: int) -> None:
+        """Take bytes at once.
+
+        Raises:
+            Refusal: 503, so many are not free.
+        """
+        if size > self._free_bytes:
+            raise unavailable(_FULL)
+        self._free_bytes -= size
+
+    def give(self, size: int) -> None:
+        """Give bytes back."""
+        self._free_bytes += size
+        while self._waiting and self._waiting[0][0] <= self._free_bytes:
+            wanted, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free_bytes -= wanted
+                turn.set_result(None)
+
+    @asynccontextmanager
+    async def held(self, size: int, seconds: float) -> AsyncIterator[None]:
+        """Hold bytes in the block, once they are free.
+
+        Raises:
+            Refusal: 503, they weren't within ``seconds``.
+        """
+        size = min(size, self._most_bytes)
+        await self._wait(size, seconds)
+        try:
+            yield
+        finally:
+            self.give(size)
+
+    async def _wait(self, size: int, seconds: float) -> None:
+        if not self._waiting and size <= self._free_bytes:
+            self._free_bytes -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.give(size)
+            else:
+                with suppress(ValueError):
+                    self._waiting.remove((size, turn))
+                self.give(0)  # it may have stood in the way of smaller ones
+            if isinstance(error, TimeoutError):
+                raise unavailable(_FULL) from None
+            raise
+
+
+class Hold:
+    """What one body has of a room; all of it is given back after the block."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        """It has nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give all of it back."""
+        self.set(0)
+
+    def set(self, size: int) -> None:
+        """Have as many bytes from now on. Raises as ``Room.take``."""
+        if size > self._size:
+            self._room.take(size - self._size)
+        else:
+            self._room.give(self._size - size)
+        self._size = size
+
+
+class Pace:
+    """How fast a body has to come: what takes long holds what others may need.
+
+    ``clock`` gives seconds that never run backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._size = 0
+
+    def check(self, size: int) -> None:
+        """Look at a body of which so many bytes have come.
+
+        Raises:
+            Refusal: 408, too few have come in the last half minute.
+        """
+        now = self._clock()
+        if now - self._since < _PACE_SECONDS:
+            return
+        if size - self._size < _PACE_BYTES:
+            detail = f"of a JSON body {_PACE_BYTES:,} bytes must come in {_PACE_SECONDS:g} s"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, detail)
+        self._since, self._size = now, size
+
+
+class Spool:
+    """One body, in memory as long as it is small, then in a file that has no name.
+
+    Use it as a context manager; it is gone after the block.
+    """
+
+    def __init__(self, disk: Room) -> None:
+        self.size = 0
+        """Bytes so far."""
+        self._disk = Hold(disk)
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """It is empty."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the file."""
+        self._parts.clear()
+        self._disk.set(0)
+        if self._file:
+            self._file.close()
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it has grown beyond what is held in memory."""
+        return self._file is not None
+
+    async def append(self, piece: bytes) -> None:
+        """Add what has come.
+
+        Raises:
+            Refusal: 503, the disk has no room for it, or others' bodies have taken it.
+        """
+        self.size += len(piece)
+        self._held_bytes += len(piece)
+        if piece:
+            self._parts.append(piece)
+        if self.size > IN_MEMORY_BYTES:
+            self._disk.set(self.size)
+            self._file = self._file or await self._on_disk(tempfile.TemporaryFile)
+        if self._file and self._held_bytes >= _FLUSH_BYTES:
+            await self._flush(self._file)
+
+    async def content(self) -> bytes:
+        """All of it, once it has come. Raises as ``append``."""
+        if self._file is None:
+            return b"".join(self._parts)
+        await self._flush(self._file)
+        return await self._on_disk(partial(_read, self._file))
+
+    async def _flush(self, file: IO[bytes]) -> None:
+        text = b"".join(self._parts)
+        self._parts, self._held_bytes = [], 0
+        await self._on_disk(lambda: file.write(text))
+
+    async def _on_disk(self, act: Callable[[], _Done]) -> _Done:
+        """Do it on a thread: a disk may be slow."""
+        try:
+            return await asyncio.to_thread(act)
+        except OSError as error:
+            log.warning(
+                "a body can't be kept on disk", reason=str(error), file=tempfile.gettempdir()
+            )
+            raise unavailable("there is no room for the body") from None
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()

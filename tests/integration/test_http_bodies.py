@@ -1,0 +1,190 @@
+"""Bodies that cost as much as they can, on a real node: its memory, and what others notice."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from schemas.topics import Topics
+from tests.support.nodes import NodeProcess, node_on
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+MIB = 1024 * 1024
+JSON = {"Content-Type": "application/json"}
+HEAD = '{"format":"csv","columns":["a","b"],"export_id":"%s","data":['
+
+
+def body(export_id: str, row: bytes, size: int) -> bytes:
+    head = (HEAD % export_id).encode()
+    return head + b",".join([row] * ((size - len(head) - 2) // (len(row) + 1))) + b"]}"
+
+
+@dataclass
+class Beside:
+    """What a client noticed that asked for little all the while."""
+
+    health_seconds: list[float] = field(default_factory=list)
+    small_statuses: list[int] = field(default_factory=list)
+
+
+# In a process of its own: the one that sends large bodies is slow itself.
+LOOK = """
+import httpx, sys, time
+small = {"format": "csv", "columns": ["a"], "data": [[1]]}
+with httpx.Client(base_url=sys.argv[1], timeout=60) as client:
+    while True:
+        began = time.monotonic()
+        assert client.get("/health").status_code == 200
+        seconds = time.monotonic() - began
+        status = client.post("/export/run", json=small).status_code
+        print(seconds, status, flush=True)
+        time.sleep(0.2)
+"""
+
+
+def peak_bytes(node: NodeProcess) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{node.pid}/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+@asynccontextmanager
+async def beside(node: NodeProcess) -> AsyncIterator[Beside]:
+    seen = Beside()
+
+    looking = subprocess.Popen(
+        [sys.executable, "-c", LOOK, node.url], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield seen
+    finally:
+        looking.terminate()
+        shown, _ = looking.communicate()
+    for line in shown.splitlines():
+        seconds, status = line.split()
+        seen.health_seconds.append(float(seconds))
+        seen.small_statuses.append(int(status))
+    assert seen.small_statuses
+
+
+async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
+    return await client.post("/export/run?wait=120", content=content, headers=JSON, timeout=400)
+
+
+def stalls(node: NodeProcess) -> list[float]:
+    return [line.get("seconds", 0) for line in node.lines() if "event loop" in line["event"]]
+
+
+async def test_hostile_and_large_bodies_from_several_clients_at_once(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    wide = "\N{GRINNING FACE}".encode()
+    hostile = {
+        "empty": body("empty", b"[]", 16 * MIB),
+        "numbers": body("numbers", b"1", 16 * MIB),
+        "one-row": body("one-row", b'["%b",1]' % (b"x" * 60 * MIB + wide), 64 * MIB),
+        "title": b'{"title":"%b",' % (b"x" * 30 * MIB + wide) + body("title", b"[1,2]", MIB)[1:],
+        "columns": b'{"format":"csv","data":[],"columns":[%b]}' % b",".join([b"{}"] * 5 * MIB),
+        "keys": b'{"%b":1}' % (b"k" * 30 * MIB + wide),
+        "deep": body("deep", b"[" * 300 + b"]" * 300, 16 * MIB),
+        "open": body("open", b'[1,"x"]', 32 * MIB)[:-2],
+    }
+    large = {f"large-{number}": b'[%d,"some text of a row"]' % number for number in range(3)}
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        httpx.AsyncClient(base_url=node.url) as client,
+        beside(node) as seen,
+    ):
+        bodies = {**hostile, **{i: body(i, row, 64 * MIB - 1) for i, row in large.items()}}
+        bodies = dict(sorted(bodies.items(), key=lambda one: one[0][-1]))  # good among bad ones
+        answers = await asyncio.gather(*(post(client, content) for content in bodies.values()))
+        peak = peak_bytes(node)
+        statuses = {i: answer.status_code for i, answer in zip(bodies, answers, strict=True)}
+        errors = {
+            i: answer.json()["errors"]
+            for i, answer in zip(bodies, answers, strict=True)
+            if answer.status_code == 400
+        }
+        assert statuses == {**dict.fromkeys(hostile, 400), **dict.fromkeys(large, 200)}
+        for name in ("empty", "numbers"):
+            assert len(errors[name]) == 1_001
+        count = (16 * MIB - len(HEAD % "empty")) // 3
+        assert errors["empty"][-1]["message"].startswith(f"and {count - 1_000:,}"[:8])
+        assert errors["empty"][999] == {"field": "data.999", "message": "has 0 cells for 2 columns"}
+        assert errors["one-row"] == [
+            {"field": "data.0", "message": "is longer than 4,194,304 bytes"}
+        ]
+        assert {"field": "title", "message": "is too large"} in errors["title"]
+        assert {"field": "columns", "message": "is too large"} in errors["columns"]
+        assert "values are nested deeply" in errors["deep"][0]["message"]
+        assert "malformed JSON" in errors["open"][0]["message"]
+        assert peak < 400 * MIB
+        longest = stalls(node)
+    print(f"peak {peak / MIB:.0f} MiB, health {max(seen.health_seconds):.2f} s", longest)
+    assert max(seen.health_seconds) < 1
+    assert set(seen.small_statuses) == {202}
+    events = [answer.json() for answer in answers if answer.status_code == 200]
+    assert {event["type"] for event in events} == {"export.completed"}
+
+
+async def test_bodies_that_trickle_keep_nobody_out(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    """Most of a large body at once, then a byte every two seconds: cut off within a minute."""
+    content = body("slow", b'[1,"some text of a row"]', 60 * MIB)
+    head = "POST /export/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+    async def slow(url: httpx.URL) -> tuple[bytes, float]:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        began = time.monotonic()
+        writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[:-100])
+        answer = asyncio.create_task(reader.readuntil(b"\r\n"))
+        for byte in content[-100:]:
+            if (await asyncio.wait([answer], timeout=2))[0]:
+                break
+            writer.write(bytes([byte]))
+        writer.close()
+        return await answer, time.monotonic() - began
+
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        httpx.AsyncClient(base_url=node.url, timeout=300) as client,
+        beside(node) as seen,
+    ):
+        slow_ones = [asyncio.create_task(slow(client.base_url)) for _ in range(3)]
+        await asyncio.sleep(5)
+        fast = await post(client, body("fast", b'[1,"some text of a row"]', 20 * MIB))
+        assert fast.status_code == 200, fast.text
+        for status, seconds in await asyncio.gather(*slow_ones):
+            assert status.startswith(b"HTTP/1.1 408 ")
+            assert seconds < 90
+        assert peak_bytes(node) < 400 * MIB
+    assert max(seen.health_seconds) < 1
+    assert set(seen.small_statuses) == {202}
+
+
+async def test_a_node_stops_in_time_amid_all_of_this(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    contents = [body(f"e-{number}", b"[]", 64 * MIB) for number in range(3)]
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path) as node,
+        httpx.AsyncClient(base_url=node.url) as client,
+    ):
+        asked = [asyncio.create_task(post(client, content)) for content in contents]
+        await asyncio.sleep(3)
+        began = time.monotonic()
+        assert await asyncio.to_thread(node.terminate) == 0
+        assert time.monotonic() - began < 9.5
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        statuses = {one.status_code for one in answers if isinstance(one, httpx.Response)}
+        assert statuses <= {400, 503}

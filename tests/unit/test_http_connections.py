@@ -1,0 +1,210 @@
+"""What a client can hold up on its connection, and for how long; and what is logged of requests."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from sluice.http import connections
+from tests.support.http import World, app_of, serving, serving_world
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+async def client(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "_MOST_CONNECTIONS", 5)
+    async with serving_world(world) as client:
+        yield client
+
+
+class Raw:
+    """A connection that sends what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def rest(self, seconds: float = 5.0) -> bytes:
+        """All that comes until the server hangs up."""
+        try:
+            return await asyncio.wait_for(self.reader.read(), seconds)
+        except ConnectionError:
+            return b""
+
+    async def answer(self) -> bytes:
+        """A head and as much of the body as there is."""
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
+
+
+@asynccontextmanager
+async def raw(client: httpx.AsyncClient, sent: bytes = b"") -> AsyncIterator[Raw]:
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(sent)
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()
+
+
+async def drip(one: Raw, text: bytes) -> None:
+    for byte in text:
+        one.writer.write(bytes([byte]))
+        await asyncio.sleep(0.2)
+
+
+async def test_a_connection_without_a_head_is_closed(client: httpx.AsyncClient) -> None:
+    async with raw(client) as silent, raw(client, GET) as half, raw(client) as slow:
+        dripping = asyncio.create_task(drip(slow, GET))
+        assert await silent.rest() == b""
+        for one in (half, slow):
+            answer = await one.rest()
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"application/problem+json" in answer
+        dripping.cancel()
+
+
+async def test_the_next_head_has_as_long(client: httpx.AsyncClient) -> None:
+    async with raw(client, GET + b"\r\n") as one:
+        assert (await one.answer()).startswith(b"HTTP/1.1 200 ")
+        dripping = asyncio.create_task(drip(one, GET))
+        assert b"HTTP/1.1 408 " in await one.rest()
+        dripping.cancel()
+    async with raw(client, GET + b"Content-Length: 1000\r\n\r\n") as one:
+        assert (await one.answer()).startswith(b"HTTP/1.1 200 ")
+        dripping = asyncio.create_task(drip(one, b"x" * 100))
+        await one.rest()  # a body that nobody reads holds it up no longer
+        dripping.cancel()
+
+
+async def test_a_request_may_take_its_time(client: httpx.AsyncClient, world: World) -> None:
+    sent = b'{"format":"csv","columns":["a"],"data":[[1]]}'
+    head = b"POST /export/run?wait=2 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    async with raw(client, head + b"Content-Length: %d\r\n\r\n" % len(sent)) as one:
+        await asyncio.sleep(1.5)
+        one.writer.write(sent)
+        assert (await one.answer()).startswith(b"HTTP/1.1 202 ")
+    assert len(world.requested()) == 1
+
+
+@pytest.mark.parametrize("size", [70_000, 300_000])
+async def test_a_head_has_a_bound(client: httpx.AsyncClient, size: int) -> None:
+    async with raw(client, GET + b"X-Large: " + b"x" * size) as one:
+        answer = await one.rest()  # lost, where the server hangs up before all is sent
+        assert b"HTTP/1.1 431 " in answer or (answer == b"" and size > 128 * 1024)
+    async with raw(client, GET + b"X-Large: " + b"x" * 60_000 + b"\r\n\r\n") as one:
+        assert (await one.answer()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_who_comes_last_gets_in_where_free_connections_take_all_places(
+    client: httpx.AsyncClient,
+) -> None:
+    async with raw(client) as first, raw(client, b"G"), raw(client), raw(client), raw(client):
+        await asyncio.sleep(0.1)
+        async with raw(client, GET + b"\r\n") as last:
+            assert (await last.answer()).startswith(b"HTTP/1.1 200 ")
+            assert await first.rest(0.5) == b""
+
+
+async def test_requests_under_way_keep_their_places(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.room.clear()
+    body = {"format": "csv", "columns": ["a"], "data": []}
+    under_way = []
+    for _ in range(5):
+        one = httpx.AsyncClient(base_url=client.base_url)
+        under_way.append((one, asyncio.create_task(one.post("/export/run", json=body))))
+    async with asyncio.timeout(5):
+        while world.waiting < 5:
+            await asyncio.sleep(0.01)
+    async with raw(client, GET + b"\r\n") as one_more:
+        assert (await one_more.rest()).startswith(b"HTTP/1.1 503 ")
+    world.room.set()
+    for one, answer in under_way:
+        assert (await answer).status_code == 202
+        await one.aclose()
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.5)
+    world.others["e-1"] = "anonymous"
+    world.end("e-1", content=b"x" * 40_000_000)
+    async with (
+        serving_world(world) as client,
+        raw(client, GET.replace(b"health", b"export/download/e-1") + b"\r\n") as one,
+    ):
+        await asyncio.sleep(1.5)
+        assert len(await one.rest()) < 30_000_000
+
+
+# The log
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
+    found: list[dict[str, Any]] = []
+
+    def keep(_logger: object, name: str, fields: MutableMapping[str, Any]) -> str:
+        found.append({**fields, "level": name})
+        raise structlog.DropEvent
+
+    caplog.set_level(logging.DEBUG)
+    before = structlog.get_config()
+    structlog.configure(processors=[keep], cache_logger_on_first_use=False)
+    yield found
+    structlog.configure(**before)
+
+
+TOKENS = {"users_by_token": {"hush": "alice"}}
+
+
+async def test_each_request_is_a_line(world: World, lines: list[dict[str, Any]]) -> None:
+    async with app_of(world, **TOKENS) as app, serving(app) as client:
+        headers = {"Authorization": "Bearer hush"}
+        sent = {"format": "csv", "columns": ["a"], "data": [[1]], "title": "secret"}
+        await client.post("/export/run?wait=0.1", json=sent, headers=headers)
+        await client.get("/export/status/unknown?key=hush", headers=headers)
+        await client.get("/health")
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [(line["level"], line["path"], line["status"]) for line in requests] == [
+        ("info", "/export/run", 202),
+        ("info", "/export/status/unknown", 404),
+        ("debug", "/health", 200),
+    ]
+    assert [line["user"] for line in requests] == ["alice", "alice", None]
+    first = requests[0]
+    assert (first["method"], first["client"]) == ("POST", "127.0.0.1")
+    assert first["received_bytes"] > 50
+    assert first["sent_bytes"] > 50
+    assert first["duration_ms"] >= 100
+    assert "hush" not in str(lines)
+    assert "secret" not in str(lines)
+
+
+async def test_refused_tokens_are_warnings_and_few(
+    world: World, lines: list[dict[str, Any]]
+) -> None:
+    async with app_of(world, **TOKENS) as app, serving(app) as client:
+        for number in range(20):
+            headers = {"Authorization": f"Bearer wrong-{number}"}
+            answer = await client.get("/export/status", headers=headers)
+            assert answer.status_code == 401
+    warnings = [line for line in lines if line["level"] == "warning"]
+    assert [line["event"] for line in warnings] == ["request without a valid token"]
+    assert (warnings[0]["path"], warnings[0]["status"]) == ("/export/status", 401)
+    assert "wrong-" not in str(lines)
