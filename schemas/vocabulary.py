@@ -32,13 +32,14 @@ class FailReason(StrEnum):
 
 
 class DeadLetterReason(StrEnum):
-    """Why a message can't be tied to an export: the header ``sluice_reason``."""
+    """Why a message is set aside without an export: the header ``sluice_reason``."""
 
     UNREADABLE = "unreadable"
     INVALID_ID = "invalid_id"
     UNKNOWN_TYPE = "unknown_type"
     NULL_VALUE = "null_value"
     ORPHAN_BATCH = "orphan_batch"
+    NODE_KILLER = "node_killer"
 
 
 def is_export_id(candidate: object) -> bool:

@@ -8,7 +8,8 @@ Kafka keeps one offset and up to 4096 characters of metadata for each of the two
 R is the lowest first-batch offset of an open export, so its file can be made again from there; at
 or above P nothing was handled yet. An open export is begun when a batch of it was applied: what its
 upstream had sent before its request was an orphan, and stays one in a replay. The state grows with
-open exports, not with traffic. Pure.
+open exports, not with traffic. Behind all that stand the messages that nodes died on, if there are
+such; builds that don't know of them read past. Pure.
 
 Invariant: Q is above every open request's offset, and R is at most P.
 """
@@ -16,8 +17,10 @@ Invariant: Q is above every open request's offset, and R is at most P.
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+
+from consumer.core.suspects import Mark, Place, Suspect, with_marks
 
 METADATA_LIMIT = 4096
 """Characters that a broker takes (offset.metadata.max.bytes); one more kills the producer."""
@@ -39,7 +42,8 @@ class ResumePoint:
     """Where to go on. ``open_requests`` are offsets, ascending.
 
     ``first_batches`` are, of those open exports that are begun, the offsets of the request and of
-    the first batch, by ascending request.
+    the first batch, by ascending request. ``suspects`` are messages that nodes died on, by place,
+    none of them below what will be read again.
     """
 
     requests_position: int
@@ -47,11 +51,23 @@ class ResumePoint:
     records_resume: int
     records_position: int
     first_batches: tuple[tuple[int, int], ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def begun_requests(self) -> tuple[int, ...]:
         """The offsets of those open requests that are begun, ascending."""
         return tuple(request for request, _ in self.first_batches)
+
+    def will_read(self, place: Place) -> bool:
+        """Whether who resumes here reads the message at this place."""
+        if place.is_batch:
+            return place.offset >= self.records_resume
+        return place.offset >= self.requests_position or place.offset in self.open_requests
+
+    def suspecting(self, marks: Iterable[Mark]) -> "ResumePoint":
+        """The same, with those messages that will be read and that owners died on."""
+        due = [mark for mark in marks if mark.place and self.will_read(mark.place)]
+        return replace(self, suspects=with_marks(self.suspects, due))
 
     def committed_requests(self) -> Committed:
         """What to commit for the partition of the requests topic."""
@@ -65,14 +81,29 @@ class ResumePoint:
         R, or none is open, and an older build reads it. Where not, for each in order: 0 while it
         isn't begun, else how far its first batch lies from that of the one before, which is little
         for exports that begin in the order of their requests; unless that passes the limit.
+
+        Suspects follow; in the former way after a place that nothing open has.
         """
         ahead, firsts = self.records_position - self.records_resume, dict(self.first_batches)
-        places = (at for at, offset in enumerate(self.open_requests, 1) if offset in firsts)
-        text = encode_ascending((ahead, *(ahead + place for place in places)))
+        places = [at for at, offset in enumerate(self.open_requests, 1) if offset in firsts]
+        if self.suspects:
+            places.append(len(self.open_requests) + 1)
+        suspects = list(self._packed_suspects())
+        text = _VERSION + _packed([ahead, *_gaps(places), *suspects])
         if any(first != self.records_resume for first in firsts.values()):
-            longer = _WITH_FIRST_BATCHES + _packed(self._steps(ahead, firsts))
+            longer = _WITH_FIRST_BATCHES + _packed([*self._steps(ahead, firsts), *suspects])
             text = longer if len(longer) <= most_characters else text
         return Committed(self.records_resume, text)
+
+    def _packed_suspects(self) -> Iterator[int]:
+        """Each as its distance, two bits for its topic and its deaths, and the mark of the one."""
+        for suspect in self.suspects:
+            place = suspect.place
+            origin = self.records_resume if place.is_batch else self.requests_position
+            bits = place.is_batch << 1 | suspect.died_on_twice
+            yield _folded(place.offset - origin) << 2 | bits
+            if suspect.mark is not None:
+                yield suspect.mark
 
     def _steps(self, ahead: int, firsts: dict[int, int]) -> Iterator[int]:
         yield ahead
@@ -91,15 +122,20 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
     open_requests = tuple(decode_ascending(requests.metadata))
     if open_requests and open_requests[-1] >= requests.offset:
         raise ValueError("an open request lies at or above the position")
+    ahead, *numbers = tuple(_unpacked(_known(records.metadata))) or (0,)
     if records.metadata.startswith(_WITH_FIRST_BATCHES):
-        ahead, *steps = tuple(_unpacked(records.metadata)) or (0,)
+        steps, rest = numbers[: len(open_requests)], numbers[len(open_requests) :]
         firsts = _first_batches(open_requests, steps, records.offset)
     else:
-        ahead, *marks = tuple(decode_ascending(records.metadata)) or (0,)
-        begun = _marked(open_requests, ahead, marks)
+        begun, rest = _begun(open_requests, numbers)
         firsts = tuple((request, records.offset) for request in begun)
     return ResumePoint(
-        requests.offset, open_requests, records.offset, records.offset + ahead, firsts
+        requests.offset,
+        open_requests,
+        records.offset,
+        records.offset + ahead,
+        firsts,
+        tuple(_suspects(rest, requests.offset, records.offset)),
     )
 
 
@@ -114,10 +150,28 @@ def _first_batches(
     return tuple(firsts)
 
 
-def _marked(open_requests: tuple[int, ...], ahead: int, marks: list[int]) -> tuple[int, ...]:
-    """The requests that are marked as begun; a mark of nothing that is open says nothing."""
-    begun = frozenset(marks)
-    return tuple(offset for place, offset in enumerate(open_requests, 1) if ahead + place in begun)
+def _begun(open_requests: tuple[int, ...], gaps: list[int]) -> tuple[tuple[int, ...], list[int]]:
+    """The requests that are begun, and what follows the first place that nothing open has."""
+    begun: list[int] = []
+    at = 0
+    for count, gap in enumerate(gaps, 1):
+        at += gap
+        if at > len(open_requests):
+            return tuple(begun), gaps[count:]
+        if gap:
+            begun.append(open_requests[at - 1])
+    return tuple(begun), []
+
+
+def _suspects(numbers: list[int], requests_position: int, records_resume: int) -> Iterator[Suspect]:
+    """The reverse of ``ResumePoint._packed_suspects``; one that is cut off says nothing."""
+    rest = iter(numbers)
+    for number in rest:
+        is_batch, twice = bool(number & 2), bool(number & 1)
+        origin = records_resume if is_batch else requests_position
+        mark = None if twice else next(rest, None)
+        if twice or mark is not None:
+            yield Suspect(Place(is_batch, origin + _unfolded(number >> 2)), mark)
 
 
 def encode_ascending(numbers: Iterable[int]) -> str:
@@ -126,16 +180,24 @@ def encode_ascending(numbers: Iterable[int]) -> str:
     A thousand open requests fit the limit while no gap between them passes two million offsets;
     who admits requests has to look at the length.
     """
-    numbers = list(numbers)
-    gaps = (number - before for before, number in pairwise((0, *numbers)))
-    return _VERSION + _packed(gaps)
+    return _VERSION + _packed(_gaps(numbers))
 
 
 def decode_ascending(text: str) -> Iterator[int]:
     """The numbers of ``encode_ascending``. Raises ValueError as ``resume_point``."""
-    if text and not text.startswith(_VERSION):
+    if text.startswith(_WITH_FIRST_BATCHES):
+        raise ValueError(f"metadata of the records: {text:.20}")
+    yield from accumulate(_unpacked(_known(text)))
+
+
+def _known(text: str) -> str:
+    if text and text[0] not in (_VERSION, _WITH_FIRST_BATCHES):
         raise ValueError(f"metadata of an unknown version, perhaps of a newer build: {text:.20}")
-    yield from accumulate(_unpacked(text))
+    return text
+
+
+def _gaps(ascending: Iterable[int]) -> Iterator[int]:
+    return (number - before for before, number in pairwise((0, *ascending)))
 
 
 def _packed(numbers: Iterable[int]) -> str:

@@ -1,41 +1,114 @@
 """What each partition of a node works on now: the message in hand, the storage call under way.
 
 The turn's thread writes and any thread reads, without a lock: each write is one attribute, so a
-reader may see a message whose handling has just ended, never half of one. Invariant: what is read
-here is reported, and decides nothing about an export.
+reader may see a message whose handling has just ended, never half of one. A mark in the storage
+says the same to the partition's next owner, should this node die. Not while a storage call is under
+way: if that hangs, it is no fault of the message. Invariant: what is read here is reported, and
+decides nothing about an export.
 """
 
 import time
 from collections.abc import Callable, Iterator
 
+from consumer.exports.gate import Gate
 from consumer.exports.messages import Message
+from consumer.storage.base import MessageMark
 
 
 class InHand:
     """One partition's. ``message`` is None between messages and while ends are written out.
 
     As a context manager it marks a storage call: ``storage_since`` is a monotonic time in seconds
-    while one is under way, else None.
+    while one is under way, else None. A call that fails ends the message's being in hand.
     """
 
-    __slots__ = ("_clock", "message", "partition", "storage_since")
+    __slots__ = (
+        "_clock",
+        "_gate",
+        "_held",
+        "_interrupted",
+        "_is_alone",
+        "_is_batch",
+        "_mark",
+        "message",
+        "partition",
+        "storage_since",
+    )
 
-    def __init__(self, partition: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        partition: int,
+        mark: MessageMark,
+        gate: Gate,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.partition = partition
         self.message: Message | None = None
         self.storage_since: float | None = None
+        self._mark = mark
+        self._gate = gate
         self._clock = clock
+        self._held = self._interrupted = self._is_batch = self._is_alone = False
+
+    def take(self, message: Message, *, is_batch: bool, alone: bool = False) -> None:
+        """Have a message in hand; ``alone``: if it can be, while the node has no other."""
+        if self._held and (alone or self._is_alone or self._gate.wanted):
+            self._let_go()
+        self.message, self._is_batch, self._is_alone = message, is_batch, alone
+        self._hold(message)
+
+    def put_down(self) -> None:
+        """Have none."""
+        self.message = None
+        self._let_go()
+
+    def close(self) -> None:
+        """The partition is given up: remove the mark, but of a message that is still in hand."""
+        if not self._held:
+            self._mark.remove()
 
     def __enter__(self) -> None:
         self.storage_since = self._clock()
+        self._interrupted = self._held
+        self._let_go()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.storage_since = None
+        interrupted, self._interrupted = self._interrupted, False
+        if interrupted and kind is None and self.message is not None:
+            self._hold(self.message)
 
     def storage_seconds(self) -> float:
         """For how long the storage call under way has lasted; 0 if there is none."""
         since = self.storage_since
         return 0.0 if since is None else self._clock() - since
+
+    def _hold(self, message: Message) -> None:
+        if not self._held:
+            (self._gate.enter_alone if self._is_alone else self._gate.enter)()
+            self._held = True
+        self.storage_since = self._clock()  # as any other, this call may hang
+        self._mark.set(self._is_batch, message.offset)
+        self.storage_since = None
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._mark.clear()
+            self._held = False
+            (self._gate.leave_alone if self._is_alone else self._gate.leave)()
+
+
+class Unmarked:
+    """``MessageMark`` of what nobody is to see."""
+
+    def set(self, is_batch: bool, offset: int) -> None:
+        """See ``MessageMark.set``."""
+
+    def clear(self) -> None:
+        """See ``MessageMark.clear``."""
+
+    def remove(self) -> None:
+        """See ``MessageMark.remove``."""
 
 
 class PartitionsInHand:
@@ -43,13 +116,14 @@ class PartitionsInHand:
 
     def __init__(self) -> None:
         self._newest: dict[int, InHand] = {}
+        self._gate = Gate()
 
-    def begin(self, partition: int) -> InHand:
-        """One for who works on the partition from now on.
+    def begin(self, partition: int, mark: MessageMark | None = None) -> InHand:
+        """One for who works on the partition from now on; without a mark on no message of it.
 
         A turn of the owner before may still hang in the storage. It keeps writing to its own.
         """
-        begun = self._newest[partition] = InHand(partition)
+        begun = self._newest[partition] = InHand(partition, mark or Unmarked(), self._gate)
         return begun
 
     def __iter__(self) -> Iterator[InHand]:

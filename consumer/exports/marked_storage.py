@@ -4,8 +4,11 @@ A thread that hangs in a system call can't be cancelled, and raises nothing. The
 the lane tell it from one that computes. Invariant: every call that may block is marked.
 """
 
+from collections.abc import Iterable
+
+from consumer.core.suspects import Mark
 from consumer.exports.in_hand import InHand
-from consumer.storage.base import Part, Storage
+from consumer.storage.base import MessageMark, Part, Storage
 from schemas.completions import TerminalEvent
 from schemas.vocabulary import Format
 
@@ -59,6 +62,20 @@ class MarkedStorage:
         """See ``Storage.sweep``."""
         with self._in_hand:
             return self._storage.sweep(partition)
+
+    def open_mark(self, partition: int) -> MessageMark:
+        """See ``Storage.open_mark``."""
+        return self._storage.open_mark(partition)
+
+    def left_marks(self, partition: int) -> list[Mark]:
+        """See ``Storage.left_marks``."""
+        with self._in_hand:
+            return self._storage.left_marks(partition)
+
+    def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
+        """See ``Storage.remove_marks``."""
+        with self._in_hand:
+            self._storage.remove_marks(partition, marks)
 
 
 class MarkedPart:

@@ -15,7 +15,7 @@ from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, 
 from schemas.limits import MOST_USER_CHARACTERS
 from schemas.requests import ExportRequested, is_user
 from schemas.times import from_millis, parse_time, to_millis
-from schemas.vocabulary import FailReason, Format
+from schemas.vocabulary import FailReason, Format, is_export_id
 
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 """Kafka's records have had timestamps since 2016: one from before is none."""
@@ -117,6 +117,11 @@ def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime
     )
 
 
+def origin_of_unread(export_id: str, message: Message, read_at: datetime) -> Origin:
+    """The origin of a request that was set aside: its id is its key, the rest is unknown."""
+    return _origin(message, read_at, export_id, known_format({}), known_user({}), None)
+
+
 def _origin(
     message: Message,
     read_at: datetime,
@@ -141,7 +146,7 @@ def _origin(
         dated_at or read_at,
         dated_at,
         min(recorded_ms or read_ms, read_ms),
-        _source(message),
+        source_of(message),
     )
 
 
@@ -167,5 +172,12 @@ def _time(sent: object) -> datetime | None:
         return None
 
 
-def _source(message: Message) -> Source:
+def id_in_key(message: Message) -> str | None:
+    """The export id that a message has for a key, if it has one."""
+    export_id = (message.key or b"").decode(errors="replace")
+    return export_id if is_export_id(export_id) else None
+
+
+def source_of(message: Message) -> Source:
+    """Where it lies."""
     return Source(topic=message.topic, partition=message.partition, offset=message.offset)

@@ -16,6 +16,7 @@ import structlog
 
 from consumer.core.budget import TURN_SECONDS, TurnBudget
 from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Place, Suspects
 from consumer.core.turn_order import Claim
 from consumer.exports.marked_storage import MarkedStorage
 from consumer.exports.messages import Message, Outcome
@@ -58,7 +59,7 @@ class PartitionExports:
         given_up: frozenset[str] = frozenset(),
     ) -> None:
         self.partition = partition
-        self.in_hand = workshop.in_hand.begin(partition)
+        self.in_hand = workshop.in_hand.begin(partition, workshop.storage.open_mark(partition))
         """What it works on now; any thread may look."""
         workshop = replace(workshop, storage=MarkedStorage(workshop.storage, self.in_hand))
         self._workshop = workshop
@@ -68,6 +69,7 @@ class PartitionExports:
             partition, point, workshop, self._exports, self._publication, given_up
         )
         self._first_batches = dict(point.first_batches)
+        self._suspects = Suspects(point.suspects)
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
@@ -164,13 +166,15 @@ class PartitionExports:
         open_requests = tuple(sorted((*routing.to_restore, *self._exports.open_requests())))
         known = self._first_batches | dict(self._exports.first_batches())
         firsts = tuple((request, known[request]) for request in open_requests if request in known)
-        return ResumePoint(
+        point = ResumePoint(
             routing.requests_position,
             open_requests,
             min((routing.next_record, *(first for _, first in firsts))),
             max(routing.records_floor, routing.next_record),
             firsts,
         )
+        suspects = self._suspects.keep(point.will_read)
+        return replace(point, suspects=suspects) if suspects else point
 
     def idle_since(self) -> float | None:
         """When the export that is idle for longest was active: monotonic seconds, or None."""
@@ -262,6 +266,7 @@ class PartitionExports:
         """Remove the partial files; the state is of no use afterwards."""
         self._publication.discard()
         self._exports.discard()
+        self.in_hand.close()
 
     # A turn, on a thread.
 
@@ -300,8 +305,10 @@ class PartitionExports:
                 turn.spend(len(queue.popleft().value or b""))
                 if turn.spent:
                     break
-        finally:
-            self.in_hand.message = None
+        except Exception:
+            self.in_hand.put_down()
+            raise
+        self.in_hand.put_down()
         self._batches_next = queue is self._requests and bool(self._records)
         if not handled and not self.half_applied and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
@@ -309,10 +316,27 @@ class PartitionExports:
 
     def _handle(self, queue: deque[Message], turn: TurnBudget) -> bool:
         """Handle the first of a queue; False: it has no owner yet, or isn't applied whole."""
-        message = self.in_hand.message = queue[0]
-        if queue is self._records:
-            return self._routing.on_record(message, turn)
-        self._routing.on_request(message)
+        message, is_batch = queue[0], queue is self._records
+        if not is_batch and self._routing.passes_over(message):
+            return True
+        place = Place(is_batch, message.offset) if self._suspects else None
+        suspect = self._suspects.find(place) if place else None
+        if suspect and suspect.died_on_twice:
+            self.in_hand.put_down()
+            if not self._routing.must_be_read(message, is_batch=is_batch):
+                return self._routed(message, is_batch, turn, aside=True)
+        self.in_hand.take(message, is_batch=is_batch, alone=suspect is not None)
+        handled = self._routed(message, is_batch, turn)
+        if suspect and handled:
+            self._suspects.clear(suspect.place)
+        return handled
+
+    def _routed(
+        self, message: Message, is_batch: bool, turn: TurnBudget, *, aside: bool = False
+    ) -> bool:
+        if is_batch:
+            return self._routing.on_record(message, turn, aside=aside)
+        self._routing.on_request(message, aside=aside)
         return True
 
     def _queue(self) -> deque[Message] | None:

@@ -8,7 +8,8 @@ Rules (the contract, and ``docs/architecture.md``):
   attempt whose request is still to come;
 - a message is handled once: what lies below the resumed positions only rebuilds the exports that
   were open there, each from its first batch on;
-- a verdict on an orphan stands: no later request may be handled before it is committed.
+- a verdict on an orphan stands: no later request may be handled before it is committed;
+- what nodes died on twice is set aside: its key alone says which export it was for.
 
 Invariant: what becomes of a message depends on the messages before it, not on which topic was
 fetched first.
@@ -24,7 +25,14 @@ from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavail
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import DeadLetter, Message
 from consumer.exports.open_exports import OpenExports
-from consumer.exports.origin import Origin, origin_of, origin_of_invalid
+from consumer.exports.origin import (
+    Origin,
+    id_in_key,
+    origin_of,
+    origin_of_invalid,
+    origin_of_unread,
+    source_of,
+)
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Dropped
@@ -34,9 +42,12 @@ from schemas.errors import Invalid, Unreadable
 from schemas.json_pieces import HEAVY_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
-from schemas.vocabulary import DeadLetterReason, FailReason, is_export_id
+from schemas.vocabulary import DeadLetterReason, FailReason
 
 log = structlog.get_logger(__name__)
+
+_CANCEL = b'"export.cancel_requested"'
+_PEEKED_BYTES = 1024
 
 
 class Routing:
@@ -85,19 +96,20 @@ class Routing:
         """All records below were handled, or are shown to nobody."""
         self.next_record = max(self.next_record, position)
 
-    def on_request(self, message: Message) -> None:
-        """Handle a message of the requests topic.
+    def passes_over(self, request: Message) -> bool:
+        """Whether a request was handled before, and left nothing open: it isn't even read."""
+        return request.offset < self._requests_floor and request.offset not in self.to_restore
+
+    def on_request(self, message: Message, *, aside: bool = False) -> None:
+        """Handle a message of the requests topic, or set it aside.
 
         Raises:
             LaneStopped: requests to be restored should have come before it.
             StorageUnavailable: hand it in again.
         """
-        replayed = message.offset < self._requests_floor
-        if replayed and message.offset not in self.to_restore:
-            return
-        if not replayed:
+        if message.offset >= self._requests_floor:
             self._require_restored()
-        self._guarded(self._read_request, message)
+        self._guarded(self._set_request_aside if aside else self._read_request, message)
         self.to_restore.discard(message.offset)
         self.requests_position = max(self.requests_position, message.offset + 1)
 
@@ -152,9 +164,13 @@ class Routing:
             )
 
     def _on_requested(
-        self, request: ExportRequested | None, origin: Origin, error: str = ""
+        self,
+        request: ExportRequested | None,
+        origin: Origin,
+        error: str = "",
+        reason: FailReason = FailReason.INVALID_REQUEST,
     ) -> None:
-        """A request with a valid id; None stands for one with wrong fields, told by ``error``."""
+        """A request with a valid id; None stands for one that fails, for a reason."""
         manifest = self._workshop.storage.manifest(origin.export_id)
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
             self._workshop.metrics.duplicate(origin.format, origin.user)
@@ -170,7 +186,7 @@ class Routing:
         elif manifest:
             self._publication.end(Ending(manifest, origin, bound=True))
         elif request is None:
-            self._exports.refuse(origin, FailReason.INVALID_REQUEST, error)
+            self._exports.refuse(origin, reason, error)
         elif origin.export_id in self._given_up:
             message = "the storage could not bring the file to the disk"
             self._exports.refuse(origin, FailReason.STORAGE_UNAVAILABLE, message)
@@ -184,8 +200,8 @@ class Routing:
         else:
             self._exports.cancel(export, request.message)
 
-    def on_record(self, message: Message, turn: TurnBudget) -> bool:
-        """Handle a message of the records topic.
+    def on_record(self, message: Message, turn: TurnBudget, *, aside: bool = False) -> bool:
+        """Handle a message of the records topic, or set it aside.
 
         False: not yet, as its owner isn't known; or the turn is spent and the batch is applied in
         part: then ``OpenExports.half_applied`` has it, and the next call goes on.
@@ -201,7 +217,7 @@ class Routing:
             handled = self._exports.go_on(half, turn)
         else:
             self._turn = turn
-            handled = self._guarded(self._route, message)
+            handled = self._guarded(self._set_batch_aside if aside else self._route, message)
         if handled:
             self.next_record = message.offset + 1
         return handled
@@ -244,16 +260,15 @@ class Routing:
         """A dead letter; if its key names an open export, that one fails as well."""
         if message.offset < self.records_floor:
             return True
-        export_id = (message.key or b"").decode(errors="replace")
-        named = error.reason is DeadLetterReason.UNREADABLE and is_export_id(export_id)
-        export = self._exports.get(export_id) if named else None
-        unsure = named and export is None and not self._is_searched(message)
-        if unsure and not self._has_ended(export_id, message):
+        export_id = id_in_key(message) if error.reason is DeadLetterReason.UNREADABLE else None
+        export = self._exports.get(export_id) if export_id else None
+        unsure = export is None and not self._is_searched(message)
+        if export_id and unsure and not self._has_ended(export_id, message):
             return False
         self._dead_letter(error.reason, message, str(error))
         if export:
             self._fail(export, str(error))
-        elif named:
+        elif export_id:
             self.verdict_due = True
         return True
 
@@ -311,10 +326,59 @@ class Routing:
     def _is_known(self, export_id: str) -> bool:
         return self._exports.get(export_id) is not None or self._publication.is_ending(export_id)
 
-    def _fail(self, export: OpenExport, message: str) -> None:
+    def must_be_read(self, message: Message, *, is_batch: bool) -> bool:
+        """Whether a message is of an export that completed, says its manifest, without its file.
+
+        That binds: the file has to be made, and an attempt before this one outlived the message.
+        """
+        if (export_id := id_in_key(message)) is None:
+            return False
+        if is_batch:
+            export = self._exports.get(export_id)
+            return export is not None and export.decided is not None
+        storage = self._workshop.storage
+        manifest = storage.manifest(export_id)
+        ours = isinstance(manifest, ExportCompleted) and manifest.source == source_of(message)
+        return ours and manifest is not None and not storage.has_file(manifest)
+
+    def _set_request_aside(self, message: Message) -> bool:
+        """Its export fails; a dead letter where it can't have been the request of one."""
+        export_id = id_in_key(message)
+        # Cancellations go to every partition: one must not end an export of another.
+        cancels = _CANCEL in (message.value or b"")[:_PEEKED_BYTES]
+        if export_id is None or self._is_known(export_id) or cancels:
+            self._dead_letter(DeadLetterReason.NODE_KILLER, message, _two_died(message))
+        else:
+            origin = origin_of_unread(export_id, message, self._workshop.now())
+            self._on_requested(None, origin, _two_died(message), FailReason.INTERNAL)
+        self._workshop.metrics.set_aside()
+        return True
+
+    def _set_batch_aside(self, message: Message) -> bool:
+        """The export fails that its key names; where none is open, as with an unreadable batch."""
+        export_id = id_in_key(message)
+        export = self._exports.get(export_id) if export_id else None
+        if export and not self._was_handled(message, export):
+            self._fail(export, _two_died(message), FailReason.INTERNAL)
+        elif message.offset < self.records_floor:
+            self._workshop.metrics.dropped(Dropped.REPLAYED)
+            return True
+        elif export_id and self._has_ended(export_id, message):
+            self._workshop.metrics.dropped(Dropped.LATE)
+        elif export_id and not self._is_searched(message):
+            return False
+        else:
+            self._dead_letter(DeadLetterReason.NODE_KILLER, message, _two_died(message))
+            self.verdict_due = export_id is not None
+        self._workshop.metrics.set_aside()
+        return True
+
+    def _fail(
+        self, export: OpenExport, message: str, reason: FailReason = FailReason.INVALID_BATCH
+    ) -> None:
         """Fail an export by a bad batch, unless an earlier attempt completed it without that."""
         if export.decided is None:
-            self._exports.fail(export, FailReason.INVALID_BATCH, message)
+            self._exports.fail(export, reason, message)
 
     def _dead_letter(self, reason: DeadLetterReason, message: Message, why: str) -> None:
         self.dead_letters.append(DeadLetter(reason, message))
@@ -326,3 +390,8 @@ class Routing:
             partition=message.partition,
             offset=message.offset,
         )
+
+
+def _two_died(message: Message) -> str:
+    where = f"{message.topic} {message.partition}:{message.offset}"
+    return f"set aside unread: nodes died twice on {where}"

@@ -29,6 +29,7 @@ from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
+from consumer.kafka.deaths import count_deaths
 from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
 from consumer.kafka.surroundings import Surroundings
@@ -215,10 +216,12 @@ class Lane:
         committed = await self._around.cluster.committed(self.partition)
         starts = await self._around.cluster.log_starts(self.partition)
         point = self._point(committed, starts)
-        self._in_hand = self._around.workshop.in_hand.begin(self.partition)
+        around = self._around
+        self._in_hand = in_hand = around.workshop.in_hand.begin(self.partition)
         swept = await self._in_thread(self._sweep)
+        point = await count_deaths(point, producer, around.workshop, around.threads, in_hand)
         given_up = self._patience.given_up(time.monotonic())
-        exports = PartitionExports(self.partition, point, self._around.workshop, given_up)
+        exports = PartitionExports(self.partition, point, around.workshop, given_up)
         self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_asked = None
         await self._told_to_go()

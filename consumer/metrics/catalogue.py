@@ -219,6 +219,11 @@ class NodeMetrics:
             ["why"],
             registry=registry,
         )
+        self.messages_set_aside = Counter(
+            "sluice_messages_set_aside_total",
+            "Messages set aside unread, as nodes had died on them twice.",
+            registry=registry,
+        )
         self.cancels_ignored = Counter(
             "sluice_cancels_ignored_total",
             "Cancellations of exports that had ended or were never requested.",
@@ -259,6 +264,12 @@ class NodeMetrics:
             "sluice_storage_errors_total",
             "Errors of the storage that a partition met.",
             ["errno"],
+            registry=registry,
+        )
+        # A kill by chance leaves one as well, if it hits a message in hand.
+        self.suspect_messages = Counter(
+            "sluice_suspect_messages_total",
+            "Messages that owners of a partition had in hand when they died, seen at a takeover.",
             registry=registry,
         )
         self.parts_swept = Counter(

@@ -119,6 +119,14 @@ class Metrics:
         """A dead letter is committed."""
         self._node.dead_letters.labels(reason).inc()
 
+    def set_aside(self) -> None:
+        """A message was set aside unread."""
+        self._node.messages_set_aside.inc()
+
+    def suspected(self, messages: int) -> None:
+        """So many messages were found that owners of a partition died on."""
+        self._node.suspect_messages.inc(messages)
+
     def dropped(self, why: Dropped) -> None:
         """A batch changed nothing."""
         self._node.batches_dropped.labels(why).inc()

@@ -5,8 +5,10 @@ ended. A final name holds a whole file or nothing. All calls block; every ``OSEr
 ``StorageUnavailable`` and the call may be made again.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from consumer.core.suspects import Mark
 from schemas.completions import TerminalEvent
 from schemas.vocabulary import Format
 
@@ -45,6 +47,22 @@ class Part(Protocol):
 
     def discard(self) -> None:
         """Remove what was written, as far as the storage allows; never raises."""
+
+
+class MessageMark(Protocol):
+    """Which message an owner of a partition has in hand, for the next owner to see.
+
+    It outlives the owner's death. One thread at a time. It never raises, and waits for no disk.
+    """
+
+    def set(self, is_batch: bool, offset: int) -> None:
+        """This message of the records, or of the requests, is in hand."""
+
+    def clear(self) -> None:
+        """None is."""
+
+    def remove(self) -> None:
+        """The owner needs it no more."""
 
 
 class Storage(Protocol):
@@ -91,4 +109,19 @@ class Storage(Protocol):
 
         Called by the partition's new owner before it opens a part; an owner before it that still
         writes gets ``PartLost``. Raises as ``manifest``.
+        """
+
+    def open_mark(self, partition: int) -> MessageMark:
+        """A mark of the partition's new owner; nothing is written yet."""
+
+    def left_marks(self, partition: int) -> list[Mark]:
+        """The marks that owners of a partition have left, or still write. Raises as ``manifest``.
+
+        A new owner asks before it marks anything.
+        """
+
+    def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
+        """Remove marks once they are counted; one that says nothing may stay for a while.
+
+        Raises as ``manifest``.
         """

@@ -4,6 +4,7 @@
     {export_id}.{format}            a finished file
     {export_id}.manifest.json       how the export ended
     .parts/{partition}/…            what is being written; swept when a partition is taken over
+    .in-hand/{partition}/…          what is being worked on; see ``consumer.storage.marks``
 
 Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
 creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
@@ -19,11 +20,13 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.storage.identity import Identity
+from consumer.storage.marks import LocalMark, LocalMarks
 from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 from schemas.vocabulary import Format
@@ -48,6 +51,7 @@ class LocalStorage:
         self._owner = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
         self._reserve = Reserve(self.directory / _PARTS)
+        self._marks = LocalMarks(self.directory, self._make_place)
 
     def check(self) -> None:
         """See ``Storage.check``. Tries a hard link too: without it nothing can be decided."""
@@ -156,6 +160,21 @@ class LocalStorage:
         self.identity.require()
         for directory in (place.parent, place):
             directory.mkdir(exist_ok=True)
+
+    def open_mark(self, partition: int) -> LocalMark:
+        """See ``Storage.open_mark``."""
+        return self._marks.open(partition)
+
+    def left_marks(self, partition: int) -> list[Mark]:
+        """See ``Storage.left_marks``."""
+        self.identity.require()
+        with _storage_errors(f"marks in {self.directory} can't be read"):
+            return self._marks.left(partition)
+
+    def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
+        """See ``Storage.remove_marks``."""
+        with _storage_errors(f"marks in {self.directory} can't be removed"):
+            self._marks.remove(partition, marks)
 
     def _write_draft(self, draft: Path, content: bytes) -> None:
         try:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.killers import KILLING
 from tests.chaos.node import MARK
 
 
@@ -24,6 +25,7 @@ class Journal:
     storage_refused: int = 0
     point: str | None = None
     taken: dict[int, list[float]] = field(default_factory=dict)
+    died_on: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     last_line: str = ""
     _offset: int = 0
@@ -52,6 +54,8 @@ class Journal:
                 self.storage_refused += 1
             case event if event == MARK:
                 self.point = entry["point"]
+            case event if event == KILLING:
+                self.died_on.append(entry["export_id"])
         if "exception" in entry or entry.get("level") in ("error", "critical"):
             self.unexpected.append(json.dumps(entry))
 

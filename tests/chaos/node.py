@@ -16,9 +16,12 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer
+
+from consumer.storage.marks import IN_HAND
 
 MARK = "killed at a step"
 """The event of the line that the node logs right before it dies."""
@@ -131,6 +134,8 @@ def watch_files(death: Death) -> None:
     parts: set[int] = set()  # inodes
 
     def is_write(descriptor: int, *_: Any) -> bool:
+        if _is_mark(descriptor):
+            return False  # what is in hand is marked all the time
         parts.add(os.fstat(descriptor).st_ino)
         return True
 
@@ -190,6 +195,10 @@ def watch_transactions(death: Death) -> None:
             ),
         ],
     )
+
+
+def _is_mark(descriptor: int) -> bool:
+    return IN_HAND in Path(f"/proc/self/fd/{descriptor}").readlink().parts
 
 
 def _replace(owner: Any, calls: Iterable[tuple[str, Any]]) -> None:

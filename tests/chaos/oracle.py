@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.storage import identity
+from consumer.storage.marks import IN_HAND
 from schemas.completions import (
     ExportCompleted,
     ExportFailed,
@@ -134,7 +135,8 @@ def check_files(
             yield from _check_file(storage / f"{export_id}.{event.format}", event, plans[export_id])
     there = {str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()}
     for name in sorted(there - due):
-        yield Violation(Fault.STRAY, name)
+        if not name.startswith(f"{IN_HAND}/"):  # removed a while after their owner's death
+            yield Violation(Fault.STRAY, name)
 
 
 def _check_manifest(path: Path, event: TerminalEvent) -> Iterator[Violation]:

@@ -49,6 +49,12 @@ class Style(StrEnum):
     """Cancelled in the middle; the last batch never comes."""
     CANCEL_RACES = "cancel races"
     """Cancelled right before the last batch."""
+    KILLS = "kills"
+    """A batch in the middle kills the node that has it in hand."""
+    REQUEST_KILLS = "request kills"
+    """The request does."""
+    STRAY_KILLS = "stray kills"
+    """A batch in the middle does, and its key doesn't say whose it is."""
 
 
 WEIGHTS = {
@@ -67,8 +73,13 @@ _ENDS: dict[Style, set[tuple[str, FailReason | None]]] = {
     Style.MALFORMED: {(FAILED, FailReason.INVALID_BATCH)},
     Style.INVALID: {(FAILED, FailReason.INVALID_REQUEST)},
     Style.CANCELLED: {(CANCELLED, None)},
+    Style.KILLS: {(FAILED, FailReason.INTERNAL)},
+    Style.REQUEST_KILLS: {(FAILED, FailReason.INTERNAL)},
+    Style.STRAY_KILLS: {(FAILED, FailReason.SEQUENCE_GAP)},
     Style.CANCEL_RACES: {(CANCELLED, None), (COMPLETED, None)},
 }
+
+_FAIL_IN_THE_MIDDLE = {Style.GAP, Style.MALFORMED, Style.KILLS, Style.STRAY_KILLS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Plan:
-    """One export. ``batches`` are of equal size but the last."""
+    """One export. ``batches`` are of equal size but the last. ``weapon`` is what it kills by."""
 
     export_id: str
     number: int
@@ -89,6 +100,7 @@ class Plan:
     rows: int
     batches: int
     style: Style = Style.PLAIN
+    weapon: str = ""
 
     @property
     def ends(self) -> set[tuple[str, FailReason | None]]:
@@ -98,7 +110,7 @@ class Plan:
     @property
     def failed_rows(self) -> int:
         """Rows that a failed export of this plan had applied."""
-        whole = self.batches // 2 if self.style in (Style.GAP, Style.MALFORMED) else 0
+        whole = self.batches // 2 if self.style in _FAIL_IN_THE_MIDDLE else 0
         return sum(len(self._batch(seq)["rows"]) for seq in range(whole))
 
     def request(self) -> dict[str, Any]:
@@ -108,7 +120,7 @@ class Plan:
             "export_id": self.export_id,
             "format": "docx" if self.style is Style.INVALID else self.format,
             "columns": _COLUMNS,
-            "title": f"Sipariş {self.number}",
+            "title": self.weapon if self.style is Style.REQUEST_KILLS else f"Sipariş {self.number}",
             "user": f"user-{self.number % 5}",
             "requested_at": _REQUESTED_AT,
         }
@@ -128,13 +140,19 @@ class Plan:
                     return
                 if self.style is Style.GAP:
                     continue
-                if self.style is Style.MALFORMED:
-                    batch["rows"][-1] = [1]
+                self._spoil(batch["rows"])
                 if self.style is Style.REPEATED:
                     yield from (self._batch(earlier) for earlier in range(seq))
             yield batch
             if self.style is Style.REPEATED and not batch["last"]:
                 yield batch
+
+    def _spoil(self, rows: list[list[Any]]) -> None:
+        """Make the batch in the middle what the style says."""
+        if self.style is Style.MALFORMED:
+            rows[-1] = [1]
+        if self.style in (Style.KILLS, Style.STRAY_KILLS):
+            rows[0][1] = self.weapon
 
     def late_messages(self) -> Iterator[dict[str, Any]]:
         """What is sent after the end."""

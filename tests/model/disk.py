@@ -7,9 +7,10 @@ nothing here decides anything; whatever may happen to a call happens in ``strike
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
+from consumer.core.suspects import Mark, Place
 from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
 from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.vocabulary import Format
@@ -38,6 +39,9 @@ class Disk:
         """Parts that the disk refused to remove; the next owner of the partition does."""
         self.files: dict[str, Inode] = {}
         self.manifests: dict[str, TerminalEvent] = {}
+        self.marks: dict[int, Place | None] = {}
+        """By name; what processes have in hand. They outlive a process, and hardly a machine."""
+        self.marks_made = 0
         self._journal: list[tuple[str | None, Callable[[], object]]] = []
 
     def link(self, event: TerminalEvent) -> None:
@@ -79,6 +83,9 @@ class Disk:
         for _, undo in reversed(self._journal[kept:]):
             undo()
         self._journal.clear()
+        for name in self.marks:
+            if tape.once_in(2):
+                self.marks[name] = None
         for inode in [*self.parts.values(), *self.files.values()]:
             survives = inode.synced + tape.pick(len(inode.content) - inode.synced + 1)
             del inode.content[survives:]
@@ -166,6 +173,23 @@ class ProcessStorage:
             self._disk.parts.pop(name, None)
         self._strike("swept")
         return len(found)
+
+    def open_mark(self, _: int) -> "ProcessMark":
+        """See ``Storage.open_mark``."""
+        return ProcessMark(self._disk)
+
+    def left_marks(self, _: int) -> list[Mark]:
+        """See ``Storage.left_marks``."""
+        found = [Mark(name, place) for name, place in self._disk.marks.items()]
+        self._strike("marks")
+        return found
+
+    def remove_marks(self, _: int, marks: Iterable[Mark]) -> None:
+        """See ``Storage.remove_marks``."""
+        for mark in marks:
+            self._strike("unmark")
+            self._disk.marks.pop(mark.name, None)
+        self._strike("unmarked")
 
     def _unused(self, partition: int, name: str) -> str:
         self._names += 1
@@ -263,3 +287,33 @@ class ProcessPart:
         inode.content[self._written :] = self._pending[:count]
         self._written += count
         del self._pending[:count]
+
+
+class ProcessMark:
+    """``MessageMark``; one that its owner's successor has removed does not come back."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._marks = disk.marks
+        self._name: int | None = None
+
+    def set(self, is_batch: bool, offset: int) -> None:
+        """See ``MessageMark.set``."""
+        if self._name is None:
+            self._disk.marks_made += 1
+            self._name = self._disk.marks_made
+            self._marks[self._name] = None
+        self._write(Place(is_batch, offset))
+
+    def clear(self) -> None:
+        """See ``MessageMark.clear``."""
+        self._write(None)
+
+    def remove(self) -> None:
+        """See ``MessageMark.remove``."""
+        if self._name is not None:
+            self._marks.pop(self._name, None)
+
+    def _write(self, place: Place | None) -> None:
+        if self._name in self._marks:
+            self._marks[self._name] = place

@@ -4,7 +4,10 @@ Each await of the real lane is the end of a step here, so that anything may happ
 
     STARTING     start the producer
     READING      read what is committed
-    SWEEPING     sweep; make the real PartitionExports
+    SWEEPING     sweep
+    COUNTING     read the marks of former owners
+    CONDEMNING   commit what they died on
+    UNMARKING    remove the marks; make the real PartitionExports
     SEATING      wait to be told to go, seat the feeds
     WORKING      take, turn, commit; fetches and the transaction go on beside it
     LOOKING      the idle watch awaits the end of the records
@@ -17,11 +20,17 @@ Each await of the real lane is the end of a step here, so that anything may happ
 Invariant: this file decides nothing that the real lane decides otherwise.
 """
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from aiokafka.errors import KafkaError
 
+from consumer.core.budget import TurnBudget
 from consumer.core.intake import intake
 from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
+from consumer.exports.messages import Message, Outcome
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
 from tests.model.broker import Broker, InFlight
@@ -35,6 +44,7 @@ _WHOLE = 1e9
 
 # Each phase is the name of the method that is its next step.
 STARTING, READING, SWEEPING, SEATING = "_start", "_read", "_sweep", "_seat_when_told"
+COUNTING, CONDEMNING, UNMARKING = "_count_deaths", "_commit_deaths", "_remove_marks"
 WORKING, LOOKING, ASKING, KEEPING = "_loop", "_look", "_ask_end", "_keep"
 FINISHING, RESTING, GONE = "_finish", "_rest_until_told", "_gone"
 
@@ -43,10 +53,26 @@ class Killed(BaseException):
     """The process dies here; nothing of it runs any more."""
 
 
-class Lane:
-    """One process's lane of the partition; ``process`` is its number."""
+class Exports(PartitionExports):
+    """With a moment at which a message is in hand, before it is read."""
 
-    exports_type: type[PartitionExports] = PartitionExports
+    moment: Callable[[Message], None]
+
+    def _routed(
+        self, message: Message, is_batch: bool, turn: TurnBudget, *, aside: bool = False
+    ) -> bool:
+        if not aside:
+            self.moment(message)
+        return super()._routed(message, is_batch, turn, aside=aside)
+
+
+class Lane:
+    """One process's lane of the partition; ``process`` is its number.
+
+    ``moment`` hears of each message that the lane has in hand, and says what befalls it then.
+    """
+
+    exports_type: type[Exports] = Exports
 
     def __init__(
         self,
@@ -56,8 +82,10 @@ class Lane:
         oracle: Oracle,
         max_open: int,
         most_open: int,
+        moment: "Moment",
     ) -> None:
         self.process = process
+        self.in_hand: tuple[str, int] | None = None
         self.phase = STARTING
         self.busy = False
         self.rest_asked = False
@@ -73,6 +101,8 @@ class Lane:
         self._oracle = oracle
         self._max_open = max_open
         self._most_open = most_open
+        self._moment = moment
+        self._marks: list[Mark] = []
         self.epoch = 0
         self._point = ResumePoint(0, (), 0, 0)
         self._committed: ResumePoint | None = None
@@ -220,15 +250,42 @@ class Lane:
         self._point = self._committed = self._broker.committed()
         self.phase = SWEEPING
 
-    def _sweep(self, tape: Tape) -> None:
+    def _sweep(self, _: Tape) -> None:
         self._workshop.storage.sweep(PARTITION)
+        self.phase = COUNTING
+
+    def _count_deaths(self, _: Tape) -> None:
+        self._oracle.deaths_counted(self)
+        self._marks = self._workshop.storage.left_marks(PARTITION)
+        self.phase = UNMARKING
+        if self._marks:
+            self.transaction = InFlight(Outcome(), self._point.suspecting(self._marks))
+            self.phase = CONDEMNING
+
+    def _commit_deaths(self, _: Tape) -> None:
+        flight = self.transaction
+        if flight and flight.done:
+            self.transaction = None
+            if flight.error:
+                raise flight.error
+            self._point = self._committed = flight.point
+            self.phase = UNMARKING
+
+    def _remove_marks(self, tape: Tape) -> None:
+        self._workshop.storage.remove_marks(PARTITION, self._marks)
         given_up = frozenset(self._unsynced if tape.once_in(2) else ())
         if given_up:
             self._oracle.storage_given_up = True
         self.exports = self.exports_type(PARTITION, self._point, self._workshop, given_up)
+        self.exports.moment = self._have_in_hand
         self.exports._exports.most_open = self._most_open  # a thousand would take too long
         self._search = self._idle_look = None
         self.phase = SEATING
+
+    def _have_in_hand(self, message: Message) -> None:
+        self.in_hand = message.topic, message.offset
+        self._moment(self)
+        self.in_hand = None
 
     def _seat_when_told(self, _: Tape) -> None:
         if self.go:
@@ -409,3 +466,6 @@ class Lane:
     def _owned(self) -> PartitionExports:
         assert self.exports is not None, "a lane that works has its exports"
         return self.exports
+
+
+Moment: TypeAlias = Callable[[Lane], None]

@@ -4,11 +4,12 @@ Each is a fault that a service like this one had, or a line of this one taken ou
 mutant changes the service or what it stands on, never the oracle.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Mark
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message
 from consumer.exports.partition import PartitionExports
@@ -18,7 +19,15 @@ from schemas.errors import Unreadable
 from schemas.vocabulary import Format
 from tests.model.broker import Broker, InFlight
 from tests.model.disk import ProcessPart, ProcessStorage
-from tests.model.lane import READING, SWEEPING, WORKING, Lane
+from tests.model.lane import (
+    CONDEMNING,
+    READING,
+    SWEEPING,
+    UNMARKING,
+    WORKING,
+    Exports,
+    Lane,
+)
 from tests.model.tape import Tape
 from tests.model.upstream import Sent
 from tests.model.world import Design
@@ -96,12 +105,12 @@ _mutant("files are not synced before they are published", storage=_NeverSynced)
 
 
 def _exports(change: Callable[[PartitionExports, ResumePoint], ResumePoint]) -> type[Lane]:
-    class Exports(PartitionExports):
+    class Changed(Exports):
         def resume_point(self) -> ResumePoint:
             return change(self, super().resume_point())
 
     class WithExports(Lane):
-        exports_type = Exports
+        exports_type = Changed
 
     return WithExports
 
@@ -171,7 +180,7 @@ _mutant("a failed transaction is tried again", lane=_Forgiving)
 # A batch that is applied in part.
 
 
-class _AppliedAgain(PartitionExports):
+class _AppliedAgain(Exports):
     """After a rest it begins with the batch once more, on top of what is in the part."""
 
     def drop_pending(self) -> None:
@@ -271,13 +280,13 @@ class _EagerRouting(Routing):
 
 
 def _routed(routing: type[Routing]) -> type[Lane]:
-    class Exports(PartitionExports):
+    class Routed(Exports):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             self._routing.__class__ = routing  # it is made inside
 
     class WithExports(Lane):
-        exports_type = Exports
+        exports_type = Routed
 
     return WithExports
 
@@ -353,7 +362,7 @@ class _WideSearch(Lane):
         return super()._taken_requests(exports, count)
 
 
-class _LooseCount(PartitionExports):
+class _LooseCount(Exports):
     """Doesn't count what is still to be restored."""
 
     @property
@@ -405,3 +414,91 @@ class _Silent(Lane):
 
 
 _mutant("what has a manifest was said, they think", lane=_Silent)
+
+
+# What nodes died on.
+
+
+class _Forgetful(Lane):
+    """Removes the marks without a commit of what they said."""
+
+    def _count_deaths(self, tape: Tape) -> None:
+        super()._count_deaths(tape)
+        if self.phase == CONDEMNING:
+            self.transaction, self.phase = None, UNMARKING
+
+
+class _Recounting(Lane):
+    """Takes a mark that it finds again for another one."""
+
+    def _count_deaths(self, tape: Tape) -> None:
+        self._point = replace(
+            self._point,
+            suspects=tuple(replace(it, mark=it.mark and -1) for it in self._point.suspects),
+        )
+        super()._count_deaths(tape)
+
+
+class _Strict(Lane):
+    """Sets aside what one process died on."""
+
+    def _remove_marks(self, tape: Tape) -> None:
+        condemned = tuple(replace(it, mark=None) for it in self._point.suspects)
+        self._point = replace(self._point, suspects=condemned)
+        super()._remove_marks(tape)
+
+
+class _Trustful(Lane):
+    """Removes marks that say nothing without a commit: others may have begun to write there."""
+
+    def _count_deaths(self, tape: Tape) -> None:
+        super()._count_deaths(tape)
+        if self.transaction and self.transaction.point == self._point:
+            self.transaction, self.phase = None, UNMARKING
+
+
+class _Untidy(ProcessStorage):
+    def remove_marks(self, _: int, __: Iterable[Mark]) -> None:
+        """They stay."""
+
+
+def _without_set_aside(_: PartitionExports, point: ResumePoint) -> ResumePoint:
+    return replace(point, suspects=tuple(it for it in point.suspects if not it.died_on_twice))
+
+
+class _Overruling(Routing):
+    """Sets aside even what a manifest needs."""
+
+    def must_be_read(self, message: Message, *, is_batch: bool) -> bool:
+        return False
+
+
+class _Dropping(Routing):
+    """Drops what it sets aside."""
+
+    def _set_batch_aside(self, message: Message) -> bool:
+        return True
+
+    def _set_request_aside(self, message: Message) -> bool:
+        return True
+
+
+class _EagerAside(Routing):
+    """Sets a batch aside without a look for the export that its key names."""
+
+    def _set_batch_aside(self, message: Message) -> bool:
+        known, self.owners_known_below = self.owners_known_below, message.offset + 1
+        handled = super()._set_batch_aside(message)
+        self.owners_known_below = known
+        return handled
+
+
+_mutant("deaths are not committed", lane=_Forgetful)
+_mutant("a death counts twice", lane=_Recounting)
+_mutant("one death is enough", lane=_Strict)
+_mutant("marks of an owner that works are removed", lane=_Trustful)
+_mutant("marks are not removed", storage=_Untidy)
+_mutant("what was set aside is forgotten", lane=_exports(_without_set_aside))
+_mutant("what a manifest needs is set aside", lane=_routed(_Overruling))
+_mutant("what is set aside is dropped", lane=_routed(_Dropping))
+_mutant("what is set aside does not wait for its owner", lane=_routed(_EagerAside))

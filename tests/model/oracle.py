@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import DeadLetter, Outcome
@@ -51,6 +51,14 @@ class End(NamedTuple):
     content: bytes = b""
 
 
+class Worker(Protocol):
+    """A lane, as far as the oracle looks at it."""
+
+    process: int
+    epoch: int
+    in_hand: tuple[str, int] | None
+
+
 class Oracle:
     """Hears of all that is sent, decided and committed."""
 
@@ -81,6 +89,9 @@ class Oracle:
         self._rejudged: set[tuple[str, int]] = set()
         self._fenced_early: set[str] = set()
         self._committed_since = True
+        self._deaths: dict[tuple[str, int], set[tuple[int, int]]] = {}
+        self._last_deaths: dict[tuple[str, int], int] | None = None
+        self._workers: list[Worker] = []
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
 
@@ -151,6 +162,44 @@ class Oracle:
         }
         self._rejudged |= {it for it in self._sent if it[1] >= _position(it[0], point)}
 
+    def died(self, worker: Worker, *, fenced: bool) -> None:
+        """A process dies; with what it has in hand, if it has something.
+
+        One that is fenced isn't counted any more, if others have looked already.
+        """
+        if worker.in_hand is None:
+            return
+        self._note_death(worker.in_hand, worker)
+        if self._last_deaths is not None and not fenced:
+            count = self._last_deaths[worker.in_hand] = self._last_deaths.get(worker.in_hand, 0) + 1
+            if count > 2:
+                raise Violation(f"processes die on {worker.in_hand} again and again")
+
+    def deaths_counted(self, worker: Worker) -> None:
+        """An owner looks what the others have in hand; one that hangs may as well be dead."""
+        self._workers.append(worker)
+        for other in self._workers:
+            if other is not worker and other.in_hand:
+                self._note_death(other.in_hand, other)
+
+    def faults_ended(self) -> None:
+        """From now on processes die by messages only, and by each of them twice at most."""
+        self._last_deaths = self._last_deaths or {}
+
+    def _note_death(self, where: tuple[str, int], worker: Worker) -> None:
+        self._deaths.setdefault(where, set()).add((worker.process, worker.epoch))
+
+    def _may_be_set_aside(self, where: tuple[str, int]) -> bool:
+        return len(self._deaths.get(where, ())) > 1
+
+    def _dies_by(self, export_id: str) -> bool:
+        """Whether a message with the key of this export may be set aside."""
+        return any(
+            self._may_be_set_aside(where) and _key_of(self._sent[where]) == export_id
+            for where in self._deaths
+            if where in self._sent
+        )
+
     @property
     def said(self) -> tuple[int, int]:
         """How many events and dead letters are committed."""
@@ -174,7 +223,10 @@ class Oracle:
     def preparing(self, outcome: Outcome) -> None:
         """A transaction can't be lost any more: what is an orphan in it will stay one."""
         for letter in outcome.dead_letters:
-            if letter.reason is DeadLetterReason.ORPHAN_BATCH:
+            batch = letter.message.topic == RECORDS
+            if letter.reason is DeadLetterReason.ORPHAN_BATCH or (
+                batch and letter.reason is DeadLetterReason.NODE_KILLER
+            ):
                 self._orphans.add(letter.message.offset)
 
     def committing(self, outcome: Outcome, point: ResumePoint) -> None:
@@ -226,7 +278,8 @@ class Oracle:
                 return self._is_crowd(asked_at)
             case ExportFailed():
                 ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
-                return bool(ended_so)
+                internal = event.reason is FailReason.INTERNAL
+                return self._dies_by(event.export_id) if internal else bool(ended_so)
 
     def _may_contest(self, event: TerminalEvent) -> bool:
         """Whether it ends so with the batches that came before its request: then that binds.
@@ -268,6 +321,8 @@ class Oracle:
         """By what was sent after its request, and before, unless that was found an orphan."""
         export_id = event.export_id
         end = self._natural_ends.get(export_id)
+        if export_id not in self._accepted:
+            raise Violation(f"an event of what was not accepted: {event!r}")
         if end is None:
             records = [it for it in self._records if it[0] not in self._orphans]
             end = undisturbed(self._accepted[export_id][1], records, self._max_export_bytes)
@@ -304,10 +359,12 @@ class Oracle:
         self._buried[where] = letter.reason
 
     def _verdicts(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
-        """What may become of a message, by why it is a dead letter, or None.
+        """What may become of a message, by why it is a dead letter, or None."""
+        aside = {DeadLetterReason.NODE_KILLER, None} if self._may_be_set_aside(where) else set()
+        return self._verdicts_if_read(where) | aside
 
-        A batch that came before its request is either: it depends on when it was read.
-        """
+    def _verdicts_if_read(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
+        """A batch that came before its request is either: it depends on when it was read."""
         match self._sent.get(where):
             case Rubbish(reason=reason):
                 return {reason}
@@ -396,6 +453,10 @@ def _applied(
 def _is_file_of(event: ExportCompleted, end: End) -> bool:
     sha256 = hashlib.sha256(end.content).hexdigest()
     return (event.rows, event.bytes, event.sha256) == (end.rows, len(end.content), sha256)
+
+
+def _key_of(meaning: Meaning) -> str | None:
+    return meaning.key if isinstance(meaning, Rubbish) else meaning.export_id
 
 
 def _position(topic: str, point: ResumePoint) -> int:

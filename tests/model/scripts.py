@@ -95,4 +95,31 @@ SCRIPTS = {
         ],
         {"a": "export.completed", "b": "export.completed"},
     ),
+    "messages that kill": Script(
+        [
+            Ask("a"),
+            Ask("b"),
+            _batch("a0"),
+            _batch("b0"),
+            _batch("a1")._replace(kills=True),
+            Ask("c", kills=True),
+            _batch("b1", last=True),
+            _batch("c0", last=True),
+            _batch("a2", last=True),
+        ],
+        {"a": "internal", "b": "export.completed", "c": "internal"},
+    ),
+    "messages that kill, and an export that is open before them": Script(
+        [
+            Ask("a"),
+            _batch("a0"),
+            Rows("nobody", 0, (), kills=True),
+            Ask("b"),
+            _batch("b0")._replace(kills=True),
+            Ask("b", kills=True),
+            _batch("b1", last=True),
+            _batch("a1", last=True),
+        ],
+        {"a": "export.completed", "b": "internal"},
+    ),
 }

@@ -21,11 +21,15 @@ SENT_AT_MS = 1_795_255_200_000
 
 
 class Ask(NamedTuple):
-    """``export.requested``; ``held``: in a transaction that ends later."""
+    """``export.requested``; ``held``: in a transaction that ends later.
+
+    A process dies on one that ``kills``, whenever it handles it.
+    """
 
     export_id: str
     valid: bool = True
     held: bool = False
+    kills: bool = False
 
 
 class Cancel(NamedTuple):
@@ -35,7 +39,10 @@ class Cancel(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A batch. Without ``fields_right`` it has one that the contract doesn't name."""
+    """A batch. Without ``fields_right`` it has one that the contract doesn't name.
+
+    ``kills``: as a request's.
+    """
 
     export_id: str
     seq: int
@@ -43,6 +50,7 @@ class Rows(NamedTuple):
     last: bool = False
     total: int | None = None
     fields_right: bool = True
+    kills: bool = False
 
 
 class Rubbish(NamedTuple):
@@ -174,6 +182,10 @@ def _export(tape: Tape, export_id: str, *, in_order: bool) -> list[Line]:
         lines.insert(tape.pick(len(lines) + 1), Cancel(export_id))
     if not in_order and tape.once_in(4):
         lines = _early(tape, export_id) + lines
+    if tape.once_in(6):
+        place = tape.pick(len(lines))
+        line = lines[place]
+        lines[place] = line._replace(kills=True) if isinstance(line, Ask | Rows) else line
     return lines
 
 

@@ -6,13 +6,14 @@ by one. Invariant: a run depends on its tape alone.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
 from consumer.core import budget
 from consumer.core.resume import METADATA_LIMIT
+from consumer.errors import StorageUnavailable
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Metrics
 from schemas.completions import ExportCancelled, Source, TerminalEvent
@@ -22,7 +23,7 @@ from schemas.vocabulary import Format
 from tests.model.broker import Broker, Log
 from tests.model.disk import Disk, ProcessStorage
 from tests.model.feed import ALL
-from tests.model.lane import IDLE_SECONDS, Lane
+from tests.model.lane import IDLE_SECONDS, Killed, Lane
 from tests.model.oracle import FOOTER, HEADER, Oracle, Violation
 from tests.model.tape import Tape
 from tests.model.upstream import (
@@ -34,6 +35,7 @@ from tests.model.upstream import (
     Marker,
     Meaning,
     Release,
+    Rows,
     topic_of,
 )
 
@@ -174,7 +176,7 @@ class World:
         )
         open_exports, most_open = self._limits.open_exports, self._limits.most_open
         lane = self._design.lane(
-            number, self.broker, workshop, self.oracle, open_exports, most_open
+            number, self.broker, workshop, self.oracle, open_exports, most_open, self._in_hand
         )
         self.say(number, "starts")
         self.lanes.append(lane)
@@ -183,6 +185,7 @@ class World:
 
     def kill(self, lane: Lane) -> None:
         """A process is killed; its last request to the coordinator may still be on its way."""
+        self.oracle.died(lane, fenced=lane.epoch != self.broker.epoch)
         lane.forget_transaction(self.tape)
         self.say(lane.process, "dies")
         lane.die()
@@ -191,6 +194,7 @@ class World:
         """The machine dies, with all its processes and what is not on the disk."""
         self.say(0, "the machine crashes")
         for lane in self.lanes:
+            self.oracle.died(lane, fenced=lane.epoch != self.broker.epoch)
             lane.die()
         self.disk.crash(self.tape)
         self.oracle.crashed()
@@ -235,17 +239,21 @@ class World:
         """
         while not self.all_said:
             self.say_next()
-        self.work_to_rest(survivor)
+        survivor = self.work_to_rest(survivor)
         self.oracle.closing(self.broker.requests.end, self.broker.records.end)
         self._check_parts()
         said = self.oracle.said
         survivor.die()
-        self.work_to_rest(self.start_lane())
+        survivor = self.work_to_rest(self.start_lane())
         self.oracle.closing(self.broker.requests.end, self.broker.records.end)
         if self.oracle.said != said:
             raise Violation("the next owner said something again")
         if self.disk.parts:
             raise Violation(f"parts are left: {list(self.disk.parts)}")
+        survivor.drop()
+        survivor.step(self.tape)
+        if self.disk.marks:
+            raise Violation(f"marks are left: {self.disk.marks}")
 
     def _check_parts(self) -> None:
         """A process that was not killed has removed what it wrote and no longer needs."""
@@ -254,16 +262,22 @@ class World:
             if left:
                 raise Violation(f"process {lane.process} left {left}")
 
-    def work_to_rest(self, lane: Lane) -> None:
-        """A lane works, alone, until nothing is left to do and nothing is open."""
+    def work_to_rest(self, lane: Lane) -> Lane:
+        """A lane works, alone, until nothing is left to do and nothing is open.
+
+        One that dies on a message is followed by another, which is returned.
+        """
         lane.go_on()
         waited = False
+        self.oracle.faults_ended()
         for _ in range(_MOST_ROUNDS):
+            if not lane.alive:
+                lane = self.start_lane()
             self.work(lane)
             if not lane.at_rest:
                 waited = False
             elif not lane.open_count:
-                return
+                return lane
             elif waited:
                 raise Violation(f"{lane.open_count} exports are open for ever")
             else:
@@ -284,6 +298,18 @@ class World:
         if self.trace is not None:
             who = f"process {process}: " if process else ""
             self.trace.append("    " * self.depth + who + what)
+
+    def _in_hand(self, lane: Lane) -> None:
+        """A lane has a message in hand, and dies on it if it is such a one."""
+        assert lane.in_hand is not None
+        topic, offset = lane.in_hand
+        entry = self._log(topic).entries[offset]
+        if entry and isinstance(entry[1], Ask | Rows) and entry[1].kills:
+            self.say(lane.process, f"dies on {entry[1]}")
+            self.kill(lane)
+            raise Killed
+        with suppress(StorageUnavailable):  # it is no call that a disk could refuse
+            self.strike(lane.process, "in hand")
 
     def _decided(self, process: int, event: TerminalEvent) -> None:
         lane = next(lane for lane in self._all_lanes if lane.process == process)

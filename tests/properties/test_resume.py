@@ -16,6 +16,7 @@ from consumer.core.resume import (
     encode_ascending,
     resume_point,
 )
+from consumer.core.suspects import MOST_SUSPECTS, Mark, Place, Suspect, with_marks
 
 OFFSETS = st.integers(0, 2**62)
 
@@ -29,6 +30,65 @@ def points(draw: st.DrawFn) -> ResumePoint:
     begun = [offset for offset in open_requests if draw(st.booleans())]
     firsts = tuple((offset, draw(st.integers(resume, records))) for offset in begun)
     return ResumePoint(position, open_requests, resume, records, firsts)
+
+
+NAMES = st.integers(0, 2**32 - 1)
+PLACES = st.builds(Place, st.booleans(), OFFSETS)
+SUSPECTS = st.builds(Suspect, PLACES, st.none() | NAMES)
+
+
+@given(points(), st.lists(SUSPECTS, max_size=5).map(tuple))
+def test_suspects_survive_the_commit(point: ResumePoint, suspects: tuple[Suspect, ...]) -> None:
+    suspected = replace(point, suspects=suspects)
+    requests, records = suspected.committed_requests(), suspected.committed_records()
+    assert resume_point(requests, records) == suspected
+    assert requests == point.committed_requests()
+
+
+@given(points(), st.lists(SUSPECTS, min_size=1, max_size=5).map(tuple))
+def test_builds_that_know_of_no_suspects_read_past_them(
+    point: ResumePoint, suspects: tuple[Suspect, ...]
+) -> None:
+    resume = point.records_resume
+    begun_at_once = tuple((request, resume) for request in point.begun_requests)
+    plain = replace(point, first_batches=begun_at_once)
+    ahead, *places = decode_ascending(
+        replace(plain, suspects=suspects).committed_records().metadata
+    )
+    assert ahead == point.records_position - resume
+    opened = enumerate(point.open_requests, 1)
+    begun = tuple(request for place, request in opened if ahead + place in places)
+    assert begun == point.begun_requests
+
+
+@given(st.lists(SUSPECTS, max_size=9), st.lists(st.builds(Mark, NAMES, PLACES | st.none())))
+def test_a_mark_counts_once(suspects: list[Suspect], marks: list[Mark]) -> None:
+    once = with_marks(suspects, marks)
+    assert with_marks(once, marks) == once
+    assert {mark.place for mark in marks if mark.place} <= {one.place for one in once}
+
+
+def test_the_second_death_is_that_of_another_mark() -> None:
+    place = Place(True, 7)
+    first = with_marks((), [Mark(1, place), Mark(3, None)])
+    assert first == (Suspect(place, 1),)
+    assert not first[0].died_on_twice
+    assert with_marks(first, [Mark(1, place)]) == first
+    assert with_marks(first, [Mark(2, place)])[0].died_on_twice
+    assert with_marks((), [Mark(1, place), Mark(2, place)])[0].died_on_twice
+
+
+@given(st.integers(0, 1000))
+def test_many_suspects_beside_many_open_exports_fit(begun: int) -> None:
+    sure, weak = ([Place(True, 2**40 + n * 10**9) for n in range(at, 200, 2)] for at in (0, 1))
+    found = with_marks([Suspect(it, None) for it in sure], [Mark(2**32 - 1, it) for it in weak])
+    assert len(found) == MOST_SUSPECTS
+    assert all(suspect.died_on_twice for suspect in found)
+    firsts = tuple((n, n * 10**6) for n in range(begun))
+    weakest = tuple(Suspect(it, 2**32 - 1) for it in weak[:MOST_SUSPECTS])
+    point = ResumePoint(1000, tuple(range(1000)), 0, 2**41, firsts, weakest)
+    assert len(point.committed_records().metadata) <= METADATA_LIMIT
+    assert resume_point(point.committed_requests(), point.committed_records()).suspects == weakest
 
 
 @given(points())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.core.suspects import Place
 from consumer.errors import PartLost
 from consumer.storage.base import Storage
 from consumer.storage.local import LocalStorage
@@ -125,6 +126,53 @@ def test_who_was_swept_is_told_and_makes_no_file(storage: Storage, act: str) -> 
     with pytest.raises(PartLost):
         part.publish()
     assert read(storage, "a") is None
+
+
+def test_a_mark_is_there_for_the_next_owner(storage: Storage) -> None:
+    storage.check()
+    first, second = storage.open_mark(3), storage.open_mark(3)
+    assert storage.left_marks(3) == []
+    first.clear()
+    second.set(True, 2**62)
+    first.set(False, 0)
+    found = {mark.name: mark.place for mark in storage.left_marks(3)}
+    assert len(found) == 2
+    assert set(found.values()) == {Place(False, 0), Place(True, 2**62)}
+    assert storage.left_marks(4) == []
+
+
+def test_a_mark_says_what_is_in_hand_now(storage: Storage) -> None:
+    storage.check()
+    mark = storage.open_mark(3)
+    for place in (Place(True, 10), Place(True, 9), Place(False, 123_456)):
+        mark.set(place.is_batch, place.offset)
+        assert [left.place for left in storage.left_marks(3)] == [place]
+    mark.clear()
+    assert [left.place for left in storage.left_marks(3)] == [None]
+    mark.remove()
+    mark.remove()
+    assert storage.left_marks(3) == []
+
+
+def test_a_mark_that_was_counted_does_not_come_back(storage: Storage) -> None:
+    storage.check()
+    mark, other = storage.open_mark(3), storage.open_mark(3)
+    mark.set(True, 7)
+    counted = storage.left_marks(3)
+    other.set(True, 8)
+    storage.remove_marks(3, counted)
+    storage.remove_marks(3, counted)
+    mark.set(True, 9)  # its owner doesn't know yet
+    mark.clear()
+    assert [left.place for left in storage.left_marks(3)] == [Place(True, 8)]
+    mark.remove()
+
+
+def test_a_sweep_leaves_marks(storage: Storage) -> None:
+    storage.check()
+    storage.open_mark(3).set(True, 7)
+    assert storage.sweep(3) == 0
+    assert len(storage.left_marks(3)) == 1
 
 
 def test_a_hostile_id_stays_inside(storage: Storage) -> None:

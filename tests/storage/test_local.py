@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from consumer.core.suspects import Mark, Place
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.local import LocalStorage
 from schemas.vocabulary import Format
@@ -122,4 +126,82 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     for part in parts:
         part.append(b"x")
         part.flush()
+    assert open_descriptors() == before
+
+
+def test_a_mark_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.check()
+    if not (child := os.fork()):
+        storage.open_mark(3).set(True, 42)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert [mark.place for mark in storage.left_marks(3)] == [Place(True, 42)]
+
+
+def test_a_mark_can_be_changed_on_a_full_disk(small_disk: Path) -> None:
+    storage = LocalStorage(small_disk)
+    storage.check()
+    mark = storage.open_mark(3)
+    mark.set(True, 1)
+    fill(small_disk)
+    mark.set(True, 2)
+    assert [left.place for left in storage.left_marks(3)] == [Place(True, 2)]
+
+
+def test_a_mark_that_cannot_be_made_hinders_nobody(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    (tmp_path / ".in-hand").write_bytes(b"")
+    mark = storage.open_mark(3)
+    with capture_logs() as logs:
+        for offset in range(3):
+            mark.set(True, offset)
+            mark.clear()
+    mark.remove()
+    assert [line["log_level"] for line in logs] == ["warning"]
+    (tmp_path / ".in-hand").unlink()
+    mark.set(True, 7)
+    assert [left.place for left in storage.left_marks(3)] == [Place(True, 7)]
+
+
+def test_a_vanished_root_is_not_made_again_by_a_mark(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "exports")
+    storage.check()
+    shutil.rmtree(tmp_path / "exports")
+    storage.open_mark(3).set(True, 1)
+    assert not (tmp_path / "exports").exists()
+
+
+def test_marks_that_say_nothing_are_removed_when_they_are_old(tmp_path: Path) -> None:
+    """On a network file system a frozen owner's comes late."""
+    storage = LocalStorage(tmp_path)
+    storage.check()
+    young, old = storage.open_mark(3), storage.open_mark(3)
+    old.set(True, 1)
+    old.clear()
+    (aged,) = (tmp_path / ".in-hand" / "3").iterdir()
+    os.utime(aged, (0, 0))
+    young.set(True, 1)
+    young.clear()
+    storage.remove_marks(3, storage.left_marks(3))
+    assert len(storage.left_marks(3)) == 1
+    assert not aged.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"records 7", b"records  9\n", b"\xff" * 100])
+def test_a_mark_that_cannot_be_read_says_nothing(tmp_path: Path, content: bytes) -> None:
+    place = tmp_path / ".in-hand" / "3"
+    place.mkdir(parents=True)
+    (place / "0123abcd").write_bytes(content)
+    (place / "notes.txt").write_bytes(b"records  00000000000000000001\n")
+    assert LocalStorage(tmp_path).left_marks(3) == [Mark(0x0123ABCD, None)]
+
+
+def test_marks_leave_no_descriptor_open(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    before = open_descriptors()
+    for _ in range(3):
+        mark = storage.open_mark(3)
+        mark.set(True, 1)
+        mark.remove()
     assert open_descriptors() == before

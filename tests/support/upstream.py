@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from consumer.storage import identity
+from consumer.storage.marks import IN_HAND
 from schemas.topics import Topics
 
 
@@ -52,5 +53,6 @@ def csv_bytes(rows: list[list[Any]]) -> bytes:
 
 
 def file_names(directory: Path) -> set[str]:
-    found = {path.name for path in (directory / "exports").rglob("*") if path.is_file()}
-    return found - {identity.NAME}
+    """What lies in the storage, but for its identity and what nodes have in hand."""
+    files = (path for path in (directory / "exports").rglob("*") if path.is_file())
+    return {path.name for path in files if IN_HAND not in path.parts} - {identity.NAME}

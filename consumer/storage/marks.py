@@ -1,0 +1,120 @@
+"""Marks of the message in hand, in files: what an owner that is killed was working on.
+
+    .in-hand/{partition}/{name}     the owner's mark: `records  00000000000000000042`
+
+A mark is a few bytes, written in place without fsync: what was written outlives the process, and
+costs a microsecond. A network file system sends it to the others when the process ends, or half a
+minute later. Invariant: writing a mark never raises; without one a death isn't counted.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+from consumer.core.suspects import Mark, Place
+from consumer.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+IN_HAND = ".in-hand"
+_NAME = re.compile("[0-9a-f]{8}")
+_MARK = re.compile(b"(requests|records) +([0-9]{20})\n")
+_NOTHING = b"nothing  %020d\n" % 0
+_MOST_BYTES = 64
+# Of an owner that is frozen, on a network file system, what it had in hand may be seen so late.
+_LATE_SECONDS = 60.0
+
+
+class LocalMarks:
+    """The marks below a directory; ``make_place`` makes directories in it, as ``LocalPart``'s."""
+
+    def __init__(self, root: Path, make_place: Callable[[Path], None]) -> None:
+        self._directory = root / IN_HAND
+        self._make_place = make_place
+
+    def open(self, partition: int) -> "LocalMark":
+        """A mark of a new owner."""
+        return LocalMark(self._directory / str(partition), self._make_place)
+
+    def left(self, partition: int) -> list[Mark]:
+        """The marks that are there. Raises OSError."""
+        directory = self._directory / str(partition)
+        try:
+            names = [path.name for path in directory.iterdir() if _NAME.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # its owner has removed it
+                found.append(Mark(int(name, 16), _place((directory / name).read_bytes())))
+        return found
+
+    def remove(self, partition: int, marks: Iterable[Mark]) -> None:
+        """Remove marks; not yet those that say nothing and may say more. Raises OSError."""
+        for mark in marks:
+            path = self._directory / str(partition) / _name(mark.name)
+            with contextlib.suppress(FileNotFoundError):
+                if mark.place or time.time() - path.stat().st_mtime > _LATE_SECONDS:
+                    path.unlink()
+
+
+class LocalMark:
+    """One owner's mark, in a file that is made with the first message."""
+
+    def __init__(self, directory: Path, make_place: Callable[[Path], None]) -> None:
+        self._directory = directory
+        self._make_place = make_place
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._refused = False
+
+    def set(self, is_batch: bool, offset: int) -> None:
+        """See ``MessageMark.set``."""
+        self._write((b"records  %020d\n" if is_batch else b"requests %020d\n") % offset)
+
+    def clear(self) -> None:
+        """See ``MessageMark.clear``."""
+        if self._descriptor >= 0:
+            self._write(_NOTHING)
+
+    def remove(self) -> None:
+        """See ``MessageMark.remove``."""
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+        self._path, self._descriptor = None, -1
+
+    def _write(self, content: bytes) -> None:
+        try:
+            if self._descriptor < 0:
+                self._create()
+            os.pwrite(self._descriptor, content, 0)
+        except (OSError, StorageUnavailable) as error:
+            if not self._refused:
+                self._refused = True
+                why = f"{self._directory}: {error}"
+                log.warning("what is in hand can't be marked: deaths aren't counted", error=why)
+
+    def _create(self) -> None:
+        self._make_place(self._directory)
+        path = self._directory / _name(secrets.randbits(32))
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self._path = path
+
+
+def _name(number: int) -> str:
+    return f"{number:08x}"
+
+
+def _place(content: bytes) -> Place | None:
+    found = _MARK.fullmatch(content[:_MOST_BYTES])
+    return Place(found[1] == b"records", int(found[2])) if found else None
