@@ -9,10 +9,13 @@ BENCH_STAMP := $(VENV)/.bench-installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
 SOAK_SECONDS ?= 1200
+TEST_WORKERS ?= 2
+HUNT_KILLS ?= 1000
+HUNT ?=
 CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check chaos bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test test-long check chaos hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,8 +34,18 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install ## run the five scenarios on an embedded Apache Kafka
 	$(BIN)/sluice demo
 
-test: install ## every test, on a real Kafka
-	$(BIN)/python -m pytest
+# Two workers with a Kafka each, which share the files; in the order of folders, as long files are
+# in the first ones.
+PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: install ## the tests, on a real Kafka (10 minutes on two cores)
+	$(PYTEST_APART) -m "not long"
+
+test-long: install ## the longest tests: those of `make test` in their long form
+	$(PYTEST_APART) -m long
+
+hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
+	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
 
 check: install ## format, lint, types, imports, unit and property tests (about a minute)
 	$(BIN)/ruff format --check $(CHECKED)

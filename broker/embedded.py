@@ -8,7 +8,7 @@ Invariant: Kafka's process never outlives ours, as far as the system allows (see
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,6 +38,7 @@ class EmbeddedKafka:
         port: where it listens; 0 picks a free one, which this object then keeps.
         properties: server properties that go before the usual ones (``broker.config``).
         heap_mib: the most memory for Java's heap, in MiB.
+        java_options: further options of Java, after the usual ones (``broker.java``).
         notice: told in one line when something has to be fetched first.
     """
 
@@ -48,12 +49,14 @@ class EmbeddedKafka:
         *,
         properties: Mapping[str, str] | None = None,
         heap_mib: int = 512,
+        java_options: Sequence[str] = (),
         notice: Callable[[str], None] | None = None,
     ) -> None:
         self._directory = DataDirectory(data_dir.absolute())
         self._port = port
         self._properties = dict(properties or {})
         self._heap_mib = heap_mib
+        self._java_options = tuple(java_options)
         self._notice = notice
         self._process: subprocess.Popen[bytes] | None = None
         # Not a threading.Event: setting one in a signal handler can deadlock with its wait.
@@ -116,7 +119,7 @@ class EmbeddedKafka:
         properties = (
             server_properties(port, pick_free_port(besides=port), STORAGE) | self._properties
         )
-        options = [f"-Xmx{self._heap_mib}m", *LOGGING, "-cp", jars]
+        options = [f"-Xmx{self._heap_mib}m", *LOGGING, *self._java_options, "-cp", jars]
         with self._directory.claimed() as lock:
             self._directory.format(properties, jars, lock)
             self._directory.write_properties(properties)

@@ -1,4 +1,4 @@
-"""Writes ``kafka.sha256`` anew: ``python -m broker.lock VERSION``, for whoever upgrades Kafka.
+"""Writes ``kafka.sha256`` again: ``python -m broker.lock VERSION``, for an upgrade of Kafka.
 
 Never run by the service. It takes what the Maven repository serves now and trusts it once; look at
 the diff before committing it.
@@ -10,19 +10,26 @@ from pathlib import Path
 
 import jgo
 
+from broker.jars import Jar
+
 # What logs; of the version of Kafka's slf4j-api.
 _SLF4J = "org.slf4j:slf4j-simple:1.7.36"
 
 
-def main(version: str) -> None:
-    """Resolve that version of Kafka and write its jars' hashes, in the order of the class path."""
-    artifacts = jgo.resolve(f"org.apache.kafka:kafka_2.13:{version}+{_SLF4J}")
-    lines = []
-    for artifact in artifacts:
+def resolved_jars(version: str) -> tuple[Jar, ...]:
+    """The jars of that version of Kafka as they are served now, in the order of the class path."""
+    jars = []
+    for artifact in jgo.resolve(f"org.apache.kafka:kafka_2.13:{version}+{_SLF4J}"):
         path = artifact.component.path_prefix / artifact.filename
         digest = hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()
-        lines.append(f"{digest}  {path.as_posix()}\n")
-    Path(__file__).with_name("kafka.sha256").write_text("".join(lines), "ascii")
+        jars.append(Jar(path.as_posix(), digest))
+    return tuple(jars)
+
+
+def main(version: str) -> None:
+    """Lock that version."""
+    lines = "".join(f"{jar.sha256}  {jar.path}\n" for jar in resolved_jars(version))
+    Path(__file__).with_name("kafka.sha256").write_text(lines, "ascii")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -18,8 +19,12 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from schemas.times import format_time
 
+if TYPE_CHECKING:  # the client would be half of what a short command imports
+    from consumer.kafka.contact import Contact
+
 _KAFKA = "aiokafka"
 _REPEAT_SECONDS = 10.0
+_MOST_HELD = 100
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
@@ -88,6 +93,34 @@ def silent_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@contextmanager
+def hushed_while_away(contact: "Contact") -> Iterator[None]:
+    """For the block, what aiokafka says waits for the next answer of Kafka's to a node.
+
+    A node's own line says that Kafka is away; theirs would be some twenty in 45 seconds.
+    """
+    handlers = [
+        (handler, one)
+        for handler in logging.getLogger().handlers
+        for one in handler.filters
+        if isinstance(one, KafkaFilter)
+    ]
+
+    def note(answers: bool, asked_seconds: float) -> None:
+        for handler, kafka_filter in handlers:
+            for record in kafka_filter.note(answers, asked_seconds):
+                with handler.lock or nullcontext():
+                    handler.emit(record)
+
+    contact.on_answer = note
+    try:
+        yield
+    finally:
+        contact.on_answer = lambda *_: None
+        for _, kafka_filter in handlers:
+            kafka_filter.hold_no_more()
+
+
 class KafkaFilter(logging.Filter):
     """Weighs aiokafka's records by what they mean for a node.
 
@@ -96,6 +129,10 @@ class KafkaFilter(logging.Filter):
     and three producers. So its errors count as warnings and the rest as debug, and a line of its
     source speaks once in ten seconds, which left 17 of them. An error with a traceback is one it
     did not expect: that stays an error. At debug all are heard.
+
+    A node notes whether Kafka answers it. From then on the rest is held until the next answer:
+    there is none, and it is dropped, as the node's own line says so; or there is one, and it is a
+    line about something else, such as one broker of several.
     """
 
     def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,6 +140,8 @@ class KafkaFilter(logging.Filter):
         self._level = logging.getLevelNamesMapping()[level.upper()]
         self._clock = clock
         self._spoke: dict[tuple[str, int], float] = {}  # bounded by the lines of its source
+        self._answers: bool | None = None
+        self._held: list[tuple[float, logging.LogRecord]] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Demote a record of aiokafka's, and say whether it is still worth a line."""
@@ -111,9 +150,28 @@ class KafkaFilter(logging.Filter):
         if not record.exc_info:
             record.levelno = logging.WARNING if record.levelno >= logging.ERROR else logging.DEBUG
             record.levelname = logging.getLevelName(record.levelno)
-        return record.levelno >= self._level and (
-            self._level == logging.DEBUG or not self._repeats(record)
-        )
+        if self._level == logging.DEBUG or record.levelno < self._level:
+            return record.levelno >= self._level
+        if self._repeats(record):
+            return False
+        return record.exc_info is not None or not self._holds(record)
+
+    def note(self, answers: bool, asked_seconds: float) -> list[logging.LogRecord]:
+        """Kafka was asked so long ago, and answered or didn't; what is to be told after all."""
+        self._answers = answers
+        asked_at = self._clock() - asked_seconds
+        told = [record for held_at, record in self._held if answers and held_at < asked_at]
+        self._held = [one for one in self._held if answers and one[0] >= asked_at]
+        return told
+
+    def hold_no_more(self) -> None:
+        """Nobody notes answers any more."""
+        self._answers, self._held = None, []
+
+    def _holds(self, record: logging.LogRecord) -> bool:
+        if self._answers and len(self._held) < _MOST_HELD:
+            self._held.append((self._clock(), record))
+        return self._answers is not None
 
     def _repeats(self, record: logging.LogRecord) -> bool:
         now, line = self._clock(), (record.pathname, record.lineno)
@@ -136,9 +194,11 @@ def _no_login(argument: object) -> object:
 
 
 def _head(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """Put the same four keys first on every line."""
+    """Put the same four keys first on every line. One that was held has the time it was said at."""
+    record = fields.get("_record")
+    said_at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
     return {
-        "timestamp": format_time(datetime.now(UTC)),
+        "timestamp": format_time(said_at),
         "level": fields.pop("level"),
         "logger": fields.pop("logger"),
         "event": str(fields.pop("event")).rstrip(),

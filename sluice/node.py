@@ -29,7 +29,7 @@ from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
-from sluice.logs import silent_libraries
+from sluice.logs import hushed_while_away, silent_libraries
 from sluice.loop_watch import LoopWatch
 from sluice.readiness import StorageProbe
 from sluice.settings import Settings
@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 _OBSERVE_SECONDS = 1.0
 _READINESS_SECONDS = 5.0
+_KAFKA_SECONDS = 2.0
 
 
 class Node:
@@ -48,6 +49,7 @@ class Node:
         self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop, storage_id: str
     ) -> None:
         self.storage_id = storage_id
+        self.contact = cluster.contact
         self._cluster = cluster
         self._group = group
         self._metrics = workshop.metrics
@@ -86,6 +88,7 @@ class Node:
         observing = [
             asyncio.create_task(self._observe(), name="observe"),
             asyncio.create_task(self._observe_readiness(), name="observe readiness"),
+            asyncio.create_task(self._observe_kafka(), name="observe kafka"),
         ]
         try:
             await self._group.run()
@@ -107,6 +110,12 @@ class Node:
                 await asyncio.sleep(_READINESS_SECONDS)
         finally:
             self._metrics.ready(False)
+
+    async def _observe_kafka(self) -> None:
+        """Often, so that the node says that Kafka is away before its clients have to."""
+        while True:
+            await self._cluster.ping()
+            await asyncio.sleep(_KAFKA_SECONDS)
 
     def _open_exports(self) -> int:
         return sum(lane.open_count for lane in self._group.lanes)
@@ -156,6 +165,7 @@ async def run_node(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         with silent_libraries():
             node, server = await stack.enter_async_context(open_node(settings))
+        stack.enter_context(hushed_while_away(node.contact))
         log.info(
             "node started",
             url=server.url,

@@ -19,7 +19,8 @@ _SAMPLE_ROWS = 64
 _FEW = 4  # one in so many cells of a sample differs: it is worth to look for distinct ones
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 # ASCII digits, at most one point, an exponent: no spaces, separators, other bases or "inf".
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# Nothing is given back (++), or a long text that is nearly one would take quadratic time.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 _NUMBERS = frozenset({int, float})
 _WORDS = frozenset({bool, NoneType})
 _BETWEEN = "\0"  # any character that is no formula start, CR or LF; a cell may well hold it

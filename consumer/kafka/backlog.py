@@ -136,7 +136,8 @@ class Backlog:
         """Say why, once; questions are refused meanwhile, unless it only begins anew."""
         reason = _in_words(error)
         if reason != self._said:
-            log.warning("backlog is not followed", reason=reason)
+            say = log.debug if self._cluster.contact.explains(error) else log.warning
+            say("backlog is not followed", reason=reason)
         self._said = reason
         self._trouble = None if isinstance(error, BacklogUnavailable) else reason
 

@@ -16,10 +16,12 @@ from aiokafka.errors import KafkaError
 
 from consumer.core.resume import Committed
 from consumer.errors import NodeRefused
+from consumer.kafka.contact import Contact
 from schemas.topics import Topics
 from schemas.unreachable import why_unreachable
 
 _CALL_SECONDS = 10.0
+_PING_SECONDS = 5.0
 _RETRY_SECONDS = 0.1
 _BACK_SECONDS = 2.0
 
@@ -35,6 +37,7 @@ class Cluster:
         self.group_id = group_id
         self._topics = topics
         self._options = client_options
+        self.contact = Contact(client_options["bootstrap_servers"])
         self._admin = AIOKafkaAdminClient(**client_options)
         # read_uncommitted: the end that read_committed shows is the last stable offset, and a
         # batch can be visible before a request that an open transaction holds back.
@@ -99,13 +102,17 @@ class Cluster:
         return int(configs[topics.dead_letters].get("max.message.bytes", 1_048_588))
 
     async def ping(self) -> bool:
-        """Whether a broker answers."""
+        """Whether a broker answers; ``contact`` notes it."""
+        asked_at = time.monotonic()
         try:
-            async with asyncio.timeout(_CALL_SECONDS):
+            async with asyncio.timeout(_PING_SECONDS):
                 await self._admin.describe_cluster()
         except (KafkaError, OSError):
-            return False
-        return True
+            answers = False
+        else:
+            answers = True
+        self.contact.note(answers, time.monotonic() - asked_at)
+        return answers
 
     async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
         """The group's offsets and metadata of requests and records; None where there is none.

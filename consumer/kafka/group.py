@@ -39,6 +39,7 @@ class ConsumerGroup:
         # More than slots: a turn that hangs in the storage has none, but keeps its thread.
         self._threads = DaemonThreads(_MOST_THREADS, "turn")
         self._metrics = workshop.metrics
+        self._contact = cluster.contact
         self._metrics.slots(capacity)
         self._member: Member | None = None
         self._make: Callable[[], Member] = lambda: Member(
@@ -84,7 +85,8 @@ class ConsumerGroup:
         try:
             await member.run()
         except (KafkaError, OSError) as error:
-            log.warning("membership ended", error=f"{type(error).__name__}: {error}")
+            say = log.debug if self._contact.explains(error) else log.warning
+            say("membership ended", error=f"{type(error).__name__}: {error}")
         except Exception:
             log.exception("membership ended")
         finally:

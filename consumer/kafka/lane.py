@@ -177,7 +177,8 @@ class Lane:
 
     def _say_reloading(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        log.warning("lane reloads", partition=self.partition, reason=reason)
+        say = log.debug if self._around.cluster.contact.explains(error) else log.warning
+        say("lane reloads", partition=self.partition, reason=reason)
         self._around.workshop.metrics.lane_reloaded()
         if isinstance(error, StorageUnavailable):
             self._around.workshop.metrics.storage_failed(error)

@@ -112,7 +112,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         Raises:
             Exception: the membership can't go on; stop it, and make another.
         """
-        poller = Poller(self._consumer, self._feeds, self._lost)
+        poller = Poller(self._consumer, self._feeds, self._lost, self._around.cluster.contact)
         self._consumer.subscribe([self._topics.requests, self._topics.records], listener=self)
         await self._consumer.start()
         polling = asyncio.create_task(poller.run(), name="poller")

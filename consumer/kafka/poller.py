@@ -17,6 +17,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
+from consumer.kafka.contact import Contact
 from consumer.kafka.feed import Feed
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,9 @@ class Poller:
         consumer: AIOKafkaConsumer,
         feeds: Callable[[], list[Feed]],
         lost: Callable[[TopicPartition, str], None],
+        contact: Contact,
     ) -> None:
+        self._contact = contact
         self._consumer = consumer
         self._feeds = feeds
         self._lost = lost
@@ -56,7 +59,8 @@ class Poller:
                 continue
             except KafkaError as error:
                 errors += 1
-                log.warning("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
+                say = log.debug if self._contact.explains(error) else log.warning
+                say("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
                 if errors >= _MOST_ERRORS:
                     raise
                 await asyncio.sleep(1)

@@ -142,7 +142,7 @@ def test_memory_does_not_grow_with_the_rows(file_format: Format) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_strings_do_no_harm_as_cells_or_headers(file_format: Format, text: str) -> None:
-    writer = new_writer(file_format, columns=(text, text + "2"))
+    writer = new_writer(file_format, columns=(text[:900], text[:900] + "2"))
     content = whole(writer, [[text, "x"], ["x", text], [[text], {text: text}]])
     assert READ[file_format](content) == PARTS[file_format](3)
 

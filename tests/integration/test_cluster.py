@@ -18,14 +18,15 @@ from tests.support.topics import created_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-COMMITS = 300
+COMMITS = 100
+SLOW_LOAD = {"offsets.load.buffer.size": "1"}  # a batch at a time
 
 
 async def test_a_coordinator_that_loads_is_not_a_group_that_never_committed(
     tmp_path: Path,
 ) -> None:
     """Kafka answers with one error and no partitions then, at which aiokafka doesn't look."""
-    with EmbeddedKafka(tmp_path / "kafka") as kafka:
+    with EmbeddedKafka(tmp_path / "kafka", properties=SLOW_LOAD) as kafka:
         servers = kafka.bootstrap_servers
         async with created_topics(servers, 1) as topics:
             await commit_often(servers, topics)
@@ -37,7 +38,7 @@ async def test_a_coordinator_that_loads_is_not_a_group_that_never_committed(
 async def ask(servers: str, topics: Topics, starting: asyncio.Task[None]) -> None:
     """Ask over and over while it starts, and then some more: it loads for a moment only."""
     answers, until = 0, time.monotonic() + 60
-    while not starting.done() or answers < 20:
+    while not starting.done() or answers < 5:
         assert time.monotonic() < until
         with suppress(NodeRefused, TimeoutError):
             async with Cluster(topics, "g", {"bootstrap_servers": servers}) as cluster:
@@ -48,7 +49,9 @@ async def ask(servers: str, topics: Topics, starting: asyncio.Task[None]) -> Non
 async def commit_often(servers: str, topics: Topics) -> None:
     """So often that the coordinator takes a moment to load it."""
     requests = TopicPartition(topics.requests, 0)
-    producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id=topics.requests)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers, transactional_id=topics.requests, retry_backoff_ms=20
+    )
     await producer.start()
     try:
         for number in range(COMMITS):

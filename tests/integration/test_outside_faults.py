@@ -1,10 +1,11 @@
-"""Faults outside a node: a disk that stays full, a broker that is away for a minute."""
+"""Faults outside a node: a disk that stays full, a broker that is away for long."""
 
 import asyncio
 import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -83,7 +84,14 @@ async def test_a_disk_that_stays_full_fails_the_export_by_name(
     assert isinstance(done["b"], ExportCompleted)
 
 
-async def test_a_broker_that_is_away_for_a_minute_fails_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "away_seconds",
+    [
+        pytest.param(8, id="past the idle timeout"),
+        pytest.param(60, id="past every timeout of a client", marks=pytest.mark.long),
+    ],
+)
+async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: int) -> None:
     with EmbeddedKafka(tmp_path / "kafka") as kafka:
         servers = kafka.bootstrap_servers
         async with created_topics(servers, 12) as topics:
@@ -95,7 +103,7 @@ async def test_a_broker_that_is_away_for_a_minute_fails_nobody(tmp_path: Path) -
                 await upstream.request("a")
                 await upstream.batch("a", 0, rows_of(0, 100))
                 kafka.kill()
-                await asyncio.sleep(60)
+                await asyncio.sleep(away_seconds)
                 async with httpx.AsyncClient(timeout=20) as client:
                     assert (await client.get(f"{node.url}/health")).status_code == 200
                     assert (await client.get(f"{node.url}/ready")).status_code == 503
@@ -105,3 +113,20 @@ async def test_a_broker_that_is_away_for_a_minute_fails_nobody(tmp_path: Path) -
             await producer.stop()
     assert isinstance(event, ExportCompleted), event
     assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows_of(0, 200))
+    assert_told_once(node.lines(), servers)
+
+
+def assert_told_once(lines: list[dict[str, Any]], servers: str) -> None:
+    """One warning that Kafka is away, a reminder each half minute, a line that it is back."""
+    told = [line for line in lines if line["logger"] == "consumer.kafka.contact"]
+    lost, *reminders, back = told
+    assert (lost["level"], lost["event"]) == ("warning", "Kafka does not answer")
+    assert {line["event"] for line in reminders} <= {"Kafka still does not answer"}
+    assert 1 <= len(reminders) <= 3
+    assert (back["level"], back["event"]) == ("info", "Kafka answers again")
+    assert back["away_seconds"] > 55
+    assert {line["servers"] for line in told} == {servers}
+    away = [line for line in lines if lost["timestamp"] <= line["timestamp"] <= back["timestamp"]]
+    others = [line for line in away if line["level"] == "warning" and line not in told]
+    others = [line for line in others if not line["event"].startswith("event loop")]
+    assert len(others) <= 3, others

@@ -29,6 +29,7 @@ def test_no_interleaving_breaks_the_promise(metrics: Metrics) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_interleaving_of_many_breaks_the_promise(metrics: Metrics) -> None:
     keeps_the_promise(range(100_000 + _SEED, 130_000 + _SEED), metrics)
 

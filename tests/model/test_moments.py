@@ -23,6 +23,7 @@ def test_nothing_that_happens_once_breaks_the_promise(name: str, metrics: Metric
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_nothing_that_happens_twice_breaks_the_promise(name: str, metrics: Metrics) -> None:
     for fates in pairs(moments_of(SCRIPTS[name].lines, metrics)):

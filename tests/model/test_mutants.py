@@ -27,7 +27,7 @@ _SELDOM = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in _SELDOM))
+        pytest.param(name, marks=[pytest.mark.slow, pytest.mark.long] * (name in _SELDOM))
         for name in MUTANTS
         if name not in _BY_CHANCE_TOO_SELDOM
     ],

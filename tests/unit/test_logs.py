@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,9 @@ import structlog
 from aiokafka.protocol.admin import SaslAuthenticateRequest
 from fastapi import FastAPI
 
+from consumer.kafka.contact import Contact
 from sluice.http.server import HttpServer
-from sluice.logs import KafkaFilter, configure_logging
+from sluice.logs import KafkaFilter, configure_logging, hushed_while_away
 
 LIBRARIES = ("aiokafka", "asyncio", "uvicorn")
 
@@ -269,3 +271,35 @@ def test_a_login_is_not_in_the_log(capsys: pytest.CaptureFixture[str], log_forma
     assert "hush" in str(login)
     assert "hush" not in written
     assert "Request to kafka:9092 3: SaslAuthenticateRequest" in written
+
+
+def test_what_kafkas_client_says_waits_for_the_next_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("info", "json")
+    contact = Contact("kafka:9092")
+    client = logging.getLogger("aiokafka")
+    with hushed_while_away(contact):
+        client.error("heard at once: nobody has asked yet")
+        contact.note(True, 0.0)
+        client.error("one broker of several")
+        try:
+            fail()
+        except ValueError:
+            client.exception("unexpected")
+        contact.note(True, 60.0)  # asked for long before
+        assert [line["event"] for line in lines(capsys)][1:] == ["unexpected"]
+        time.sleep(0.01)
+        contact.note(True, 0.0)
+        (line,) = lines(capsys)
+        assert (line["event"], line["level"]) == ("one broker of several", "warning")
+        client.error("as it vanishes")
+        contact.note(False, 0.0)
+        client.error("while it is away")
+        contact.note(False, 0.0)
+        contact.note(True, 0.0)
+        told = [line["event"] for line in lines(capsys)]
+        assert told == ["Kafka does not answer", "Kafka answers again"]
+        client.error("the last")
+    client.error("heard again")
+    assert [line["event"] for line in lines(capsys)] == ["heard again"]

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from consumer.formats.pdf.fonts import Face
+from consumer.formats.pdf.stream_safe import is_mark
 from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset, SimpleSubset, two_bytes
 
 ELLIPSIS = "…"
@@ -35,7 +36,7 @@ class Repertoire(dict[int, str]):
 
     ``token_of`` has what is shown as itself, for ``codecs.charmap_encode``: the code of a character
     in the base font, and of any other ``(``, its font's number among the composites and its code
-    there, two bytes each. No byte of a code is a parenthesis.
+    there, two bytes each. No byte of a code is a parenthesis. ``has_marks``: it was asked for one.
     """
 
     def __init__(self, faces: Sequence[Face], name: str) -> None:
@@ -45,6 +46,7 @@ class Repertoire(dict[int, str]):
         self.composites: list[CompositeSubset] = []
         self.advance_of: dict[str, int] = {}
         self.widest = 1
+        self.has_marks = False
         self.token_of: dict[int, int | bytes] = {ord(SEPARATOR): ord(SEPARATOR)}
         self._faces = tuple(faces)
         self._name = name
@@ -60,6 +62,7 @@ class Repertoire(dict[int, str]):
         return shown
 
     def _shown(self, character: str) -> str:
+        self.has_marks = self.has_marks or is_mark(character)
         if any(first <= ord(character) <= last for first, last in _IGNORABLE):
             return ""
         if character in _BREAKS or unicodedata.category(character) == "Cc":

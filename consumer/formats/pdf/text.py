@@ -26,8 +26,12 @@ from consumer.formats.pdf.repertoire import (
     Repertoire,
     token_start,
 )
+from consumer.formats.pdf.stream_safe import is_stream_safe, stream_safe
 from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset
 
+MOST_TEXT = 4_096
+"""Characters of a text that are looked at: more than a line of the widest page shows in type that
+can be read."""
 _SEPARATOR = SEPARATOR.encode()
 
 
@@ -62,13 +66,16 @@ class Typesetter:
     def prepare(self, texts: Sequence[str]) -> Copy:
         """Find glyphs for at least one text; counts the characters that no font has."""
         joined = SEPARATOR.join(texts)
+        if len(joined) > MOST_TEXT:
+            texts = [*map(shortened, texts)]
+            joined = SEPARATOR.join(texts)
         if joined.count(SEPARATOR) != len(texts) - 1:
             joined = SEPARATOR.join(text.replace(SEPARATOR, " ") for text in texts)
         elif (codes := self._encode(joined)) is not None:
             return Copy(texts, codes)
         elif copy := self._met_before(texts, joined):
             return copy
-        shown = unicodedata.normalize("NFC", joined).translate(self._repertoire)
+        shown = unicodedata.normalize("NFC", stream_safe(joined)).translate(self._repertoire)
         self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
         texts = shown.split(SEPARATOR)
         if (codes := self._encode(shown)) is not None:
@@ -153,9 +160,15 @@ class Typesetter:
         return lines
 
     def _met_before(self, texts: Sequence[str], joined: str) -> Copy | None:
-        """Of texts that are shown as they are, and all of whose characters were met before."""
-        if not (self._repertoire.composites and unicodedata.is_normalized("NFC", joined)):
-            return None
+        """Of texts that are shown as they are, and all of whose characters were met before.
+
+        They are encoded first: text with marks that were not met may take long to look at.
+        """
+        copy = self._encoded_before(texts, joined) if self._repertoire.composites else None
+        quick = copy and (not self._repertoire.has_marks or is_stream_safe(joined))
+        return copy if quick and unicodedata.is_normalized("NFC", joined) else None
+
+    def _encoded_before(self, texts: Sequence[str], joined: str) -> Copy | None:
         # Often a column is in one font, as Han is, and its first character tells.
         first = joined.lstrip(SEPARATOR)[0]
         for font in self._repertoire.composites:
@@ -194,6 +207,11 @@ class Typesetter:
             return begins[start] + codes.replace(start, b"") + end
 
         return TOKENS.sub(interrupted, tokens).split(_SEPARATOR)
+
+
+def shortened(text: str) -> str:
+    """What may be seen of a text; it ends in an ellipsis if that isn't all."""
+    return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + ELLIPSIS
 
 
 def _switch(font: bytes, size: bytes) -> bytes:

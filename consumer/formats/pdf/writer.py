@@ -7,14 +7,21 @@ the characters met so far and two numbers a page.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from consumer.errors import ExportFailure
+from consumer.formats.cells import cell_text
 from consumer.formats.pdf import layout
 from consumer.formats.pdf.document import StreamedDocument
 from consumer.formats.pdf.fonts import FontStack
 from consumer.formats.pdf.frame import Frame
 from consumer.formats.pdf.table import Table, texts_of
-from consumer.formats.pdf.text import Typesetter
+from consumer.formats.pdf.text import Typesetter, shortened
 from schemas.records import Cell
 from schemas.requests import ExportRequested, PdfOptions
+from schemas.vocabulary import FailReason
+
+_FEW_ROWS = 16
+"""Of a batch, or of a piece of one: more rows than these are of moderate size, as pieces are."""
+_MOST_CHARACTERS = 16 * 1024 * 1024
 
 
 class PdfWriter:
@@ -40,6 +47,7 @@ class PdfWriter:
         self._document = StreamedDocument(identity=request.model_dump_json().encode())
         self._table: Table | None = None
         self._pending: list[Sequence[Cell]] = []
+        self._pending_characters = 0
 
     @property
     def pages(self) -> int:
@@ -55,15 +63,29 @@ class PdfWriter:
         """Take rows; return the pages that they fill.
 
         Raises:
-            ExportFailure: the file has grown beyond what a PDF can hold.
+            ExportFailure: the file has grown beyond what a PDF can hold, or a page's text beyond
+                what is kept until it is full.
         """
-        self._pending.extend(rows)
+        self._pending.extend(self._shortened(rows) if len(rows) <= _FEW_ROWS else rows)
         per_page = self._records_per_page
         full = len(self._pending) // per_page * per_page
         for start in range(0, full, per_page):
             self._add_page(self._pending[start : start + per_page])
-        del self._pending[:full]
+        if full:
+            del self._pending[:full]
+            self._pending_characters = 0
         return self._document.take()
+
+    def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+        """Rows without what no page shows: a few may be of megabytes, and wait for others."""
+        kept = [[_kept(cell) for cell in row] for row in rows]
+        self._pending_characters += sum(
+            len(cell) for row in kept for cell in row if isinstance(cell, str)
+        )
+        if self._pending_characters > _MOST_CHARACTERS:
+            message = f"a page has more than {_MOST_CHARACTERS:,} characters"
+            raise ExportFailure(FailReason.TOO_LARGE, message)
+        return kept
 
     def finish(self) -> bytes:
         """The last page, if rows are left or there is none yet, and what all pages share.
@@ -91,3 +113,7 @@ class PdfWriter:
         number = self.pages + 1
         parts = (self._frame.top(number), self._table.draw(page), self._frame.bottom(number))
         self._document.add_page(b"\n".join(parts))
+
+
+def _kept(cell: Cell) -> Cell:
+    return shortened(cell_text(cell)) if isinstance(cell, str | list | dict) else cell

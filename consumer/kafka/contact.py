@@ -1,0 +1,95 @@
+"""Whether Kafka answers, in a node's own words: lost, still away, back.
+
+Each client connects again by itself, and each lane loads again by itself; a line for each of their
+tries says nothing that this doesn't. No I/O here: who asks Kafka notes the answer. Invariant: what
+is hushed is in the log at debug, and one line of this module's stands for it.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from aiokafka.errors import NoBrokersAvailable, RequestTimedOutError
+
+from schemas.times import format_time
+from schemas.unreachable import NO_CONNECTION
+
+log = structlog.get_logger(__name__)
+
+REMINDER_SECONDS = 30.0
+_MOST_ERRORS = 5
+
+# What a broker that is away looks like; what one refuses is something else.
+_SIGNS = (*NO_CONNECTION, RequestTimedOutError, NoBrokersAvailable, TimeoutError, ConnectionError)
+
+
+class Contact:
+    """With the brokers at ``servers``. ``clock`` gives monotonic seconds."""
+
+    def __init__(self, servers: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._servers = servers
+        self._clock = clock
+        self._answered_at = clock()
+        self._answered_time = datetime.now(UTC)
+        self._told_at: float | None = None
+        self._failed_calls = 0
+        self._failed_at = 0.0
+        self._errors: set[str] = set()
+        self.on_answer: Callable[[bool, float], None] = lambda *_: None
+        """Called as ``note`` is: whether there was an answer, and how long ago it was asked for."""
+
+    @property
+    def away(self) -> bool:
+        """Whether Kafka gave no answer when it was asked last."""
+        return self._told_at is not None
+
+    def note(self, answers: bool, asked_seconds: float) -> None:
+        """Kafka was asked so long ago, and answered or didn't."""
+        now = self._clock()
+        if answers:
+            self._note_answer(now, now - asked_seconds)
+        else:
+            self._note_silence(now)
+        self.on_answer(answers, asked_seconds)
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether an error says no more than that Kafka doesn't answer.
+
+        Then it is counted here; should Kafka answer when it is asked next, that is told.
+        """
+        if not isinstance(error, _SIGNS):
+            return False
+        self._failed_calls += 1
+        self._failed_at = self._clock()
+        if len(self._errors) < _MOST_ERRORS:
+            self._errors.add(f"{type(error).__name__}: {error}")
+        return True
+
+    def _note_answer(self, now: float, asked_at: float) -> None:
+        if self.away:
+            away_seconds = round(now - self._answered_at, 1)
+            log.info("Kafka answers again", servers=self._servers, away_seconds=away_seconds)
+        elif self._failed_calls and self._failed_at < asked_at:
+            log.warning(
+                "calls to Kafka failed, and are made again: Kafka answers",
+                servers=self._servers,
+                times=self._failed_calls,
+                errors=sorted(self._errors),
+            )
+        if self.away or self._failed_at < asked_at:
+            self._failed_calls, self._errors = 0, set()
+        self._told_at = None
+        self._answered_at, self._answered_time = now, datetime.now(UTC)
+
+    def _note_silence(self, now: float) -> None:
+        self._failed_calls, self._errors = 0, set()
+        if self._told_at is not None and now - self._told_at < REMINDER_SECONDS:
+            return
+        log.warning(
+            "Kafka still does not answer" if self.away else "Kafka does not answer",
+            servers=self._servers,
+            since=format_time(self._answered_time),
+            away_seconds=round(now - self._answered_at, 1),
+        )
+        self._told_at = now
