@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord
 
 from producer.recorded import RecordedTopic
 from schemas.completions import Source
+from schemas.record_stream import UnreadValue
 from schemas.vocabulary import DeadLetterReason
 
 Place: TypeAlias = tuple[int, int]
@@ -49,7 +50,7 @@ def read_letter(record: ConsumerRecord) -> Letter:
         timestamp=record.timestamp,
         reason=said.get("sluice_reason"),
         source=_source(said),
-        truncated=said.get("sluice_truncated") == "true",
+        truncated=said.get("sluice_truncated") == "true" or isinstance(record.value, UnreadValue),
         key=record.key,
         value=record.value,
         headers=tuple(pair for pair in record.headers if not pair[0].startswith(_OURS)),

@@ -2,6 +2,7 @@
 
 SchemaError
 ├── Unreadable        nothing ties the message to an export -> dead letter
+│   └── TooLarge      and an export that its key names fails by its own reason
 └── Invalid           the export is known, the message is wrong -> that export fails
 """
 
@@ -35,6 +36,10 @@ class Unreadable(SchemaError):  # noqa: N818 - it names the message, as its dead
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class TooLarge(Unreadable):
+    """A message that was too large to be read, whatever it holds."""
 
 
 class Invalid(SchemaError):  # noqa: N818 - as above

@@ -1,31 +1,64 @@
-"""Records whose header names aren't UTF-8, read all the same.
+"""Records from aiokafka, whatever batch they came in.
 
-aiokafka raises ``UnicodeDecodeError`` out of the poll for such a record, for ever, and skips the
-good records before it: one message would take every partition of a member down. Brokers accept
-them, and clients that treat a header's name as bytes can send them. So the batch in question is
-read once more, by aiokafka's own parser in Python, with the odd bytes escaped. Nothing else changes
-and nothing else is read twice. Invariant: a batch gives all of its records, in order.
+aiokafka decompresses a batch at once and on the event loop, raises out of the poll for what it
+can't parse, for ever, and skips the good records before it: one message would take every partition
+of a member down. So a batch goes through its parser only if it is *light*, decompressed too. Of any
+other the records are read one by one, or, for who asks for it, the batch is handed on as it came,
+to be read elsewhere. Invariant: a batch gives all of its records, in order.
 """
 
 import struct
 from collections.abc import Iterator
-from itertools import islice
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import aiokafka.consumer.fetcher as aiokafka_fetcher
-from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
+from schemas.bounded_fetch import BoundedFetchResult
+from schemas.inflate import NONE, inflated_within
+from schemas.record_stream import (
+    MOST_HEADERS,
+    PackedBatch,
+    RecordStream,
+    StreamedRecord,
+    is_flood,
+)
+
+LIGHT_BYTES = 1280 * 1024
+"""What aiokafka's parser is given at once. A broker takes batches of up to 1 MiB by default."""
+
 _LENGTH_AT, _OVERHEAD = 8, 12  # of a record batch: base offset (8 bytes), then its length (4)
+_MAGIC_AT, _ATTRIBUTES_AT, _RECORDS_AT = 16, 21, 61
+_CODEC = 0x07
+
+_handing_on: ContextVar[bool] = ContextVar("handing_on", default=False)
+
+
+@contextmanager
+def batches_handed_on() -> Iterator[None]:
+    """A consumer that is started in this block gives batches that aren't light as they came.
+
+    Each as one message, with the offset of the batch's last record and a ``PackedBatch`` as value.
+    """
+    token = _handing_on.set(True)
+    try:
+        yield
+    finally:
+        _handing_on.reset(token)
 
 
 class LenientRecords:
-    """``MemoryRecords`` of aiokafka, but for batches that it can't read."""
+    """``MemoryRecords`` of aiokafka, but for batches that it must not or can't read."""
 
     def __init__(self, data: bytes) -> None:
         self._records = MemoryRecords(data)
         self._data = memoryview(data)
         self._at = 0
+        self._hands_on = _handing_on.get()
 
     def size_in_bytes(self) -> int:
         """As aiokafka's."""
@@ -39,15 +72,17 @@ class LenientRecords:
         """As aiokafka's."""
         (length,) = struct.unpack_from(">i", self._data, self._at + _LENGTH_AT)
         begin, self._at = self._at, self._at + _OVERHEAD + length
-        return LenientBatch(self._records.next_batch(), self._data[begin : self._at])
+        data = self._data[begin : self._at]
+        return LenientBatch(self._records.next_batch(), data, hands_on=self._hands_on)
 
 
 class LenientBatch:
     """A record batch of aiokafka's, whose records can always be read."""
 
-    def __init__(self, batch: Any, data: memoryview) -> None:  # noqa: ANN401 - no types there
+    def __init__(self, batch: Any, data: memoryview, *, hands_on: bool) -> None:  # noqa: ANN401 - no types there
         self._batch = batch
         self._data = data
+        self._hands_on = hands_on
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a batch has
         return getattr(self._batch, name)
@@ -56,34 +91,56 @@ class LenientBatch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        count = 0
-        try:
-            for record in self._batch:
-                yield record
-                count += 1
-        except UnicodeDecodeError:
-            yield from islice(_Batch(self._data), count, None)
+        first_offset = self._batch.base_offset
+        batch = self._light()
+        if batch is not None:
+            try:
+                for record in batch:
+                    yield (
+                        record if len(record.headers) <= MOST_HEADERS else _without_headers(record)
+                    )
+                    first_offset = record.offset + 1
+            except (ValueError, CorruptRecordException):  # such as a header's name that isn't UTF-8
+                pass
+            else:
+                return
+        yield from self._heavy(first_offset)
+
+    def _light(self) -> Any:  # noqa: ANN401 - aiokafka's batch
+        """The batch for aiokafka's parser, decompressed; None if it must not see it."""
+        data = self._data
+        if data[_MAGIC_AT] < 2:
+            return self._batch  # of a Kafka before 0.11
+        (attributes,) = struct.unpack_from(">h", data, _ATTRIBUTES_AT)
+        inflated = inflated_within(attributes & _CODEC, data[_RECORDS_AT:], LIGHT_BYTES)
+        if inflated is None or is_flood(inflated):
+            return None
+        if attributes & _CODEC == NONE:
+            return self._batch
+        whole = bytearray(data[:_RECORDS_AT])
+        struct.pack_into(">i", whole, _LENGTH_AT, _RECORDS_AT - _OVERHEAD + len(inflated))
+        struct.pack_into(">h", whole, _ATTRIBUTES_AT, attributes & ~_CODEC)
+        whole += inflated
+        return DefaultRecordBatch(bytes(whole))
+
+    def _heavy(self, first_offset: int) -> Iterator[StreamedRecord]:
+        if not self._hands_on:
+            stream = RecordStream(self._data, first_offset=first_offset)
+            yield from (record for record in stream if record)
+            return
+        packed = PackedBatch(self._data)
+        packed.first_offset = first_offset
+        last_offset = self._batch.next_offset - 1
+        yield StreamedRecord(last_offset, self._batch.max_timestamp, 0, None, packed)
 
 
-class _Batch(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka has no types
-    def __iter__(self) -> Iterator[Any]:
-        self._maybe_uncompress()
-        self._buffer: bytearray = _Escaping(self._buffer)
-        return self
-
-
-class _Escaping(bytearray):
-    """Bytes whose slices decode to text whatever they are."""
-
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an int or a slice, as bytearray's
-        found = super().__getitem__(index)
-        return _Escaping(found) if isinstance(index, slice) else found
-
-    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
-        """As ``bytes.decode``, with the odd bytes escaped."""
-        return super().decode(encoding, errors)
+def _without_headers(record: Any) -> StreamedRecord:  # noqa: ANN401 - aiokafka's
+    return StreamedRecord(
+        record.offset, record.timestamp, record.timestamp_type, record.key, record.value
+    )
 
 
 def read_leniently() -> None:
-    """From now on every consumer of this process reads so."""
+    """From now on every consumer of this process reads so, and gives so much at a time."""
     aiokafka_fetcher.MemoryRecords = LenientRecords
+    aiokafka_fetcher.FetchResult = BoundedFetchResult

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from schemas import exact_json, json_pieces
-from schemas.errors import FieldError, Invalid, Unreadable, shown
+from schemas.errors import FieldError, Invalid, TooLarge, Unreadable, shown
 from schemas.limits import MOST_BATCH_CELLS
+from schemas.record_stream import UnreadValue
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Cell: TypeAlias = Any
@@ -139,10 +140,13 @@ def decode_object(value: bytes | None) -> dict[str, Any]:
     Of a large one, what holds too many values is ``json_pieces.UNBUILT``.
 
     Raises:
-        Unreadable: null, not JSON in UTF-8, or not an object.
+        Unreadable: null, not JSON in UTF-8, or not an object; TooLarge: it was not held.
     """
     if value is None:
         raise Unreadable(DeadLetterReason.NULL_VALUE, "the value is null")
+    if isinstance(value, UnreadValue):
+        kind = TooLarge if value.too_large else Unreadable
+        raise kind(DeadLetterReason.UNREADABLE, value.why)
     if len(value) > json_pieces.HEAVY_BYTES:
         return _divided(value).others
     try:

@@ -238,6 +238,7 @@ def _membership(settings: Settings) -> Membership:
         max_open_exports=settings.max_open_exports,
         idle_timeout_seconds=settings.idle_timeout_seconds,
         storage_timeout_seconds=settings.storage_timeout_seconds,
+        max_record_bytes=settings.max_record_bytes,
     )
     return Membership(
         group_instance_id=settings.group_instance_id,

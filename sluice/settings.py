@@ -123,6 +123,8 @@ class Settings(BaseModel):
     queue_limit: Positive = 100
     max_body_bytes: Positive = 64 * _MIB
     max_export_bytes: Positive = 10 * 1024 * _MIB
+    # A broker takes a batch of up to 1 MiB by default, so a message of less is nothing to refuse.
+    max_record_bytes: Annotated[int, Field(ge=_MIB, le=1024 * _MIB)] = 16 * _MIB
     idle_timeout_seconds: Seconds = 300
     storage_timeout_seconds: Seconds = 300
     session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800, allow_inf_nan=False)] = 10

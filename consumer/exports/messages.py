@@ -3,11 +3,13 @@
 No Kafka client here: the shapes only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.completions import TerminalEvent
+from schemas.inflate import BrokenData
+from schemas.record_stream import UnreadValue
 from schemas.vocabulary import DeadLetterReason
 
 
@@ -41,6 +43,79 @@ class Message(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """The headers, as they were sent."""
+
+
+MOST_FORWARDED_BYTES = 2 * 1024 * 1024
+"""A dead letter with more is forwarded without: Kafka's client compresses on the event loop."""
+
+
+@dataclass(slots=True)
+class LargeMessage:
+    """A consumed record whose value is read when a turn comes to it, so that few are held at once.
+
+    Its headers are left out: only dead letters show any, and it is too large to be forwarded whole.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value_bytes: int
+    read: Callable[[], bytes | None] = field(repr=False)
+    headers: Sequence[tuple[str, bytes]] = ()
+    _value: bytes | None = field(default=None, repr=False)
+
+    @property
+    def value(self) -> bytes | None:
+        """Read the first time, and held until ``release``. Blocks; for a turn's thread.
+
+        What can't be read is an ``UnreadValue``.
+        """
+        if self._value is None:
+            try:
+                self._value = self.read()
+            except BrokenData as error:
+                self._value = UnreadValue(f"it can't be read: {error}", too_large=False)
+        return self._value
+
+    def release(self) -> None:
+        """Let go of the value; it is read again if it is asked for again."""
+        self._value = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """What is kept of a consumed record for its dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def value_bytes(message: Message) -> int:
+    """How long a message's value is; one that is not held is not read for that."""
+    if isinstance(message, LargeMessage):
+        return message.value_bytes
+    return len(message.value or b"")
+
+
+def forwardable(message: Message) -> Message:
+    """A message as its dead letter holds it: without value and headers if these are too large."""
+    large = isinstance(message, LargeMessage)
+    size = value_bytes(message) + sum(
+        len(name) + len(text or b"") for name, text in message.headers
+    )
+    if size <= MOST_FORWARDED_BYTES and not large:
+        return message
+    place = (message.topic, message.partition, message.offset, message.timestamp, message.key)
+    if size <= MOST_FORWARDED_BYTES:
+        return KeptMessage(*place, message.value)
+    return KeptMessage(*place, UnreadValue("it is too large to forward", too_large=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from enum import Enum, auto
 
 import structlog
 
-from consumer.core.budget import TURN_SECONDS, TurnBudget
+from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Place, Suspects
 from consumer.core.turn_order import Claim
 from consumer.exports.marked_storage import MarkedStorage
-from consumer.exports.messages import Message, Outcome
+from consumer.exports.messages import LargeMessage, Message, Outcome, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
@@ -152,6 +152,11 @@ class PartitionExports:
         return bool(self._events or self._routing.dead_letters)
 
     @property
+    def outcome_full(self) -> bool:
+        """Whether dead letters should be committed before there are more, as they are held."""
+        return self._routing.dead_letter_bytes > TURN_BYTES
+
+    @property
     def next_offsets(self) -> tuple[int, int]:
         """The next offsets to be handled, of requests (once all are restored) and of records."""
         return self._routing.requests_position, self._routing.next_record
@@ -223,7 +228,7 @@ class PartitionExports:
         """What turns had to say since the last call."""
         bound = self._publication.take_bound()
         outcome = Outcome(self._events, self._routing.dead_letters, bound)
-        self._events, self._routing.dead_letters = [], []
+        self._events, self._routing.dead_letters, self._routing.dead_letter_bytes = [], [], 0
         return outcome
 
     def take_formats(self) -> set[Format]:
@@ -302,17 +307,25 @@ class PartitionExports:
         queue, handled = self._queue(), True
         try:
             while queue and (handled := self._handle(queue, turn)):
-                turn.spend(len(queue.popleft().value or b""))
+                turn.spend(value_bytes(queue.popleft()))
                 if turn.spent:
                     break
         except Exception:
             self.in_hand.put_down()
             raise
+        finally:
+            self._release()
         self.in_hand.put_down()
         self._batches_next = queue is self._requests and bool(self._records)
         if not handled and not self.half_applied and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
         return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
+
+    def _release(self) -> None:
+        """Hold no large value while others have their turns."""
+        for queue in (self._requests, self._records):
+            if queue and isinstance(first := queue[0], LargeMessage):
+                first.release()
 
     def _handle(self, queue: deque[Message], turn: TurnBudget) -> bool:
         """Handle the first of a queue; False: it has no owner yet, or isn't applied whole."""

@@ -23,7 +23,7 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.export import OpenExport
-from consumer.exports.messages import DeadLetter, Message
+from consumer.exports.messages import DeadLetter, Message, forwardable
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.origin import (
     Origin,
@@ -36,9 +36,10 @@ from consumer.exports.origin import (
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Dropped
+from schemas.bounded_fetch import held_bytes
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
-from schemas.errors import Invalid, Unreadable
+from schemas.errors import Invalid, TooLarge, Unreadable
 from schemas.json_pieces import HEAVY_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
@@ -68,6 +69,7 @@ class Routing:
     ) -> None:
         self.owners_known_below = 0
         self.dead_letters: list[DeadLetter] = []
+        self.dead_letter_bytes = 0
         self.verdict_due = False
         self.to_restore = set(point.open_requests)
         self.requests_position = self._requests_floor = point.requests_position
@@ -266,7 +268,9 @@ class Routing:
         if export_id and unsure and not self._has_ended(export_id, message):
             return False
         self._dead_letter(error.reason, message, str(error))
-        if export:
+        if export and isinstance(error, TooLarge):
+            self._fail(export, str(error), FailReason.TOO_LARGE)
+        elif export:
             self._fail(export, str(error))
         elif export_id:
             self.verdict_due = True
@@ -381,7 +385,9 @@ class Routing:
             self._exports.fail(export, reason, message)
 
     def _dead_letter(self, reason: DeadLetterReason, message: Message, why: str) -> None:
-        self.dead_letters.append(DeadLetter(reason, message))
+        forwarded = forwardable(message)
+        self.dead_letters.append(DeadLetter(reason, forwarded))
+        self.dead_letter_bytes += held_bytes(forwarded)
         log.warning(
             "message is a dead letter",
             reason=reason.value,

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from schemas.lenient_records import batches_handed_on, read_leniently
+
 _START_SECONDS = 10.0
 _STOP_SECONDS = 2.0
 _OPTIONS = {
@@ -26,13 +28,17 @@ async def reading_alone(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer of committed messages, for the block; ``more`` are aiokafka's options.
 
+    What it gives goes through ``unpacked``: batches that hold much come as they are.
+
     Raises:
         KafkaError, TimeoutError, OSError: Kafka doesn't answer.
     """
     consumer = AIOKafkaConsumer(**{**_OPTIONS, **more, **client_options})
+    read_leniently()
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await consumer.start()
+            with batches_handed_on():
+                await consumer.start()
         yield consumer
     finally:
         await _stop(consumer)

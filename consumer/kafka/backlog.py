@@ -19,7 +19,6 @@ from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.kafka.alone import reading_alone
 from consumer.kafka.backlog_reader import BacklogReader
 from consumer.kafka.cluster import Cluster
-from schemas.lenient_records import read_leniently
 from schemas.unreachable import NO_CONNECTION
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
@@ -57,7 +56,6 @@ class Backlog:
 
     async def __aenter__(self) -> Self:
         """Begin to read; returns at once, whether Kafka answers or not."""
-        read_leniently()
         self._task = asyncio.create_task(self._run(), name="backlog")
         return self
 

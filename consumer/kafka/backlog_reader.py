@@ -7,17 +7,19 @@ and commits are fetched by *looks*, which questions of about the same time share
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.exports.origin import known_format, known_user
 from consumer.kafka.cluster import Cluster
+from consumer.kafka.unpacking import Consumed, unpacked
+from schemas.bounded_fetch import bounded_getmany
 from schemas.errors import Unreadable
 from schemas.records import decode_object, export_id_of
 
@@ -182,15 +184,16 @@ class BacklogReader:
         await asyncio.sleep(0)  # a thousand may be open in each
 
     async def _poll(self) -> None:
-        fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+        fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
         for one, records in fetched.items():
-            await self._put(self._partitions[one], records)
+            async for some in unpacked(records, self._positions[one]):
+                await self._put(self._partitions[one], some)
         async with asyncio.timeout(_CALL_SECONDS):  # it may be on its way to the log's start
             for one in self._partitions:
                 self._positions[one] = await self._consumer.position(one)
         self._tell_moved()
 
-    async def _put(self, backlog: PartitionBacklog, records: list[ConsumerRecord]) -> None:
+    async def _put(self, backlog: PartitionBacklog, records: Sequence[Consumed]) -> None:
         until = time.monotonic() + _CHUNK_SECONDS
         for record in records:
             request = requested(record.value) if backlog.wants(record.offset) else None

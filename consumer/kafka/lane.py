@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer.core.budget import TURN_BYTES
@@ -30,7 +29,6 @@ from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavail
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
 from consumer.kafka.deaths import count_deaths
-from consumer.kafka.feed import Feed
 from consumer.kafka.idle import IdleWatch
 from consumer.kafka.surroundings import Surroundings
 from consumer.kafka.transactions import PartitionProducer
@@ -60,8 +58,6 @@ class Lane:
     """One partition's task and what the group may ask of it."""
 
     def __init__(self, partition: int, surroundings: Surroundings) -> None:
-        topics = surroundings.destination.topics
-        consumer = surroundings.consumer
         self.partition = partition
         self.problem: str | None = None
         """Why it stands still until a person has acted, if it does."""
@@ -74,8 +70,7 @@ class Lane:
         self._rest_asked = False
         self._resting = asyncio.Event()
         self._resting.set()
-        self.requests = Feed(TopicPartition(topics.requests, partition), consumer, self._moved.set)
-        self.records = Feed(TopicPartition(topics.records, partition), consumer, self._moved.set)
+        self.requests, self.records = surroundings.feeds(partition, self._moved.set)
         self._in_hand = surroundings.workshop.in_hand.begin(partition)
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
@@ -277,16 +272,19 @@ class Lane:
                 await self._rest_until_told(exports, commits)
             if self._stop_asked:
                 raise LaneStopped(self._stop_asked)
+            unpacking = await self._unpack(exports)
             self._take(exports)
             await idle.expire()
-            if self._can_turn(exports) and not turns.wait_seconds:
+            full = exports.outcome_full and commits.advance()
+            if self._can_turn(exports) and not turns.wait_seconds and not full:
                 await self._turn(exports, turns)
                 await self._keep_verdict(exports, commits)
                 commits.advance()
                 continue
             commits.advance()
             self._note_health(turns, commits)
-            await self._wait(turns.wait_seconds or COMMIT_SECONDS)
+            if not unpacking:
+                await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
     async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
         handled = exports.next_offsets[1]
@@ -302,6 +300,12 @@ class Lane:
         if exports.verdict_due and exports.settled:
             await commits.finish()
             exports.verdict_kept()
+
+    async def _unpack(self, exports: PartitionExports) -> bool:
+        """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
+        threads = self._around.threads
+        more = not exports.pending_requests and await self.requests.unpack(threads)
+        return (not exports.pending_records and await self.records.unpack(threads)) or more
 
     def _take(self, exports: PartitionExports) -> None:
         """Hand over a turn's worth; requests only as far as more exports may be open."""

@@ -19,19 +19,20 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
-from consumer.kafka.feed import Feed
+from consumer.kafka.feed import Feed, Held
 from consumer.kafka.lane import HEARTBEAT_SECONDS, Lane
 from consumer.kafka.poller import Poller
 from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.surroundings import LaneLimits, Surroundings
 from consumer.kafka.transactions import Destination
-from schemas.lenient_records import read_leniently
+from schemas.lenient_records import batches_handed_on, read_leniently
 
 log = structlog.get_logger(__name__)
 
 _STOP_SECONDS = 2.0
-_FETCH_BYTES = 1024 * 1024
+_PARTITION_FETCH_BYTES = 1024 * 1024
+_FETCH_BYTES = 8 * 1024 * 1024  # of all partitions, twice while they are divided
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Membership:
             "isolation_level": "read_committed",
             "fetch_max_wait_ms": 50,
             "metadata_max_age_ms": int(self.metadata_age_seconds * 1000),
-            "max_partition_fetch_bytes": _FETCH_BYTES,
+            "max_partition_fetch_bytes": _PARTITION_FETCH_BYTES,
+            "fetch_max_bytes": _FETCH_BYTES,
         }
 
 
@@ -99,6 +101,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             slots,
             threads,
             membership.limits,
+            Held(),
         )
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dropping: set[asyncio.Task[None]] = set()
@@ -114,7 +117,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """
         poller = Poller(self._consumer, self._feeds, self._lost, self._around.cluster.contact)
         self._consumer.subscribe([self._topics.requests, self._topics.records], listener=self)
-        await self._consumer.start()
+        with batches_handed_on():
+            await self._consumer.start()
         polling = asyncio.create_task(poller.run(), name="poller")
         try:
             await asyncio.wait([polling, self._failure], return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,8 @@
 """One poll loop for all partitions of a member: from the consumer into the feeds.
 
 aiokafka counts the time without a ``get`` call in flight against ``max_poll_interval_ms``, so one
-always is. A feed that is full pauses its partition; the poll goes on. Invariant: what a poll
+always is. A feed that is full pauses its partition; the poll goes on. A poll brings a few MiB at
+most, of all partitions together, and takes the event loop some 50 ms. Invariant: what a poll
 returned is in the feeds before anything else runs, so a rebalance can't come between.
 """
 
@@ -19,6 +20,7 @@ from aiokafka.errors import (
 
 from consumer.kafka.contact import Contact
 from consumer.kafka.feed import Feed
+from schemas.bounded_fetch import bounded_getmany
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +52,9 @@ class Poller:
         """
         errors = 0
         while True:
+            await asyncio.sleep(0)  # a call that finds messages awaits nothing
             try:
-                fetched = await self._consumer.getmany(
-                    timeout_ms=_POLL_MS, max_records=_POLL_RECORDS
-                )
+                fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
                 self._report(error)
                 continue

@@ -9,7 +9,7 @@ found, as it lies below an end of the log that was fetched after the fencing.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +17,8 @@ from aiokafka.errors import KafkaTimeoutError
 
 from consumer.kafka.alone import reading_alone
 from consumer.kafka.cluster import Cluster
+from consumer.kafka.unpacking import Consumed, unpacked
+from schemas.bounded_fetch import bounded_getmany
 from schemas.completions import TerminalEvent
 from schemas.times import to_millis
 
@@ -85,10 +87,10 @@ async def _found(
     found: set[str] = set()
     moved_at, before = time.monotonic(), 0
     while len(found) < len(wanted):
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+        fetched = await bounded_getmany(consumer, _POLL_MS, _POLL_RECORDS)
         for records in fetched.values():
-            ids = (value for one in records for name, value in one.headers if name == "ce_id")
-            found |= wanted.intersection(value.decode(errors="replace") for value in ids)
+            async for some in unpacked(records):
+                found |= wanted.intersection(_event_ids(some))
         async with asyncio.timeout(_CALL_SECONDS):
             positions = {partition: await consumer.position(partition) for partition in ends}
         if all(positions[partition] >= end for partition, end in ends.items()):
@@ -102,3 +104,10 @@ async def _found(
                 "Kafka doesn't answer"
             )
     return found
+
+
+def _event_ids(messages: Sequence[Consumed]) -> Iterator[str]:
+    for message in messages:
+        for name, text in message.headers:
+            if name == "ce_id":
+                yield (text or b"").decode(errors="replace")

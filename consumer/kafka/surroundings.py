@@ -1,24 +1,31 @@
 """What the lanes of one member share, and the limits of each. Shapes only."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
+from consumer.kafka.feed import Feed, Held
 from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
+from schemas.record_stream import MAX_RECORD_BYTES
+
+MOST_REQUEST_BYTES = 1024 * 1024
+"""A request is parsed whole, and no request of any use has as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """A lane's limits: open exports before requests wait, and timeouts in seconds."""
+    """A lane's limits: open exports before requests wait, timeouts, and bytes of a message."""
 
     max_open_exports: int
     idle_timeout_seconds: float
     storage_timeout_seconds: float
+    max_record_bytes: int = MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +40,14 @@ class Surroundings:
     slots: Slots
     threads: Executor
     limits: LaneLimits
+    held: Held
+
+    def feeds(self, partition: int, moved: Callable[[], None]) -> tuple[Feed, Feed]:
+        """Those of a partition, of requests and records."""
+        topics, most_bytes = self.destination.topics, self.limits.max_record_bytes
+        requests = TopicPartition(topics.requests, partition)
+        records = TopicPartition(topics.records, partition)
+        return (
+            Feed(requests, self.consumer, moved, self.held, min(most_bytes, MOST_REQUEST_BYTES)),
+            Feed(records, self.consumer, moved, self.held, most_bytes),
+        )

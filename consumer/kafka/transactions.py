@@ -18,14 +18,14 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
 
 from consumer.core.resume import Committed, ResumePoint
-from consumer.exports.messages import DeadLetter, Outcome
+from consumer.exports.messages import MOST_FORWARDED_BYTES, DeadLetter, Outcome
 from schemas.completions import cloud_event_headers, encode_event
+from schemas.record_stream import UnreadValue
 from schemas.topics import Topics
 
 TRANSACTION_TIMEOUT_MS = 30_000
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
 _STOP_SECONDS = 0.7
-_MOST_FORWARDED_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 4096  # a record batch's own bytes and our headers, generously
 _LENGTH_BYTES = 5  # the length before a key, a value, a header's name or text is a varint
 _MOST_KEY_BYTES = 1024
@@ -73,7 +73,7 @@ class PartitionProducer:
             retry_backoff_ms=20,
             # The only one that every Kafka client reads without a plugin (kafkajs for one).
             compression_type="gzip",
-            max_request_size=_MOST_FORWARDED_BYTES,
+            max_request_size=2 * MOST_FORWARDED_BYTES,
             value_serializer=_bytes_or_null,
         )
 
@@ -181,7 +181,8 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
     key, value = message.key, message.value
     if key is None and value is None:
         value = _NULL
-    if _fits([key, value, *_texts(theirs)], most_bytes):
+    whole = not isinstance(value, UnreadValue)
+    if whole and _fits([key, value, *_texts(theirs)], most_bytes):
         return {"key": key, "value": value, "headers": theirs + ours}
     truncated = [*ours, ("sluice_truncated", b"true")]
     if not _fits([key], most_bytes):
@@ -200,13 +201,14 @@ def _texts(headers: list[tuple[str, bytes]]) -> Iterator[bytes]:
 
 
 def _fits(parts: list[bytes | None], most_bytes: int) -> bool:
+    if sum(len(part or b"") for part in parts) > MOST_FORWARDED_BYTES:
+        return False
     whole = b"".join(part or b"" for part in parts)
     around = _ENVELOPE_BYTES + _LENGTH_BYTES * len(parts)
     if len(whole) + around <= most_bytes:
         return True
-    if len(whole) + around > _MOST_FORWARDED_BYTES:
-        return False
-    return len(gzip_encode(whole)) + around <= most_bytes
+    # As quick as can be: it is compressed once more, and better, when it is sent.
+    return len(gzip_encode(whole, compresslevel=1)) + around <= most_bytes
 
 
 def _offset(committed: Committed) -> OffsetAndMetadata:

@@ -7,6 +7,7 @@ import pytest
 
 from consumer.exports.messages import DeadLetter
 from consumer.kafka.transactions import dead_letter_record
+from schemas.record_stream import too_large
 from schemas.vocabulary import DeadLetterReason
 
 LIMIT = 10_000
@@ -58,6 +59,18 @@ def test_a_value_that_does_not_fit_even_compressed_is_left_out() -> None:
 def test_headers_count_too(headers: tuple[tuple[str, bytes], ...]) -> None:
     forwarded = record(Sent(b"key", b"{", headers))
     assert ("sluice_truncated", b"true") in forwarded["headers"]  # type: ignore[operator]
+
+
+def test_a_value_that_is_not_held_is_left_out() -> None:
+    truncated = [*WHERE, ("sluice_truncated", b"true")]
+    sent = Sent(b"key", too_large(60_000_000, 1), (("trace", b"1"),))
+    assert record(sent) == {"key": b"key", "value": b"", "headers": truncated}
+
+
+def test_nothing_is_compressed_that_would_take_long() -> None:
+    for size, forwarded in ((2_000_000, True), (2_100_000, False)):
+        sent = DeadLetter(DeadLetterReason.UNREADABLE, Sent(b"key", b"x" * size))
+        assert bool(dead_letter_record(sent, 1_000_000)["value"]) == forwarded
 
 
 def test_a_key_that_does_not_fit_is_cut() -> None:

@@ -264,7 +264,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_the_documents_are_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 150
     architecture = ROOT / "docs" / "architecture.md"
-    assert len(architecture.read_text("utf-8").splitlines()) <= 320
+    assert len(architecture.read_text("utf-8").splitlines()) <= 350
 
 
 def mapped_files() -> Iterator[str]:

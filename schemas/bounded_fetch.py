@@ -1,0 +1,116 @@
+"""What one call for messages gives, bounded by what they hold in memory and by time.
+
+aiokafka counts messages only, and five hundred may hold gigabytes, or take seconds to be parsed on
+the event loop. Invariant: a call gives no more than its bound and one message.
+"""
+
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
+
+CALL_BYTES = 4 * 1024 * 1024
+"""What a call gives of each partition; or of all, by ``bounded_getmany``."""
+CALL_SECONDS = 0.05
+"""Likewise. An empty header takes two bytes and 50 ns, so bytes alone don't bound it."""
+
+_MESSAGE_BYTES, _HEADER_BYTES = 100, 150
+
+
+def held_bytes(message: Any) -> int:  # noqa: ANN401 - a consumed record, of whatever class
+    """About what a message holds in memory."""
+    held = _MESSAGE_BYTES + len(message.value or b"") + len(message.key or b"")
+    if message.headers:
+        held += sum(map(_header_bytes, message.headers))
+    return held
+
+
+def _header_bytes(header: tuple[str, bytes | None]) -> int:
+    return _HEADER_BYTES + len(header[0]) + len(header[1] or b"")
+
+
+class _Budget:
+    """What a call may still give, of all partitions together."""
+
+    left_bytes = CALL_BYTES
+    until = 0.0
+    """Monotonic seconds; set by the first message, as the call may wait for that."""
+
+
+_budget: ContextVar[_Budget | None] = ContextVar("call_budget", default=None)
+
+
+async def bounded_getmany(
+    consumer: AIOKafkaConsumer, timeout_ms: int, max_records: int
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """``getmany``, with a bound for all partitions together. Raises as that."""
+    token = _budget.set(_Budget())
+    try:
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+            timeout_ms=timeout_ms, max_records=max_records
+        )
+    finally:
+        _budget.reset(token)
+    return fetched
+
+
+class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's, which gives less than it has where that is much.
+
+    What a paused partition had fetched is dropped, and its records and their iterator hold each
+    other: megabytes each time, until Python looks for cycles, which few objects make it do.
+    """
+
+    _partition_records: Any
+
+    def __del__(self) -> None:
+        self._let_go(self._partition_records)
+
+    def check_assignment(self, tp: TopicPartition) -> bool:
+        """As aiokafka's; False: it was dropped."""
+        records = self._partition_records
+        kept = bool(super().check_assignment(tp))
+        if not kept:
+            self._let_go(records)
+        return kept
+
+    @staticmethod
+    def _let_go(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+        if records is not None:
+            records._records_iterator = None  # noqa: SLF001 - no public way
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """As aiokafka's; what is left comes with the next call."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        budget = _budget.get()
+        left = budget.left_bytes if budget else CALL_BYTES
+        now = time.monotonic()
+        until = (budget and budget.until) or now + CALL_SECONDS
+        if left <= 0 or now >= until:
+            return []
+        given, left = self._give(left, until, max_records)
+        if budget:
+            budget.left_bytes, budget.until = left, until
+        return given
+
+    def _give(
+        self, left_bytes: int, until: float, max_records: int | None
+    ) -> tuple[list[Any], int]:
+        given: list[Any] = []
+        for message in self._partition_records:
+            given.append(message)
+            value, key = message.value, message.key
+            left_bytes -= _MESSAGE_BYTES + (len(value) if value else 0) + (len(key) if key else 0)
+            if message.headers:
+                left_bytes -= sum(map(_header_bytes, message.headers))
+            spent = left_bytes <= 0 or time.monotonic() >= until
+            if spent or (max_records is not None and len(given) >= max_records):
+                self._update_position()
+                break
+        else:
+            self._update_position()
+            self._partition_records = None
+        return given, left_bytes

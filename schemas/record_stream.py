@@ -1,0 +1,326 @@
+"""The records of one batch, one after the other, however much it decompresses to.
+
+For batches that are too large to be decompressed at once, or that aiokafka's parser refuses. A
+record that is too large is passed over in pieces and stands there without its value; what follows
+broken bytes does so too. Format: Kafka's record batch, magic 2. Invariant: each record that there
+is comes once and in order; and at most one record, a codec's window and one piece are held.
+"""
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Literal, NamedTuple
+
+from schemas.inflate import BrokenData, pieces
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""What a record may have, decompressed: key, value and headers together. The default."""
+MOST_HEADERS = 1_000
+"""Of a record with more, none is kept: an empty one takes two bytes, and a hundred in memory."""
+MOST_KEY_BYTES = 1024
+"""What is kept of the key of a record whose value is not held."""
+
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_CODEC, _APPEND_TIME = 0x07, 0x08
+_MOST_VARINT_BITS = 70
+_FLOOD_BYTES = 64 * 1024
+
+HeadersRead = tuple[tuple[str, bytes | None], ...]
+
+
+class UnreadValue(bytes):
+    """Stands for a value that is not held; ``why``, in words for its dead letter."""
+
+    why: str
+    too_large: bool
+
+    def __new__(cls, why: str, *, too_large: bool) -> "UnreadValue":
+        """One without bytes."""
+        unread = super().__new__(cls)
+        unread.why, unread.too_large = why, too_large
+        return unread
+
+
+class PackedBatch(bytes):
+    """A record batch as it came; ``first_offset`` is that of the first record still to be read."""
+
+    first_offset: int = 0
+
+
+class LargeValue:
+    """A value that is read when it is asked for, again each time, and kept by nobody here."""
+
+    def __init__(self, stream: "RecordStream", offset: int, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self._stream = stream
+        self._offset = offset
+
+    def read(self) -> bytes | None:
+        """The value. Decompresses from the batch's beginning, unless the stream waits for it.
+
+        Raises:
+            BrokenData: the batch ends within it.
+        """
+        return self._stream.read_value(self, self._offset)
+
+
+class StreamedRecord(NamedTuple):
+    """A record with the attributes of aiokafka's."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | LargeValue | None
+    headers: HeadersRead = ()
+    checksum: None = None
+
+
+def too_large(size_bytes: int, most_bytes: int) -> UnreadValue:
+    """What stands for the value of a record of so many bytes."""
+    why = f"the message has {size_bytes} bytes, more than {most_bytes}"
+    return UnreadValue(why, too_large=True)
+
+
+class RecordStream:
+    """An iterator over the records of ``batch`` from ``first_offset`` on.
+
+    It gives None now and then while it passes over something, so that whoever must not take long
+    can stop. A record of more than ``large_bytes``, if given, has a ``LargeValue``, and no headers.
+    """
+
+    def __init__(
+        self,
+        batch: bytes | memoryview,
+        *,
+        first_offset: int = 0,
+        most_bytes: int = MAX_RECORD_BYTES,
+        large_bytes: int | None = None,
+    ) -> None:
+        self._batch = batch
+        self._first_offset = first_offset
+        self._most_bytes = most_bytes
+        self._large_bytes = most_bytes if large_bytes is None else min(large_bytes, most_bytes)
+        header = _HEADER.unpack_from(batch)
+        self._base_offset, self._count = header[0], header[12]
+        self._last_offset = self._base_offset + header[6]
+        self._appended_ms = header[8] if header[5] & _APPEND_TIME else None
+        self._first_ms = header[7]
+        self._source = _Source(pieces(header[5] & _CODEC, memoryview(batch)[_HEADER.size :]))
+        self._waiting: LargeValue | None = None
+        self._records = self._read()
+
+    def __iter__(self) -> "RecordStream":
+        return self
+
+    def __next__(self) -> StreamedRecord | None:
+        return next(self._records)
+
+    def read_value(self, large: LargeValue, offset: int) -> bytes | None:
+        """What ``LargeValue.read`` gives."""
+        if self._waiting is large:
+            self._waiting = None
+            return self._source.take(large.size_bytes)
+        again = RecordStream(
+            self._batch,
+            first_offset=offset,
+            most_bytes=self._most_bytes,
+            large_bytes=self._large_bytes,
+        )
+        record = next(record for record in again if record)
+        value = record.value
+        return value.read() if isinstance(value, LargeValue) else value
+
+    def _read(self) -> Iterator[StreamedRecord | None]:
+        try:
+            for _ in range(self._count):
+                yield from self._next()
+        except BrokenData as error:
+            if self._last_offset >= self._first_offset:
+                why = f"the rest of its batch can't be read: {error}"
+                yield self._unread(self._last_offset, 0, None, UnreadValue(why, too_large=False))
+
+    def _next(self) -> Iterator[StreamedRecord | None]:
+        size = self._source.varint()
+        if size > self._large_bytes:
+            yield from self._next_large(size)
+            return
+        try:
+            record = self._parsed(self._source.take(size))
+        except (IndexError, UnicodeError) as error:
+            raise BrokenData(f"a record is broken: {error}") from None
+        yield record if record.offset >= self._first_offset else None
+
+    def _next_large(self, size: int) -> Iterator[StreamedRecord | None]:
+        source = self._source
+        end = source.position + size
+        source.take(1)  # attributes, of which there are none
+        millis, offset = source.varint(), self._base_offset + source.varint()
+        key_bytes = source.varint()
+        key = source.take(min(key_bytes, MOST_KEY_BYTES)) if key_bytes >= 0 else None
+        wanted = offset >= self._first_offset
+        if size <= self._most_bytes and wanted:
+            yield from source.skip(max(0, key_bytes - MOST_KEY_BYTES))
+            yield self._large(offset, millis, key, source.varint())
+            self._waiting = None  # whether it was read or not, the stream goes on
+        yield from source.skip(end - source.position)
+        if size > self._most_bytes and wanted:
+            yield self._unread(offset, millis, key, too_large(size, self._most_bytes))
+
+    def _large(
+        self, offset: int, millis: int, key: bytes | None, value_bytes: int
+    ) -> StreamedRecord:
+        if value_bytes < 0:
+            return StreamedRecord(offset, *self._time(millis), key, None)
+        self._waiting = LargeValue(self, offset, value_bytes)
+        return StreamedRecord(offset, *self._time(millis), key, self._waiting)
+
+    def _unread(
+        self, offset: int, millis: int, key: bytes | None, value: UnreadValue
+    ) -> StreamedRecord:
+        return StreamedRecord(offset, *self._time(millis), key, value)
+
+    def _time(self, millis: int) -> tuple[int, Literal[0, 1]]:
+        if self._appended_ms is not None:
+            return self._appended_ms, 1
+        return self._first_ms + millis, 0
+
+    def _parsed(self, data: bytes) -> StreamedRecord:
+        millis, at = _varint(data, 1)
+        delta, at = _varint(data, at)
+        key, at = _nullable(data, at)
+        value, at = _nullable(data, at)
+        count, at = _varint(data, at)
+        headers = _headers(data, at, count) if 0 < count <= MOST_HEADERS else ()
+        return StreamedRecord(self._base_offset + delta, *self._time(millis), key, value, headers)
+
+
+def is_flood(records: memoryview) -> bool:
+    """Whether a record of ``_FLOOD_BYTES`` and more has too many headers, or is broken.
+
+    A smaller one can have thirty thousand: some milliseconds for aiokafka's parser.
+    """
+    end, at = len(records), 0
+    if end < _FLOOD_BYTES:
+        return False
+    try:
+        while at < end:
+            low, middle = records[at], records[at + 1]
+            if low < 0x80:  # the usual lengths by hand: batches of a thousand records are usual
+                size, at = low >> 1, at + 1
+            elif middle < 0x80:
+                size, at = (low & 0x7F | middle << 7) >> 1, at + 2
+            else:
+                size, at = _varint(records, at)
+            if size >= _FLOOD_BYTES and _header_count(records, at) > MOST_HEADERS:
+                return True
+            at += size
+    except IndexError:
+        return True
+    return False
+
+
+def _header_count(data: memoryview, at: int) -> int:
+    _, at = _varint(data, at + 1)
+    _, at = _varint(data, at)
+    for _ in ("key", "value"):
+        size, at = _varint(data, at)
+        at += max(0, size)
+    return _varint(data, at)[0]
+
+
+def _headers(data: bytes, at: int, count: int) -> HeadersRead:
+    headers = []
+    for _ in range(count):
+        name, at = _nullable(data, at)
+        text, at = _nullable(data, at)
+        # Names are bytes to brokers and to some clients.
+        headers.append(((name or b"").decode(errors="backslashreplace"), text))
+    return tuple(headers)
+
+
+def _nullable(data: bytes, at: int) -> tuple[bytes | None, int]:
+    size, at = _varint(data, at)
+    if size < 0:
+        return None, at
+    if at + size > len(data):
+        raise IndexError("it is longer than it says")
+    return data[at : at + size], at + size
+
+
+def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at + 1
+    value, shift = byte & 0x7F, 7
+    while byte >= 0x80 and shift < _MOST_VARINT_BITS:
+        at += 1
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return (value >> 1) ^ -(value & 1), at + 1
+
+
+class _Source:
+    """Bytes that come in pieces, read forwards."""
+
+    def __init__(self, coming: Iterator[bytes]) -> None:
+        self._coming = coming
+        self._piece = b""
+        self._at = 0
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        """The next bytes. Raises BrokenData."""
+        if size < 0:
+            raise BrokenData("a length is negative")
+        begin, end = self._at, self._at + size
+        if end <= len(self._piece):
+            self._at = end
+            self.position += size
+            return self._piece[begin:end]
+        # Its buffer becomes the result; joined pieces would be held twice.
+        taken = BytesIO()
+        missing = size - taken.write(self._piece[begin:])
+        while missing:
+            self._fetch()
+            self._at = taken.write(self._piece[:missing])
+            missing -= self._at
+        self.position += size
+        return taken.getvalue()
+
+    def skip(self, size: int) -> Iterator[None]:
+        """Pass over bytes, a piece a time. Raises BrokenData."""
+        if size < 0:
+            raise BrokenData("a length is wrong")
+        while size:
+            if self._at == len(self._piece):
+                self._fetch()
+            passed = min(size, len(self._piece) - self._at)
+            self._at += passed
+            self.position += passed
+            size -= passed
+            yield None
+
+    def varint(self) -> int:
+        """The next number, zigzag as Protocol Buffers'. Raises BrokenData."""
+        value = shift = 0
+        while shift < _MOST_VARINT_BITS:
+            if self._at == len(self._piece):
+                self._fetch()
+            byte = self._piece[self._at]
+            self._at += 1
+            self.position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+            shift += 7
+        raise BrokenData("a length is no number")
+
+    def _fetch(self) -> None:
+        self._piece, self._at = b"", 0
+        while not self._piece:
+            try:
+                self._piece = next(self._coming)
+            except StopIteration:
+                raise BrokenData("it ends too early") from None

@@ -1,0 +1,161 @@
+"""A feed counts what it holds, pauses by what is free, and unpacks batches in their place."""
+
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+
+from consumer.exports.messages import LargeMessage
+from consumer.kafka.feed import HELD_BYTES, PAUSE_BYTES, Feed, Held
+from schemas.record_stream import PackedBatch, UnreadValue
+from tests.support.batches import CODECS, packed, record
+
+PLACE = TopicPartition("export.records", 3)
+MIB = 1024 * 1024
+
+
+class Consumer:
+    """What a feed asks of its consumer."""
+
+    def __init__(self) -> None:
+        self.paused: set[TopicPartition] = set()
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Nothing is fetched here."""
+
+    def pause(self, partition: TopicPartition) -> None:
+        self.paused.add(partition)
+
+    def resume(self, partition: TopicPartition) -> None:
+        self.paused.discard(partition)
+
+
+def message(offset: int, value: bytes | None, **more: Any) -> ConsumerRecord:
+    fields = {"key": b"k", "headers": (), **more}
+    return ConsumerRecord(
+        PLACE.topic, 3, offset, 1000, 0, fields["key"], value, None, 1, 1, fields["headers"]
+    )
+
+
+def feed(consumer: Any, held: Held | None = None, offset: int = 0, **more: int) -> Feed:
+    made = Feed(PLACE, consumer, lambda: None, held, **more)
+    made.seat(offset)
+    return made
+
+
+def batch(first: int, *values: bytes) -> ConsumerRecord:
+    records = [record(n, b"k", value) for n, value in enumerate(values)]
+    return message(first + len(values) - 1, PackedBatch(packed(CODECS["zstd"], records, first)))
+
+
+def drained(feed: Feed) -> list[Any]:
+    """All that can be taken, batches unpacked on the way."""
+    taken: list[Any] = []
+    while feed:
+        while unpacking := feed.next_unpacking:
+            feed.put_unpacked(unpacking, unpacking.piece())
+        taken += feed.take(MIB)
+    return taken
+
+
+def test_headers_count() -> None:
+    consumer = Consumer()
+    full = feed(consumer)
+    loaded = message(0, b"", headers=(("h" * 10, b"x" * 900_000),))
+    for number in range(5):
+        assert not consumer.paused
+        full.put([loaded], number + 1)
+    assert consumer.paused == {PLACE}
+    assert len(full.take(MIB)) == 2
+    full.take(MIB)
+    assert not consumer.paused
+
+
+def test_many_empty_headers_count_for_what_they_hold() -> None:
+    consumer = Consumer()
+    full = feed(consumer)
+    full.put([message(n, b"", headers=(("", b""),) * 1_000) for n in range(30)], 30)
+    assert consumer.paused
+
+
+def test_feeds_share_what_a_member_may_hold() -> None:
+    consumer, held = Consumer(), Held()
+    feeds = [feed(consumer, held) for _ in range(72)]
+    for one in feeds:
+        consumer.paused.clear()
+        while not consumer.paused:
+            one.put([message(0, b"x" * 100_000)], one.position + 1)
+    assert len(feeds[0]) * 100_000 > PAUSE_BYTES
+    assert held.bytes < HELD_BYTES + 72 * 400_000
+    for one in feeds:
+        one.unseat()
+    assert held.bytes == 0
+
+
+def test_a_message_beyond_the_bound_stays_without_its_value() -> None:
+    bounded = feed(Consumer(), most_bytes=MIB)
+    fits, key = message(0, b"x" * (MIB - 1)), b"K" * 2000
+    headers = (("h", b"x" * MIB),)
+    bounded.put([fits, message(1, b"x" * MIB, key=key), message(2, b"", headers=headers)], 3)
+    first, second, third = drained(bounded)
+    assert first is fits
+    assert (second.offset, second.key) == (1, key[:1024])
+    assert isinstance(second.value, UnreadValue)
+    assert (isinstance(third.value, UnreadValue), third.headers) == (True, ())
+
+
+def test_a_batch_is_unpacked_in_its_place() -> None:
+    mixed = feed(Consumer())
+    mixed.put([message(0, b"0"), batch(1, b"1", b"2", b"3"), message(4, b"4")], 5)
+    assert [it.value for it in mixed.take(MIB)] == [b"0"]
+    assert mixed.take(MIB) == []
+    assert len(mixed) == 2
+    found = drained(mixed)
+    assert [(it.offset, it.value, it.key) for it in found] == [
+        (n, b"%d" % n, b"k") for n in range(1, 5)
+    ]
+    assert mixed.next_unpacking is None
+
+
+def test_a_batch_begins_where_the_feed_was_seated() -> None:
+    seated = feed(Consumer(), offset=3)
+    seated.put([batch(1, b"1", b"2", b"3", b"4")], 5)
+    assert [it.offset for it in drained(seated)] == [3, 4]
+
+
+def test_what_is_unpacked_for_a_feed_that_was_seated_elsewhere_is_dropped() -> None:
+    moved = feed(Consumer())
+    moved.put([batch(0, b"0")], 1)
+    unpacking = moved.next_unpacking
+    assert unpacking
+    moved.seat(0)
+    moved.put_unpacked(unpacking, unpacking.piece())
+    assert len(moved) == 0
+
+
+def test_a_piece_is_bounded_and_a_large_value_waits_for_its_turn() -> None:
+    held = Held()
+    large = feed(Consumer(), held)
+    large.put([batch(0, *[b"x" * 400_000] * 6, b"y" * 2 * MIB, b"z")], 8)
+    pieces = []
+    while unpacking := large.next_unpacking:
+        large.put_unpacked(unpacking, unpacking.piece())
+        assert held.bytes < 2 * MIB
+        taken = large.take(10 * MIB)
+        pieces.append([it.offset for it in taken])
+        for it in taken:
+            if isinstance(it, LargeMessage):
+                assert (it.value_bytes, it.key) == (2 * MIB, b"k")
+                assert it.value == b"y" * 2 * MIB
+                it.release()
+                assert it.value == b"y" * 2 * MIB
+    assert pieces == [[0, 1, 2], [3, 4, 5], [6], [7]]
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip"])
+def test_the_beginning_of_a_batch_that_was_read_before_is_not_given_again(kind: str) -> None:
+    value = PackedBatch(packed(CODECS[kind], [record(n, b"k", b"v") for n in range(5)]))
+    value.first_offset = 3
+    rest = feed(Consumer())
+    rest.put([message(4, value)], 5)
+    assert [it.offset for it in drained(rest)] == [3, 4]

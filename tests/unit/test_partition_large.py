@@ -1,0 +1,145 @@
+"""Messages that are too large to be read, or to be held: what becomes of their exports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from consumer.core.budget import TURN_BYTES
+from consumer.exports.messages import LargeMessage
+from consumer.exports.partition import TurnEnd
+from schemas.completions import ExportFailed
+from schemas.inflate import BrokenData
+from schemas.record_stream import UnreadValue, too_large
+from schemas.vocabulary import DeadLetterReason, FailReason
+from tests.support.partition import RECORDS, REQUESTS, Bench, only, work_off
+
+UNREAD = too_large(60_000_000, 16_777_216)
+WHY = "the message has 60000000 bytes, more than 16777216"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@dataclass
+class Source:
+    """A value that is read on demand, and how often it was."""
+
+    value: bytes | None
+    times: int = 0
+    fault: BrokenData | None = None
+
+    def read(self) -> bytes | None:
+        self.times += 1
+        if self.fault:
+            raise self.fault
+        return self.value
+
+    def message(self, offset: int, key: bytes = b"a") -> LargeMessage:
+        return LargeMessage(RECORDS, 3, offset, 0, key, len(self.value or b""), self.read)
+
+
+def test_its_key_names_the_export_that_fails(bench: Bench) -> None:
+    bench.request("a")
+    bench.batch(0, [1])
+    bench.raw(RECORDS, UNREAD, b"a")
+    bench.request("b")
+    bench.batch(0, [1], export_id="b", last=True)
+    bench.partition.take_requests(bench.requests)
+    bench.partition.take_records(bench.records)
+    work_off(bench.partition)
+    outcome = bench.partition.take_outcome()
+    failed, completed = outcome.events
+    assert isinstance(failed, ExportFailed)
+    assert (failed.reason, failed.message, failed.rows) == (FailReason.TOO_LARGE, WHY, 1)
+    assert (completed.type, completed.export_id) == ("export.completed", "b")
+    (letter,) = outcome.dead_letters
+    assert (letter.reason, letter.message.offset) == (DeadLetterReason.UNREADABLE, 1)
+
+
+def test_of_an_unknown_key_it_waits_for_its_request(bench: Bench) -> None:
+    bench.partition.take_records([bench.raw(RECORDS, UNREAD, b"a")])
+    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    bench.request("a")
+    assert only(bench.turn()).type == "export.failed"
+
+
+@pytest.mark.parametrize("key", [None, b"no id!", b"x" * 1024])
+def test_without_an_id_for_a_key_it_is_a_dead_letter_alone(bench: Bench, key: bytes | None) -> None:
+    bench.request("a")
+    bench.raw(RECORDS, UNREAD, key)
+    bench.batch(0, [1], last=True)
+    assert only(bench.turn()).type == "export.completed"
+
+
+def test_a_request_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
+    bench.partition.take_requests([bench.raw(REQUESTS, UNREAD, b"a")])
+    work_off(bench.partition)
+    outcome = bench.partition.take_outcome()
+    assert outcome.events == []
+    assert [it.reason for it in outcome.dead_letters] == [DeadLetterReason.UNREADABLE]
+
+
+def test_the_rest_of_a_broken_batch_fails_nobody_by_size(bench: Bench) -> None:
+    bench.request("a")
+    bench.raw(RECORDS, UnreadValue("it is broken", too_large=False), b"a")
+    failed = only(bench.turn())
+    assert isinstance(failed, ExportFailed)
+    assert (failed.reason, failed.message) == (FailReason.INVALID_BATCH, "it is broken")
+
+
+def test_a_large_value_is_read_in_its_turn_and_let_go(bench: Bench) -> None:
+    bench.request("a")
+    source = Source(bench.encode({"export_id": "a", "seq": 0, "rows": [[1]], "last": True}))
+    message = source.message(0)
+    bench.partition.take_records([message])
+    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert source.times == 1
+    assert message._value is None  # nothing public says whether it is held
+    bench.partition.take_requests(bench.requests)
+    work_off(bench.partition)
+    assert only(bench.partition.take_outcome().events).type == "export.completed"
+
+
+def test_a_large_value_counts_as_its_turn(bench: Bench) -> None:
+    bench.request("a")
+    padding = b" " * TURN_BYTES
+    sources = [
+        Source(bench.encode({"export_id": "a", "seq": n, "rows": [[n]]}) + padding)
+        for n in range(2)
+    ]
+    bench.partition.take_requests(bench.requests)
+    bench.partition.turn()
+    bench.partition.take_records([it.message(n) for n, it in enumerate(sources)])
+    assert bench.partition.turn() is TurnEnd.SPENT
+    assert [it.times for it in sources] == [1, 0]
+
+
+def test_a_large_value_that_breaks_off_is_unreadable(bench: Bench) -> None:
+    bench.request("a")
+    bench.partition.take_requests(bench.requests)
+    bench.partition.take_records([Source(b"", fault=BrokenData("it ends")).message(0)])
+    work_off(bench.partition)
+    assert only(bench.partition.take_outcome().events).type == "export.failed"
+
+
+def test_dead_letters_hold_no_large_value(bench: Bench) -> None:
+    for offset, size in enumerate((1_500_000, 3_000_000)):
+        source = Source(b"{" * size)
+        bench.partition.take_records([source.message(offset, b"no id!")])
+    work_off(bench.partition)
+    small, large = (it.message for it in bench.partition.take_outcome().dead_letters)
+    assert small.value == b"{" * 1_500_000
+    assert isinstance(large.value, UnreadValue)
+
+
+def test_many_dead_letters_fill_an_outcome(bench: Bench) -> None:
+    for _ in range(3):
+        bench.raw(RECORDS, b"{" * 500_000, b"no id!")
+    bench.partition.take_records(bench.records)
+    work_off(bench.partition)
+    full = bench.partition.outcome_full
+    bench.partition.take_outcome()
+    assert (full, bench.partition.outcome_full) == (True, False)
