@@ -85,6 +85,11 @@ class NodeProcess:
         return self._process.pid
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that killed it."""
+        return self._process.poll() if self._process else None
+
+    @property
     def url(self) -> str:
         """Where its HTTP server answers, from its log."""
         started = [line for line in self.lines() if line.get("event") == "node started"]

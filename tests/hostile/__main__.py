@@ -1,0 +1,57 @@
+"""``python -m tests.hostile [WORD…]``: hostile input of every kind; 1 if a bound is broken."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from broker.embedded import EmbeddedKafka
+from sluice.logs import quiet_libraries
+from tests.hostile.bed import BROKER_PROPERTIES
+from tests.hostile.catalogue import chosen
+from tests.hostile.report import as_json, line, markdown
+from tests.hostile.running import Result, run_all
+from tests.hostile.target import Kind
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    parser.add_argument("words", nargs="*", help="only kinds whose name holds one of these")
+    parser.add_argument("--short", action="store_true", help="the short form")
+    parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
+    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    parser.add_argument("--json", type=Path, help="a file for all that was measured")
+    parser.add_argument("--keep", type=Path, help="a directory for logs, which are kept there")
+    given = parser.parse_args()
+    kinds = chosen(given.words, short=given.short)
+    if given.list:
+        print(*(kind.name for kind in kinds), sep="\n")
+        return 0
+    quiet_libraries()
+    own = Path(tempfile.mkdtemp(prefix="sluice-hostile-"))
+    place = given.keep or own
+    with EmbeddedKafka(place / "kafka", properties=BROKER_PROPERTIES, notice=print) as kafka:
+        results = asyncio.run(_run(kafka.bootstrap_servers, place, kinds))
+    shutil.rmtree(own)
+    if given.markdown:
+        given.markdown.write_text(markdown(results))
+    if given.json:
+        given.json.write_text(as_json(results))
+    broken = [result.name for result in results if result.findings]
+    print(f"{len(results)} kinds, {len(broken)} of them broke something", *broken, sep="\n  ")
+    return 1 if broken else 0
+
+
+async def _run(servers: str, place: Path, kinds: list[Kind]) -> list[Result]:
+    results: list[Result] = []
+    async for result in run_all(servers, place, kinds):
+        print(line(result), flush=True)
+        results.append(result)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

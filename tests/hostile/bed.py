@@ -1,0 +1,111 @@
+"""Two real nodes on topics of their own, each with its probe; made again when one was brought down.
+
+The topics take records of up to 64 MiB, as an operator may set them. Invariant: what one bed's
+nodes choke on is in no other bed's topics.
+"""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.topics import Topics
+from tests.hostile.downstream import Downstream
+from tests.hostile.probe import Look, read_looks
+from tests.support.nodes import NodeProcess, settings_for
+
+PARTITIONS = 6
+NODES = 2
+RECORD_BYTES = 64 * 1024 * 1024
+BROKER_PROPERTIES = {"socket.request.max.bytes": str(2 * RECORD_BYTES)}
+
+
+@dataclass(slots=True)
+class Watched:
+    """A node and its probe."""
+
+    node: NodeProcess
+    probe: subprocess.Popen[bytes]
+    looks_path: Path
+
+    def looks(self) -> list[Look]:
+        return read_looks(self.looks_path)
+
+
+@dataclass(slots=True)
+class Bed:
+    """What attacks are sent at."""
+
+    servers: str
+    topics: Topics
+    storage: Path
+    nodes: list[Watched]
+    producer: AIOKafkaProducer
+    downstream: Downstream
+    environment: dict[str, str]
+
+
+@asynccontextmanager
+async def laid_bed(servers: str, directory: Path, **settings: object) -> AsyncIterator[Bed]:
+    """A bed for the block, in a directory of its own below ``directory``."""
+    topics = Topics.named(f"h-{uuid.uuid4().hex[:8]}")
+    place = directory / topics.requests
+    place.mkdir(parents=True)
+    await _create(servers, topics)
+    storage = place / "exports"
+    environment = settings_for(servers, topics, storage, **settings)
+    downstream = Downstream(servers, topics, PARTITIONS)
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        AIOKafkaProducer(
+            bootstrap_servers=servers, max_request_size=RECORD_BYTES, request_timeout_ms=120_000
+        ) as producer,
+    ):
+        following = asyncio.create_task(downstream.run(), name="downstream")
+        stack.push_async_callback(_ended, following)
+        starting = [_watched(environment, place / f"node-{number}") for number in range(NODES)]
+        nodes = await asyncio.gather(*(stack.enter_async_context(one) for one in starting))
+        yield Bed(servers, topics, storage, nodes, producer, downstream, environment)
+
+
+@asynccontextmanager
+async def _watched(environment: dict[str, str], path: Path) -> AsyncIterator[Watched]:
+    async with NodeProcess(environment, path.with_suffix(".log")) as node:
+        looks = path.with_suffix(".looks")
+        command = [sys.executable, "-m", "tests.hostile.probe", str(node.pid), node.url, str(looks)]
+        probe = subprocess.Popen(command)
+        try:
+            yield Watched(node, probe, looks)
+        finally:
+            probe.kill()
+            probe.wait()
+
+
+async def _create(servers: str, topics: Topics) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        inputs = {topics.requests, topics.records}
+        raised = {"max.message.bytes": str(RECORD_BYTES)}
+        answer = await admin.create_topics(
+            [
+                NewTopic(name, PARTITIONS, 1, topic_configs=raised if name in inputs else {})
+                for name in astuple(topics)
+            ]
+        )
+        assert all(error[1] == 0 for error in answer.topic_errors), answer
+    finally:
+        await admin.close()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,143 @@
+"""Good exports while an attack goes on: a CSV through Kafka, a PDF through a node's HTTP side.
+
+Invariant: each is checked as its receiver would: by its rows, and its file against its event.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from tests.hostile.bed import Bed
+from tests.hostile.bounds import GOOD_SECONDS
+from tests.hostile.downstream import end_of
+from tests.hostile.wire import Record, make_batch
+from tests.support.upstream import csv_bytes, rows_of
+
+_BATCHES = 3
+_BATCH_ROWS = 100
+_PDF_ROWS = 120
+_PDF_PAGES = 3
+
+
+@dataclass(slots=True)
+class Beside:
+    """How long the good exports took, in seconds, and what was wrong with any."""
+
+    csv_seconds: list[float] = field(default_factory=list)
+    pdf_seconds: list[float] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def good_exports(bed: Bed, prefix: str, partition: int) -> AsyncIterator[Beside]:
+    """Good exports one after the other for the block, at least one of each; its end waits."""
+    beside, enough = Beside(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_csvs(bed, f"{prefix}-csv", partition, beside, enough))
+        tasks.create_task(_pdfs(bed, f"{prefix}-pdf", beside, enough))
+        await asyncio.sleep(0.1)  # they are first
+        try:
+            yield beside
+        finally:
+            enough.set()
+
+
+async def _csvs(
+    bed: Bed, prefix: str, partition: int, beside: Beside, enough: asyncio.Event
+) -> None:
+    for number in itertools.count():
+        export_id = f"{prefix}-{number}"
+        begun = time.monotonic()
+        finding = await _csv(bed, export_id, partition)
+        beside.csv_seconds.append(time.monotonic() - begun)
+        beside.findings += [f"good CSV: {finding}"] if finding else []
+        if finding or enough.is_set():
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _csv(bed: Bed, export_id: str, partition: int) -> str | None:
+    async def send(topic: str, message: dict[str, Any]) -> None:
+        record = Record(json.dumps(message).encode(), export_id.encode())
+        await (await bed.producer.send_batch(make_batch([record]), topic, partition=partition))
+
+    requested = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+    await send(bed.topics.requests, {**requested, "columns": ["n", "t"], "user": "good"})
+    for seq in range(_BATCHES):
+        rows = rows_of(seq * _BATCH_ROWS, _BATCH_ROWS)
+        batch = {"export_id": export_id, "seq": seq, "rows": rows, "last": seq == _BATCHES - 1}
+        await send(bed.topics.records, batch)
+    event = await bed.downstream.ended(export_id, GOOD_SECONDS)
+    if event is None:
+        return f"has not ended within {GOOD_SECONDS:g} s"
+    if end_of(event) != "completed":
+        return f"ended as {end_of(event)}"
+    is_right = _file(event) == csv_bytes(rows_of(0, _BATCHES * _BATCH_ROWS))
+    return None if is_right else "its file is not what it should be"
+
+
+async def _pdfs(bed: Bed, prefix: str, beside: Beside, enough: asyncio.Event) -> None:
+    timeout = httpx.Timeout(GOOD_SECONDS)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+        for number in itertools.count():
+            url = bed.nodes[number % len(bed.nodes)].node.url
+            begun = time.monotonic()
+            finding = await _pdf(client, url, bed, f"{prefix}-{number}")
+            beside.pdf_seconds.append(time.monotonic() - begun)
+            beside.findings += [f"good PDF: {finding}"] if finding else []
+            if finding or (enough.is_set() and number):
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _pdf(client: httpx.AsyncClient, url: str, bed: Bed, export_id: str) -> str | None:
+    body = {
+        "export_id": export_id,
+        "format": "pdf",
+        "columns": ["n", "t"],
+        "user": "good",
+        "data": rows_of(0, _PDF_ROWS),
+    }
+    answer = await _posted(client, url, body)
+    if isinstance(answer, str):
+        return answer
+    event = await bed.downstream.ended(export_id, GOOD_SECONDS)
+    if event is None:
+        return f"has not ended within {GOOD_SECONDS:g} s"
+    if end_of(event) != "completed":
+        return f"ended as {end_of(event)}"
+    if (event["rows"], event["pages"]) != (_PDF_ROWS, _PDF_PAGES):
+        return f"has {event['rows']} rows on {event['pages']} pages"
+    is_right = hashlib.sha256(_file(event)).hexdigest() == event["sha256"]
+    return None if is_right else "its file is not what its event says"
+
+
+async def _posted(
+    client: httpx.AsyncClient, url: str, body: dict[str, Any]
+) -> httpx.Response | str:
+    """The answer 202, or what was wrong. A full queue is waited for, as a good client does."""
+    deadline = time.monotonic() + GOOD_SECONDS
+    while True:
+        try:
+            answer = await client.post(f"{url}/export/run", json=body)
+        except httpx.HTTPError as error:
+            return f"was refused: {type(error).__name__}"
+        if answer.status_code == 202:
+            return answer
+        if answer.status_code not in {429, 503} or time.monotonic() > deadline:
+            return f"was refused: {answer.status_code} {answer.text[:200]}"
+        await asyncio.sleep(0.5)
+
+
+def _file(event: dict[str, Any]) -> bytes:
+    return Path(unquote(urlsplit(event["location"]).path)).read_bytes()

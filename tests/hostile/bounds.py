@@ -1,0 +1,53 @@
+"""The bounds of the contract's "Limits of one message", and what of a measurement breaks them.
+
+Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.hostile.probe import Look
+
+MIB = 1024 * 1024
+PEAK_BYTES = 400 * MIB
+STALL_SECONDS = 0.25
+HEALTH_SECONDS = 1.0
+GOOD_SECONDS = 30.0
+"""A good export beside an attack has ended by then: not of the contract, but of a sane node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The worse of the two nodes, over one attack and what it left to do. Times in seconds.
+
+    ``late_seconds`` is by how much the machine woke the probe too late at the most: no node can be
+    quicker than that.
+    """
+
+    before_bytes: int
+    peak_bytes: int
+    stall_seconds: float | None
+    health_seconds: float
+    health_failures: int
+    late_seconds: float
+    csv_seconds: float
+    pdf_seconds: float
+    seconds: float
+
+
+def findings_of(measured: Measured) -> Iterator[str]:
+    """Each bound that is broken, in words."""
+    if measured.peak_bytes > PEAK_BYTES:
+        yield f"peak memory {measured.peak_bytes / MIB:,.0f} MiB, at most {PEAK_BYTES // MIB}"
+    if measured.stall_seconds is not None and measured.stall_seconds > STALL_SECONDS:
+        stall = measured.stall_seconds * 1000
+        yield f"the loop stood still for {stall:,.0f} ms, at most {STALL_SECONDS * 1000:.0f}"
+    if measured.health_seconds > HEALTH_SECONDS:
+        yield f"/health took {measured.health_seconds:.1f} s, at most {HEALTH_SECONDS:g}"
+    if measured.health_failures:
+        yield f"/health failed {measured.health_failures} times"
+
+
+def within(looks: Sequence[Look], begun: float, ended: float) -> list[Look]:
+    """The looks that overlap a time."""
+    return [look for look in looks if look.ended >= begun and look.begun <= ended]
