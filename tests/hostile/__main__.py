@@ -9,11 +9,11 @@ from pathlib import Path
 
 from broker.embedded import EmbeddedKafka
 from sluice.logs import quiet_libraries
-from tests.hostile.bed import BROKER_PROPERTIES
 from tests.hostile.catalogue import chosen
 from tests.hostile.report import as_json, line, markdown
-from tests.hostile.running import Result, run_all
+from tests.hostile.running import Result, Run
 from tests.hostile.target import Kind
+from tests.hostile.together import run_together
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("words", nargs="*", help="only kinds whose name holds one of these")
     parser.add_argument("--short", action="store_true", help="the short form")
+    parser.add_argument("--together", action="store_true", help="then all of them at once, too")
     parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
     parser.add_argument("--markdown", type=Path, help="a file for the table")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")
@@ -33,23 +34,29 @@ def main() -> int:
     quiet_libraries()
     own = Path(tempfile.mkdtemp(prefix="sluice-hostile-"))
     place = given.keep or own
-    with EmbeddedKafka(place / "kafka", properties=BROKER_PROPERTIES, notice=print) as kafka:
-        results = asyncio.run(_run(kafka.bootstrap_servers, place, kinds))
+    with EmbeddedKafka(place / "kafka", notice=print) as kafka:
+        results = asyncio.run(
+            _run(kafka.bootstrap_servers, place, kinds, together=not given.words or given.together)
+        )
     shutil.rmtree(own)
     if given.markdown:
         given.markdown.write_text(markdown(results))
     if given.json:
         given.json.write_text(as_json(results))
-    broken = [result.name for result in results if result.findings]
+    broken = [result.name for result in results if result.broken]
     print(f"{len(results)} kinds, {len(broken)} of them broke something", *broken, sep="\n  ")
     return 1 if broken else 0
 
 
-async def _run(servers: str, place: Path, kinds: list[Kind]) -> list[Result]:
+async def _run(servers: str, place: Path, kinds: list[Kind], *, together: bool) -> list[Result]:
     results: list[Result] = []
-    async for result in run_all(servers, place, kinds):
-        print(line(result), flush=True)
-        results.append(result)
+    async with Run(servers, place) as run:
+        for kind in kinds:
+            results.append(await run.kind(kind))
+            print(line(results[-1]), flush=True)
+    if together:
+        results.append(await run_together(servers, place, kinds))
+        print(line(results[-1]), flush=True)
     return results
 
 

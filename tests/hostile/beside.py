@@ -38,13 +38,33 @@ class Beside:
     findings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """Where good exports go, and how long each may take."""
+
+    bed: Bed
+    seconds: float
+
+    async def finding(self, export_id: str) -> str | None:
+        """What is wrong with the end of an export that is to complete."""
+        event = await self.bed.downstream.ended(export_id, self.seconds)
+        if event is None:
+            return f"has not ended within {self.seconds:g} s"
+        return None if end_of(event) == "completed" else f"ended as {end_of(event)}"
+
+
 @asynccontextmanager
-async def good_exports(bed: Bed, prefix: str, partition: int) -> AsyncIterator[Beside]:
-    """Good exports one after the other for the block, at least one of each; its end waits."""
+async def good_exports(
+    bed: Bed, prefix: str, partition: int, seconds: float = GOOD_SECONDS
+) -> AsyncIterator[Beside]:
+    """Good exports one after the other for the block, at least one of each; its end waits.
+
+    Each has so many seconds to end in.
+    """
     beside, enough = Beside(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_csvs(bed, f"{prefix}-csv", partition, beside, enough))
-        tasks.create_task(_pdfs(bed, f"{prefix}-pdf", beside, enough))
+        tasks.create_task(_csvs(_Good(bed, seconds), f"{prefix}-csv", partition, beside, enough))
+        tasks.create_task(_pdfs(_Good(bed, seconds), f"{prefix}-pdf", beside, enough))
         await asyncio.sleep(0.1)  # they are first
         try:
             yield beside
@@ -53,12 +73,12 @@ async def good_exports(bed: Bed, prefix: str, partition: int) -> AsyncIterator[B
 
 
 async def _csvs(
-    bed: Bed, prefix: str, partition: int, beside: Beside, enough: asyncio.Event
+    good: _Good, prefix: str, partition: int, beside: Beside, enough: asyncio.Event
 ) -> None:
     for number in itertools.count():
         export_id = f"{prefix}-{number}"
         begun = time.monotonic()
-        finding = await _csv(bed, export_id, partition)
+        finding = await _csv(good, export_id, partition)
         beside.csv_seconds.append(time.monotonic() - begun)
         beside.findings += [f"good CSV: {finding}"] if finding else []
         if finding or enough.is_set():
@@ -66,7 +86,9 @@ async def _csvs(
         await asyncio.sleep(0.2)
 
 
-async def _csv(bed: Bed, export_id: str, partition: int) -> str | None:
+async def _csv(good: _Good, export_id: str, partition: int) -> str | None:
+    bed = good.bed
+
     async def send(topic: str, message: dict[str, Any]) -> None:
         record = Record(json.dumps(message).encode(), export_id.encode())
         await (await bed.producer.send_batch(make_batch([record]), topic, partition=partition))
@@ -77,22 +99,20 @@ async def _csv(bed: Bed, export_id: str, partition: int) -> str | None:
         rows = rows_of(seq * _BATCH_ROWS, _BATCH_ROWS)
         batch = {"export_id": export_id, "seq": seq, "rows": rows, "last": seq == _BATCHES - 1}
         await send(bed.topics.records, batch)
-    event = await bed.downstream.ended(export_id, GOOD_SECONDS)
-    if event is None:
-        return f"has not ended within {GOOD_SECONDS:g} s"
-    if end_of(event) != "completed":
-        return f"ended as {end_of(event)}"
+    if finding := await good.finding(export_id):
+        return finding
+    event = bed.downstream.events[export_id]
     is_right = _file(event) == csv_bytes(rows_of(0, _BATCHES * _BATCH_ROWS))
     return None if is_right else "its file is not what it should be"
 
 
-async def _pdfs(bed: Bed, prefix: str, beside: Beside, enough: asyncio.Event) -> None:
-    timeout = httpx.Timeout(GOOD_SECONDS)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+async def _pdfs(good: _Good, prefix: str, beside: Beside, enough: asyncio.Event) -> None:
+    nodes = good.bed.nodes
+    async with httpx.AsyncClient(timeout=good.seconds, trust_env=False) as client:
         for number in itertools.count():
-            url = bed.nodes[number % len(bed.nodes)].node.url
+            url = nodes[number % len(nodes)].node.url
             begun = time.monotonic()
-            finding = await _pdf(client, url, bed, f"{prefix}-{number}")
+            finding = await _pdf(client, url, good, f"{prefix}-{number}")
             beside.pdf_seconds.append(time.monotonic() - begun)
             beside.findings += [f"good PDF: {finding}"] if finding else []
             if finding or (enough.is_set() and number):
@@ -100,7 +120,8 @@ async def _pdfs(bed: Bed, prefix: str, beside: Beside, enough: asyncio.Event) ->
             await asyncio.sleep(0.2)
 
 
-async def _pdf(client: httpx.AsyncClient, url: str, bed: Bed, export_id: str) -> str | None:
+async def _pdf(client: httpx.AsyncClient, url: str, good: _Good, export_id: str) -> str | None:
+    bed = good.bed
     body = {
         "export_id": export_id,
         "format": "pdf",
@@ -108,14 +129,12 @@ async def _pdf(client: httpx.AsyncClient, url: str, bed: Bed, export_id: str) ->
         "user": "good",
         "data": rows_of(0, _PDF_ROWS),
     }
-    answer = await _posted(client, url, body)
+    answer = await _posted(client, url, body, good.seconds)
     if isinstance(answer, str):
         return answer
-    event = await bed.downstream.ended(export_id, GOOD_SECONDS)
-    if event is None:
-        return f"has not ended within {GOOD_SECONDS:g} s"
-    if end_of(event) != "completed":
-        return f"ended as {end_of(event)}"
+    if finding := await good.finding(export_id):
+        return finding
+    event = bed.downstream.events[export_id]
     if (event["rows"], event["pages"]) != (_PDF_ROWS, _PDF_PAGES):
         return f"has {event['rows']} rows on {event['pages']} pages"
     is_right = hashlib.sha256(_file(event)).hexdigest() == event["sha256"]
@@ -123,10 +142,10 @@ async def _pdf(client: httpx.AsyncClient, url: str, bed: Bed, export_id: str) ->
 
 
 async def _posted(
-    client: httpx.AsyncClient, url: str, body: dict[str, Any]
+    client: httpx.AsyncClient, url: str, body: dict[str, Any], seconds: float
 ) -> httpx.Response | str:
     """The answer 202, or what was wrong. A full queue is waited for, as a good client does."""
-    deadline = time.monotonic() + GOOD_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             answer = await client.post(f"{url}/export/run", json=body)

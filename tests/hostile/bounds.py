@@ -35,17 +35,19 @@ class Measured:
     seconds: float
 
 
-def findings_of(measured: Measured) -> Iterator[str]:
-    """Each bound that is broken, in words."""
+def swollen(measured: Measured) -> Iterator[str]:
+    """The bound of memory, if it is broken, in words."""
     if measured.peak_bytes > PEAK_BYTES:
         yield f"peak memory {measured.peak_bytes / MIB:,.0f} MiB, at most {PEAK_BYTES // MIB}"
+
+
+def late(measured: Measured) -> Iterator[str]:
+    """Each bound of time that is broken, in words. A busy machine may be why."""
     if measured.stall_seconds is not None and measured.stall_seconds > STALL_SECONDS:
         stall = measured.stall_seconds * 1000
         yield f"the loop stood still for {stall:,.0f} ms, at most {STALL_SECONDS * 1000:.0f}"
     if measured.health_seconds > HEALTH_SECONDS:
         yield f"/health took {measured.health_seconds:.1f} s, at most {HEALTH_SECONDS:g}"
-    if measured.health_failures:
-        yield f"/health failed {measured.health_failures} times"
 
 
 def within(looks: Sequence[Look], begun: float, ended: float) -> list[Look]:

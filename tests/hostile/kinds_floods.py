@@ -65,13 +65,15 @@ def _opened_and_cancelled(target: Target) -> Iterator[Record]:
 
 
 async def _open_exports(target: Target) -> None:
-    """2,000 open in one partition, where 800 may be, with a batch each; then all are cancelled."""
-    ids = [target.new_id() for _ in range(2 * _AT_ONCE)]
-    ends = CANCELLED | {"too_many_open"}
-    await _in_batches(target, [target.requested(export_id, ends) for export_id in ids])
-    first = (Record(batch_value(one, b"[[1]]", last=False), one.encode()) for one in ids)
-    await _in_batches(target, first, to_records=True)
-    await _in_batches(target, map(_cancellation, ids))
+    """700 open in each partition, of the 800 that may be, each with a batch; then all cancelled."""
+    ids = [[target.new_id() for _ in range(700)] for _ in range(PARTITIONS)]
+    for partition, some in enumerate(ids):
+        requests = [target.requested(export_id, CANCELLED) for export_id in some]
+        await target.requests(requests, Codec.LZ4, partition)
+        first = [Record(batch_value(one, b"[[1]]", last=False), one.encode()) for one in some]
+        await target.records(first, Codec.LZ4, partition)
+    for partition, some in enumerate(ids):
+        await target.requests(map(_cancellation, some), Codec.LZ4, partition)
 
 
 async def _dead_letters(target: Target) -> None:
@@ -93,6 +95,6 @@ KINDS = (
     Kind("10,000 cancels and requests of one id", _cancels_of_one),
     Kind("10,000 repeats of request and batch", _repeats),
     Kind("6,000 requests, cancelled at once", _requests_and_cancels),
-    Kind("2,000 open exports in a partition", _open_exports),
+    Kind("4,200 open exports", _open_exports),
     Kind("40,000 dead letters", _dead_letters),
 )

@@ -50,7 +50,7 @@ async def _wrong_rows(target: Target, row: bytes, at_once: int = 1) -> None:
 
 async def _valid(target: Target, row: bytes, at_once: int = 1, file_format: str = "csv") -> None:
     """64 MiB to the byte of rows that are right: taken whole, or refused."""
-    data = Text(b"[", row + b",", (64 * _MIB - 200) // (len(row) + 1), row + b"]")
+    data = Text(b"[", row + b",", (64 * _MIB - 200 - len(row)) // (len(row) + 1), row + b"]")
 
     async def one(number: int) -> None:
         export_id = target.new_id()

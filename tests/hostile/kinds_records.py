@@ -100,8 +100,9 @@ async def _keys(target: Target) -> None:
     export_id = await target.request(COMPLETED)
     key = b"k" * 900_000
     await target.records(_batches(export_id, 50, b"[[1]]", key=key), Codec.ZSTD)
-    record = target.requested(target.new_id(), TYPED)
+    record = target.requested(target.new_id(), COMPLETED)
     await target.requests([Record(record.value, b"\xff" * (14 * _MIB))], Codec.ZSTD)
+    await target.records(_batches((record.key or b"").decode(), 1, b"[[1]]"))
     for reason, value in (("unreadable", b"{"), ("null_value", None)):
         await target.requests([Record(value, key)])
         await target.records([Record(value, key)])
@@ -121,7 +122,7 @@ async def _dead_letters(target: Target) -> None:
         repeated(b"{}", 330_000),
         Text(b"[[", b"[],", 300_000, b"0]]"),
         b'[["' + marks(100_000).encode() + b'"]]',
-        b"[[" + b"9" * 900_000 + b"]]",
+        b'[["x"],' + b"[1]," * 200_000 + b"[1]]",
     ):
         export_id = target.new_id()
         await target.records(_batches(export_id, 1, rows))

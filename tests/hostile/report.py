@@ -24,8 +24,8 @@ def line(result: Result) -> str:
     """One kind, on a terminal."""
     kind, peak, stall, health, csv, pdf, outcome = cells(result)
     figures = f"{peak:>6} MiB  stall {stall:>6} ms  health {health:>6} ms  csv {csv} s  pdf {pdf} s"
-    words = [f"{'ok ' if not result.findings else 'BAD'} {kind:<46} {figures}  {outcome}"]
-    return "\n".join([*words, *(f"      ! {finding}" for finding in result.findings)])
+    words = [f"{'BAD' if result.broken else 'ok '} {kind:<46} {figures}  {outcome}"]
+    return "\n".join([*words, *(f"      ! {finding}" for finding in result.broken)])
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -42,23 +42,25 @@ def as_json(results: Sequence[Result]) -> str:
 def _fields(result: Result) -> dict[str, Any]:
     # asdict takes a Counter apart into pairs.
     counts = {"ends": dict(result.ends), "answers": dict(result.answers)}
-    measured = asdict(result.measured) if result.measured else None
-    return {"kind": result.name, "measured": measured, **counts, "findings": result.findings}
+    return {
+        "kind": result.name,
+        "measured": asdict(result.measured),
+        **counts,
+        "findings": result.broken,
+    }
 
 
 def cells(result: Result) -> tuple[str, ...]:
     """The cells of a row, as the head names them."""
     found = result.measured
-    figures = ("?",) * 5
-    if found:
-        stall = "?" if found.stall_seconds is None else f"{found.stall_seconds * 1000:.0f}"
-        figures = (
-            f"{found.peak_bytes / MIB:.0f}",
-            stall,
-            f"{found.health_seconds * 1000:.0f}",
-            f"{found.csv_seconds:.1f}",
-            f"{found.pdf_seconds:.1f}",
-        )
+    stall = "?" if found.stall_seconds is None else f"{found.stall_seconds * 1000:.0f}"
+    figures = (
+        f"{found.peak_bytes / MIB:.0f}",
+        stall,
+        f"{found.health_seconds * 1000:.0f}",
+        f"{found.csv_seconds:.1f}",
+        f"{found.pdf_seconds:.1f}",
+    )
     return (result.name, *figures, _counted(result.ends + result.answers))
 
 

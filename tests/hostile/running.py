@@ -5,20 +5,22 @@ finding is no other kind's.
 """
 
 import asyncio
+import itertools
 import re
 import signal
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from bench.acceptance.sampling import peak_bytes, reset_peak, resident_bytes
 from tests.hostile.bed import PARTITIONS, Bed, Watched, laid_bed
 from tests.hostile.beside import Beside, good_exports
-from tests.hostile.bounds import Measured, findings_of, within
+from tests.hostile.bounds import Measured, late, swollen, within
+from tests.hostile.stalls import Stalls, stalls_of
 from tests.hostile.target import Kind, Target
 
 _SWOLLEN_BYTES = 300 * 1024 * 1024
@@ -30,27 +32,55 @@ class Result:
     """What one kind did."""
 
     name: str
-    measured: Measured | None
+    measured: Measured
     ends: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+    lateness: list[str] = field(default_factory=list)
+
+    @property
+    def broken(self) -> list[str]:
+        """All that is not as it should be: what was found, and the bounds of time."""
+        return [*self.findings, *self.lateness]
 
 
-async def run_all(servers: str, directory: Path, kinds: Sequence[Kind]) -> AsyncIterator[Result]:
-    """The results, as they come."""
-    beds = AsyncExitStack()
-    bed: Bed | None = None
-    try:
-        for number, kind in enumerate(kinds):
-            if bed is None:
-                bed = await beds.enter_async_context(laid_bed(servers, directory))
-            result = await run_kind(bed, kind, number)
-            yield result
-            if result.findings or kind.after or _is_swollen(bed):
-                await beds.aclose()
-                bed = None
-    finally:
-        await beds.aclose()
+class Run:
+    """Runs kinds on a bed that it makes when one is needed."""
+
+    def __init__(self, servers: str, directory: Path) -> None:
+        self._servers = servers
+        self._directory = directory
+        self._beds = AsyncExitStack()
+        self._bed: Bed | None = None
+        self._numbers = itertools.count()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._beds.aclose()
+
+    async def kind(self, kind: Kind) -> Result:
+        """The result of one kind.
+
+        One that broke nothing but a bound of time is sent once more, and the better run counts: on
+        a machine that others use, a process may stand still for no reason of its own.
+        """
+        result = await self._once(kind)
+        if not result.lateness or result.findings:
+            return result
+        again = await self._once(kind)
+        return min(result, again, key=lambda one: len(one.broken))
+
+    async def _once(self, kind: Kind) -> Result:
+        if self._bed is None:
+            bed = laid_bed(self._servers, self._directory)
+            self._bed = await self._beds.enter_async_context(bed)
+        result = await run_kind(self._bed, kind, next(self._numbers))
+        if result.broken or kind.after or _is_swollen(self._bed):
+            self._bed = None
+            await self._beds.aclose()
+        return result
 
 
 def _is_swollen(bed: Bed) -> bool:
@@ -59,51 +89,60 @@ def _is_swollen(bed: Bed) -> bool:
 
 async def run_kind(bed: Bed, kind: Kind, number: int) -> Result:
     """Send it, wait for what it should come to, and measure."""
-    prefix = f"{re.sub('[^a-zA-Z0-9]+', '-', kind.name)[:50].strip('-')}-{number}"
-    target = Target(bed, zlib.crc32(prefix.encode()) % PARTITIONS, prefix)
-    target.letters_before = bed.downstream.letters.copy()
-    watch = await _Watch.begun(bed)
+    target = new_target(bed, kind, number)
+    watch = await Watch.begun(bed)
     beside = Beside()
     try:
         partition = (target.partition + kind.leaves_partition) % PARTITIONS
-        async with good_exports(bed, f"good-{prefix}", partition) as beside:
+        async with good_exports(bed, f"good-{target.prefix}", partition) as beside:
             await kind.attack(target)
             await target.settled(kind.seconds)
     except Exception as error:  # noqa: BLE001 - an attack that can't be made is a finding too
         target.findings.append(f"the attack failed: {error!r:.200}")
     measured = await watch.ended(beside)
-    findings = [*findings_of(measured), *watch.deaths(), *target.findings, *beside.findings]
+    findings = [*swollen(measured), *watch.deaths(), *target.findings, *beside.findings]
     if kind.after and not watch.deaths():
         target.findings.clear()
         await kind.after(target)
         findings += target.findings
     findings += [f"{one} has two events" for one in bed.downstream.doubled[:3]]
-    return Result(kind.name, measured, target.ends(), target.answers, findings)
+    ends, lateness = target.ends(), list(late(measured))
+    return Result(kind.name, measured, ends, target.answers, findings, lateness)
+
+
+def new_target(bed: Bed, kind: Kind, number: int) -> Target:
+    """The target of one attack; the number makes its ids its own."""
+    prefix = f"{re.sub('[^a-zA-Z0-9]+', '-', kind.name)[:50].strip('-')}-{number}"
+    target = Target(bed, zlib.crc32(prefix.encode()) % PARTITIONS, prefix)
+    target.letters_before = bed.downstream.letters.copy()
+    return target
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """Measures both nodes from ``begun`` to ``ended``."""
 
     nodes: list[Watched]
     at: float
     before_bytes: int
+    stalls: list[Stalls | None]
 
     @classmethod
-    async def begun(cls, bed: Bed) -> "_Watch":
+    async def begun(cls, bed: Bed) -> "Watch":
         for watched in bed.nodes:
             reset_peak(watched.node.pid)
-            await _longest_stall(watched)  # what was before is none of ours
         before = max(resident_bytes(watched.node.pid) for watched in bed.nodes)
-        return cls(bed.nodes, time.monotonic(), before)
+        stalls = [await stalls_of(watched.node) for watched in bed.nodes]
+        return cls(bed.nodes, time.monotonic(), before, stalls)
 
     async def ended(self, beside: Beside) -> Measured:
         until = time.monotonic()
         await self._looked_past(until)
         looks = [within(watched.looks(), self.at, until) for watched in self.nodes]
         all_looks = [look for some in looks for look in some]
-        stalls = [await _longest_stall(watched) for watched in self.nodes]
-        known = [stall for stall in stalls if stall is not None]
+        now = [await stalls_of(watched.node) for watched in self.nodes]
+        pairs = zip(now, self.stalls, strict=True)
+        known = [late.longest_since(early) for late, early in pairs if late and early]
         return Measured(
             before_bytes=self.before_bytes,
             peak_bytes=max((self._peak(watched) for watched in self.nodes), default=0),
@@ -140,9 +179,3 @@ class _Watch:
 
 def _how(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
-
-
-async def _longest_stall(_watched: Watched) -> float | None:
-    """The longest time that the node's event loop stood still, by its own count, if it has one."""
-    await asyncio.sleep(0)
-    return None
