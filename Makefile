@@ -15,7 +15,7 @@ HUNT ?=
 CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check chaos hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ check: install ## format, lint, types, imports, unit and property tests (about a
 
 chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --report tests/chaos/results
+
+hostile: install ## hostile input of every kind, sent at two nodes (some minutes; needs Linux)
+	$(BIN)/python -m tests.hostile
 
 bench: $(BENCH_STAMP) ## speed and memory beside others' (a quarter of an hour; needs Linux)
 	$(BIN)/python -m bench

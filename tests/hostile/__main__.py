@@ -35,9 +35,9 @@ def main() -> int:
     own = Path(tempfile.mkdtemp(prefix="sluice-hostile-"))
     place = given.keep or own
     with EmbeddedKafka(place / "kafka", notice=print) as kafka:
-        results = asyncio.run(
-            _run(kafka.bootstrap_servers, place, kinds, together=not given.words or given.together)
-        )
+        alone = [] if given.together else kinds
+        crowd = kinds if given.together or not given.words else []
+        results = asyncio.run(_run(kafka.bootstrap_servers, place, alone, crowd))
     shutil.rmtree(own)
     if given.markdown:
         given.markdown.write_text(markdown(results))
@@ -48,14 +48,15 @@ def main() -> int:
     return 1 if broken else 0
 
 
-async def _run(servers: str, place: Path, kinds: list[Kind], *, together: bool) -> list[Result]:
+async def _run(servers: str, place: Path, alone: list[Kind], crowd: list[Kind]) -> list[Result]:
+    """One after the other, then all at once."""
     results: list[Result] = []
     async with Run(servers, place) as run:
-        for kind in kinds:
+        for kind in alone:
             results.append(await run.kind(kind))
             print(line(results[-1]), flush=True)
-    if together:
-        results.append(await run_together(servers, place, kinds))
+    if crowd:
+        results.append(await run_together(servers, place, crowd))
         print(line(results[-1]), flush=True)
     return results
 

@@ -20,16 +20,15 @@ GOOD_SECONDS = 30.0
 class Measured:
     """The worse of the two nodes, over one attack and what it left to do. Times in seconds.
 
-    ``late_seconds`` is by how much the machine woke the probe too late at the most: no node can be
-    quicker than that.
+    ``own_health_seconds`` is without what nodes waited for a core, ``health_seconds`` with it.
     """
 
     before_bytes: int
     peak_bytes: int
     stall_seconds: float | None
     health_seconds: float
+    own_health_seconds: float
     health_failures: int
-    late_seconds: float
     csv_seconds: float
     pdf_seconds: float
     seconds: float
@@ -46,8 +45,8 @@ def late(measured: Measured) -> Iterator[str]:
     if measured.stall_seconds is not None and measured.stall_seconds > STALL_SECONDS:
         stall = measured.stall_seconds * 1000
         yield f"the loop stood still for {stall:,.0f} ms, at most {STALL_SECONDS * 1000:.0f}"
-    if measured.health_seconds > HEALTH_SECONDS:
-        yield f"/health took {measured.health_seconds:.1f} s, at most {HEALTH_SECONDS:g}"
+    if measured.own_health_seconds > HEALTH_SECONDS:
+        yield f"/health took {measured.own_health_seconds:.1f} s, at most {HEALTH_SECONDS:g}"
 
 
 def within(looks: Sequence[Look], begun: float, ended: float) -> list[Look]:

@@ -96,5 +96,5 @@ KINDS = (
     Kind("10,000 repeats of request and batch", _repeats),
     Kind("6,000 requests, cancelled at once", _requests_and_cancels),
     Kind("4,200 open exports", _open_exports),
-    Kind("40,000 dead letters", _dead_letters),
+    Kind("40,000 dead letters", _dead_letters, seconds=90),
 )

@@ -24,38 +24,56 @@ _REQUEST = b"GET /health HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One answer of ``/health``; times are ``time.monotonic``.
+    """One answer of ``/health``; ``begun`` is of ``time.monotonic``.
 
-    ``late_seconds`` is by how much the system woke the probe too late: what the machine adds.
+    Meanwhile the node's threads had ``cpu_seconds`` on a core, and stood in line for one for
+    ``waited_seconds``, all together.
     """
 
     begun: float
     seconds: float
     status: str
     resident_bytes: int
-    late_seconds: float
+    cpu_seconds: float
+    waited_seconds: float
 
     @property
     def ended(self) -> float:
         return self.begun + self.seconds
+
+    @property
+    def own_seconds(self) -> float:
+        """Of its time, what can't be the machine's: the node computed, or stood in no line."""
+        computed = min(self.seconds, self.cpu_seconds)
+        return max(computed, self.seconds - self.waited_seconds)
 
 
 def looks(pid: int, url: str) -> Iterator[Look]:
     """Look until the process is gone."""
     address = urlsplit(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
-    due = time.monotonic()
-    while True:
-        begun = time.monotonic()
-        status = _ask(host, port)
-        seconds = time.monotonic() - begun
-        try:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+        while True:
+            cpu_before, waited_before = _scheduled(pid)
+            begun = time.monotonic()
+            status = _ask(host, port)
+            seconds = time.monotonic() - begun
+            cpu, waited = _scheduled(pid)
             resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-        except (FileNotFoundError, ProcessLookupError, IndexError):
-            return
-        yield Look(begun, seconds, status, resident, begun - due)
-        due = time.monotonic() + EVERY_SECONDS
-        time.sleep(EVERY_SECONDS)
+            # A thread that has ended takes its counts with it.
+            cpu, waited = max(0.0, cpu - cpu_before), max(0.0, waited - waited_before)
+            yield Look(begun, seconds, status, resident, cpu, waited)
+            time.sleep(EVERY_SECONDS)
+
+
+def _scheduled(pid: int) -> tuple[float, float]:
+    """Seconds on a core, and in line for one, of all threads (Linux, sched-stats.rst)."""
+    ran = waited = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            words = (task / "schedstat").read_text().split()
+            ran, waited = ran + int(words[0]), waited + int(words[1])
+    return ran / 1e9, waited / 1e9
 
 
 def _ask(host: str, port: int) -> str:

@@ -57,7 +57,7 @@ def cells(result: Result) -> tuple[str, ...]:
     figures = (
         f"{found.peak_bytes / MIB:.0f}",
         stall,
-        f"{found.health_seconds * 1000:.0f}",
+        f"{found.own_health_seconds * 1000:.0f}",
         f"{found.csv_seconds:.1f}",
         f"{found.pdf_seconds:.1f}",
     )

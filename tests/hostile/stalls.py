@@ -1,8 +1,8 @@
 """How long a node's event loop stood still meanwhile, by the node's own count.
 
 The gauge has the longest since the node started, the histogram how many of which length, the log a
-line for most of 250 ms and more. Together they tell the longest since an earlier look, or an upper
-bound of it.
+line for most of 250 ms and more, with the CPU time of the process meanwhile: where it had little,
+the machine was busy. Together they tell the longest since an earlier look, or an upper bound.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,14 @@ class Stalls:
     logged_seconds: list[float]
 
     def longest_since(self, earlier: "Stalls") -> float:
-        """Of those that came after an earlier look, in seconds; 0 where none of 50 ms came."""
-        if self.longest_seconds > earlier.longest_seconds:
-            return self.longest_seconds
+        """Of those that came after an earlier look, in seconds; 0 where none of 50 ms came.
+
+        Where the log has the stalls, what counts of each is the time that the process computed.
+        """
         if logged := self.logged_seconds[len(earlier.logged_seconds) :]:
             return max(logged)
+        if self.longest_seconds > earlier.longest_seconds:
+            return self.longest_seconds
         bounds = sorted(self.counts)
         below = [self.counts[bound] - earlier.counts.get(bound, 0) for bound in bounds]
         total = below[-1] if below else 0
@@ -49,5 +52,6 @@ async def stalls_of(node: NodeProcess) -> Stalls | None:
         return None
     scrape = read_scrape(answer.text)
     counts = {float(labels["le"]): value for labels, value in scrape.values[_BUCKETS]}
-    logged = [float(line["seconds"]) for line in node.lines() if line.get("event") == _LINE]
+    lines = [line for line in node.lines() if line.get("event") == _LINE]
+    logged = [min(float(line["seconds"]), float(line["cpu_seconds"])) for line in lines]
     return Stalls(sum(scrape.of(_GAUGE)), counts, logged)
