@@ -1,7 +1,8 @@
 """Rows to messages of the records topic, numbered. Pure: no I/O, no clock.
 
 Invariant: ``seq`` counts from 0 by 1, rows keep their order, and no message holds more than
-``BATCH_ROWS`` rows or ``BATCH_BYTES`` bytes of rows, but for a single row that is larger.
+``BATCH_ROWS`` rows or ``BATCH_BYTES`` bytes of rows, but for a single row that is larger. So none
+has more cells than a batch may have; that none makes too much of its file is for ``most_rows``.
 """
 
 import json
@@ -10,7 +11,9 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from producer.errors import ProducerError
+from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Row
+from schemas.requests import CsvOptions, ExportRequested
 
 BATCH_ROWS = 1_000
 BATCH_BYTES = 512 * 1024
@@ -19,11 +22,26 @@ BATCH_BYTES = 512 * 1024
 ROW_MAX_BYTES = 1_000_000
 
 
-class Batcher:
-    """Numbers one export's batches."""
+def most_rows(request: ExportRequested) -> int:
+    """How many rows make a batch of this export.
 
-    def __init__(self, export_id: str) -> None:
+    What stands for null may be longer in the file than in a message, where a key left out has no
+    byte at all: of 1,000 rows of nothing in 256 columns 64 MiB could come.
+    """
+    options = request.options
+    if not isinstance(options, CsvOptions):
+        return BATCH_ROWS
+    field = 2 * len(options.null.encode()) + len('"",')  # quotes in it are doubled
+    fitting = MOST_BATCH_OUTPUT_BYTES // 2 // (field * len(request.columns))
+    return max(1, min(BATCH_ROWS, fitting))
+
+
+class Batcher:
+    """Numbers one export's batches, of at most ``most_rows`` rows each."""
+
+    def __init__(self, export_id: str, most_rows: int = BATCH_ROWS) -> None:
         self._export_id = export_id
+        self._most_rows = most_rows
         self._seq = 0
         self._rows = 0
 
@@ -36,9 +54,8 @@ class Batcher:
         """Messages with all of ``rows``, made as they are asked for.
 
         A row is a list in column order or a dict by column key, or what ``encode_row`` made of one;
-        its cells are any JSON value, and
-        integers keep their digits however long. A float that is no number becomes null, as JSON
-        has none.
+        its cells are any JSON value, and integers keep their digits however long. A float that is
+        no number becomes null, as JSON has none.
 
         Raises:
             ProducerError: a row is no JSON, or larger than a message may be; it names the row,
@@ -48,7 +65,7 @@ class Batcher:
         size = 0
         for row in rows:
             encoded = self._encode_row(row, len(batch))
-            if batch and (len(batch) == BATCH_ROWS or size + len(encoded) > BATCH_BYTES):
+            if batch and (len(batch) == self._most_rows or size + len(encoded) > BATCH_BYTES):
                 yield self._message(batch)
                 batch, size = [], 0
             batch.append(encoded)

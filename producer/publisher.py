@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from producer.batching import BATCH_BYTES, Batcher
+from producer.batching import BATCH_BYTES, Batcher, most_rows
 from producer.connect import started
 from producer.errors import ProducerError
 from producer.topics import check_pair, require_topics
@@ -118,7 +118,8 @@ class ExportPublisher:
         delivery = await self._window.send(topic, request.export_id, value, headers=headers)
         partition, offset = await delivery.acknowledged()
         source = Source(topic=topic, partition=partition, offset=offset)
-        return Export(request.export_id, source, self._window, self._topics.records)
+        batcher = Batcher(request.export_id, most_rows(request))
+        return Export(request.export_id, source, self._window, self._topics.records, batcher)
 
     async def forward(self, topic: str, export_id: str, value: bytes, partition: int) -> Delivery:
         """Send a message as it is to a partition; its order among others is the caller's affair.
@@ -169,7 +170,9 @@ def _bounded(message: str | None) -> str | None:
 class Export:
     """One export that was requested. One task at a time uses it."""
 
-    def __init__(self, export_id: str, source: Source, window: Window, records: str) -> None:
+    def __init__(
+        self, export_id: str, source: Source, window: Window, records: str, batcher: Batcher
+    ) -> None:
         self.export_id = export_id
         self.source = source
         """Where the request lies; the terminal event of this very request names it."""
@@ -177,7 +180,7 @@ class Export:
         """Whether all of it was sent and acknowledged."""
         self._window = window
         self._topic = records
-        self._batcher = Batcher(export_id)
+        self._batcher = batcher
         self._deliveries: deque[Delivery] = deque()
 
     @property

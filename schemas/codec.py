@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
-from schemas.json_pieces import MOST_MEMBER_VALUES, UNBUILT
+from schemas.json_pieces import MOST_MEMBER_BYTES, MOST_MEMBER_VALUES, UNBUILT
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason
@@ -61,7 +61,9 @@ def _unbuilt(fields: dict[str, Any]) -> Iterator[FieldError]:
     for name, field in fields.items():
         if field is UNBUILT:
             yield FieldError(
-                name, f"makes the request hold more than {MOST_MEMBER_VALUES:,} values"
+                name,
+                f"makes the request hold more than {MOST_MEMBER_VALUES:,} values"
+                f" or {MOST_MEMBER_BYTES:,} bytes",
             )
 
 

@@ -130,6 +130,8 @@ def _large_rows(divided: json_pieces.Divided) -> LargeRows:
 def _divided(value: bytes, name: str | None = None) -> json_pieces.Divided:
     try:
         return json_pieces.divide(value, name)
+    except json_pieces.TooManyValues as error:
+        raise Unreadable(DeadLetterReason.UNREADABLE, str(error)) from None
     except ValueError as error:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
 

@@ -16,6 +16,7 @@ from schemas.requests import CsvOptions, ExportRequested
 
 _ROWS_AT_ONCE = 1_000
 _SAMPLE_ROWS = 64
+_LONG_TEXT = 256 * 1024  # characters
 _FEW = 4  # one in so many cells of a sample differs: it is worth to look for distinct ones
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 # ASCII digits, at most one point, an exponent: no spaces, separators, other bases or "inf".
@@ -74,8 +75,36 @@ class CsvWriter:
     def _pieces(self, rows: Sequence[Sequence[Cell]]) -> Iterator[bytes]:
         yield self._head
         self._head = b""
+        if len(rows) == 1 and self._is_long(rows[0]):
+            yield from self._long_line(rows[0])
+            return
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._lines(rows[start : start + _ROWS_AT_ONCE])
+
+    def _is_long(self, row: Sequence[Cell]) -> bool:
+        return any(isinstance(cell, str) and len(cell) > _LONG_TEXT for cell in row)
+
+    def _long_line(self, row: Sequence[Cell]) -> Iterator[bytes]:
+        """The line of a row with cells of megabytes; a large row comes alone.
+
+        The same bytes, but no copies of a text that takes four bytes a character: a cell of 16 MiB
+        took 250 MiB on the usual way.
+        """
+        for number, cell in enumerate(row):
+            yield self._delimiter.encode() if number else b""
+            if isinstance(cell, str) and len(cell) > _LONG_TEXT:
+                yield from self._long_field(cell)
+            else:
+                yield self._field(cell).encode()
+        yield self._line_ending.encode()
+
+    def _long_field(self, text: str) -> Iterator[bytes]:
+        mark = "'" if self._escapes and _is_formula(text) else ""
+        quote = '"' if any(sign in mark or sign in text for sign in self._specials) else ""
+        yield f"{quote}{mark}".encode()
+        for start in range(0, len(text), _LONG_TEXT):
+            yield text[start : start + _LONG_TEXT].replace('"', '""').encode()
+        yield quote.encode()
 
     def _lines(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         columns = [self._fields(column) for column in zip(*rows, strict=True)]
@@ -151,6 +180,8 @@ def _in_quotes(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """``text`` with a ``'`` before it if a spreadsheet might run it as a formula."""
-    if text[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(text):
-        return "'" + text
-    return text
+    return "'" + text if _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    return text[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(text)

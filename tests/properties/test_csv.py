@@ -5,9 +5,11 @@ import random
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+import consumer.formats.csv
 from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json, number_texts
 from consumer.formats.csv import CsvWriter
 from schemas.records import Cell, decode_batch
@@ -51,6 +53,18 @@ def exports(draw: st.DrawFn) -> tuple[ExportRequested, list[tuple[Cell, ...]]]:
         export_id="a", format=Format.CSV, columns=tuple(headers), options=draw(options)
     )
     return request, draw(st.lists(st.tuples(*kinds), max_size=12))
+
+
+@given(exports())
+def test_long_cells_take_a_way_of_their_own_to_the_same_bytes(
+    export: tuple[ExportRequested, list[tuple[Cell, ...]]],
+) -> None:
+    request, rows = export
+    usual, long = CsvWriter(request), CsvWriter(request)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consumer.formats.csv, "_LONG_TEXT", 2)
+        made = b"".join(long.append([row]) for row in rows) + long.finish()
+    assert made == usual.append(rows) + usual.finish()
 
 
 @given(exports())

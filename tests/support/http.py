@@ -20,6 +20,7 @@ from consumer.core.backlog import Unfinished
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
+from producer.batching import Batcher
 from producer.errors import KafkaUnreachable, ProducerError
 from producer.publisher import Export
 from schemas.codec import decode_request, encode_request
@@ -235,7 +236,7 @@ class _Publisher:
         self._world.headers[offset] = list(headers)
         source = Source(topic="export.requests", partition=0, offset=offset)
         window: Any = self
-        return Export(request.export_id, source, window, "records")
+        return Export(request.export_id, source, window, "records", Batcher(request.export_id))
 
     async def cancel(self, export_id: str, message: str | None = None) -> None:
         wanted = CancelRequested(export_id=export_id, message=message)

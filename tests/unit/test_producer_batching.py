@@ -1,14 +1,26 @@
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
 import pytest
 
-from producer.batching import BATCH_BYTES, BATCH_ROWS, ROW_MAX_BYTES, Batcher, encode_row
+from consumer.core.assembly import Assembly
+from consumer.formats.csv import CsvWriter
+from producer.batching import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    ROW_MAX_BYTES,
+    Batcher,
+    encode_row,
+    most_rows,
+)
 from producer.errors import ProducerError
-from schemas.records import decode_batch
+from schemas.limits import MOST_BATCH_CELLS, MOST_BATCH_OUTPUT_BYTES
+from schemas.records import Row, decode_batch
+from schemas.requests import ExportRequested
 
 
 def test_rows_are_numbered_from_0_and_end_with_their_count() -> None:
@@ -113,3 +125,30 @@ def test_a_row_nested_without_end_is_refused() -> None:
 def test_the_usual_row_is_compact_json() -> None:
     row: list[Any] = [1, "a,b", None, True, 0.05]
     assert encode_row(row) == orjson.dumps(row)
+
+
+@pytest.mark.parametrize("columns", [1, 40, 256])
+@pytest.mark.parametrize("null", ["", "NULL", '"' * 64, "\N{GRINNING FACE}" * 64])
+@pytest.mark.parametrize("row", [{}, [None]])
+def test_no_batch_costs_more_than_one_may(columns: int, null: str, row: Row) -> None:
+    fields = {"export_id": "a", "format": "csv", "columns": [f"c{n}" for n in range(columns)]}
+    request = ExportRequested.model_validate({**fields, "options": {"null": null}})
+    rows = [row if isinstance(row, dict) else row * columns] * 2_000
+    largest = 0
+    for message in Batcher("a", most_rows(request)).batches(rows):
+        assembly, batch = (
+            Assembly([column.key for column in request.columns]),
+            decode_batch(message),
+        )
+        assert len(batch.rows) * columns <= MOST_BATCH_CELLS
+        writer = CsvWriter(request)
+        pieces = assembly.pieces(replace(batch, seq=0))
+        largest = max(largest, sum(len(writer.append(piece)) for piece in pieces))
+    assert 0 < largest <= MOST_BATCH_OUTPUT_BYTES
+
+
+def test_usual_batches_are_of_a_thousand_rows() -> None:
+    fields = {"export_id": "a", "columns": [f"c{n}" for n in range(256)]}
+    for file_format in ("csv", "pdf"):
+        request = ExportRequested.model_validate({**fields, "format": file_format})
+        assert most_rows(request) == BATCH_ROWS
