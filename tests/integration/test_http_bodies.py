@@ -1,20 +1,15 @@
 """Bodies that cost as much as they can, on a real node: its memory, and what others notice."""
 
 import asyncio
-import re
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
 from schemas.topics import Topics
-from tests.support.nodes import NodeProcess, node_on
+from tests.support.beside import beside, peak_bytes
+from tests.support.nodes import node_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -28,60 +23,8 @@ def body(export_id: str, row: bytes, size: int) -> bytes:
     return head + b",".join([row] * ((size - len(head) - 2) // (len(row) + 1))) + b"]}"
 
 
-@dataclass
-class Beside:
-    """What a client noticed that asked for little all the while."""
-
-    health_seconds: list[float] = field(default_factory=list)
-    small_statuses: list[int] = field(default_factory=list)
-
-
-# In a process of its own: the one that sends large bodies is slow itself.
-LOOK = """
-import httpx, sys, time
-small = {"format": "csv", "columns": ["a"], "data": [[1]]}
-with httpx.Client(base_url=sys.argv[1], timeout=60) as client:
-    while True:
-        began = time.monotonic()
-        assert client.get("/health").status_code == 200
-        seconds = time.monotonic() - began
-        status = client.post("/export/run", json=small).status_code
-        print(seconds, status, flush=True)
-        time.sleep(0.2)
-"""
-
-
-def peak_bytes(node: NodeProcess) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{node.pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
-
-
-@asynccontextmanager
-async def beside(node: NodeProcess) -> AsyncIterator[Beside]:
-    seen = Beside()
-
-    looking = subprocess.Popen(
-        [sys.executable, "-c", LOOK, node.url], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield seen
-    finally:
-        looking.terminate()
-        shown, _ = looking.communicate()
-    for line in shown.splitlines():
-        seconds, status = line.split()
-        seen.health_seconds.append(float(seconds))
-        seen.small_statuses.append(int(status))
-    assert seen.small_statuses
-
-
 async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
     return await client.post("/export/run?wait=120", content=content, headers=JSON, timeout=400)
-
-
-def stalls(node: NodeProcess) -> list[float]:
-    return [line.get("seconds", 0) for line in node.lines() if "event loop" in line["event"]]
 
 
 async def test_hostile_and_large_bodies_from_several_clients_at_once(
@@ -128,7 +71,7 @@ async def test_hostile_and_large_bodies_from_several_clients_at_once(
         assert "values are nested deeply" in errors["deep"][0]["message"]
         assert "malformed JSON" in errors["open"][0]["message"]
         assert peak < 400 * MIB
-        longest = stalls(node)
+        longest = [line for line in node.lines() if "event loop" in line["event"]]
     print(f"peak {peak / MIB:.0f} MiB, health {max(seen.health_seconds):.2f} s", longest)
     assert max(seen.health_seconds) < 1
     assert set(seen.small_statuses) == {202}

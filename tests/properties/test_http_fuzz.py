@@ -37,7 +37,7 @@ FIELDS = st.dictionaries(NAMES, PLAUSIBLE | JSON, max_size=9)
 CONTENT_TYPES = st.sampled_from(["application/json", "application/x-ndjson"]) | st.text(
     st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=20
 )
-ANSWERS = {200, 202, 400, 404, 405, 413, 415, 429, 503}
+ANSWERS = {200, 202, 400, 404, 405, 408, 409, 413, 415, 429, 503}
 
 
 def asked(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> World:
