@@ -79,7 +79,7 @@ class Batcher:
 
     def _encode_row(self, row: Row | bytes, ahead: int) -> bytes:
         try:
-            encoded = row if isinstance(row, bytes) else encode_row(row)
+            encoded = encode_row(row)
         except (TypeError, ValueError, RecursionError) as error:
             raise ProducerError(f"row {self._rows + ahead + 1}: {error}") from None
         if len(encoded) > ROW_MAX_BYTES:
@@ -103,14 +103,16 @@ class Batcher:
         return orjson.dumps(fields)
 
 
-def encode_row(row: Row) -> bytes:
-    """A row as compact UTF-8 JSON.
+def encode_row(row: Row | bytes) -> bytes:
+    """A row as compact UTF-8 JSON; bytes are what this made of one before.
 
     Raises:
         TypeError: it is neither list nor dict, or holds what JSON has no word for.
         ValueError: a string in it is not Unicode.
     """
     if not isinstance(row, list | dict):
+        if isinstance(row, bytes):
+            return row
         raise TypeError(f"a {type(row).__name__} is no row, which is a list or a dict")
     try:
         return orjson.dumps(row)

@@ -152,3 +152,13 @@ def test_usual_batches_are_of_a_thousand_rows() -> None:
     for file_format in ("csv", "pdf"):
         request = ExportRequested.model_validate({**fields, "format": file_format})
         assert most_rows(request) == BATCH_ROWS
+
+
+def test_a_row_that_was_written_before_is_taken_as_it_is() -> None:
+    rows: list[Row] = [[1, "a"], {"b": 2**70}]
+    ways: tuple[list[Row | bytes], ...] = (
+        [*rows],
+        [*map(encode_row, rows)],
+        [rows[0], encode_row(rows[1])],
+    )
+    assert len({tuple(Batcher("e").batches(way)) for way in ways}) == 1
