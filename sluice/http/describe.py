@@ -122,7 +122,7 @@ RUN: dict[str, Any] = {
     "responses": {
         202: {"description": "Accepted", "content": {JSON: {"schema": _ACCEPTED}}},
         200: {"description": "It ended while the request waited", "model": TerminalEvent},
-        **problems(400, 401, 404, 408, 413, 415, 429, 503),
+        **problems(400, 401, 408, 409, 413, 415, 429, 503),
     },
 }
 
