@@ -86,7 +86,8 @@ class Turns:
                 loop = asyncio.get_running_loop()
                 turn = loop.run_in_executor(self._threads, self._exports.turn)
                 await self._worked(turn)
-            await asyncio.wait([turn])
+            if not turn.done():
+                await asyncio.wait([turn])
         except asyncio.CancelledError:
             if turn:
                 self._exports.abandon()

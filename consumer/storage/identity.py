@@ -24,6 +24,7 @@ class Identity:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._path = root / NAME
+        self._text = str(self._path)
         self._id: str | None = None
         self._seen: tuple[int, int] | None = None
 
@@ -67,7 +68,7 @@ class Identity:
             self.found()
             return
         try:
-            status = self._path.stat()
+            status = os.stat(self._text)  # noqa: PTH116 - for each export: a Path takes as long again
         except FileNotFoundError as error:
             raise StorageUnavailable(
                 f"{self._root} is not the storage that it was: {NAME} is gone; is it mounted?"
