@@ -181,3 +181,9 @@ def id_in_key(message: Message) -> str | None:
 def source_of(message: Message) -> Source:
     """Where it lies."""
     return Source(topic=message.topic, partition=message.partition, offset=message.offset)
+
+
+def died_on_twice(message: Message) -> str:
+    """What the event or the log says of a message that is set aside."""
+    where = f"{message.topic} {message.partition}:{message.offset}"
+    return f"set aside unread: nodes died twice on {where}"

@@ -23,10 +23,11 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.export import OpenExport
-from consumer.exports.messages import DeadLetter, Message, forwardable
+from consumer.exports.messages import DeadLetter, Message, forwardable, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.origin import (
     Origin,
+    died_on_twice,
     id_in_key,
     origin_of,
     origin_of_invalid,
@@ -48,7 +49,7 @@ from schemas.vocabulary import DeadLetterReason, FailReason
 log = structlog.get_logger(__name__)
 
 _CANCEL = b'"export.cancel_requested"'
-_PEEKED_BYTES = 1024
+_PEEKED_BYTES = 16 * 1024  # more than a cancellation has; what is longer isn't looked at
 
 
 class Routing:
@@ -349,12 +350,13 @@ class Routing:
         """Its export fails; a dead letter where it can't have been the request of one."""
         export_id = id_in_key(message)
         # Cancellations go to every partition: one must not end an export of another.
-        cancels = _CANCEL in (message.value or b"")[:_PEEKED_BYTES]
+        short = value_bytes(message) <= _PEEKED_BYTES
+        cancels = short and _CANCEL in (message.value or b"")
         if export_id is None or self._is_known(export_id) or cancels:
-            self._dead_letter(DeadLetterReason.NODE_KILLER, message, _two_died(message))
+            self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
         else:
             origin = origin_of_unread(export_id, message, self._workshop.now())
-            self._on_requested(None, origin, _two_died(message), FailReason.INTERNAL)
+            self._on_requested(None, origin, died_on_twice(message), FailReason.INTERNAL)
         self._workshop.metrics.set_aside()
         return True
 
@@ -363,7 +365,7 @@ class Routing:
         export_id = id_in_key(message)
         export = self._exports.get(export_id) if export_id else None
         if export and not self._was_handled(message, export):
-            self._fail(export, _two_died(message), FailReason.INTERNAL)
+            self._fail(export, died_on_twice(message), FailReason.INTERNAL)
         elif message.offset < self.records_floor:
             self._workshop.metrics.dropped(Dropped.REPLAYED)
             return True
@@ -372,7 +374,7 @@ class Routing:
         elif export_id and not self._is_searched(message):
             return False
         else:
-            self._dead_letter(DeadLetterReason.NODE_KILLER, message, _two_died(message))
+            self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
             self.verdict_due = export_id is not None
         self._workshop.metrics.set_aside()
         return True
@@ -396,8 +398,3 @@ class Routing:
             partition=message.partition,
             offset=message.offset,
         )
-
-
-def _two_died(message: Message) -> str:
-    where = f"{message.topic} {message.partition}:{message.offset}"
-    return f"set aside unread: nodes died twice on {where}"

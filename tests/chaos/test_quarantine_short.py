@@ -1,24 +1,35 @@
-"""Messages of every kind that kill their nodes, among a thousand good exports."""
+"""Messages that kill their nodes, among good exports; in the long form of every kind, and many."""
 
 from pathlib import Path
 
 import pytest
 
 from schemas.topics import Topics
-from tests.chaos.quarantine import STYLES, plans_of, run, told
+from tests.chaos.quarantine import STYLES, Outcome, plans_of, run, told
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-
-GOOD = 1_000
 
 
 async def test_what_kills_nodes_is_set_aside_and_the_others_complete(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    plans = plans_of(GOOD, len(STYLES))
-    outcome = await run(bootstrap_servers, topics, plans, tmp_path, per_second=40)
+    outcome = await storm(bootstrap_servers, topics, tmp_path, good=200, killers=4)
+    assert len(outcome.ends) == 3, told(outcome)  # by itself, for its silence, for its memory
+
+
+@pytest.mark.long
+async def test_a_thousand_good_exports_complete_beside_killers_of_every_kind(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    await storm(bootstrap_servers, topics, tmp_path, good=1_000, killers=len(STYLES))
+
+
+async def storm(
+    servers: str, topics: Topics, directory: Path, *, good: int, killers: int
+) -> Outcome:
+    plans = plans_of(good, killers)
+    outcome = await run(servers, topics, plans, directory, per_second=40)
     assert outcome.violations == [], told(outcome)
-    killers = {plan.export_id for plan in plans if plan.weapon}
-    assert outcome.deaths.keys() == killers, told(outcome)
+    assert outcome.deaths.keys() == {plan.export_id for plan in plans if plan.weapon}
     assert set(outcome.deaths.values()) <= {2, 3}, told(outcome)
-    assert len(outcome.ends) == 3, told(outcome)
+    return outcome
