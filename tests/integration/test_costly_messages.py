@@ -5,27 +5,27 @@ What a node's memory and its ``/health`` do meanwhile is measured from outside.
 
 import asyncio
 import json
-import time
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from bench.processes import peak_bytes
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
 from schemas.topics import Topics
+from tests.hostile.bounds import HEALTH_SECONDS, PEAK_BYTES
+from tests.hostile.probe import read_looks
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, events
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 MIB = 1024 * 1024
-MOST_MEMORY_BYTES = 400 * MIB
-MOST_HEALTH_SECONDS = 1.0
 MARKS = "\u0301" * 240_000 + "\u0323" * 240_000
 WIDE = [f"c{number}" for number in range(256)]
 
@@ -88,24 +88,23 @@ COSTLY = {
 }
 
 
-@dataclass
-class Watched:
-    """A node as a client of ``/health`` sees it."""
-
-    url: str
-    longest_seconds: float = 0.0
-    answers: int = 0
-    _running: list[asyncio.Task[None]] = field(default_factory=list)
-
-    async def watch(self) -> None:
-        async with httpx.AsyncClient(timeout=60) as client:
-            while True:
-                begun = time.monotonic()
-                response = await client.get(f"{self.url}/health")
-                assert response.status_code == 200
-                self.longest_seconds = max(self.longest_seconds, time.monotonic() - begun)
-                self.answers += 1
-                await asyncio.sleep(0.02)
+@asynccontextmanager
+async def watched(node: NodeProcess, kind: str, file: Path) -> AsyncIterator[None]:
+    """Hold a node to its bounds of memory and of ``/health``, but for its waits for a core."""
+    command = [sys.executable, "-m", "tests.hostile.probe", str(node.pid), node.url, str(file)]
+    probe = await asyncio.create_subprocess_exec(*command)
+    try:
+        yield
+    finally:
+        probe.kill()
+        await probe.wait()
+    looks = read_looks(file)
+    longest = max(look.seconds for look in looks)
+    own = max(look.own_seconds for look in looks)
+    peak = peak_bytes(node.pid)
+    print(f"\n{kind}: {peak / MIB:.0f} MiB, /health {longest:.2f} s, of them its own {own:.2f} s")
+    assert peak < PEAK_BYTES
+    assert own < HEALTH_SECONDS
 
 
 @pytest.fixture
@@ -158,38 +157,36 @@ def judge(event: TerminalEvent, costly: Costly) -> None:
 
 @pytest.mark.parametrize("kind", COSTLY)
 async def test_it_ends_typed_and_disturbs_nothing(
-    kind: str, bootstrap_servers: str, topics: Topics, node: NodeProcess, publish: Publish
+    kind: str,
+    bootstrap_servers: str,
+    topics: Topics,
+    node: NodeProcess,
+    publish: Publish,
+    tmp_path: Path,
 ) -> None:
     costly, good = COSTLY[kind], Costly({}, of([1], [2]), None)
-    watched = Watched(node.url)
-    watching = asyncio.create_task(watched.watch())
-    await publish("costly", costly, 0)
-    await publish("beside", good, 0)
-    await publish("elsewhere", good, 1)
-    found = by_id(await events(bootstrap_servers, topics.completions, at_least=3, seconds=60))
-    watching.cancel()
-    peak = peak_bytes(node.pid)
-    print(f"\n{kind}: {peak / MIB:.0f} MiB, /health {watched.longest_seconds:.2f} s at most")
+    async with watched(node, kind, tmp_path / "looks"):
+        await publish("costly", costly, 0)
+        await publish("beside", good, 0)
+        await publish("elsewhere", good, 1)
+        found = by_id(await events(bootstrap_servers, topics.completions, at_least=3, seconds=60))
     judge(found["costly"], costly)
     judge(found["beside"], good)
     judge(found["elsewhere"], good)
-    assert peak < MOST_MEMORY_BYTES
-    assert watched.longest_seconds < MOST_HEALTH_SECONDS
 
 
 @pytest.mark.parametrize("topics", [6], indirect=True)
 @pytest.mark.parametrize("kind", ["a million nested values", "a cell of 16 MiB"])
 async def test_five_lanes_at_once(
-    kind: str, bootstrap_servers: str, topics: Topics, node: NodeProcess, publish: Publish
+    kind: str,
+    bootstrap_servers: str,
+    topics: Topics,
+    node: NodeProcess,
+    publish: Publish,
+    tmp_path: Path,
 ) -> None:
-    watched = Watched(node.url)
-    watching = asyncio.create_task(watched.watch())
-    await asyncio.gather(*(publish(f"export-{n}", COSTLY[kind], n) for n in range(5)))
-    found = by_id(await events(bootstrap_servers, topics.completions, at_least=5, seconds=90))
-    watching.cancel()
-    peak = peak_bytes(node.pid)
-    print(f"\nfive of {kind}: {peak / MIB:.0f} MiB, /health {watched.longest_seconds:.2f} s")
+    async with watched(node, f"five of {kind}", tmp_path / "looks"):
+        await asyncio.gather(*(publish(f"export-{n}", COSTLY[kind], n) for n in range(5)))
+        found = by_id(await events(bootstrap_servers, topics.completions, at_least=5, seconds=90))
     for event in found.values():
         judge(event, COSTLY[kind])
-    assert peak < MOST_MEMORY_BYTES
-    assert watched.longest_seconds < MOST_HEALTH_SECONDS
