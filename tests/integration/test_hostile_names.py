@@ -86,7 +86,7 @@ class Sender:
             "format": file_format,
             "columns": [{"key": "n", "header": "n"}, {"key": PATH, "header": "t"}],
             "title": PATH,
-            "user": PATH,
+            "user": "../../../up",  # control characters are refused there
         }
         rows = [[str(export_id)[:300], PATH]]
         batch = {"export_id": export_id, "seq": 0, "rows": rows, "last": True}
