@@ -263,11 +263,14 @@ class _Log:
 
     async def _met(self, moment: Moment) -> None:
         await asyncio.sleep(self._chance.uniform(0.05, 1.5))
+        then = self._chance.choice([0, 0.001, 0.005])
         if moment is Moment.ROLLED:
-            await _until_file(self._broker.commits, ".log", self._chance.uniform(0, 0.01))
+            await _until_file(self._broker.commits, ".log", then)
         elif moment is Moment.CLEANING:
+            # The first two lie there for some milliseconds, so no task of ours may come in between.
             suffix = self._chance.choice([".cleaned", ".swap", ".deleted"])
-            await _until_file(self._broker.commits, suffix, self._chance.uniform(0, 0.01))
+            if await _until_file(self._broker.commits, suffix, then) and suffix != ".deleted":
+                self._broker.kill()
 
     def _check(self, told: Told, least: dict[int, int]) -> None:
         self._findings.checks += 1
@@ -352,15 +355,16 @@ async def _admin(servers: str) -> AIOKafkaAdminClient:
             return admin
 
 
-async def _until_file(directory: Path, suffix: str, then_seconds: float, within: float = 3) -> None:
-    """Until a new file of that kind lies there, and then some; or not, within some seconds."""
+async def _until_file(directory: Path, suffix: str, then_seconds: float, within: float = 3) -> bool:
+    """Until a new file of that kind lies there, and then some; false if there is none in time."""
     before = _names(directory, suffix)
     until = time.monotonic() + within
     while time.monotonic() < until:
         if _names(directory, suffix) - before:
-            await asyncio.sleep(then_seconds)
-            return
+            time.sleep(then_seconds)  # noqa: ASYNC251 - some milliseconds, to be exact
+            return True
         await asyncio.sleep(0.001)
+    return False
 
 
 def _names(directory: Path, suffix: str) -> set[str]:
