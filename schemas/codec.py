@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
 from schemas.json_pieces import MOST_MEMBER_BYTES, MOST_MEMBER_VALUES, UNBUILT
-from schemas.records import decode_object, export_id_of
+from schemas.records import Crowded, decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason
 
@@ -36,7 +36,7 @@ def decode_request(value: bytes | None) -> Request:
             with further fields: a dead letter.
         InvalidRequest: the request of a valid id has wrong fields; it names each.
     """
-    fields = decode_object(value)
+    fields = _fields(value)
     match fields.get("type"):
         case "export.requested":
             export_id = export_id_of(fields)
@@ -55,6 +55,15 @@ def decode_request(value: bytes | None) -> Request:
                 raise Unreadable(DeadLetterReason.UNREADABLE, wrong) from None
         case other:
             raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {shown(other)} is unknown")
+
+
+def _fields(value: bytes | None) -> dict[str, Any]:
+    try:
+        return decode_object(value)
+    except Crowded as error:
+        if error.fields.get("type") == "export.requested":
+            raise InvalidRequest(error.export_id, error.errors, error.fields) from None
+        raise Unreadable(DeadLetterReason.UNREADABLE, str(error)) from None
 
 
 def _unbuilt(fields: dict[str, Any]) -> Iterator[FieldError]:

@@ -53,7 +53,14 @@ _MOST_DEPTH = 1_024  # of orjson
 
 
 class TooManyValues(ValueError):  # noqa: N818 - it names the text's fault, not ours
-    """An element of the array, or the object itself, has more members than are ever built."""
+    """An element of the array, or the object itself, has more members than are ever built.
+
+    ``others`` are the members apart from the array that were read before.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.others: dict[str, Any] = {}
 
 
 class _Unbuilt:
@@ -119,7 +126,11 @@ def divide(value: bytes, name: str | None = None) -> Divided:
         ValueError: it is no JSON object in UTF-8; the array may still turn out not to be JSON.
     """
     reader = _Reader(value, name)
-    reader.read()
+    try:
+        reader.read()
+    except TooManyValues as error:
+        error.others = reader.others
+        raise
     return Divided(value, reader.others, reader.spans)
 
 

@@ -21,6 +21,14 @@ Row: TypeAlias = list[Cell] | dict[str, Cell]
 _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
 
 
+class Crowded(Invalid):
+    """A large message of a known export that holds too much; ``fields`` were read before that."""
+
+    def __init__(self, export_id: str, message: str, fields: dict[str, Any]) -> None:
+        super().__init__(export_id, [FieldError("", message)])
+        self.fields = fields
+
+
 @dataclass(frozen=True, slots=True)
 class LargeRows:
     """Rows of a large batch, still as text that is known to be JSON.
@@ -131,6 +139,9 @@ def _divided(value: bytes, name: str | None = None) -> json_pieces.Divided:
     try:
         return json_pieces.divide(value, name)
     except json_pieces.TooManyValues as error:
+        export_id = error.others.get("export_id")
+        if isinstance(export_id, str) and is_export_id(export_id):
+            raise Crowded(export_id, str(error), error.others) from None
         raise Unreadable(DeadLetterReason.UNREADABLE, str(error)) from None
     except ValueError as error:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
@@ -143,6 +154,7 @@ def decode_object(value: bytes | None) -> dict[str, Any]:
 
     Raises:
         Unreadable: null, not JSON in UTF-8, or not an object; TooLarge: it was not held.
+        Crowded: a valid id was read, and then more than is ever read.
     """
     if value is None:
         raise Unreadable(DeadLetterReason.NULL_VALUE, "the value is null")

@@ -81,3 +81,12 @@ def test_a_cell_that_is_no_json_is_not_encoded() -> None:
         encode_batch(Batch("a", 0, [[{1: "a key that is no string"}]]))
     with pytest.raises(TypeError):
         encode_batch(Batch("a", 0, [["\ud800"]]))
+
+
+def test_a_large_batch_of_too_many_members_is_invalid_where_its_id_was_read() -> None:
+    crowd = {f"{n}": "x" * 600 for n in range(2_000)}
+    with pytest.raises(Invalid, match="more than 1,000 members") as caught:
+        decode_batch(json.dumps({"export_id": "a", "seq": 0, "rows": [], **crowd}).encode())
+    assert caught.value.export_id == "a"
+    with pytest.raises(Unreadable, match="more than 1,000 members"):
+        decode_batch(json.dumps({**crowd, "export_id": "a", "seq": 0, "rows": []}).encode())

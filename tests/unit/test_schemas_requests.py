@@ -163,8 +163,20 @@ def test_all_that_fits_is_accepted() -> None:
     assert decode_request(encode_request(request)) == request
 
 
-def test_an_object_of_too_many_members_is_no_request() -> None:
-    value = json.dumps({**_MINIMAL, **{f"{n}": "x" * 600 for n in range(2_000)}}).encode()
+def test_a_request_of_too_many_members_is_invalid_where_its_id_was_read() -> None:
+    crowd = {f"{n}": "x" * 600 for n in range(2_000)}
+    value = json.dumps({**_MINIMAL, **crowd}).encode()
+    with pytest.raises(InvalidRequest, match="more than 1,000 members") as caught:
+        decode_request(value)
+    assert caught.value.export_id == _MINIMAL["export_id"]
+    assert caught.value.fields["format"] == _MINIMAL["format"]
+    with pytest.raises(Unreadable, match="more than 1,000 members"):
+        decode_request(json.dumps({**crowd, **_MINIMAL}).encode())
+
+
+def test_a_cancellation_of_too_many_members_is_a_dead_letter() -> None:
+    crowd = {f"{n}": "x" * 600 for n in range(2_000)}
+    value = json.dumps({"type": "export.cancel_requested", "export_id": "a", **crowd}).encode()
     with pytest.raises(Unreadable, match="more than 1,000 members"):
         decode_request(value)
 
