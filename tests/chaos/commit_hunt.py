@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import shutil
 import signal
@@ -27,10 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from broker.errors import BrokerError
@@ -38,14 +34,19 @@ from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
 from consumer.kafka.transactions import Destination, PartitionProducer
 from producer.topics import create_topics
-from schemas.topics import Topics
 from sluice.logs import quiet_libraries
-from tests.chaos.hunted import Hunted, Prey, Shape, Version, java_version, make_ahead_of_time_cache
+from tests.chaos.coordinator import GROUP, LANES, TOPICS, asked
+from tests.chaos.hunted import (
+    Hunted,
+    Prey,
+    Shape,
+    Version,
+    java_version,
+    make_ahead_of_time_cache,
+    until_file,
+)
 from tests.chaos.ledger import Ledger, Told
 
-_LANES = 12
-_GROUP = "hunted"
-_TOPICS = Topics.named("hunt")
 _MOST_OPEN_REQUESTS = 300  # what a commit's metadata grows by
 _ANSWER_SECONDS = 60.0
 _LIVES_OF_A_LOG = {Shape.COMPACTED: 60, Shape.LONG: 120}
@@ -230,10 +231,10 @@ class _Log:
             await ready
             servers = self._broker.servers
             await create_topics(
-                _TOPICS, partitions=_LANES, replication_factor=1, bootstrap_servers=servers
+                TOPICS, partitions=LANES, replication_factor=1, bootstrap_servers=servers
             )
             self._created = True
-        async with _asked(self._broker.servers) as ask:
+        async with asked(self._broker.servers) as ask:
             self._check(await ask(), self._ledger.settled())
             if moment is Moment.LOADED:
                 await self._end(moment)
@@ -252,24 +253,32 @@ class _Log:
             await self._end(moment)
 
     async def _until_moment(self, moment: Moment, ask: Callable[[], Awaitable[Told]]) -> None:
+        """Check all the time until then; the end of the broker ends a question under way."""
         ending = asyncio.create_task(self._met(moment))
+        checking = asyncio.create_task(self._check_on(ask))
         try:
-            while not ending.done():
-                least = self._ledger.settled()
-                self._check(await ask(), least)
-                await asyncio.wait([ending], timeout=0.3)
+            done, _ = await asyncio.wait([ending, checking], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*done)
         finally:
-            ending.cancel()
+            for task in (ending, checking):
+                task.cancel()
+            await asyncio.gather(ending, checking, return_exceptions=True)
+
+    async def _check_on(self, ask: Callable[[], Awaitable[Told]]) -> None:
+        while True:
+            least = self._ledger.settled()
+            self._check(await ask(), least)
+            await asyncio.sleep(0.3)
 
     async def _met(self, moment: Moment) -> None:
         await asyncio.sleep(self._chance.uniform(0.05, 1.5))
         then = self._chance.choice([0, 0.001, 0.005])
         if moment is Moment.ROLLED:
-            await _until_file(self._broker.commits, ".log", then)
+            await until_file(self._broker.commits, ".log", then)
         elif moment is Moment.CLEANING:
             # The first two lie there for some milliseconds, so no task of ours may come in between.
             suffix = self._chance.choice([".cleaned", ".swap", ".deleted"])
-            if await _until_file(self._broker.commits, suffix, then) and suffix != ".deleted":
+            if await until_file(self._broker.commits, suffix, then) and suffix != ".deleted":
                 self._broker.kill()
 
     def _check(self, told: Told, least: dict[int, int]) -> None:
@@ -280,8 +289,8 @@ class _Log:
     @contextlib.asynccontextmanager
     async def _lanes(self) -> AsyncIterator[asyncio.Event]:
         """All lanes have fenced their predecessors; they commit from when the event is set."""
-        to = Destination(_TOPICS, _GROUP, {"bootstrap_servers": self._broker.servers}, 1_000_000)
-        producers = [PartitionProducer(number, to) for number in range(_LANES)]
+        to = Destination(TOPICS, GROUP, {"bootstrap_servers": self._broker.servers}, 1_000_000)
+        producers = [PartitionProducer(number, to) for number in range(LANES)]
         committing = asyncio.Event()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -312,63 +321,6 @@ class _Log:
             self._ledger.acknowledge(lane, number)
             self._findings.commits += 1
             await asyncio.sleep(self._pace_seconds)
-
-
-@contextlib.asynccontextmanager
-async def _asked(servers: str) -> AsyncIterator[Callable[[], Awaitable[Told]]]:
-    """Asks the coordinator, from the moment on at which a broker listens."""
-    pairs = {
-        lane: (TopicPartition(_TOPICS.requests, lane), TopicPartition(_TOPICS.records, lane))
-        for lane in range(_LANES)
-    }
-    both = [one for pair in pairs.values() for one in pair]
-    async with asyncio.timeout(_ANSWER_SECONDS):
-        admin = await _admin(servers)
-
-    async def ask() -> Told:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                found: dict[TopicPartition, Any] = {}
-                with contextlib.suppress(KafkaError):  # it starts, or loads
-                    found = await admin.list_consumer_group_offsets(_GROUP, partitions=both)
-                if found.keys() >= {*both}:
-                    break
-                await asyncio.sleep(0.01)
-        offsets = {one: max(0, found[one].offset) for one in both}
-        return {lane: (offsets[one], offsets[other]) for lane, (one, other) in pairs.items()}
-
-    try:
-        yield ask
-    finally:
-        await admin.close()
-
-
-async def _admin(servers: str) -> AIOKafkaAdminClient:
-    while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=5000)
-        try:
-            await admin.start()
-        except KafkaError:
-            await admin.close()
-            await asyncio.sleep(0.03)
-        else:
-            return admin
-
-
-async def _until_file(directory: Path, suffix: str, then_seconds: float, within: float = 3) -> bool:
-    """Until a new file of that kind lies there, and then some; false if there is none in time."""
-    before = _names(directory, suffix)
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        if _names(directory, suffix) - before:
-            time.sleep(then_seconds)  # noqa: ASYNC251 - some milliseconds, to be exact
-            return True
-        await asyncio.sleep(0.001)
-    return False
-
-
-def _names(directory: Path, suffix: str) -> set[str]:
-    return {entry.name for entry in os.scandir(directory) if entry.name.endswith(suffix)}
 
 
 def main() -> int:

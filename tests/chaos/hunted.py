@@ -5,9 +5,11 @@ data directory and the port stay.
 """
 
 import asyncio
+import os
 import random
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -195,3 +197,19 @@ def java_version() -> str:
         [java_executable(), "-version"], capture_output=True, text=True, check=True
     )
     return said.stderr.splitlines()[0]
+
+
+async def until_file(directory: Path, suffix: str, then_seconds: float, within: float = 3) -> bool:
+    """Until a new file of that kind lies there, and then some; false if there is none in time."""
+    before = _names(directory, suffix)
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        if _names(directory, suffix) - before:
+            time.sleep(then_seconds)  # noqa: ASYNC251 - some milliseconds, to be exact
+            return True
+        await asyncio.sleep(0.001)
+    return False
+
+
+def _names(directory: Path, suffix: str) -> set[str]:
+    return {entry.name for entry in os.scandir(directory) if entry.name.endswith(suffix)}
