@@ -2,7 +2,7 @@
 
 Never run by the service. It takes what the Maven repository serves now and trusts it once; look at
 the diff before committing it, and run ``make hunt`` on it: 4.3.0 to 4.4.0 lose acknowledged
-transactions (docs/adr/0018-commits-are-loaded-in-small-pieces.md).
+transactions (docs/adr/0018-which-kafka-and-how-it-loads-commits.md).
 """
 
 import hashlib
