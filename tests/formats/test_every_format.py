@@ -25,7 +25,7 @@ HOSTILE = {
     "NUL": "a\0b",
     "control characters": "".join(map(chr, [*range(32), *range(127, 160)])),
     "a lone combining mark": "\u0301",
-    "many combining marks": "e" + "\u0301" * 1_000,
+    "many combining marks": "e" + "\u0301" * 999,  # a key may be as long
     "right to left": "שלום עולם مرحبا بالعالم",
     "direction overrides": "\u202eabc\u2066def\u2069",
     "emoji": "\N{GRINNING FACE}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}\U0001f1f9\U0001f1f7",

@@ -203,7 +203,8 @@ async def test_the_http_server_speaks_through_the_same_formatter(
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert b"500 Internal Server Error" in await reader.read()
         writer.close()
-    (line,) = lines(capsys)  # no access log either
+    request, line = sorted(lines(capsys), key=lambda line: str(line["logger"]))
+    assert (request["event"], request["path"], request["status"]) == ("request", "/", 500)
     assert (line["logger"], line["level"]) == ("uvicorn.error", "error")
     assert line["event"] == "Exception in ASGI application"
     assert "ValueError: no good" in line["exception"]
