@@ -61,6 +61,7 @@ async def test_a_thread_that_holds_the_interpreter_is_found_by_its_message() -> 
     def turn() -> None:
         working.message = BATCH
         hold_interpreter(0.5)
+        time.sleep(4 * BEAT_SECONDS)  # handling goes on after the call that held the lock
         working.message = None
 
     with capture_logs() as logs, LoopWatch(hands, metrics):
