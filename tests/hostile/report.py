@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from consumer.metrics.catalogue import STALL_BUCKETS_SECONDS
 from tests.hostile.bounds import MIB
 from tests.hostile.running import Result
 
@@ -23,7 +24,7 @@ _HEAD = (
 def line(result: Result) -> str:
     """One kind, on a terminal."""
     kind, peak, stall, health, csv, pdf, outcome = cells(result)
-    figures = f"{peak:>6} MiB  stall {stall:>6} ms  health {health:>6} ms  csv {csv} s  pdf {pdf} s"
+    figures = f"{peak:>6} MiB  stall {stall:>7} ms  health {health:>6} ms  csv {csv} s  pdf {pdf} s"
     words = [f"{'BAD' if result.broken else 'ok '} {kind:<46} {figures}  {outcome}"]
     return "\n".join([*words, *(f"      ! {finding}" for finding in result.broken)])
 
@@ -54,6 +55,8 @@ def cells(result: Result) -> tuple[str, ...]:
     """The cells of a row, as the head names them."""
     found = result.measured
     stall = "?" if found.stall_seconds is None else f"{found.stall_seconds * 1000:.0f}"
+    if found.stall_seconds in STALL_BUCKETS_SECONDS:  # known no closer
+        stall = f"<= {stall}"
     figures = (
         f"{found.peak_bytes / MIB:.0f}",
         stall,

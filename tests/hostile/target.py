@@ -69,8 +69,9 @@ class Target:
     def requested(self, export_id: str, ends: Ends, **fields: Any) -> Record:
         """The record of a request, whose end is wanted from now on."""
         self.wanted[export_id] = ends
-        sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}
-        value = json.dumps({**sent, "columns": ["a"], **fields}, ensure_ascii=False).encode()
+        sent: dict[str, Any] = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+        sent |= {"columns": ["a"], **fields}
+        value = json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
         return Record(value, export_id.encode())
 
     async def export(
