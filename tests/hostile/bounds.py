@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 PEAK_BYTES = 400 * MIB
 STALL_SECONDS = 0.25
 HEALTH_SECONDS = 1.0
-GOOD_SECONDS = 30.0
+GOOD_SECONDS = 60.0
 """A good export beside an attack has ended by then: not of the contract, but of a sane node."""
 
 

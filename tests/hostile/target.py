@@ -171,7 +171,7 @@ class Kind:
     name: str
     attack: Attack
     short: bool = False
-    seconds: float = 30.0
+    seconds: float = 60.0
     after: Attack | None = None
     leaves_partition: bool = False
 
