@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> int:
         print(*(kind.name for kind in kinds), sep="\n")
         return 0
     quiet_libraries()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no node is left behind
     own = Path(tempfile.mkdtemp(prefix="sluice-hostile-"))
     place = given.keep or own
     with EmbeddedKafka(place / "kafka", notice=print) as kafka:

@@ -1,6 +1,6 @@
 """Two real nodes on topics of their own, each with its probe; made again when one was brought down.
 
-The topics take records of up to 64 MiB, as an operator may set them. Invariant: what one bed's
+The input topics take batches of up to 20 MiB, as an operator may set them. Invariant: what one bed's
 nodes choke on is in no other bed's topics.
 """
 
@@ -24,7 +24,7 @@ from tests.support.nodes import SERVE, NodeProcess, settings_for
 
 PARTITIONS = 6
 NODES = 2
-RECORD_BYTES = 64 * 1024 * 1024
+RECORD_BYTES = 20 * 1024 * 1024
 # Before all else, where that is allowed: what is measured is the node, not a busy machine.
 _FIRST = ("nice", "-n", "-5")
 _STACK_KIB = 2048
