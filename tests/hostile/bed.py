@@ -1,7 +1,7 @@
 """Two real nodes on topics of their own, each with its probe; made again when one was brought down.
 
-The input topics take batches of up to 20 MiB, as an operator may set them. Invariant: what the nodes
-of one bed choke on is in no other bed's topics.
+The input topics take batches of up to 20 MiB, as an operator may set them. Invariant: what the
+nodes of one bed choke on is in no other bed's topics.
 """
 
 import asyncio

@@ -144,17 +144,25 @@ async def _pdf(client: httpx.AsyncClient, url: str, good: _Good, export_id: str)
 async def _posted(
     client: httpx.AsyncClient, url: str, body: dict[str, Any], seconds: float
 ) -> httpx.Response | str:
-    """The answer 202, or what was wrong. A full queue is waited for, as a good client does."""
+    """The answer 202, or what was wrong.
+
+    As a good client does, it waits for a full queue, and asks again, with the same id, when its
+    connection was closed: a server that has too many closes idle ones (RFC 9112, 9.5).
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             answer = await client.post(f"{url}/export/run", json=body)
-        except httpx.HTTPError as error:
-            return f"was refused: {type(error).__name__}"
-        if answer.status_code == 202:
-            return answer
-        if answer.status_code not in {429, 503} or time.monotonic() > deadline:
-            return f"was refused: {answer.status_code} {answer.text[:200]}"
+        except httpx.TransportError as error:
+            refused = type(error).__name__
+        else:
+            if answer.status_code == 202:
+                return answer
+            refused = f"{answer.status_code} {answer.text[:200]}"
+            if answer.status_code not in {429, 503}:
+                return f"was refused: {refused}"
+        if time.monotonic() > deadline:
+            return f"was refused: {refused}"
         await asyncio.sleep(0.5)
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_MOST_SECONDS = 120.0
+_MOST_SECONDS = 240.0
 _PIECE_BYTES = 256 * 1024
 
 

@@ -114,7 +114,9 @@ class Target:
         aborted, so nothing of it is ever seen.
         """
         async with AIOKafkaProducer(
-            bootstrap_servers=self.bed.servers, transactional_id=f"hold-{self.prefix}"
+            bootstrap_servers=self.bed.servers,
+            transactional_id=f"hold-{self.prefix}",
+            transaction_timeout_ms=600_000,
         ) as producer:
             await producer.begin_transaction()
             await producer.send_and_wait(

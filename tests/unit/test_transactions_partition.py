@@ -1,0 +1,23 @@
+"""Which partition a record goes to that a node sends, and what its key costs."""
+
+import time
+
+from aiokafka.partitioner import DefaultPartitioner
+
+from consumer.kafka.transactions import partition_of
+
+_PARTITIONS = list(range(12))
+
+
+def test_usual_keys_go_where_every_client_sends_them() -> None:
+    usual = DefaultPartitioner()
+    for number in range(100):
+        key = f"ord-2026-{number}".encode() * (number % 20 + 1)
+        assert partition_of(key, _PARTITIONS, _PARTITIONS) == usual(key, _PARTITIONS, _PARTITIONS)
+    assert partition_of(None, _PARTITIONS, [3]) == 3
+
+
+def test_a_huge_key_costs_no_time() -> None:
+    begun = time.thread_time()
+    assert partition_of(b"k" * 16_000_000, _PARTITIONS, _PARTITIONS) in _PARTITIONS
+    assert time.thread_time() - begun < 0.1
