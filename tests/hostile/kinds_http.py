@@ -156,8 +156,8 @@ async def _wrong_later_line(target: Target) -> None:
 
 KINDS = (
     Kind("POST of 16 MiB of rows []", partial(_wrong_rows, row=b"[]"), short=True),
-    Kind("the same with other wrong rows", partial(_wrong_rows, row=b"0")),
-    Kind("four of them at once", partial(_wrong_rows, row=b"[]", at_once=4)),
+    Kind("POST of 16 MiB of rows 0", partial(_wrong_rows, row=b"0")),
+    Kind("four POSTs of 16 MiB at once", partial(_wrong_rows, row=b"[]", at_once=4)),
     Kind("POST of 64 MiB of tiny rows", partial(_valid, row=b"[1]"), seconds=240),
     Kind(
         "POST of 64 MiB of rows of 2 KB",
@@ -165,7 +165,7 @@ KINDS = (
         short=True,
     ),
     Kind(
-        "four of them at once, PDF",
+        "four POSTs of 64 MiB at once, PDF",
         partial(_valid, row=b'["%s"]' % (b"x" * 2_000), at_once=4, file_format="pdf"),
         seconds=120,
     ),
