@@ -41,7 +41,6 @@ from schemas.bounded_fetch import held_bytes
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import Invalid, TooLarge, Unreadable
-from schemas.json_pieces import HEAVY_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import DeadLetterReason, FailReason
@@ -118,7 +117,8 @@ class Routing:
 
     def _read_request(self, message: Message) -> bool:
         try:
-            request = decode_request(message.value)
+            with self._workshop.decoding(message.value):
+                request = decode_request(message.value)
         except Unreadable as error:
             self._dead_letter(error.reason, message, str(error))
         except InvalidRequest as error:
@@ -226,13 +226,9 @@ class Routing:
         return handled
 
     def _route(self, message: Message) -> bool:
-        value = message.value
         try:
-            if value is None or len(value) <= HEAVY_BYTES:
-                batch = decode_batch(value)
-            else:
-                with self._workshop.large_work:
-                    batch = decode_batch(value)
+            with self._workshop.decoding(message.value):
+                batch = decode_batch(message.value)
         except Unreadable as error:
             return self._on_unreadable(error, message)
         except Invalid as error:

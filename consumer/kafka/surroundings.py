@@ -14,9 +14,6 @@ from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
 from schemas.record_stream import MAX_RECORD_BYTES
 
-MOST_REQUEST_BYTES = 1024 * 1024
-"""A request is parsed whole, and no request of any use has as many."""
-
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
@@ -48,6 +45,6 @@ class Surroundings:
         requests = TopicPartition(topics.requests, partition)
         records = TopicPartition(topics.records, partition)
         return (
-            Feed(requests, self.consumer, moved, self.held, min(most_bytes, MOST_REQUEST_BYTES)),
+            Feed(requests, self.consumer, moved, self.held, most_bytes),
             Feed(records, self.consumer, moved, self.held, most_bytes),
         )

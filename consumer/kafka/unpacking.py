@@ -92,7 +92,8 @@ async def unpacked(
 ) -> AsyncIterator[Sequence[Consumed]]:
     """The same messages, those of packed batches among them; in pieces, as these are read.
 
-    One of more than ``LARGE_BYTES`` comes without its value: no request and no event has as many.
+    One of more than ``LARGE_BYTES`` comes without its value: no event has as many, and no request
+    that is right comes near it.
     """
     begin = 0
     for end, message in enumerate(messages):
