@@ -55,7 +55,7 @@ class RequestLog:
         fields = {
             "method": scope["method"][:_MOST_CHARACTERS],
             "path": scope["path"][:_MOST_CHARACTERS],
-            "status": status,
+            "status": status and int(status),
             "duration_ms": round(seconds * 1000),
             "user": scope.get("state", {}).get("user"),
             "client": (scope.get("client") or (None,))[0],

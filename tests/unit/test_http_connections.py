@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -208,3 +209,44 @@ async def test_refused_tokens_are_warnings_and_few(
     assert [line["event"] for line in warnings] == ["request without a valid token"]
     assert (warnings[0]["path"], warnings[0]["status"]) == ("/export/status", 401)
     assert "wrong-" not in str(lines)
+
+
+async def test_a_body_of_tiny_chunks_leaves_the_loop_to_others(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """30,000 events in one read: others have their turns between slices of it."""
+    lines = b'{"a": "' + b"x" * 30_000 + b'"}\n'
+    head = (
+        b"POST /export/run?export_id=tiny&format=csv&columns=a HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in lines) + b"0\r\n\r\n"
+    gaps: list[float] = []
+
+    async def measure_turns() -> None:
+        """CPU seconds between turns of the loop."""
+        began = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            gaps.append(now - began)
+            began = now
+
+    measuring = asyncio.create_task(measure_turns())
+    async with raw(client, head + chunks) as one:
+        assert b" 202 " in await one.answer()
+    measuring.cancel()
+    assert max(gaps) < sum(gaps) / 3
+    assert world.published_rows("tiny") == [{"a": "x" * 30_000}]
+
+
+async def test_pipelined_requests_are_answered_each_in_order(client: httpx.AsyncClient) -> None:
+    requests = b"".join(
+        b"GET /nowhere/%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1_500)
+    )
+    last = b"GET /nowhere/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with raw(client, requests + last) as one:
+        answers = await one.rest(60)
+    assert answers.count(b"HTTP/1.1 404 ") == 1_501
+    assert answers.index(b"/nowhere/0") < answers.index(b"/nowhere/1499")
+    assert b"/nowhere/last" in answers
