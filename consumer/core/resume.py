@@ -139,6 +139,29 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
     )
 
 
+def whole_resume_point(
+    committed: tuple[Committed | None, Committed | None], log_starts: tuple[int, int]
+) -> ResumePoint:
+    """Where to go on in two logs, of requests and records, that begin at ``log_starts``.
+
+    What was never committed resumes at its log's start.
+
+    Raises:
+        ValueError: as ``resume_point``, or messages that are needed are gone.
+    """
+    requests = committed[0] or Committed(log_starts[0], "")
+    records = committed[1] or Committed(log_starts[1], "")
+    point = resume_point(requests, records)
+    needed = (min((point.requests_position, *point.open_requests)), point.records_resume)
+    for name, offset, start in zip(("requests", "records"), needed, log_starts, strict=True):
+        if offset < start:
+            raise ValueError(
+                f"{name}: resumes at {offset}, but the log starts at {start}: "
+                "retention was shorter than the outage; messages are lost"
+            )
+    return point
+
+
 def _first_batches(
     open_requests: tuple[int, ...], steps: list[int], before: int
 ) -> tuple[tuple[int, int], ...]:

@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from consumer.core.budget import TURN_BYTES
 from consumer.core.intake import intake
 from consumer.core.patience import Patience
-from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.core.resume import ResumePoint, whole_resume_point
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.kafka.commits import COMMIT_SECONDS, Commits
@@ -211,7 +211,10 @@ class Lane:
         await producer.start()  # fences; only now are offsets stable
         committed = await self._around.cluster.committed(self.partition)
         starts = await self._around.cluster.log_starts(self.partition)
-        point = self._point(committed, starts)
+        try:
+            point = whole_resume_point(committed, starts)
+        except ValueError as error:
+            raise LaneStopped(str(error)) from None
         around = self._around
         self._in_hand = in_hand = around.workshop.in_hand.begin(self.partition)
         swept = await self._in_thread(self._sweep)
@@ -232,24 +235,6 @@ class Lane:
             swept=swept,
         )
         return (point if all(committed) else None), exports
-
-    def _point(
-        self, committed: tuple[Committed | None, Committed | None], starts: tuple[int, int]
-    ) -> ResumePoint:
-        requests = committed[0] or Committed(starts[0], "")
-        records = committed[1] or Committed(starts[1], "")
-        try:
-            point = resume_point(requests, records)
-        except ValueError as error:
-            raise LaneStopped(str(error)) from None
-        needed = (min((point.requests_position, *point.open_requests)), point.records_resume)
-        for name, offset, start in zip(("requests", "records"), needed, starts, strict=True):
-            if offset < start:
-                raise LaneStopped(
-                    f"{name}: resumes at {offset}, but the log starts at {start}: "
-                    "retention was shorter than the outage; messages are lost"
-                )
-        return point
 
     async def _unload(self, producer: PartitionProducer, commits: Commits | None) -> None:
         self.requests.unseat()
