@@ -14,6 +14,9 @@ from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
 from schemas.record_stream import MAX_RECORD_BYTES
 
+MOST_REQUEST_BYTES = 1024 * 1024
+"""No request of any use has as many; a flood of larger ones took a node to 700 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
@@ -45,6 +48,6 @@ class Surroundings:
         requests = TopicPartition(topics.requests, partition)
         records = TopicPartition(topics.records, partition)
         return (
-            Feed(requests, self.consumer, moved, self.held, most_bytes),
+            Feed(requests, self.consumer, moved, self.held, min(most_bytes, MOST_REQUEST_BYTES)),
             Feed(records, self.consumer, moved, self.held, most_bytes),
         )

@@ -97,33 +97,6 @@ GIANTS = {
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-async def test_a_large_request_ends_by_its_id(
-    bootstrap_servers: str,
-    topics: Topics,
-    upstream: Upstream,
-    producer: AIOKafkaProducer,
-    tmp_path: Path,
-) -> None:
-    fields = {"type": "export.requested", "export_id": "large", "format": "csv", "columns": ["a"]}
-    value = json.dumps({**fields, "title": "x" * 12 * MIB}).encode()
-    request = packed(CODECS["zstd"], [record(0, b"large", value)])
-    async with watched(bootstrap_servers, topics, tmp_path) as watch:
-        await send_batch(producer, topics.requests, 0, request)
-        await open_export(upstream, "good")
-        await upstream.batch("good", 1, rows_of(1, 1), last=True)
-        found = by_id(await events(bootstrap_servers, topics.completions, at_least=2, seconds=60))
-        watch.check()
-    failed = found["large"]
-    assert (failed.type, failed.reason, failed.format) == (
-        "export.failed",
-        "invalid_request",
-        "csv",
-    )
-    assert failed.message.startswith("title: ")
-    assert found["good"].type == "export.completed"
-
-
-@pytest.mark.parametrize("topics", [1], indirect=True)
 @pytest.mark.parametrize("codec", GIANTS)
 async def test_a_giant_record_fails_its_export_and_nothing_else(
     bootstrap_servers: str,

@@ -1,5 +1,7 @@
 """One partition's backlog: what a commit says of the requests that were read."""
 
+import json
+
 from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
 from consumer.core.resume import ResumePoint
 from consumer.kafka.backlog_reader import requested
@@ -92,3 +94,9 @@ def test_what_opens_no_export_is_nothing() -> None:
     assert requested(b'{"type": "export.cancel_requested", "export_id": "a"}') is None
     assert requested(b'{"export_id": "a", "format": "csv"}') is None
     assert requested(b'{"type": {}, "export_id": "a"}') is None
+
+
+def test_a_large_request_of_too_many_fields_asks_for_an_export_that_fails() -> None:
+    crowd = {f"{number}": "x" * 600 for number in range(2_000)}
+    fields = {"type": "export.requested", "export_id": "a", "format": "csv", **crowd}
+    assert requested(json.dumps(fields).encode()) == Requested("a", "anonymous", Format.CSV)
