@@ -42,7 +42,7 @@ test: install ## the tests, on a real Kafka (10 minutes on two cores)
 	$(PYTEST_APART) -m "not long"
 
 test-long: install ## the longest tests: those of `make test` in their long form
-	$(PYTEST_APART) -m long
+	$(PYTEST_APART) -m long --timeout 1800
 
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
