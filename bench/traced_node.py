@@ -6,12 +6,13 @@ Written to FILE as JSON when the node ends. Invariant: the node does all that it
 does without stopwatches.
 """
 
+import contextlib
 import functools
 import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "decode": [(routing, "decode_batch"), (Pieces, "__next__")],
-    "encode": [(kind, name) for kind in (CsvWriter, PdfWriter) for name in ("append", "finish")],
+    "encode": [(CsvWriter, "append"), (PdfWriter, "append")],
     "hash": [(LocalPart, "append")],
     "write": [
         *((LocalPart, name) for name in ("flush", "sync", "publish")),
@@ -56,6 +57,19 @@ class Stopwatches:
         @functools.wraps(function)
         async def timed(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the function
             return await _Steps(function(*args, **options), self.seconds, stage)
+
+        setattr(owner, name, timed)
+
+    def watch_pieces(self, owner: type, name: str, stage: str) -> None:
+        """Time each step of a generator function."""
+        function = getattr(owner, name)
+
+        @functools.wraps(function)
+        def timed(*args: Any, **options: Any) -> Iterator[Any]:  # noqa: ANN401 - as the function
+            step = self._timed(function(*args, **options).__next__, stage)
+            with contextlib.suppress(StopIteration):
+                while True:
+                    yield step()
 
         setattr(owner, name, timed)
 
@@ -105,6 +119,8 @@ def main(path: Path) -> int:
     for stage, functions in STAGES.items():
         for owner, name in functions:
             watches.watch(owner, name, stage)
+    for writer in (CsvWriter, PdfWriter):
+        watches.watch_pieces(writer, "finish", "encode")
     watches.watch_coroutine(PartitionProducer, "commit", "transaction")
     try:
         return serve()

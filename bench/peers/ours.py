@@ -41,7 +41,7 @@ class OurEncoder:
 
     def finish(self) -> None:
         """What comes last."""
-        self._out.write(self._writer.finish())
+        self._out.writelines(self._writer.finish())
 
 
 def prepare_csv() -> NewEncoder:

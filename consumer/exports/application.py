@@ -4,6 +4,7 @@ Invariant: only a batch that is whole in the file counts; until then its message
 handled, and what was written of it lies in this process's part alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from consumer.core.assembly import Pieces
@@ -23,11 +24,12 @@ _MOST_KEPT_VALUES = 100_000
 class Application:
     """Applies one batch, the next one of an open export; between turns perhaps without its rows.
 
-    ``max_export_bytes`` bounds the file, None: nothing does, as what was decided as completed stays
-    so, even if the bounds are other ones by now.
+    The last batch ends the file as well. ``max_export_bytes`` bounds the file, None: nothing does,
+    as what was decided as completed stays so, even if the bounds are other ones by now.
     """
 
     __slots__ = (
+        "_ending",
         "_max_export_bytes",
         "_output_bytes",
         "_pieces",
@@ -46,6 +48,7 @@ class Application:
         self._max_export_bytes = max_export_bytes
         self._output_bytes = 0
         self._pieces: Pieces | None = export.assembly.pieces(batch)
+        self._ending: Iterator[bytes] | None = None
         self._rows_done = 0
 
     def step(self, writer: FormatWriter, part: Part) -> bool:
@@ -54,36 +57,43 @@ class Application:
         Raises:
             ExportFailure: a row is wrong, the total is, or a bound was passed.
         """
-        pieces, batch = self._pieces or self._taken_up(), self.batch
-        self._put(part, writer.append(next(pieces, [])))
-        if pieces.done < batch.row_count:
-            return False
-        pieces.require_total()
-        if batch.last:
-            self._put(part, writer.finish())
-        return True
+        if self._ending is None:
+            pieces, batch = self._pieces or self._taken_up(), self.batch
+            self._put_rows(part, writer.append(next(pieces, [])))
+            if pieces.done < batch.row_count:
+                return False
+            pieces.require_total()
+            if not batch.last:
+                return True
+            self._ending = writer.finish()
+        # It tells of all batches, so the last one's share of the file doesn't bound it.
+        if (data := next(self._ending, None)) is None:
+            return True
+        self._put(part, data)
+        return False
 
     def pause(self) -> None:
         """A turn ends here. Rows that need much memory are read from the message once more."""
         pieces = None if self.batch.large else self._pieces
         if pieces and values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
             self._rows_done, self._pieces = pieces.done, None
-            self.batch = replace(self.batch, rows=[])
+            self.batch = replace(self.batch, rows=[[]] * self.batch.row_count)  # they still count
 
     def _taken_up(self) -> Pieces:
         self.batch = decode_batch(self.message.value)
         self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
         return self._pieces
 
-    def _put(self, part: Part, data: bytes) -> None:
-        part.append(data)
-        if self._max_export_bytes is None:
-            return
+    def _put_rows(self, part: Part, data: bytes) -> None:
         self._output_bytes += len(data)
-        if self._output_bytes > MOST_BATCH_OUTPUT_BYTES:
+        if self._max_export_bytes is not None and self._output_bytes > MOST_BATCH_OUTPUT_BYTES:
             most = f"{MOST_BATCH_OUTPUT_BYTES:,}"
             message = f"batch {self.batch.seq} makes more than {most} bytes of the file"
             raise ExportFailure(FailReason.TOO_LARGE, message)
-        if part.size > self._max_export_bytes:
+        self._put(part, data)
+
+    def _put(self, part: Part, data: bytes) -> None:
+        part.append(data)
+        if self._max_export_bytes is not None and part.size > self._max_export_bytes:
             message = f"the file passes {self._max_export_bytes} bytes"
             raise ExportFailure(FailReason.TOO_LARGE, message)

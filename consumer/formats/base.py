@@ -4,7 +4,7 @@ No I/O here and in no format. Invariant: the same request and rows give the same
 many pieces the rows come.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from schemas.records import Cell
@@ -33,5 +33,9 @@ class FormatWriter(Protocol):
             ExportFailure: a cell can't be written; the export must end.
         """
 
-    def finish(self) -> bytes:
-        """The last bytes of the file. Call it once, after the last ``append``."""
+    def finish(self) -> Iterator[bytes]:
+        """The last bytes of the file, in pieces. Call it once, after the last ``append``.
+
+        Raises:
+            ExportFailure: as ``append``, while it is read.
+        """

@@ -62,9 +62,10 @@ class CsvWriter:
         """Encode rows: whole lines."""
         return b"".join(self._pieces(rows))
 
-    def finish(self) -> bytes:
+    def finish(self) -> Iterator[bytes]:
         """Nothing, or what comes first if there was no ``append``."""
-        return self.append(())
+        if self._head:
+            yield self.append(())
 
     def _first_bytes(self, request: ExportRequested, options: CsvOptions) -> bytes:
         mark = "\ufeff" if options.bom else ""

@@ -172,7 +172,9 @@ class Plan:
         assert isinstance(request, ExportRequested)
         assert request.requested_at
         writer = Formats().writer(request, request.requested_at)
-        return writer.append([_row(self.number, n) for n in range(self.rows)]) + writer.finish()
+        return writer.append([_row(self.number, n) for n in range(self.rows)]) + b"".join(
+            writer.finish()
+        )
 
     def _batch(self, seq: int) -> dict[str, Any]:
         size = -(-self.rows // self.batches)

@@ -52,7 +52,7 @@ def _rows(start: int, end: int) -> Iterator[list[Cell]]:
 
 def whole(writer: FormatWriter, cells: list[list[Cell]]) -> bytes:
     """A file made at one go."""
-    return writer.append(cells) + writer.finish()
+    return writer.append(cells) + b"".join(writer.finish())
 
 
 def main() -> None:

@@ -72,7 +72,7 @@ def test_a_file_is_valid_and_has_every_row(file_format: Format, count: int) -> N
 
 
 def test_without_an_append_the_file_is_that_of_no_rows(file_format: Format) -> None:
-    assert new_writer(file_format).finish() == whole(new_writer(file_format), [])
+    assert b"".join(new_writer(file_format).finish()) == whole(new_writer(file_format), [])
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_bytes_are_the_same_in_however_many_pieces_the_rows_come(
     writer = new_writer(file_format)
     places = [*cuts, len(cells)]
     pieces = [writer.append(cells[start:end]) for start, end in pairwise(places)]
-    assert b"".join([*pieces, writer.finish()]) == whole(new_writer(file_format), cells)
+    assert b"".join([*pieces, b"".join(writer.finish())]) == whole(new_writer(file_format), cells)
 
 
 def test_exports_written_in_turns_do_not_touch_each_other(file_format: Format) -> None:
@@ -97,7 +97,9 @@ def test_exports_written_in_turns_do_not_touch_each_other(file_format: Format) -
     for place in range(0, 200, 10):
         for number in (0, 1):
             made[number] += writers[number].append(cells[number][place : place + 10])
-    made = [content + writer.finish() for content, writer in zip(made, writers, strict=True)]
+    made = [
+        content + b"".join(writer.finish()) for content, writer in zip(made, writers, strict=True)
+    ]
     assert made[0] == whole(new_writer(file_format), cells[0])
     assert made[1] == whole(new_writer(file_format, COLUMNS[::-1]), cells[1])
 

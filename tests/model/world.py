@@ -82,9 +82,9 @@ class LineWriter:
         head, self._head = self._head, b""
         return head + b"".join(",".join(row).encode() + b"\n" for row in rows)
 
-    def finish(self) -> bytes:
+    def finish(self) -> Iterator[bytes]:
         """See ``FormatWriter.finish``."""
-        return FOOTER
+        yield FOOTER
 
 
 @contextmanager

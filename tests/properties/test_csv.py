@@ -63,8 +63,8 @@ def test_long_cells_take_a_way_of_their_own_to_the_same_bytes(
     usual, long = CsvWriter(request), CsvWriter(request)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consumer.formats.csv, "_LONG_TEXT", 2)
-        made = b"".join(long.append([row]) for row in rows) + long.finish()
-    assert made == usual.append(rows) + usual.finish()
+        made = b"".join(long.append([row]) for row in rows) + b"".join(long.finish())
+    assert made == usual.append(rows) + b"".join(usual.finish())
 
 
 @given(exports())
@@ -73,7 +73,7 @@ def test_the_bytes_are_those_of_the_plain_way(
 ) -> None:
     request, rows = export
     writer = CsvWriter(request)
-    assert writer.append(rows) + writer.finish() == plain_csv(request, rows)
+    assert writer.append(rows) + b"".join(writer.finish()) == plain_csv(request, rows)
 
 
 @given(exports(), st.lists(texts | st.none(), min_size=1, max_size=4), st.randoms())
@@ -96,7 +96,9 @@ def test_the_bytes_are_the_same_in_however_many_pieces_the_rows_come(
     places = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     pieces = [writer.append(rows[start:end]) for start, end in pairwise(places)]
     whole = CsvWriter(request)
-    assert b"".join(pieces) + writer.finish() == whole.append(rows) + whole.finish()
+    assert b"".join(pieces) + b"".join(writer.finish()) == whole.append(rows) + b"".join(
+        whole.finish()
+    )
 
 
 @given(exports())
@@ -109,7 +111,7 @@ def test_pythons_reader_gets_every_field_back(
     if request.options.header:
         expected.insert(0, [plain_text(c.header, request.options) for c in request.columns])
     writer = CsvWriter(request)
-    text = (writer.append(rows) + writer.finish()).decode()
+    text = (writer.append(rows) + b"".join(writer.finish())).decode()
     text = text[1:] if request.options.bom else text
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=request.options.delimiter, strict=True

@@ -53,7 +53,7 @@ def test_any_export_opens_and_says_what_it_has(
     columns = [f"column {number}" for number in range(len(rows[0]))]
     request = pdf_request(columns, title=title or "none", records_per_page=records_per_page)
     writer = new_writer(request, fonts)
-    content = writer.append(rows) + writer.finish()
+    content = writer.append(rows) + b"".join(writer.finish())
     pages = [page.extract_text() for page in reader_of(content).pages]
     assert len(pages) == writer.pages == -(-len(rows) // records_per_page)
     assert metadata_of(content).title == (title or "none")
@@ -86,7 +86,7 @@ def test_the_bytes_do_not_depend_on_the_pieces_or_on_other_exports(
     for start, end in pairwise([0, *sorted(cuts), len(rows)]):
         made += writer.append(rows[start:end])
         other.append(rows[::-1])
-    made += writer.finish()
+    made += b"".join(writer.finish())
     assert made == write_pdf(request, rows, fonts)
 
 

@@ -47,7 +47,7 @@ def write_pdf(
 ) -> bytes:
     """The whole file."""
     writer = new_writer(request, fonts)
-    return writer.append(rows) + writer.finish()
+    return writer.append(rows) + b"".join(writer.finish())
 
 
 def reader_of(content: bytes) -> PdfReader:

@@ -23,7 +23,7 @@ def request(*headers: str, **options: Any) -> ExportRequested:
 
 def written(rows: list[list[Cell]], *headers: str, **options: Any) -> str:
     writer = CsvWriter(request(*headers, **options))
-    return (writer.append(rows) + writer.finish()).decode()
+    return (writer.append(rows) + b"".join(writer.finish())).decode()
 
 
 def field(cell: Cell, **options: Any) -> str:
@@ -65,7 +65,12 @@ def test_the_mark_and_the_header_come_first_whether_rows_follow_or_not(
 
 def test_the_mark_and_the_header_come_once() -> None:
     writer = CsvWriter(request("h", bom=True))
-    pieces = [writer.append([]), writer.append([[1]]), writer.append([[2], [3]]), writer.finish()]
+    pieces = [
+        writer.append([]),
+        writer.append([[1]]),
+        writer.append([[2], [3]]),
+        b"".join(writer.finish()),
+    ]
     assert b"".join(pieces) == "\ufeffh\r\n1\r\n2\r\n3\r\n".encode()
 
 

@@ -113,8 +113,10 @@ def test_the_batches_of_long_cells_do_not_show() -> None:
     rows: list[list[Cell]] = [[f"{number} " * 3_000, [["x" * 9_000]]] for number in range(60)]
     request = pdf_request(["a", "b"])
     whole, one_by_one = new_writer(request), new_writer(request)
-    at_once = whole.append(rows) + whole.finish()
-    assert at_once == b"".join(one_by_one.append([row]) for row in rows) + one_by_one.finish()
+    at_once = whole.append(rows) + b"".join(whole.finish())
+    assert at_once == b"".join(one_by_one.append([row]) for row in rows) + b"".join(
+        one_by_one.finish()
+    )
 
 
 def fill(writer: PdfWriter) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports import routing
 from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.records import Cell
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, Bench, only
+from tests.support.partition import RECORDS, START, Bench, only
 
 MIB = 1024 * 1024
 MANY = 50_000
@@ -174,7 +175,7 @@ def test_a_file_is_given_up_in_between(bench: Bench) -> None:
 def test_rows_that_take_much_memory_are_read_once_more_after_a_pause(
     bench: Bench, tmp_path: Path
 ) -> None:
-    rows = [[n, {"of": [n] * 6}] for n in range(20_000)]
+    rows = [[n, {"of": [n] * 6}] for n in range(15_000)]
     bench.request(columns=["n", "more"])
     bench.batch(0, *rows, last=True)
     owner = take_all(bench)
@@ -182,7 +183,7 @@ def test_rows_that_take_much_memory_are_read_once_more_after_a_pause(
     owner.turn(0.0)
     half = owner._exports.half_applied
     assert half
-    assert half.batch.rows == []
+    assert half.batch.rows == [[]] * 15_000
     work_off(owner)
     assert isinstance(only(owner.take_outcome().events), ExportCompleted)
     lines = (tmp_path / "a.csv").read_text().splitlines()
@@ -339,3 +340,65 @@ def test_no_memory_to_decode_makes_a_dead_letter_and_fails_the_named_export(
     assert isinstance(event, ExportFailed)
     assert (event.export_id, event.reason) == ("a", FailReason.INTERNAL)
     assert bench.partition.open_count == 1
+
+
+class _LongEnd(CsvWriter):
+    """As a PDF of 400,000 pages, whose tables have 20 MB."""
+
+    def finish(self) -> Iterator[bytes]:
+        for _ in range(20):
+            yield b"\n" * MIB
+
+
+def _long_end(bench: Bench, *rows: Any) -> PartitionExports:
+    workshop = Workshop(
+        bench.storage, lambda request, _: _LongEnd(request), bench.metrics, bench.max_export_bytes
+    )
+    bench.partition = PartitionExports(3, START, workshop)
+    bench.request()
+    bench.batch(0, *(rows or [[1]]), last=True)
+    return take_all(bench)
+
+
+def test_the_end_of_a_file_is_no_part_of_the_last_batch(bench: Bench, tmp_path: Path) -> None:
+    owner = _long_end(bench)
+    work_off(owner)
+    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
+    assert (tmp_path / "a.csv").stat().st_size == 20 * MIB + len("n\r\n1\r\n")
+
+
+def test_a_turn_ends_within_the_end_of_a_file(bench: Bench, tmp_path: Path) -> None:
+    owner = _long_end(bench)
+    assert work_off(owner) > 20
+    event = only(owner.take_outcome().events)
+    assert isinstance(event, ExportCompleted)
+    assert event.rows == 1
+
+
+def test_a_cancellation_within_the_end_of_a_file_ends_it(bench: Bench) -> None:
+    owner = _long_end(bench)
+    for _ in range(5):
+        owner.turn(0.0)
+    assert owner.half_applied
+    bench.cancel()
+    owner.take_requests(bench.requests[1:])
+    work_off(owner)
+    event = only(owner.take_outcome().events)
+    assert isinstance(event, ExportCancelled)
+    assert event.rows == 0
+    assert not bench.parts()
+
+
+def test_the_end_of_a_file_is_held_to_the_bound_of_files(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_export_bytes=10 * MIB)
+    owner = _long_end(bench)
+    work_off(owner)
+    event = only(owner.take_outcome().events)
+    assert isinstance(event, ExportFailed)
+    assert event.message == f"the file passes {10 * MIB} bytes"
+
+
+def test_rows_that_take_much_memory_count_after_a_pause_within_the_end(bench: Bench) -> None:
+    owner = _long_end(bench, *([{"of": [n] * 6}] for n in range(20_000)))
+    work_off(owner)
+    assert only(owner.take_outcome().events).rows == 20_000

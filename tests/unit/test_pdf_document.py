@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,8 +24,7 @@ def document_of(pages: int) -> bytes:
     for number in range(pages):
         document.add_page(b"%%%d" % number)
         pieces.append(document.take())
-    document.finish(100, 200, fonts={}, info={"Title": "t"})
-    return b"".join(pieces) + document.take()
+    return b"".join([*pieces, *document.finish(100, 200, fonts={}, info={"Title": "t"})])
 
 
 def objects_of(content: bytes) -> list[bytes]:
@@ -74,6 +74,23 @@ def test_what_was_taken_is_not_given_again() -> None:
     document.add_page(b"")
     assert document.take().startswith(b"%PDF-1.7\n")
     assert document.take() == b""
+
+
+def test_what_all_pages_share_comes_in_pieces() -> None:
+    """It has some 50 bytes a page: of the largest document that is 100 MB."""
+    document = StreamedDocument(b"")
+    for _ in range(40_000):
+        document.add_page(b"")
+    document.take()
+    tracemalloc.start()
+    try:
+        sizes = [len(piece) for piece in document.finish(100, 200, fonts={}, info={})]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) > 2_000_000
+    assert max(sizes) < 400_000
+    assert peak < 2_000_000
 
 
 def test_a_file_beyond_what_the_table_can_address_fails_by_its_reason() -> None:

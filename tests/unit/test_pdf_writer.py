@@ -66,7 +66,7 @@ def test_each_page_has_its_headers_its_number_and_exactly_its_records(
 ) -> None:
     request = pdf_request(["Order no.", "Text"], title="Orders", records_per_page=records_per_page)
     writer = new_writer(request)
-    read = pages_of(writer.append(numbered(count)) + writer.finish())
+    read = pages_of(writer.append(numbered(count)) + b"".join(writer.finish()))
     assert len(read) == writer.pages == pages
     for index, (title, headers, *rows, footer) in enumerate(read):
         first = index * records_per_page + 1
@@ -80,7 +80,7 @@ def test_each_page_has_its_headers_its_number_and_exactly_its_records(
 @pytest.mark.parametrize("text", NAMES)
 def test_european_scripts_come_out_right_in_cells_headers_and_title(text: str) -> None:
     writer = new_writer(pdf_request([text], title=text))
-    content = writer.append([[text]]) + writer.finish()
+    content = writer.append([[text]]) + b"".join(writer.finish())
     assert pages_of(content)[0][:3] == [text, text, text]
     assert writer.replaced_characters == 0
 
@@ -128,7 +128,7 @@ def test_every_character_of_the_bundled_font_can_be_in_one_file() -> None:
     texts = [f"{character}x" for character in characters if FONTS.body[0].has(character)]
     assert len(texts) > 800
     writer = new_writer(pdf_request(["a"], records_per_page=1_000))
-    (page,) = pages_of(writer.append([[text] for text in texts]) + writer.finish())
+    (page,) = pages_of(writer.append([[text] for text in texts]) + b"".join(writer.finish()))
     assert page[2:-1] == [unicodedata.normalize("NFC", text).strip() for text in texts]
     assert writer.replaced_characters == 0
 
@@ -138,7 +138,7 @@ def test_ideographs_and_characters_beyond_the_bmp_come_from_further_fonts(
 ) -> None:
     writer = new_writer(pdf_request(["名", "b"], title=f"Rapor {HAN[:3]} {EMOJI}"), wide_fonts)
     cells = [[f"ş{HAN[number : number + 9]}x", EMOJI] for number in range(0, 400, 10)]
-    (page,) = pages_of(writer.append(cells) + writer.finish())
+    (page,) = pages_of(writer.append(cells) + b"".join(writer.finish()))
     assert page[0] == f"Rapor {HAN[:3]} {EMOJI}"
     assert page[2:-1] == [" ".join(row) for row in cells]
     assert writer.replaced_characters == 1  # the header
@@ -167,7 +167,7 @@ def test_fonts_are_asked_in_their_order(tmp_path: Path) -> None:
 def test_characters_that_no_font_has_are_replaced_and_counted() -> None:
     writer = new_writer(pdf_request(["₺", "b"], title="漢字"))
     content = b"".join(writer.append([["12 ₺", "→→"], ["ok", "\ufffd"]]) for _ in range(50))
-    content += writer.finish()
+    content += b"".join(writer.finish())
     assert writer.pages == 2
     assert writer.replaced_characters == 2 + 1 + 50 * 3  # headers and title once, not on each page
     first, second = pages_of(content)
@@ -205,13 +205,13 @@ def test_any_title_is_in_the_metadata(title: str) -> None:
 def test_the_date_is_that_of_the_request_in_utc() -> None:
     moment = datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=3)))
     writer = PdfWriter(pdf_request(), dated_at=moment, fonts=FONTS)
-    content = writer.finish()
+    content = b"".join(writer.finish())
     assert metadata_of(content).creation_date == datetime(2026, 2, 28, 22, 30, tzinfo=UTC)
     assert pages_of(content)[0][-1] == "2026-02-28 22:30 UTC Page 1"
 
 
 def test_without_a_date_it_shows_none() -> None:
-    content = PdfWriter(pdf_request(), dated_at=None, fonts=FONTS).finish()
+    content = b"".join(PdfWriter(pdf_request(), dated_at=None, fonts=FONTS).finish())
     assert metadata_of(content).creation_date is None
     assert pages_of(content)[0][-1] == "Page 1"
 
@@ -252,7 +252,7 @@ def test_exports_on_many_threads_give_the_bytes_they_give_alone(wide_fonts: Font
 
     def made(seed: int) -> bytes:
         writer = new_writer(pdf_request(title=f"export {seed}"), wide_fonts)
-        return b"".join([*(writer.append([row]) for row in cells(seed)), writer.finish()])
+        return b"".join([*(writer.append([row]) for row in cells(seed)), b"".join(writer.finish())])
 
     alone = [made(seed) for seed in range(8)]
     interval = sys.getswitchinterval()

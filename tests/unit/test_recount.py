@@ -48,7 +48,7 @@ def test_records_of_a_csv_are_counted_whatever_its_options(
         }
     )
     writer = CsvWriter(request)
-    content = writer.append(rows) + writer.finish()
+    content = writer.append(rows) + b"".join(writer.finish())
     assert counted(CsvRecount(), content, piece_bytes) == (len(rows) + header, None)
 
 

@@ -9,7 +9,7 @@ import codecs
 import hashlib
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reportlab.pdfbase import pdfdoc
@@ -20,6 +20,8 @@ from schemas.vocabulary import FailReason
 _HEADER = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 _CATALOG, _PAGES, _RESOURCES = 1, 2, 3
 _FAN_OUT = 64
+_PIECE_BYTES = 256 * 1024
+_ENTRIES_AT_ONCE = 4_096
 _LAST_OFFSET = 9_999_999_999  # a cross-reference table has ten digits for it
 _COMPRESSION_LEVEL = 3  # 40 % less work than 6, for files 9 % larger
 
@@ -33,7 +35,7 @@ class _Node(NamedTuple):
 
 
 class StreamedDocument:
-    """Call ``add_page`` for each page, ``finish`` once; ``take`` what is ready at any time.
+    """Call ``add_page`` for each page, ``finish`` once; ``take`` what is ready of the pages.
 
     Object numbers: the fixed ones above; then for each 64 pages a node of the page tree, and two
     for each of its pages; then what the pages share.
@@ -52,13 +54,14 @@ class StreamedDocument:
         self._leaves: list[int] = []
         self._digest = hashlib.blake2b(identity, digest_size=16)
         self._ready: list[bytes] = []
-        self._size = 0
+        self._size = self._taken = 0
         self._append(_HEADER)
 
     def take(self) -> bytes:
         """The bytes that are ready and weren't taken yet."""
         ready = b"".join(self._ready)
         self._ready.clear()
+        self._taken = self._size
         return ready
 
     def add_page(self, content: bytes) -> None:
@@ -79,12 +82,23 @@ class StreamedDocument:
 
     def finish(
         self, width: float, height: float, fonts: dict[str, pdfdoc.PDFObject], info: dict[str, str]
-    ) -> None:
-        """Write what the pages share and the tables; width and height are in points.
+    ) -> Iterator[bytes]:
+        """What is ready, what the pages share and the tables; width and height are in points.
+
+        It comes in pieces, as the tables have some 50 bytes a page.
 
         Raises:
             ExportFailure: as ``add_page``.
         """
+        for _ in self._finished(width, height, fonts, info):
+            if self._size - self._taken >= _PIECE_BYTES:
+                yield self.take()
+        yield self.take()
+
+    def _finished(
+        self, width: float, height: float, fonts: dict[str, pdfdoc.PDFObject], info: dict[str, str]
+    ) -> Iterator[None]:
+        """Write it; what is ready may be taken at each step."""
         resources = pdfdoc.PDFDictionary({"Font": pdfdoc.PDFDictionary(fonts)})
         self._write(_RESOURCES, resources.format(self))
         info_number = self._reserve()
@@ -92,10 +106,11 @@ class StreamedDocument:
         self._write(info_number, pdfdoc.PDFDictionary(entries).format(self))
         for number, element in self._shared:  # grows, as they refer to others
             self._write(number, element.format(self))
-        self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % (width, height))
+            yield
+        yield from self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % (width, height))
         preferences = b"/ViewerPreferences << /DisplayDocTitle true >>"
         self._write(_CATALOG, b"<< /Type /Catalog /Pages %d 0 R %b >>" % (_PAGES, preferences))
-        self._write_cross_references(info_number)
+        yield from self._write_cross_references(info_number)
 
     def Reference(  # noqa: N802 - the name by which reportlab's objects call it
         self, element: object, name: str | None = None
@@ -125,12 +140,15 @@ class StreamedDocument:
         self._digest.update(ready)
         self._ready.append(ready)
 
-    def _write_page_tree(self, inherited: bytes) -> None:
+    def _write_page_tree(self, inherited: bytes) -> Iterator[None]:
         """A balanced tree, so that a viewer finds any page of thousands in a few steps."""
         nodes = [self._leaf(index, number) for index, number in enumerate(self._leaves)]
         while len(nodes) > _FAN_OUT:
             groups = [nodes[start : start + _FAN_OUT] for start in range(0, len(nodes), _FAN_OUT)]
-            nodes = [self._parent(group, self._reserve()) for group in groups]
+            nodes = []
+            for group in groups:
+                nodes.append(self._parent(group, self._reserve()))
+                yield
         root = self._parent(nodes, _PAGES)
         self._write_node(root, b"/Resources %d 0 R %b" % (_RESOURCES, inherited))
 
@@ -149,10 +167,13 @@ class StreamedDocument:
         tail = b"/Count %d %b" % (node.pages, entries)
         self._write(node.number, b"<< /Type /Pages /Kids [%b] %b >>" % (kids, tail))
 
-    def _write_cross_references(self, info: int) -> None:
+    def _write_cross_references(self, info: int) -> Iterator[None]:
         start, count = self._size, len(self._offsets)
-        entries = b"".join(b"%010d 00000 n \n" % offset for offset in self._offsets[1:])
-        self._append(b"xref\n0 %d\n0000000000 65535 f \n%b" % (count, entries))
+        self._append(b"xref\n0 %d\n0000000000 65535 f \n" % count)
+        for first in range(1, count, _ENTRIES_AT_ONCE):
+            offsets = self._offsets[first : first + _ENTRIES_AT_ONCE]
+            self._append(b"".join(b"%010d 00000 n \n" % offset for offset in offsets))
+            yield
         identity = self._digest.hexdigest().encode()
         self._append(
             b"trailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /ID [<%b> <%b>] >>\n"

@@ -4,7 +4,7 @@ Nothing here depends on the clock or on chance. Invariant: what is kept is at mo
 the characters met so far and two numbers a page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from consumer.errors import ExportFailure
@@ -87,7 +87,7 @@ class PdfWriter:
             raise ExportFailure(FailReason.TOO_LARGE, message)
         return kept
 
-    def finish(self) -> bytes:
+    def finish(self) -> Iterator[bytes]:
         """The last page, if rows are left or there is none yet, and what all pages share.
 
         Raises:
@@ -103,8 +103,7 @@ class PdfWriter:
         if self._date:
             digits = "".join(filter(str.isdigit, self._date.isoformat(timespec="seconds")[:19]))
             facts["CreationDate"] = f"D:{digits}Z"
-        self._document.finish(self._sheet.width, self._sheet.height, fonts, facts)
-        return self._document.take()
+        yield from self._document.finish(self._sheet.width, self._sheet.height, fonts, facts)
 
     def _add_page(self, rows: Sequence[Sequence[Cell]]) -> None:
         page = [self._body.prepare(texts) for texts in texts_of(rows)]
