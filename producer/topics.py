@@ -14,12 +14,14 @@ from aiokafka.errors import KafkaError
 
 from producer.connect import response_error, started, unusable
 from producer.errors import ProducerError
+from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 
 _ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: somebody else was faster
 _POLL_SECONDS = 0.1
 _SEEN_POLLS = 10
 _READY_POLLS = 100
+_DEAD_LETTER_BYTES = MOST_FORWARDED_BYTES + 64 * 1024  # and what a record batch and we add
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,15 @@ def check_pair(topics: Topics, counts: dict[str, int]) -> None:
 
 def _new(topics: Topics, name: str, partitions: int, replication_factor: int) -> NewTopic:
     # Compaction would remove the requests and batches of an export that share its key.
-    is_input = name in {topics.requests, topics.records}
-    configuration = {"cleanup.policy": "delete"} if is_input else {}
-    return NewTopic(name, partitions, replication_factor, topic_configs=configuration)
+    configurations = {
+        topics.requests: {"cleanup.policy": "delete"},
+        topics.records: {"cleanup.policy": "delete"},
+        # Nodes don't compress, as that would hold up their event loop. Every client reads gzip.
+        topics.completions: {"compression.type": "gzip"},
+        # Not compressed: the worst to compress are large, and the broker has other work.
+        topics.dead_letters: {"max.message.bytes": str(_DEAD_LETTER_BYTES)},
+    }
+    return NewTopic(name, partitions, replication_factor, topic_configs=configurations[name])
 
 
 async def _create(admin: _Admin, topics: list[NewTopic]) -> None:

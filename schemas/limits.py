@@ -16,6 +16,9 @@ MOST_NULL_CHARACTERS: Final = 64
 """Characters of what stands for null in a CSV: it may stand in every cell."""
 MOST_USER_CHARACTERS: Final = 256
 """A user is in the terminal event, which has to fit into a message whatever the request was."""
+MOST_FORWARDED_BYTES: Final = 2 * 1024 * 1024
+"""Key, value and headers of a message that its dead letter keeps, as these are held until their
+transaction is committed."""
 MOST_FIELDS: Final = 100
 """Fields of a request, of a column and of options. Each wrong one is named, so their number has a
 bound; all that the contract knows are fewer."""

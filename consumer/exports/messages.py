@@ -9,6 +9,7 @@ from typing import Protocol
 
 from schemas.completions import TerminalEvent
 from schemas.inflate import BrokenData
+from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.record_stream import UnreadValue
 from schemas.vocabulary import DeadLetterReason
 
@@ -43,10 +44,6 @@ class Message(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """The headers, as they were sent."""
-
-
-MOST_FORWARDED_BYTES = 2 * 1024 * 1024
-"""A dead letter with more is forwarded without: Kafka's client compresses on the event loop."""
 
 
 @dataclass(slots=True)

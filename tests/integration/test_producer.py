@@ -223,6 +223,18 @@ async def test_topics_are_created_once(bootstrap_servers: str, missing: Topics) 
     ]
 
 
+async def test_the_broker_compresses_completions_as_every_client_can_read_them(
+    bootstrap_servers: str, missing: Topics
+) -> None:
+    await create_topics(missing, 1, 1, bootstrap_servers=bootstrap_servers)
+    async with admin_of(bootstrap_servers) as admin:
+        (answer,) = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, missing.completions)]
+        )
+    configured = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    assert configured["compression.type"] == "gzip"
+
+
 async def test_two_that_create_at_once_both_succeed(
     bootstrap_servers: str, missing: Topics
 ) -> None:
