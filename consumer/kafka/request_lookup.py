@@ -5,14 +5,15 @@ no message of another offset is ever given.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumer.errors import BacklogUnavailable
 from consumer.kafka.alone import reading_alone
+from consumer.kafka.unpacking import Consumed, unpacked
 from schemas.completions import Source
 from schemas.lenient_records import read_leniently
 
@@ -38,7 +39,7 @@ class RequestLookup:
         """Disconnect."""
         await self._close()
 
-    async def at(self, source: Source) -> ConsumerRecord | None:
+    async def at(self, source: Source) -> Consumed | None:
         """The message at a place, or None where Kafka no longer has it.
 
         Raises:
@@ -55,7 +56,7 @@ class RequestLookup:
                     raise BacklogUnavailable("Kafka doesn't answer") from None
                 raise
 
-    async def _read(self, one: TopicPartition, offset: int) -> ConsumerRecord | None:
+    async def _read(self, one: TopicPartition, offset: int) -> Consumed | None:
         consumer = await self._started()
         consumer.assign([one])
         # Beyond the end, as after the topic was made again, a read would wait for ever.
@@ -66,7 +67,7 @@ class RequestLookup:
             fetched = await consumer.getmany(one, timeout_ms=_POLL_MS, max_records=1)
             if records := fetched.get(one):
                 consumer.pause(one)  # it would fetch on
-                return records[0] if records[0].offset == offset else None
+                return await _found(records, offset)
         return None
 
     async def _started(self) -> AIOKafkaConsumer:
@@ -80,3 +81,11 @@ class RequestLookup:
         self._opened = self._consumer = None
         if consumer is not None:
             await opened.__aexit__(None, None, None)
+
+
+async def _found(fetched: Sequence[Any], offset: int) -> Consumed | None:
+    """The message of an offset among what was fetched from there on."""
+    async for some in unpacked(fetched, offset):
+        for message in some:
+            return message if message.offset == offset else None
+    return None
