@@ -63,7 +63,7 @@ class Turns:
         try:
             end, wrote = await self._taken()
         except StorageUnavailable as error:
-            self._refused(error)
+            await self._refused(error)
             return None
         except PartUnsynced as error:
             self._metrics.storage_retried(error)
@@ -140,15 +140,26 @@ class Turns:
             waited_turns=waited_turns,
         )
 
-    def _refused(self, error: StorageUnavailable) -> None:
+    async def _refused(self, error: StorageUnavailable) -> None:
         self._metrics.storage_retried(error)
         # A turn begins with what is due, then does what it was refused again: it will have passed.
         self._read_refused = not self._exports.writes_due
         too_long = self._patience.refused(time.monotonic())
-        given_up = too_long and self._exports.give_up(str(error))
+        given_up = too_long and await self._given_up(str(error))
         self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(
             "storage given up" if given_up else "storage refuses",
             partition=self._exports.partition,
             error=str(error),
         )
+
+    async def _given_up(self, why: str) -> bool:
+        """Let go what was refused, on a thread: a dead letter's value may have to be unpacked."""
+        loop = asyncio.get_running_loop()
+        giving_up = loop.run_in_executor(self._threads, self._exports.give_up, why)
+        try:
+            await asyncio.wait([giving_up])
+        except asyncio.CancelledError:
+            await asyncio.wait([giving_up])
+            raise
+        return giving_up.result()

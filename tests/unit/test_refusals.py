@@ -1,5 +1,6 @@
 """Turns on a storage that refuses: what a refusal of a read leaves, and what is let go."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from consumer.core.patience import Patience
+from consumer.exports.messages import LargeMessage
 from consumer.exports.partition import TurnEnd
 from consumer.kafka.slots import Slots
 from consumer.kafka.turns import Turns
-from tests.support.partition import Bench, only
+from tests.support.partition import RECORDS, Bench, only
 
 
 @pytest.fixture
@@ -86,3 +88,25 @@ async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
     serve_manifest(bench)
     assert await turns.run() is TurnEnd.IDLE
     assert turns.trouble is None
+
+
+async def test_a_large_value_that_is_let_go_is_read_on_a_thread(
+    bench: Bench, threads: ThreadPoolExecutor
+) -> None:
+    """To read it may be to decompress gigabytes, which would hold the event loop."""
+    value = bench.encode({"export_id": "a", "seq": 0, "rows": []})
+    readers: list[threading.Thread] = []
+
+    def read() -> bytes:
+        readers.append(threading.current_thread())
+        return value
+
+    turns = turns_of(bench, threads, timeout_seconds=0)
+    bench.partition.owners_known(below=2)
+    bench.partition.take_records([LargeMessage(RECORDS, 3, 1, 0, b"a", len(value), read)])
+    refuse_manifest(bench)
+    assert await turns.run() is None
+    (letter,) = bench.partition.take_outcome().dead_letters
+    assert letter.message.value == value
+    assert len(readers) == 2, "once for its turn, once for its dead letter"
+    assert threading.main_thread() not in readers
