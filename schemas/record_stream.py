@@ -134,7 +134,10 @@ class RecordStream:
     def _read(self) -> Iterator[StreamedRecord | None]:
         try:
             for _ in range(self._count):
-                yield from self._next()
+                for record in self._next():
+                    if record:
+                        self._first_offset = record.offset + 1
+                    yield record
         except BrokenData as error:
             if self._last_offset >= self._first_offset:
                 why = f"the rest of its batch can't be read: {error}"
@@ -156,16 +159,22 @@ class RecordStream:
         end = source.position + size
         source.take(1)  # attributes, of which there are none
         millis, offset = source.varint(), self._base_offset + source.varint()
-        key_bytes = source.varint()
+        key_bytes = self._length_within(end)
         key = source.take(min(key_bytes, MOST_KEY_BYTES)) if key_bytes >= 0 else None
         wanted = offset >= self._first_offset
         if size <= self._most_bytes and wanted:
             yield from source.skip(max(0, key_bytes - MOST_KEY_BYTES))
-            yield self._large(offset, millis, key, source.varint())
+            yield self._large(offset, millis, key, self._length_within(end))
             self._waiting = None  # whether it was read or not, the stream goes on
         yield from source.skip(end - source.position)
         if size > self._most_bytes and wanted:
             yield self._unread(offset, millis, key, too_large(size, self._most_bytes))
+
+    def _length_within(self, end: int) -> int:
+        length = self._source.varint()
+        if length > end - self._source.position:
+            raise BrokenData("a key or a value is longer than its record")
+        return length
 
     def _large(
         self, offset: int, millis: int, key: bytes | None, value_bytes: int

@@ -3,10 +3,12 @@
 import os
 import random
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from schemas.inflate import BrokenData
 from schemas.record_stream import (
     MOST_KEY_BYTES,
     LargeValue,
@@ -14,7 +16,16 @@ from schemas.record_stream import (
     StreamedRecord,
     UnreadValue,
 )
-from tests.support.batches import CODECS, compressed, framed, packed, record, repeated, varint
+from tests.support.batches import (
+    CODECS,
+    GZIP,
+    compressed,
+    framed,
+    packed,
+    record,
+    repeated,
+    varint,
+)
 
 MIB = 1024 * 1024
 KINDS = sorted(CODECS)
@@ -107,6 +118,32 @@ def test_what_follows_broken_bytes_is_one_record_without_a_value(kind: str) -> N
         assert not unread.too_large
         assert "can't be read" in unread.why
         assert read(batch, first_offset=10) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_large_record_that_breaks_off_stands_there_once(kind: str) -> None:
+    cut = b"".join(record(1, b"b", b"0" * MIB))[:-1000]
+    batch = framed(CODECS[kind], compressed(CODECS[kind], [*record(0, b"a", b"1"), cut]), 2)
+    first, broken = read(batch, large_bytes=1000)
+    assert (first.offset, broken.offset) == (0, 1)
+    assert isinstance(broken.value, LargeValue)
+    with pytest.raises(BrokenData):
+        broken.value.read()
+
+
+@pytest.mark.parametrize("said", [MIB + 1, 20 * MIB, 2**62])
+@pytest.mark.parametrize("field", ["key", "value"])
+def test_no_length_goes_beyond_its_record(field: str, said: int) -> None:
+    """What it says would be read, or passed over, whatever the record's own bound is."""
+    fields = varint(said) if field == "key" else varint(-1) + varint(said)
+    body = b"\0" + varint(0) + varint(0) + fields + b"0" * MIB
+    content = chain([varint(len(body)), body], repeated(b"0", 40 * MIB))
+    batch = framed(GZIP, compressed(GZIP, content), 1)
+    stream = RecordStream(batch, large_bytes=1000)
+    (found,) = [it for it in stream if it]
+    assert isinstance(found.value, UnreadValue)
+    assert "longer than its record" in found.value.why
+    assert stream._source.position < 2 * MIB, "nothing beyond the record is read"
 
 
 def test_a_flood_of_headers_is_left_out() -> None:
