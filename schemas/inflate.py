@@ -19,7 +19,8 @@ NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 
 PIECE_BYTES = 256 * 1024
 MOST_WINDOW_BYTES = 8 * 1024 * 1024
-"""The furthest that zstd may refer back: up to its level 19."""
+"""The furthest that zstd may refer back: up to its level 19, where level 22 goes 128 MiB back. Each
+batch that is being read holds its window, and a partition reads up to two."""
 MOST_BLOCK_BYTES = 64 * 1024 * 1024
 """A snappy block can't be decompressed in pieces."""
 
@@ -137,6 +138,12 @@ def _unlz4ed(data: memoryview) -> Iterator[bytes]:
 
 
 def _unzstded(data: memoryview) -> Iterator[bytes]:
+    window_bytes = zstandard.get_frame_parameters(data).window_size
+    if window_bytes > MOST_WINDOW_BYTES:
+        raise BrokenData(
+            f"it has a zstd window of {window_bytes:,} bytes, more than {MOST_WINDOW_BYTES:,}: "
+            "compress by level 19 at most"
+        )
     inflater = zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW_BYTES)
     with inflater.stream_reader(bytes(data), read_across_frames=True) as reader:
         while piece := reader.read(PIECE_BYTES):
