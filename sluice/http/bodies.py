@@ -78,7 +78,7 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
             raise BrokenOff("the upload broke off")
         came_at = loop.time()
         if message.get("body"):
-            yield message["body"]
+            yield message.pop("body")  # it isn't kept until the next one comes
         more = message.get("more_body", False)
 
 

@@ -5,7 +5,8 @@ published once, by whoever came first; whoever comes again gets the same answer.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +40,7 @@ from sluice.http.submission import (
 
 router = APIRouter()
 
-_Rows: TypeAlias = list[Row | bytes]
+_Rows: TypeAlias = Sequence[Row | bytes]
 _CHUNK_ROWS = 1_000
 _CHUNK_BYTES = 256 * 1024
 _LOOK_SECONDS = 5.0
@@ -87,7 +88,7 @@ async def _take_ndjson(
     submission = parse_query(query, asker)
     if not await _is_known(intake, submission):
         async with aclosing(_uploaded(intake, submission, request)) as chunks:
-            first = await _beginning(chunks, intake.idle_seconds)
+            first = deque([await _beginning(chunks, intake.idle_seconds)])
             await _publish(intake, submission, _resumed(first, chunks))
     return submission.request.export_id
 
@@ -111,11 +112,13 @@ async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -
 
 
 async def _resumed(
-    first: _Rows, chunks: AsyncGenerator[_Rows, None]
+    first: deque[_Rows], chunks: AsyncGenerator[_Rows, None]
 ) -> AsyncGenerator[_Rows, None]:
-    yield first
+    """All rows; ``first`` is emptied, so that nobody keeps them while an upload goes on."""
+    yield first.popleft()
     async for rows in chunks:
         yield rows
+        del rows
 
 
 async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
@@ -186,6 +189,7 @@ async def _send(
         async for rows in chunks:
             if rows:
                 await publication.send(rows)
+            del rows  # the next ones may take their time
             if clock() - looked_at > _LOOK_SECONDS:
                 looked_at = clock()
                 with suppress(Refusal):  # a storage that doesn't answer is no reason to give up
@@ -219,24 +223,37 @@ async def _uploaded(
 ) -> AsyncGenerator[_Rows, None]:
     """The rows of an NDJSON body: many at a time, and what there is while nothing comes."""
     reader = NdjsonRows(submission.check)
-    rows: _Rows = []
+    rows: list[bytes] = []
     gathered_bytes = 0
     async with aclosing(pieces(request, intake.idle_seconds)) as body:
         with Hold(intake.bodies.lines) as hold:
             async for piece in body:
-                rows += await _fed(intake, reader, piece)
-                hold.set(max(0, reader.line_bytes - IN_MEMORY_BYTES))
                 gathered_bytes += len(piece)
-                if not piece or len(rows) >= _CHUNK_ROWS or gathered_bytes >= _CHUNK_BYTES:
+                is_due = not piece or gathered_bytes >= _CHUNK_BYTES
+                async for some in _parsed(intake, reader, piece):
+                    rows += some
+                    if len(rows) >= _CHUNK_ROWS:
+                        yield rows
+                        rows, gathered_bytes = [], 0
+                del piece
+                hold.set(max(0, reader.line_bytes - IN_MEMORY_BYTES))
+                if is_due:
                     yield rows
                     rows, gathered_bytes = [], 0
-            rows += await _fed(intake, reader, None)
+            async for some in _parsed(intake, reader, None):
+                rows += some
     yield rows
 
 
-async def _fed(intake: Intake, reader: NdjsonRows, piece: bytes | None) -> _Rows:
+async def _parsed(
+    intake: Intake, reader: NdjsonRows, piece: bytes | None
+) -> AsyncIterator[list[bytes]]:
     """The rows of a piece of a body, or of its end, parsed on a thread."""
-    feed = reader.end if piece is None else partial(reader.feed, piece)
-    if reader.line_bytes + len(piece or b"") > 2 * IN_MEMORY_BYTES:
-        return await intake.bodies.in_turn(feed)
-    return await asyncio.to_thread(feed)
+    is_long = reader.line_bytes + len(piece or b"") > 2 * IN_MEMORY_BYTES
+    parsing = reader.end() if piece is None else reader.feed(piece)
+    following = partial(next, parsing, None)
+    while True:
+        rows = await (intake.bodies.in_turn if is_long else asyncio.to_thread)(following)
+        if rows is None:
+            return
+        yield rows

@@ -131,3 +131,48 @@ async def test_a_node_stops_in_time_amid_all_of_this(
         answers = await asyncio.gather(*asked, return_exceptions=True)
         statuses = {one.status_code for one in answers if isinstance(one, httpx.Response)}
         assert statuses <= {400, 503}
+
+
+async def test_uploads_that_trickle_hold_little_of_what_they_have_sent(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    """Nested rows, whose cells take twenty times their text; then a byte every 0.3 seconds.
+
+    Half of the uploads send less than a chunk, so they are held before they are admitted; those
+    of the other half are requested, and wait for their next chunk.
+    """
+    row = b'[[%b],"x"]\n' % b",".join([b"[]"] * 16_000)
+    blank = b" " * 1_000
+
+    async def upload(url: httpx.URL, number: int) -> None:
+        query = f"format=csv&columns=a,b&export_id=e-{number}"
+        head = (
+            f"POST /export/run?{query} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson"
+            "\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        try:
+            writer.write(head.encode() + row * (5 + number % 2))
+            for byte in blank:
+                await asyncio.sleep(0.3)
+                writer.write(bytes([byte]))
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        httpx.AsyncClient(base_url=node.url) as client,
+        beside(node) as seen,
+    ):
+        before = peak_bytes(node)
+        uploads = [asyncio.create_task(upload(client.base_url, n)) for n in range(100)]
+        await asyncio.sleep(20)
+        more = peak_bytes(node) - before
+        assert not [one for one in uploads if one.done()]
+        for one in uploads:
+            one.cancel()
+        print(f"{more / MIB:.0f} MiB more, health {max(seen.health_seconds, default=0):.2f} s")
+    assert max(seen.health_seconds) < 1
+    assert set(seen.small_statuses) == {202}
+    assert more < 250 * MIB

@@ -1,0 +1,27 @@
+"""What an NDJSON body holds in memory while it comes."""
+
+import tracemalloc
+
+from schemas import exact_json
+from sluice.http.ndjson import LINES_AT_ONCE, NdjsonRows
+from sluice.http.rows import RowCheck
+
+
+def test_rows_are_handed_out_few_at_a_time_and_as_text() -> None:
+    """A piece of tiny lines is thirty times its size in rows, a nested row twenty times its text."""
+    nested = b'[[%b],"x"]' % b",".join([b"[]"] * 10_000)
+    piece = b"{}\n" * 25_000 + nested + b"\n"
+    reader = NdjsonRows(RowCheck(["a", "b"]))
+    exact_json.loads(b"[]")  # orjson keeps a buffer from then on
+    tracemalloc.start()
+    try:
+        held: list[bytes] = []
+        count = 0
+        for rows in reader.feed(piece):
+            assert len(rows) <= LINES_AT_ONCE
+            count, held = count + len(rows), rows
+            current, _ = tracemalloc.get_traced_memory()
+            assert current < 5 * len(piece)
+    finally:
+        tracemalloc.stop()
+    assert (count, held[-1]) == (25_001, nested)
