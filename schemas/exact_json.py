@@ -15,6 +15,7 @@ import orjson
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 # orjson is exact from -2^63 to 2^64 - 1: identifiers of 19 digits, which are common, stay with it.
 _NINETEEN_DIGITS = b"0" * 19
+_NO_MEMORY = "Not enough memory"  # orjson says so by the error that it has for wrong input
 _BEYOND_64_BITS = (b"0" * 20, b"-" + b"0" * 19)
 
 
@@ -29,6 +30,7 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
         ValueError: it is not JSON, not UTF-8, nested too deep (1,024 levels are orjson's limit,
             Python's own may be another), holds a number beyond a double's range, or half of a
             surrogate pair. The text says what and, where that is known, at which byte, from 0.
+        MemoryError: it may be JSON, but there is no memory for it.
     """
     zeros = value.translate(_DIGITS_TO_ZERO)
     try:
@@ -36,6 +38,8 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
             return _loads_exactly(value)
         return orjson.loads(value)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if str(error).startswith(_NO_MEMORY):
+            raise MemoryError(str(error)) from None
         raise _located(value, error) from None
 
 

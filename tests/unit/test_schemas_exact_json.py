@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -122,3 +124,26 @@ def test_what_json_has_no_words_for_is_not_written() -> None:
         deep = [deep]
     with pytest.raises(TypeError):
         exact_json.dumps(deep)
+
+
+_WITHOUT_MEMORY = """
+import resource
+from pathlib import Path
+from schemas import exact_json
+
+value = b'[["%b"], 1]' % (b"x" * 8_000_000)
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 50 * 2**20,) * 2)
+try:
+    exact_json.loads(value)
+except (MemoryError, ValueError) as error:
+    print(type(error).__name__)
+"""
+
+
+def test_no_memory_is_not_a_fault_of_the_input() -> None:
+    """orjson needs twelve times the text for a while, and reports no memory as wrong JSON."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "MemoryError\n"
