@@ -6,6 +6,7 @@ as UTF-8.
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import orjson
@@ -16,6 +17,9 @@ _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 # orjson is exact from -2^63 to 2^64 - 1: identifiers of 19 digits, which are common, stay with it.
 _NINETEEN_DIGITS = b"0" * 19
 _NO_MEMORY = "Not enough memory"  # orjson says so by the error that it has for wrong input
+# To read or write an integer takes the square of its digits, and holds the interpreter: 16 MiB of
+# 4,300 digits each 0.34 s to read, 0.9 s to write. This is the sum of the squares for 1.1 MiB.
+_MOST_DIGIT_WORK = 5_000_000_000
 _BEYOND_64_BITS = (b"0" * 20, b"-" + b"0" * 19)
 
 
@@ -79,12 +83,30 @@ def _dumps_exactly(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 
 def _loads_exactly(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        parsed = json.loads(value.decode(), parse_float=_finite, parse_constant=_refuse)
+        parsed = json.loads(
+            value.decode(),
+            parse_float=_finite,
+            parse_int=_integers_within_bounds(),
+            parse_constant=_refuse,
+        )
         if b"\\u" in value:
             json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair can't
     except RecursionError:
         raise ValueError("nested too deep") from None
     return parsed
+
+
+def _integers_within_bounds() -> Callable[[str], int]:
+    left = _MOST_DIGIT_WORK
+
+    def integer(text: str) -> int:
+        nonlocal left
+        left -= len(text) ** 2
+        if left < 0:
+            raise ValueError("its integers have too many digits")
+        return int(text)
+
+    return integer
 
 
 def _finite(text: str) -> float:

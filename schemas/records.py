@@ -33,12 +33,14 @@ class Crowded(Invalid):
 class LargeRows:
     """Rows of a large batch, still as text that is known to be JSON.
 
-    ``values`` is not less than the JSON values in the rows, nested ones included.
+    ``values`` is not less than the JSON values in the rows, nested ones included. Of those with a
+    ``crowded`` row, which alone has more than are ever built, only the ones before it are counted.
     """
 
     divided: json_pieces.Divided
     count: int
     values: int
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,14 @@ def _decode_large(value: bytes) -> tuple[dict[str, Any], LargeRows | None]:
 def _large_rows(divided: json_pieces.Divided) -> LargeRows:
     """Walk along the rows, which shows that all are JSON: else nothing of a batch is applied.
 
-    The walk ends at a row that alone has more values than a batch may have, as that is never built.
+    The walk ends at a row that alone has too many values, as that is never built.
     """
     count = 0
     try:
         for piece in divided.pieces():
             count += len(piece)
     except json_pieces.TooManyValues:
-        return LargeRows(divided, count, MOST_BATCH_CELLS + 1)
+        return LargeRows(divided, count, 0, crowded=True)
     except ValueError as error:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
     values = divided.most_values - count

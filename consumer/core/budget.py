@@ -7,6 +7,7 @@ is built. What a batch makes of its file is counted as it is made, in ``exports.
 from collections.abc import Callable
 
 from consumer.errors import ExportFailure
+from schemas.json_pieces import MOST_ELEMENT_VALUES
 from schemas.limits import MOST_BATCH_CELLS
 from schemas.records import Batch
 from schemas.vocabulary import FailReason
@@ -31,6 +32,12 @@ def require_few_cells(batch: Batch, columns: int) -> None:
     cells = batch.row_count * columns
     if cells <= MOST_BATCH_CELLS and batch.large is None:
         return
+    if batch.large and batch.large.crowded:
+        raise ExportFailure(
+            FailReason.INVALID_BATCH,
+            f"batch {batch.seq}: row {batch.row_count + 1} holds more than"
+            f" {MOST_ELEMENT_VALUES:,} values",
+        )
     values = batch.large.values if batch.large else 0  # fewer than fit into a small one
     if max(cells, values) > MOST_BATCH_CELLS:
         what = f"{batch.row_count:,} rows of {columns} columns" if cells > values else "its rows"

@@ -8,10 +8,10 @@ integer changes.
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from producer.batching import ROW_MAX_BYTES, encode_row
+from producer.batching import encode_row
 from schemas import exact_json
 from schemas.errors import FieldError
-from schemas.json_pieces import values_at_most
+from schemas.json_pieces import HEAVY_BYTES, MOST_ELEMENT_VALUES, holds_too_many
 from sluice.http.problems import Refusal
 from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
 
@@ -83,8 +83,8 @@ class NdjsonRows:
         return rows
 
     def _row(self, text: bytes) -> bytes:
-        if len(text) > ROW_MAX_BYTES and values_at_most(text) > ROW_MAX_BYTES:
-            raise wrong_line(self._line, f"holds more than {ROW_MAX_BYTES:,} values")
+        if len(text) > HEAVY_BYTES and holds_too_many(text):
+            raise wrong_line(self._line, f"holds more than {MOST_ELEMENT_VALUES:,} values")
         try:
             row = exact_json.loads(text)
         except ValueError as error:

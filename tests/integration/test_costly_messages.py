@@ -81,7 +81,10 @@ COSTLY = {
     "a page a row": Costly(
         {"format": "pdf", "options": {"records_per_page": 1}}, many("[1]", 25_600), None
     ),
-    "a million nested values": Costly({}, of([[[]] * 999_990]), None),
+    "a million nested values": Costly({}, of(*[[[[]] * 99_990]] * 10), None),
+    "a row of a million values": Costly(
+        {}, of([[{"": []}] * 499_000]), "invalid_batch", "100,000 values"
+    ),
     "a cell of 16 MiB": Costly({}, of(["\N{GRINNING FACE}" + "=a," * (5 * MIB)]), None),
     "a PDF cell of 16 MiB": Costly({"format": "pdf"}, of(["漢" * (5 * MIB)]), None),
     "deep nesting": Costly({}, many("[[[[[[[[]]]]]]]]", 900_000), "invalid_batch", "nested deeply"),

@@ -8,7 +8,7 @@ from sluice.http.rows import RowCheck
 
 
 def test_rows_are_handed_out_few_at_a_time_and_as_text() -> None:
-    """A piece of tiny lines is thirty times its size in rows, a nested row twenty times its text."""
+    """A piece of tiny lines is thirty times its size in rows, a nested row twenty times."""
     nested = b'[[%b],"x"]' % b",".join([b"[]"] * 10_000)
     piece = b"{}\n" * 25_000 + nested + b"\n"
     reader = NdjsonRows(RowCheck(["a", "b"]))

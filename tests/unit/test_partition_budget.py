@@ -215,23 +215,25 @@ def test_just_a_million_cells_are_accepted(bench: Bench) -> None:
 
 
 def test_nested_values_count(bench: Bench) -> None:
-    cell = ",".join(["[]"] * 500_000)
+    row = f"[[{','.join(['[]'] * 99_990)}]]"
     bench.request()
-    bench.raw(RECORDS, f'{{"seq":0,"rows":[[[{cell}]]],"export_id":"a"}}'.encode())
-    bench.raw(RECORDS, f'{{"seq":1,"rows":[[[{cell}]],[[{cell}]]],"export_id":"a"}}'.encode())
+    for seq, count in enumerate((10, 11)):
+        rows = ",".join([row] * count)
+        bench.raw(RECORDS, f'{{"seq":{seq},"rows":[{rows}],"export_id":"a"}}'.encode())
     event = failed(bench)
-    assert event.rows == 1
+    assert event.rows == 10
     assert event.reason is FailReason.INVALID_BATCH
-    assert event.message == "batch 1: its rows have 1,000,002 cells, more than 1,000,000"
+    assert event.message == "batch 1: its rows have 1,099,901 cells, more than 1,000,000"
 
 
-def test_a_row_of_more_values_than_a_batch_may_have_is_not_built(bench: Bench) -> None:
-    cell = b",".join([b"[]"] * 3_000_000)
+@pytest.mark.parametrize("cell", [b'{"":[]}', b"[]", b'"some text"'])
+def test_a_row_that_holds_the_interpreter_for_long_is_not_built(bench: Bench, cell: bytes) -> None:
+    cells = b",".join([cell] * 499_000)
     bench.request()
-    bench.raw(RECORDS, b'{"seq":0,"rows":[[[%b]]],"export_id":"a"}' % cell)
+    bench.raw(RECORDS, b'{"seq":0,"rows":[[1],[[%b]]],"export_id":"a"}' % cells)
     event = failed(bench)
     assert event.reason is FailReason.INVALID_BATCH
-    assert "more than 1,000,000" in event.message
+    assert event.message == "batch 0: row 2 holds more than 100,000 values"
 
 
 def test_a_text_of_many_commas_is_one_cell(bench: Bench, tmp_path: Path) -> None:

@@ -104,6 +104,15 @@ def test_an_integer_of_more_digits_than_python_reads_is_refused() -> None:
         exact_json.loads(b"[" + b"1" * 5_000 + b"]")
 
 
+def test_integers_that_take_long_all_together_are_refused() -> None:
+    integers = [b"1" * 4_300] * 3_900
+    with pytest.raises(ValueError, match="too many digits"):
+        exact_json.loads(b"[%b]" % b",".join(integers))
+    parsed = exact_json.loads(b"[%b]" % b",".join(integers[:250]))
+    assert parsed == [int("1" * 4_300)] * 250
+    assert exact_json.loads(b"[%b]" % b",".join([LONG] * 100_000)) == [int(LONG)] * 100_000
+
+
 def test_a_pair_of_surrogates_is_one_character_on_either_way() -> None:
     assert exact_json.loads(b'["\\ud83d\\ude00"]') == ["\N{GRINNING FACE}"]
     assert exact_json.loads(b'["\\ud83d\\ude00", ' + LONG + b"]")[0] == "\N{GRINNING FACE}"
