@@ -24,6 +24,8 @@ from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
 
+# A node cancels what broke off within 5 s (``broken``), and the partition's owner soon after.
+_BREAKING_OFF_SECONDS = 8.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 
 
@@ -112,8 +114,23 @@ class Exports:
             raise taken(wanted.export_id)
         if known.event and known.event.format != wanted.format:
             raise taken(wanted.export_id, ["format"])
-        await self._firsts.check(wanted, known.source)
+        if await self._firsts.check(wanted, known.source) and known.state is State.QUEUED:
+            await self._until_begun(wanted.export_id)
         return True
+
+    async def _until_begun(self, export_id: str) -> None:
+        """Wait until an upload to another node has rows in Kafka, or has ended.
+
+        It may have broken off there before its first row, and be cancelled as its client came here
+        instead: to accept the retry now would be to accept it and cancel it. Raises as ``find``.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BREAKING_OFF_SECONDS):
+                while True:
+                    known = await self._find(export_id)
+                    if known is None or known.state is not State.QUEUED:
+                        return
+                    await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
     def repeats_under_way(self, wanted: ExportRequested) -> bool:
         """As ``repeats``, of what this node is publishing now."""

@@ -7,7 +7,6 @@ being idle.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -22,7 +21,7 @@ from schemas.records import Row
 from schemas.requests import ExportRequested
 from sluice.http.broken import Attempt, Broken, IsOurs
 from sluice.http.problems import Refusal, unavailable
-from sluice.http.repeats import ATTEMPT
+from sluice.http.repeats import ATTEMPT, new_mark
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +121,7 @@ class Publishing:
         if request.export_id in self._broken:
             raise unavailable("an upload of this id broke off and is being cancelled")
         async with self._leased() as lease:
-            mark = secrets.token_hex(8).encode()
+            mark = new_mark()
             asking = lease.publisher.request(request, [(ATTEMPT, mark)])
             requesting = asyncio.create_task(asking, name=f"request {request.export_id}")
             requesting.add_done_callback(_read_error)

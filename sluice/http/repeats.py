@@ -4,6 +4,7 @@ Invariant: nobody is given another export's answer under an id of his own reques
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -30,17 +31,18 @@ class FirstRequests:
         self._backlog = backlog
         self._requests = requests
 
-    async def check(self, wanted: ExportRequested, source: Source) -> None:
+    async def check(self, wanted: ExportRequested, source: Source) -> bool:
         """Compare a request with the one at ``source``, which was the first of its id.
 
-        Where Kafka no longer has that one, there is nothing to compare with.
+        Where Kafka no longer has that one, there is nothing to compare with. Returns whether that
+        one came over HTTP to another node, which alone knows how its upload is doing.
 
         Raises:
             Refusal: 409, it differs in what makes it another export; 503, Kafka doesn't answer.
         """
         record = await asked(lambda: self._requests.at(source))
         if record is None:
-            return
+            return False
         try:
             first = decode_request(record.value)
         except SchemaError:
@@ -48,6 +50,8 @@ class FirstRequests:
         if not isinstance(first, ExportRequested):
             raise taken(wanted.export_id)
         compare(wanted, first)
+        marks = [mark for name, mark in record.headers if name == ATTEMPT]
+        return bool(marks) and not marks[0].startswith(_THIS_NODE)
 
     async def is_ours(self, export_id: str, source: Source | None, mark: bytes) -> bool:
         """Whether the unfinished export of an id is of the request at ``source``.
@@ -66,6 +70,12 @@ class FirstRequests:
 
 ATTEMPT = "sluice_attempt"
 """The header that tells requests of one id and content apart: one value for each upload."""
+_THIS_NODE = secrets.token_hex(8).encode()
+
+
+def new_mark() -> bytes:
+    """A value of ``ATTEMPT`` by which this node knows its own uploads."""
+    return _THIS_NODE + secrets.token_hex(8).encode()
 
 
 def compare(wanted: ExportRequested, first: ExportRequested) -> None:

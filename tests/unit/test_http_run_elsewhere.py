@@ -1,0 +1,60 @@
+"""A repeat of an upload that another node took, and that may have broken off there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sluice.http.repeats import ATTEMPT
+from tests.support.http import World, serving_world
+
+BODY = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "e-1"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """Of a node, beside another one that has requested e-1."""
+    async with serving_world(world) as client:
+        assert (await client.post("/export/run", json=BODY)).status_code == 202
+        world.headers[0] = [(ATTEMPT, b"another node's")]
+        yield client
+
+
+async def has_answered(answer: "asyncio.Task[httpx.Response]") -> bool:
+    """Whether there is an answer, after the node has looked at the export a few times."""
+    return bool((await asyncio.wait([answer], timeout=1.2))[0])
+
+
+@pytest.mark.parametrize("end", ["begun", "cancelled"])
+async def test_it_is_answered_once_its_upload_goes_on_or_has_ended(
+    client: httpx.AsyncClient, world: World, end: str
+) -> None:
+    answer = asyncio.create_task(client.post("/export/run?wait=0.1", json=BODY))
+    assert not await has_answered(answer), "the first node may be about to cancel it"
+    if end == "begun":
+        world.begun.add("e-1")
+        assert (await answer).status_code == 202
+    else:
+        world.end("e-1", "cancelled")
+        assert (await answer).json()["type"] == "export.cancelled"
+    assert len(world.requests) == 1
+    assert world.cancelled() == []
+
+
+async def test_an_upload_whose_rows_wait_for_a_turn_is_answered_too(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.http.exports._BREAKING_OFF_SECONDS", 0.2)
+    assert (await client.post("/export/run", json=BODY)).status_code == 202
+
+
+async def test_one_of_another_export_is_a_conflict_at_once(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/export/run", json={**BODY, "columns": ["b"]})
+    assert answer.status_code == 409
