@@ -159,10 +159,14 @@ class Exports:
         """Whether the request at ``source``, just accepted, is unfinished and not a repeat.
 
         Two nodes may publish an id at the same moment; the first request in the partition counts.
+        That one may have ended since, so that this one is the unfinished one until it is handled.
         Raises as ``find``.
         """
         found = await asked(lambda: self._backlog.find(export_id))
-        return found is not None and found.source == source
+        if found is None or found.source != source:
+            return False
+        event = await self.ended(export_id)
+        return event is None or event.source == source
 
     async def end(
         self, export_id: str, seconds: float, gone: Callable[[], Awaitable[bool]]

@@ -55,7 +55,10 @@ class NdjsonRows:
                 break
             self._keep(lines[0])
             lines[0] = self._take()
-            yield self._rows(lines)
+            rows = self._rows(lines)
+            del lines  # long ones, while the rows wait for Kafka
+            yield rows
+            del rows
         self._keep(piece)
 
     def end(self) -> Iterator[list[bytes]]:

@@ -232,6 +232,7 @@ async def _uploaded(
                 is_due = not piece or gathered_bytes >= _CHUNK_BYTES
                 async for some in _parsed(intake, reader, piece):
                     rows += some
+                    del some
                     if len(rows) >= _CHUNK_ROWS:
                         yield rows
                         rows, gathered_bytes = [], 0
@@ -257,3 +258,4 @@ async def _parsed(
         if rows is None:
             return
         yield rows
+        del rows

@@ -7,6 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from consumer.core.backlog import Unfinished
+from schemas.completions import Source
+from schemas.vocabulary import Format
 from sluice.http.repeats import ATTEMPT
 from tests.support.http import World, serving_world
 
@@ -58,3 +61,29 @@ async def test_an_upload_whose_rows_wait_for_a_turn_is_answered_too(
 async def test_one_of_another_export_is_a_conflict_at_once(client: httpx.AsyncClient) -> None:
     answer = await client.post("/export/run", json={**BODY, "columns": ["b"]})
     assert answer.status_code == 409
+
+
+async def test_who_lost_the_race_to_an_export_that_has_ended_already_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The winner is committed, and the loser's request not handled: that one is unfinished."""
+    world = World(tmp_path)
+    async with serving_world(world) as client:
+        world.room.clear()
+        answer = asyncio.create_task(client.post("/export/run", json=BODY))
+        async with asyncio.timeout(5):
+            while world.waiting == 0:
+                await asyncio.sleep(0)
+        world.others["e-1"] = "mallory"
+        world.end("e-1")
+        source = Source(topic="export.requests", partition=0, offset=0)
+        loser = Unfinished("e-1", "anonymous", Format.CSV, source, begun=False)
+
+        async def find(_export_id: str, *, accepted: bool = False) -> Unfinished:
+            return loser
+
+        monkeypatch.setattr(world, "find", find)
+        world.room.set()
+        assert (await answer).status_code == 409
+    assert world.records == []
+    assert world.cancelled() == []
