@@ -1,0 +1,51 @@
+"""Requests to ``POST /export/run``, and what its refusals name."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from tests.support.http import assert_problem
+
+JSON = {"Content-Type": "application/json"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+GOOD: dict[str, Any] = {"format": "csv", "columns": ["a", "b"], "data": [[1, "x"], {"b": 2}]}
+
+
+async def run(client: httpx.AsyncClient, query: str = "", **fields: Any) -> httpx.Response:
+    return await client.post(f"/export/run{query}", json={**GOOD, **fields})
+
+
+async def upload(
+    client: httpx.AsyncClient, body: Any, query: str = "format=csv&columns=a,b", **headers: str
+) -> httpx.Response:
+    return await client.post(f"/export/run?{query}", content=body, headers={**NDJSON, **headers})
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def named(answer: httpx.Response) -> dict[str, str]:
+    """What a refusal says of each field."""
+    problem = assert_problem(answer, 400)
+    return {error["field"]: error["message"] for error in problem["errors"]}
+
+
+async def raw_upload(client: httpx.AsyncClient, length: int) -> asyncio.StreamWriter:
+    return (await raw_connection(client, length))[1]
+
+
+async def raw_connection(
+    client: httpx.AsyncClient, length: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    url = client.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = (
+        "POST /export/run?export_id=n&format=csv&columns=a HTTP/1.1\r\nHost: x\r\n"
+        f"Content-Type: application/x-ndjson\r\nContent-Length: {length}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    return reader, writer
