@@ -1,8 +1,9 @@
 """Messages that nodes died on: suspects after one death, to be set aside after two.
 
 A node that is killed can't say why, but it leaves a mark of the message that it had in hand. A kill
-by chance leaves one too, so one death proves nothing. Pure: suspects and marks in, suspects out.
-Invariant: a mark counts once, however often it is found.
+by chance leaves one too, so one death proves nothing. Nor does a second one beside other messages:
+one of them may have killed. Pure: suspects and marks in, suspects out. Invariant: a mark counts
+once, however often it is found.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,15 +23,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an owner of the partition left behind: its ``name``, and what it had in hand, if any."""
+    """What an owner of the partition left behind: its ``name``, and what it had in hand, if any.
+
+    ``alone``: its node had nothing else in hand, as far as can be had.
+    """
 
     name: int
     place: Place | None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A message that nodes died on: once, leaving the mark of this name, or (None) twice."""
+    """A message that nodes died on: once, leaving the mark of this name, or (None) twice.
+
+    The second of these deaths is one at which it was alone.
+    """
 
     place: Place
     mark: int | None
@@ -44,13 +52,13 @@ class Suspect:
 def with_marks(suspects: Iterable[Suspect], marks: Iterable[Mark]) -> tuple[Suspect, ...]:
     """Suspects and what was found besides, by place; where these are too many, the surest."""
     found = {suspect.place: suspect for suspect in suspects}
-    for mark in marks:
+    for mark in sorted(marks, key=lambda mark: mark.alone):
         if mark.place is None:
             continue
         known = found.get(mark.place)
         if known is None:
             found[mark.place] = Suspect(mark.place, mark.name)
-        elif known.mark != mark.name:
+        elif mark.alone and known.mark != mark.name:
             found[mark.place] = Suspect(mark.place, None)
     surest = sorted(found.values(), key=lambda one: (not one.died_on_twice, one.place))
     return tuple(sorted(surest[:MOST_SUSPECTS], key=lambda one: one.place))

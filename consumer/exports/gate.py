@@ -2,15 +2,16 @@
 
 When a node dies, each message that it has in hand is under suspicion. One that is so already is
 handled alone, so that the next death says whether it was this one. Threads wait here within their
-turns, between two messages. Invariant: nobody waits for longer than ``MOST_SECONDS``: what hangs
-keeps nobody else from working.
+turns, between two messages. Invariant: who goes in alone finds nobody inside, and nobody follows
+for ``MOST_SECONDS``; nobody waits for longer either, as what hangs must not keep others from work.
 """
 
 import time
 from collections.abc import Callable
 from threading import Condition, Lock
 
-MOST_SECONDS = 2.0
+MOST_SECONDS = 5.0
+"""More than a message is in hand between two storage calls: a turn, and a row of 16 MiB."""
 
 
 class Gate:
@@ -21,39 +22,50 @@ class Gate:
         self._lock = Lock()
         self._changed = Condition(self._lock)
         self._inside = 0
-        self._alone = 0
+        self._alone = False
+        self._kept_until = 0.0
         self.wanted = 0
         """How many want to be alone; who is inside should leave, and enter again."""
 
     def enter(self) -> None:
-        """Go in beside others, unless one is alone there, or wants to be."""
+        """Go in beside others, unless one is alone there, or wants to be, not for too long yet."""
         with self._lock:  # less than the condition's own way in
             if self._alone or self.wanted:
                 self._wait_until(lambda: not self._alone and not self.wanted)
             self._inside += 1
 
     def leave(self) -> None:
-        """Go out, after ``enter``."""
+        """Go out, after ``enter``, or an ``enter_alone`` in vain."""
         with self._lock:
             self._inside -= 1
             if self.wanted:
                 self._changed.notify_all()
 
-    def enter_alone(self) -> None:
-        """Go in when nobody is inside."""
+    def enter_alone(self) -> bool:
+        """Go in when nobody is inside; False: somebody is for so long that it is beside others."""
         with self._lock:
             self.wanted += 1
-            self._wait_until(lambda: not self._alone and not self._inside)
+            self._keep()
+            is_alone = self._wait_until(lambda: not self._alone and not self._inside)
             self.wanted -= 1
-            self._alone += 1
+            if is_alone:
+                self._alone = True
+                self._keep()
+            else:
+                self._inside += 1
+                self._changed.notify_all()
+            return is_alone
 
     def leave_alone(self) -> None:
         """Go out, after ``enter_alone``."""
         with self._lock:
-            self._alone -= 1
+            self._alone = False
             self._changed.notify_all()
 
-    def _wait_until(self, free: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._most_seconds
-        while not free() and (left := deadline - time.monotonic()) > 0:
+    def _keep(self) -> None:
+        self._kept_until = time.monotonic() + self._most_seconds
+
+    def _wait_until(self, free: Callable[[], bool]) -> bool:
+        while not (is_free := free()) and (left := self._kept_until - time.monotonic()) > 0:
             self._changed.wait(left)
+        return is_free

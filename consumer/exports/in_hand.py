@@ -30,6 +30,7 @@ class InHand:
         "_is_alone",
         "_is_batch",
         "_mark",
+        "_wants_alone",
         "message",
         "partition",
         "storage_since",
@@ -48,13 +49,14 @@ class InHand:
         self._mark = mark
         self._gate = gate
         self._clock = clock
-        self._held = self._interrupted = self._is_batch = self._is_alone = False
+        self._held = self._interrupted = self._is_batch = False
+        self._wants_alone = self._is_alone = False
 
     def take(self, message: Message, *, is_batch: bool, alone: bool = False) -> None:
         """Have a message in hand; ``alone``: if it can be, while the node has no other."""
-        if self._held and (alone or self._is_alone or self._gate.wanted):
+        if self._held and (alone or self._wants_alone or self._gate.wanted):
             self._let_go()
-        self.message, self._is_batch, self._is_alone = message, is_batch, alone
+        self.message, self._is_batch, self._wants_alone = message, is_batch, alone
         self._hold(message)
 
     def put_down(self) -> None:
@@ -85,10 +87,14 @@ class InHand:
 
     def _hold(self, message: Message) -> None:
         if not self._held:
-            (self._gate.enter_alone if self._is_alone else self._gate.enter)()
+            if self._wants_alone:
+                self._is_alone = self._gate.enter_alone()
+            else:
+                self._is_alone = False
+                self._gate.enter()
             self._held = True
         self.storage_since = self._clock()  # as any other, this call may hang
-        self._mark.set(self._is_batch, message.offset)
+        self._mark.set(self._is_batch, message.offset, alone=self._is_alone)
         self.storage_since = None
 
     def _let_go(self) -> None:
@@ -101,7 +107,7 @@ class InHand:
 class Unmarked:
     """``MessageMark`` of what nobody is to see."""
 
-    def set(self, is_batch: bool, offset: int) -> None:
+    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
 
     def clear(self) -> None:
@@ -114,9 +120,9 @@ class Unmarked:
 class PartitionsInHand:
     """Those of a node, the newest of each partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate | None = None) -> None:
         self._newest: dict[int, InHand] = {}
-        self._gate = Gate()
+        self._gate = gate or Gate()
 
     def begin(self, partition: int, mark: MessageMark | None = None) -> InHand:
         """One for who works on the partition from now on; without a mark on no message of it.

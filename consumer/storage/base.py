@@ -55,8 +55,8 @@ class MessageMark(Protocol):
     It outlives the owner's death. One thread at a time. It never raises, and waits for no disk.
     """
 
-    def set(self, is_batch: bool, offset: int) -> None:
-        """This message of the records, or of the requests, is in hand."""
+    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
+        """This message of the records, or of the requests, is in hand; ``alone`` on its node."""
 
     def clear(self) -> None:
         """None is."""

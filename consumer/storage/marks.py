@@ -1,6 +1,8 @@
 """Marks of the message in hand, in files: what an owner that is killed was working on.
 
-    .in-hand/{partition}/{name}     the owner's mark: `records  00000000000000000042`
+    .in-hand/{partition}/{name}     the owner's mark: `records  00000000000000000042 alone`
+
+``alone`` where the node has no other message in hand; builds before that wrote none of it.
 
 A mark is a few bytes, written in place without fsync: what was written outlives the process, and
 costs a microsecond. A network file system sends it to the others when the process ends, or half a
@@ -24,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 IN_HAND = ".in-hand"
 _NAME = re.compile("[0-9a-f]{8}")
-_MARK = re.compile(b"(requests|records) +([0-9]{20})\n")
-_NOTHING = b"nothing  %020d\n" % 0
+_MARK = re.compile(b"(requests|records) +([0-9]{20})( alone| *)\n")
+_NOTHING = b"nothing  %020d      \n" % 0
 _MOST_BYTES = 64
 # Of an owner that is frozen, on a network file system, what it had in hand may be seen so late.
 _LATE_SECONDS = 60.0
@@ -52,7 +54,7 @@ class LocalMarks:
         found = []
         for name in names:
             with contextlib.suppress(FileNotFoundError):  # its owner has removed it
-                found.append(Mark(int(name, 16), _place((directory / name).read_bytes())))
+                found.append(_mark(int(name, 16), (directory / name).read_bytes()))
         return found
 
     def remove(self, partition: int, marks: Iterable[Mark]) -> None:
@@ -74,9 +76,10 @@ class LocalMark:
         self._descriptor = -1
         self._refused = False
 
-    def set(self, is_batch: bool, offset: int) -> None:
+    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
-        self._write((b"records  %020d\n" if is_batch else b"requests %020d\n") % offset)
+        topic = b"records  %020d" if is_batch else b"requests %020d"
+        self._write(topic % offset + (b" alone\n" if alone else b"      \n"))
 
     def clear(self) -> None:
         """See ``MessageMark.clear``."""
@@ -115,6 +118,8 @@ def _name(number: int) -> str:
     return f"{number:08x}"
 
 
-def _place(content: bytes) -> Place | None:
+def _mark(name: int, content: bytes) -> Mark:
     found = _MARK.fullmatch(content[:_MOST_BYTES])
-    return Place(found[1] == b"records", int(found[2])) if found else None
+    if found is None:
+        return Mark(name, None)
+    return Mark(name, Place(found[1] == b"records", int(found[2])), found[3] == b" alone")

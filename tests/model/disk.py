@@ -39,7 +39,7 @@ class Disk:
         """Parts that the disk refused to remove; the next owner of the partition does."""
         self.files: dict[str, Inode] = {}
         self.manifests: dict[str, TerminalEvent] = {}
-        self.marks: dict[int, Place | None] = {}
+        self.marks: dict[int, tuple[Place, bool] | None] = {}
         """By name; what processes have in hand. They outlive a process, and hardly a machine."""
         self.marks_made = 0
         self._journal: list[tuple[str | None, Callable[[], object]]] = []
@@ -180,7 +180,7 @@ class ProcessStorage:
 
     def left_marks(self, _: int) -> list[Mark]:
         """See ``Storage.left_marks``."""
-        found = [Mark(name, place) for name, place in self._disk.marks.items()]
+        found = [Mark(name, *(said or [None])) for name, said in self._disk.marks.items()]
         self._strike("marks")
         return found
 
@@ -297,13 +297,13 @@ class ProcessMark:
         self._marks = disk.marks
         self._name: int | None = None
 
-    def set(self, is_batch: bool, offset: int) -> None:
+    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
         if self._name is None:
             self._disk.marks_made += 1
             self._name = self._disk.marks_made
             self._marks[self._name] = None
-        self._write(Place(is_batch, offset))
+        self._write((Place(is_batch, offset), alone))
 
     def clear(self) -> None:
         """See ``MessageMark.clear``."""
@@ -314,6 +314,6 @@ class ProcessMark:
         if self._name is not None:
             self._marks.pop(self._name, None)
 
-    def _write(self, place: Place | None) -> None:
+    def _write(self, said: tuple[Place, bool] | None) -> None:
         if self._name in self._marks:
-            self._marks[self._name] = place
+            self._marks[self._name] = said

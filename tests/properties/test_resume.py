@@ -34,6 +34,7 @@ def points(draw: st.DrawFn) -> ResumePoint:
 
 NAMES = st.integers(0, 2**32 - 1)
 PLACES = st.builds(Place, st.booleans(), OFFSETS)
+MARKS = st.builds(Mark, NAMES, PLACES | st.none(), st.booleans())
 SUSPECTS = st.builds(Suspect, PLACES, st.none() | NAMES)
 
 
@@ -61,21 +62,30 @@ def test_builds_that_know_of_no_suspects_read_past_them(
     assert begun == point.begun_requests
 
 
-@given(st.lists(SUSPECTS, max_size=9), st.lists(st.builds(Mark, NAMES, PLACES | st.none())))
+@given(st.lists(SUSPECTS, max_size=9), st.lists(MARKS))
 def test_a_mark_counts_once(suspects: list[Suspect], marks: list[Mark]) -> None:
     once = with_marks(suspects, marks)
     assert with_marks(once, marks) == once
     assert {mark.place for mark in marks if mark.place} <= {one.place for one in once}
 
 
-def test_the_second_death_is_that_of_another_mark() -> None:
+def test_the_second_death_is_that_of_another_mark_and_alone() -> None:
     place = Place(True, 7)
     first = with_marks((), [Mark(1, place), Mark(3, None)])
     assert first == (Suspect(place, 1),)
     assert not first[0].died_on_twice
     assert with_marks(first, [Mark(1, place)]) == first
-    assert with_marks(first, [Mark(2, place)])[0].died_on_twice
-    assert with_marks((), [Mark(1, place), Mark(2, place)])[0].died_on_twice
+    assert with_marks(first, [Mark(1, place, alone=True)]) == first
+    assert with_marks(first, [Mark(2, place)]) == first, "another message may have killed"
+    assert with_marks(first, [Mark(2, place, alone=True)])[0].died_on_twice
+    assert not with_marks((), [Mark(1, place, alone=True)])[0].died_on_twice
+
+
+@pytest.mark.parametrize("alone_first", [True, False])
+def test_two_deaths_that_are_found_at_once_count_both(alone_first: bool) -> None:
+    place = Place(True, 7)
+    marks = [Mark(1, place, alone=alone_first), Mark(2, place, alone=not alone_first)]
+    assert with_marks((), marks)[0].died_on_twice
 
 
 @given(st.integers(0, 1000))

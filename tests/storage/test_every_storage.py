@@ -154,6 +154,18 @@ def test_a_mark_says_what_is_in_hand_now(storage: Storage) -> None:
     assert storage.left_marks(3) == []
 
 
+def test_a_mark_says_whether_its_message_is_alone(storage: Storage) -> None:
+    storage.check()
+    mark = storage.open_mark(3)
+    for alone in (True, False, True):
+        mark.set(True, 10, alone=alone)
+        assert [(left.place, left.alone) for left in storage.left_marks(3)] == [
+            (Place(True, 10), alone)
+        ]
+    mark.clear()
+    assert [(left.place, left.alone) for left in storage.left_marks(3)] == [(None, False)]
+
+
 def test_a_mark_that_was_counted_does_not_come_back(storage: Storage) -> None:
     storage.check()
     mark, other = storage.open_mark(3), storage.open_mark(3)

@@ -197,6 +197,16 @@ def test_a_mark_that_cannot_be_read_says_nothing(tmp_path: Path, content: bytes)
     assert LocalStorage(tmp_path).left_marks(3) == [Mark(0x0123ABCD, None)]
 
 
+@pytest.mark.parametrize("topic", ["records ", "requests"])
+def test_a_mark_of_an_older_build_is_read(tmp_path: Path, topic: str) -> None:
+    place = tmp_path / ".in-hand" / "3"
+    place.mkdir(parents=True)
+    (place / "0123abcd").write_text(f"{topic} {42:020}\n")
+    assert LocalStorage(tmp_path).left_marks(3) == [
+        Mark(0x0123ABCD, Place(topic == "records ", 42), alone=False)
+    ]
+
+
 def test_marks_leave_no_descriptor_open(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     before = open_descriptors()

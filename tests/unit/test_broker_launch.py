@@ -29,10 +29,12 @@ def test_it_dies_with_its_parent() -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     with parent:
-        assert parent.stdout is not None
-        descriptor = os.pidfd_open(int(parent.stdout.readline()))
-        assert not select.select([descriptor], [], [], 0)[0]
-        parent.kill()
+        try:
+            assert parent.stdout is not None
+            descriptor = os.pidfd_open(int(parent.stdout.readline()))
+            assert not select.select([descriptor], [], [], 0)[0]
+        finally:
+            parent.kill()  # it would be waited for
         assert select.select([descriptor], [], [], 10)[0]
     os.close(descriptor)
 
@@ -44,6 +46,7 @@ def test_it_does_not_start_when_its_parent_is_gone() -> None:
         [*LAUNCHER, somebody_else, sys.executable, "-c", "print(1)"],
         capture_output=True,
         check=False,
+        timeout=30,
     )
     assert (gone.returncode, gone.stdout, gone.stderr) == (1, b"", b"the parent is gone\n")
 

@@ -23,14 +23,18 @@ class Inside:
 
     def __init__(self, threads: ThreadPoolExecutor, gate: Gate, *, alone: bool = False) -> None:
         self.is_in, self._leave = Event(), Event()
+        self.is_alone = False
         self._gate, self._alone = gate, alone
         self._stay: Future[None] = threads.submit(self._run)
 
     def _run(self) -> None:
-        (self._gate.enter_alone if self._alone else self._gate.enter)()
+        if self._alone:
+            self.is_alone = self._gate.enter_alone()
+        else:
+            self._gate.enter()
         self.is_in.set()
         self._leave.wait(LONG_SECONDS)
-        (self._gate.leave_alone if self._alone else self._gate.leave)()
+        (self._gate.leave_alone if self.is_alone else self._gate.leave)()
 
     def leave(self) -> None:
         self._leave.set()
@@ -94,13 +98,43 @@ def test_who_hangs_inside_keeps_nobody_out_for_ever(
     hanging.leave()
 
 
+def test_who_goes_in_beside_one_that_hangs_is_not_alone(threads: ThreadPoolExecutor) -> None:
+    gate = Gate(0.05)
+    hanging = Inside(threads, gate)
+    assert hanging.is_in.wait(10)
+    suspect = Inside(threads, gate, alone=True)
+    assert suspect.is_in.wait(10)
+    assert not suspect.is_alone
+    suspect.leave()
+    hanging.leave()
+    alone = Inside(threads, gate, alone=True)
+    assert alone.is_in.wait(10)
+    assert alone.is_alone
+    alone.leave()
+
+
+def test_one_that_hangs_alone_delays_each_other_thread_once(threads: ThreadPoolExecutor) -> None:
+    gate = Gate(0.3)
+    hanging = Inside(threads, gate, alone=True)
+    assert hanging.is_in.wait(10)
+    begun_at = time.monotonic()
+    for _ in range(20):
+        gate.enter()
+        gate.leave()
+    assert 0.2 < time.monotonic() - begun_at < 3
+    hanging.leave()
+
+
 def test_after_a_storm_of_both_kinds_the_gate_is_free(threads: ThreadPoolExecutor) -> None:
     gate = Gate(LONG_SECONDS)
     inside, most_beside = [0, 0], [0]
 
     def work(number: int) -> None:
         alone = number % 7 == 0
-        (gate.enter_alone if alone else gate.enter)()
+        if alone:
+            assert gate.enter_alone()
+        else:
+            gate.enter()
         inside[alone] += 1
         if inside[True]:
             most_beside[0] = max(most_beside[0], sum(inside))
@@ -111,5 +145,5 @@ def test_after_a_storm_of_both_kinds_the_gate_is_free(threads: ThreadPoolExecuto
     list(threads.map(work, range(600)))
     assert most_beside == [1]
     assert gate.wanted == 0
-    gate.enter_alone()
+    assert gate.enter_alone()
     gate.leave_alone()

@@ -12,6 +12,8 @@ import pytest
 
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark, Place, Suspect
+from consumer.exports.gate import Gate
+from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
@@ -264,19 +266,48 @@ def test_nothing_is_marked_while_the_storage_is_waited_for(bench: Bench) -> None
     assert places(bench.storage.left_marks(3)) == [None]
 
 
+class BesideOne:
+    """A node that has one message in hand in another partition, and an owner of a suspect."""
+
+    def __init__(self, bench: Bench, most_seconds: float) -> None:
+        self.left: list[Mark] = []
+        storage, left = bench.storage, self.left
+
+        class Writer(CsvWriter):
+            def append(self, rows: Any) -> bytes:
+                left.extend(storage.left_marks(3))
+                return super().append(rows)
+
+        bench.request("a")
+        killer = bench.batch(0, [1], last=True)
+        hands = PartitionsInHand(Gate(most_seconds))
+        workshop = Workshop(
+            storage, lambda request, _: Writer(request), bench.metrics, 1_000, in_hand=hands
+        )
+        self.other = hands.begin(4, storage.open_mark(4))
+        self.other.take(killer, is_batch=True)
+        point = replace(START, suspects=(suspect(killer, ONCE),))
+        self.partition = PartitionExports(3, point, workshop)
+
+
 def test_a_suspect_waits_until_its_node_has_nothing_else_in_hand(bench: Bench) -> None:
-    bench.request("a")
-    killer = bench.batch(0, [1], last=True)
-    hands = bench.partition.in_hand
-    workshop = Workshop(bench.storage, lambda request, _: CsvWriter(request), bench.metrics, 1_000)
-    other = workshop.in_hand.begin(4, bench.storage.open_mark(4))
-    assert hands is not other
-    other.take(killer, is_batch=True)
-    partition = PartitionExports(3, replace(START, suspects=(suspect(killer, ONCE),)), workshop)
+    node = BesideOne(bench, most_seconds=60)
     with ThreadPoolExecutor(1) as threads:
-        turn = threads.submit(bench.turn, partition)
-        time.sleep(0.1)
-        assert not turn.done()
-        assert not list(bench.directory.glob("a.*"))
-        other.put_down()
+        turn = threads.submit(bench.turn, node.partition)
+        try:
+            time.sleep(0.1)
+            assert not turn.done()
+            assert not list(bench.directory.glob("a.*"))
+        finally:
+            node.other.put_down()
         assert isinstance(only(turn.result(5)), ExportCompleted)
+    assert {(mark.place, mark.alone) for mark in node.left} == {(Place(True, 0), True)}
+
+
+def test_a_death_beside_a_message_that_hangs_does_not_count_as_the_second(bench: Bench) -> None:
+    node = BesideOne(bench, most_seconds=0.05)
+    assert isinstance(only(bench.turn(node.partition)), ExportCompleted)
+    assert {(mark.place, mark.alone) for mark in node.left} == {(Place(True, 0), False)}
+    point = replace(START, suspects=(suspect(bench.records[0], ONCE),))
+    assert point.suspecting(node.left) == point
+    node.other.put_down()
