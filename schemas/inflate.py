@@ -23,6 +23,8 @@ MOST_WINDOW_BYTES = 8 * 1024 * 1024
 batch that is being read holds its window, and a partition reads up to two."""
 MOST_BLOCK_BYTES = 64 * 1024 * 1024
 """A snappy block can't be decompressed in pieces."""
+MOST_KEPT_BYTES = 4 * 1024 * 1024
+"""What is kept of a snappy block until the next piece is wanted."""
 
 _INPUT_BYTES = 16 * 1024  # lz4 makes up to 255 bytes of one, before it looks at a limit
 _XERIAL = b"\x82SNAPPY\x00"
@@ -31,6 +33,7 @@ _MOST_SNAPPY_RATIO = 22  # a copy of 64 bytes takes three
 _GZIP_WRAPPER = 31
 
 _scratch = threading.local()
+_one_block = threading.Lock()
 
 
 class BrokenData(ValueError):  # noqa: N818 - it names the data
@@ -117,7 +120,13 @@ def _unsnapped(data: memoryview) -> Iterator[bytes]:
         size = cramjam.snappy.decompress_raw_len(block)
         if size > min(MOST_BLOCK_BYTES, _MOST_SNAPPY_RATIO * len(block) + PIECE_BYTES):
             raise BrokenData(f"a snappy block of {size} bytes")
-        yield bytes(cramjam.snappy.decompress_raw(block))
+        for at in range(0, max(size, 1), MOST_KEPT_BYTES):
+            # Again for each piece: a node has many batches half unpacked, all of such blocks.
+            with _one_block:
+                whole = memoryview(cramjam.snappy.decompress_raw(block))
+                piece = bytes(whole[at : at + MOST_KEPT_BYTES])
+                del whole
+            yield piece
 
 
 def _unlz4ed(data: memoryview) -> Iterator[bytes]:

@@ -3,12 +3,20 @@
 import os
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
 from aiokafka import codec as aiokafka_codec
 
-from schemas.inflate import MOST_WINDOW_BYTES, PIECE_BYTES, BrokenData, inflated_within, pieces
+from schemas.inflate import (
+    MOST_KEPT_BYTES,
+    MOST_WINDOW_BYTES,
+    PIECE_BYTES,
+    BrokenData,
+    inflated_within,
+    pieces,
+)
 from tests.support.batches import CODECS, GZIP, LZ4, SNAPPY, ZSTD, compressed, repeated
 
 MIB = 1024 * 1024
@@ -41,6 +49,22 @@ def test_all_of_it_comes_out(name: str, content: bytes) -> None:
     whole = inflated_within(codec, data, MIB)
     assert (whole is None) == (len(content) > MIB)
     assert whole is None or bytes(whole) == content
+
+
+def test_of_a_large_snappy_block_little_is_kept_between_pieces() -> None:
+    """A node has as many of them half unpacked as it has partitions."""
+    content = NOISE + b"y" * 22 * MIB
+    data = memoryview(raw_snappy(content))
+    before = resident_bytes()
+    under_way = [pieces(SNAPPY, data) for _ in range(12)]
+    held = [next(one) for one in under_way]
+    assert resident_bytes() - before < 12 * MOST_KEPT_BYTES + 32 * MIB
+    assert held[0] + b"".join(under_way[0]) == content
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("name", FRAMED)
