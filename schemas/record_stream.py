@@ -7,7 +7,7 @@ is comes once and in order; and at most one record, a codec's window and one pie
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import BytesIO
 from typing import Literal, NamedTuple
 
@@ -129,9 +129,12 @@ class RecordStream:
         )
         record = next(record for record in again if record)
         value = record.value
-        return value.read() if isinstance(value, LargeValue) else value
+        try:
+            return value.read() if isinstance(value, LargeValue) else value
+        finally:
+            again._records.close()  # the two hold each other, with a piece and a codec's window
 
-    def _read(self) -> Iterator[StreamedRecord | None]:
+    def _read(self) -> Generator[StreamedRecord | None, None, None]:
         try:
             for _ in range(self._count):
                 for record in self._next():

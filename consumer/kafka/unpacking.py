@@ -82,9 +82,10 @@ class Unpacking:
         )
 
 
-def is_packed(message: ConsumerRecord) -> bool:
+def is_packed(message: Consumed) -> bool:
     """Whether a message stands for a whole batch."""
-    return type(message.value) is PackedBatch
+    # A large message's value is read by looking at it.
+    return not isinstance(message, LargeMessage) and type(message.value) is PackedBatch
 
 
 async def unpacked(

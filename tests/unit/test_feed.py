@@ -152,6 +152,19 @@ def test_a_piece_is_bounded_and_a_large_value_waits_for_its_turn() -> None:
     assert pieces == [[0, 1, 2], [3, 4, 5], [6], [7]]
 
 
+def test_a_large_value_is_not_read_to_take_it() -> None:
+    """A feed is the event loop's: to read 16 MiB took half a second, and all feeds held one."""
+    waiting = feed(Consumer())
+    waiting.put([batch(0, b"y" * 2 * MIB, b"z")], 2)
+    unpacking = waiting.next_unpacking
+    assert unpacking
+    waiting.put_unpacked(unpacking, unpacking.piece())
+    assert waiting.next_unpacking is None
+    (large,) = waiting.take(MIB)
+    assert isinstance(large, LargeMessage)
+    assert large._value is None  # nothing public says whether it is held
+
+
 @pytest.mark.parametrize("kind", ["plain", "gzip"])
 def test_the_beginning_of_a_batch_that_was_read_before_is_not_given_again(kind: str) -> None:
     value = PackedBatch(packed(CODECS[kind], [record(n, b"k", b"v") for n in range(5)]))

@@ -1,5 +1,6 @@
 """Records of a batch, one by one: as aiokafka reads them, and where it would not."""
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -104,6 +105,20 @@ def test_a_large_value_is_read_when_it_is_asked_for() -> None:
             assert it.value == b"small"
     # The stream has passed both by now.
     assert [it.read() for it in found] == [value, value]
+
+
+def test_to_read_a_value_again_leaves_nothing_behind() -> None:
+    """What is left holds a piece and a codec's window, until Python looks for cycles."""
+    batch = packed(CODECS["zstd"], [record(n, b"k", b"v" * MIB) for n in range(3)])
+    stream = RecordStream(batch, large_bytes=1000)
+    values = [it.value for it in stream if it]
+    gc.collect()
+    gc.disable()
+    try:
+        assert [isinstance(it, LargeValue) and len(it.read() or b"") for it in values] == [MIB] * 3
+        assert [it for it in gc.get_objects() if type(it) is RecordStream] == [stream]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", KINDS)
