@@ -3,17 +3,19 @@
 Says what is unreadable (a dead letter) and what is invalid (an export that fails). No I/O.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import orjson
 from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
-from schemas.json_pieces import MOST_MEMBER_BYTES, MOST_MEMBER_VALUES, UNBUILT
-from schemas.records import Crowded, decode_object, export_id_of
+from schemas.json_pieces import first_members, values_at_most
+from schemas.limits import LARGE_BYTES, MOST_REQUEST_SIGNS
+from schemas.record_stream import UnreadValue, too_large
+from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
-from schemas.vocabulary import DeadLetterReason
+from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Request: TypeAlias = ExportRequested | CancelRequested
 
@@ -36,12 +38,12 @@ def decode_request(value: bytes | None) -> Request:
             with further fields: a dead letter.
         InvalidRequest: the request of a valid id has wrong fields; it names each.
     """
-    fields = _fields(value)
+    fields, excess = request_fields(value)
     match fields.get("type"):
         case "export.requested":
             export_id = export_id_of(fields)
-            if errors := [*_unbuilt(fields)]:
-                raise InvalidRequest(export_id, errors, fields)
+            if excess:
+                raise InvalidRequest(export_id, [FieldError("", excess)], fields)
             try:
                 return ExportRequested.model_validate(fields)
             except ValidationError as error:
@@ -57,23 +59,34 @@ def decode_request(value: bytes | None) -> Request:
             raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {shown(other)} is unknown")
 
 
-def _fields(value: bytes | None) -> dict[str, Any]:
-    try:
-        return decode_object(value)
-    except Crowded as error:
-        if error.fields.get("type") == "export.requested":
-            raise InvalidRequest(error.export_id, error.errors, error.fields) from None
-        raise Unreadable(DeadLetterReason.UNREADABLE, str(error)) from None
+def request_fields(value: bytes | None) -> tuple[dict[str, Any], str | None]:
+    """The fields of a record of the requests topic, not checked yet; always quick.
+
+    With them, which bound the record passes: then the fields are those at its beginning, they open
+    an export by a valid id, and the rest is not read.
+
+    Raises:
+        Unreadable: it opens no export, and nothing more is to be found out: a dead letter.
+    """
+    excess = request_excess(value)
+    if value is None or excess is None:
+        return decode_object(value), None
+    fields = first_members(value)
+    if fields.get("type") == "export.requested" and is_export_id(fields.get("export_id")):
+        return fields, excess
+    raise Unreadable(DeadLetterReason.UNREADABLE, excess)
 
 
-def _unbuilt(fields: dict[str, Any]) -> Iterator[FieldError]:
-    for name, field in fields.items():
-        if field is UNBUILT:
-            yield FieldError(
-                name,
-                f"makes the request hold more than {MOST_MEMBER_VALUES:,} values"
-                f" or {MOST_MEMBER_BYTES:,} bytes",
-            )
+def request_excess(value: bytes | None) -> str | None:
+    """Which bound of a request's text is passed, in words, if one is."""
+    if isinstance(value, UnreadValue):
+        return value.why
+    size = len(value or b"")
+    if size > LARGE_BYTES:
+        return too_large(size, LARGE_BYTES).why
+    if value and size > MOST_REQUEST_SIGNS and values_at_most(value) > MOST_REQUEST_SIGNS:
+        return f"holds more than {MOST_REQUEST_SIGNS:,} commas and opening brackets"
+    return None
 
 
 def encode_request(request: Request) -> bytes:

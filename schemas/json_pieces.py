@@ -1,5 +1,7 @@
 """A large JSON object in bounded memory: its one large array in pieces, its other members whole.
 
+Of use for large values only: to divide costs more than to parse.
+
 ``exact_json.loads`` on 16 MiB of ``[],`` makes 5 million lists and holds the interpreter for as
 long as that takes. Here regular expressions divide the text, a window of it at a time; then each
 piece is parsed by ``exact_json.loads`` at the depth at which it stands, so that its values are
@@ -12,13 +14,11 @@ Invariant: what a whole parse refuses is refused here, by ``divide`` or by a wal
 import re
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from schemas import exact_json
 
-HEAVY_BYTES: Final = 1024 * 1024
-"""Up to this size ``exact_json.loads`` is cheap, whatever the value holds: it is half a million
-values at most, 40 MiB, 30 ms. Look at the size first: to divide costs more than to parse."""
 PIECE_BYTES: Final = 64 * 1024
 """A piece is at most as long, or is one element of the array."""
 MOST_MEMBERS: Final = 1_000
@@ -119,8 +119,8 @@ class Divided:
         )
 
 
-def divide(value: bytes, name: str | None = None) -> Divided:
-    """Read a JSON object whose member ``name`` is a large array; None: it has no such member.
+def divide(value: bytes, name: str) -> Divided:
+    """Read a JSON object whose member ``name`` is a large array.
 
     Of members with the same name the last one counts, as in a whole parse.
 
@@ -135,6 +135,14 @@ def divide(value: bytes, name: str | None = None) -> Divided:
         error.others = reader.others
         raise
     return Divided(value, reader.others, reader.spans)
+
+
+def first_members(value: bytes) -> dict[str, Any]:
+    """The members of an object that end within its first ``PIECE_BYTES``, whatever follows them."""
+    reader = _Reader(value[:PIECE_BYTES], None)
+    with suppress(ValueError):  # most often that it ends too early
+        reader.read()
+    return reader.others
 
 
 class _Reader:

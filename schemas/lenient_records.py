@@ -20,6 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from schemas.bounded_fetch import BoundedFetchResult
 from schemas.inflate import NONE, inflated_within
+from schemas.limits import LARGE_BYTES
 from schemas.record_stream import (
     MOST_HEADERS,
     PackedBatch,
@@ -27,9 +28,6 @@ from schemas.record_stream import (
     StreamedRecord,
     is_flood,
 )
-
-LIGHT_BYTES = 1280 * 1024
-"""What aiokafka's parser is given at once. A broker takes batches of up to 1 MiB by default."""
 
 _LENGTH_AT, _OVERHEAD = 8, 12  # of a record batch: base offset (8 bytes), then its length (4)
 _MAGIC_AT, _ATTRIBUTES_AT, _RECORDS_AT = 16, 21, 61
@@ -112,7 +110,7 @@ class LenientBatch:
         if data[_MAGIC_AT] < 2:
             return self._batch  # of a Kafka before 0.11
         (attributes,) = struct.unpack_from(">h", data, _ATTRIBUTES_AT)
-        inflated = inflated_within(attributes & _CODEC, data[_RECORDS_AT:], LIGHT_BYTES)
+        inflated = inflated_within(attributes & _CODEC, data[_RECORDS_AT:], LARGE_BYTES)
         if inflated is None or is_flood(inflated):
             return None
         if attributes & _CODEC == NONE:

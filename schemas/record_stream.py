@@ -19,6 +19,8 @@ MOST_HEADERS = 1_000
 """Of a record with more, none is kept: an empty one takes two bytes, and a hundred in memory."""
 MOST_KEY_BYTES = 1024
 """What is kept of the key of a record whose value is not held."""
+MOST_BEGINNING_BYTES = 64 * 1024
+"""Likewise of the value: a request names its export there."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CODEC, _APPEND_TIME = 0x07, 0x08
@@ -29,14 +31,14 @@ HeadersRead = tuple[tuple[str, bytes | None], ...]
 
 
 class UnreadValue(bytes):
-    """Stands for a value that is not held; ``why``, in words for its dead letter."""
+    """Stands for a value that is not held, but for its beginning; ``why``, for its dead letter."""
 
     why: str
     too_large: bool
 
-    def __new__(cls, why: str, *, too_large: bool) -> "UnreadValue":
-        """One without bytes."""
-        unread = super().__new__(cls)
+    def __new__(cls, why: str, beginning: bytes = b"", *, too_large: bool) -> "UnreadValue":
+        """Its bytes are those of the beginning."""
+        unread = super().__new__(cls, beginning)
         unread.why, unread.too_large = why, too_large
         return unread
 
@@ -76,10 +78,10 @@ class StreamedRecord(NamedTuple):
     checksum: None = None
 
 
-def too_large(size_bytes: int, most_bytes: int) -> UnreadValue:
+def too_large(size_bytes: int, most_bytes: int, beginning: bytes = b"") -> UnreadValue:
     """What stands for the value of a record of so many bytes."""
     why = f"the message has {size_bytes} bytes, more than {most_bytes}"
-    return UnreadValue(why, too_large=True)
+    return UnreadValue(why, beginning, too_large=True)
 
 
 class RecordStream:
@@ -164,14 +166,19 @@ class RecordStream:
         millis, offset = source.varint(), self._base_offset + source.varint()
         key_bytes = self._length_within(end)
         key = source.take(min(key_bytes, MOST_KEY_BYTES)) if key_bytes >= 0 else None
-        wanted = offset >= self._first_offset
-        if size <= self._most_bytes and wanted:
-            yield from source.skip(max(0, key_bytes - MOST_KEY_BYTES))
-            yield self._large(offset, millis, key, self._length_within(end))
+        if offset < self._first_offset:
+            yield from source.skip(end - source.position)
+            return
+        yield from source.skip(max(0, key_bytes - MOST_KEY_BYTES))
+        value_bytes = self._length_within(end)
+        if size <= self._most_bytes:
+            yield self._large(offset, millis, key, value_bytes)
             self._waiting = None  # whether it was read or not, the stream goes on
+            yield from source.skip(end - source.position)
+            return
+        beginning = source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
         yield from source.skip(end - source.position)
-        if size > self._most_bytes and wanted:
-            yield self._unread(offset, millis, key, too_large(size, self._most_bytes))
+        yield self._unread(offset, millis, key, too_large(size, self._most_bytes, beginning))
 
     def _length_within(self, end: int) -> int:
         length = self._source.varint()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from schemas import exact_json, json_pieces
 from schemas.errors import FieldError, Invalid, TooLarge, Unreadable, shown
-from schemas.limits import MOST_BATCH_CELLS
+from schemas.limits import LARGE_BYTES, MOST_BATCH_CELLS
 from schemas.record_stream import UnreadValue
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
@@ -19,14 +19,6 @@ Cell: TypeAlias = Any
 Row: TypeAlias = list[Cell] | dict[str, Cell]
 
 _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
-
-
-class Crowded(Invalid):
-    """A large message of a known export that holds too much; ``fields`` were read before that."""
-
-    def __init__(self, export_id: str, message: str, fields: dict[str, Any]) -> None:
-        super().__init__(export_id, [FieldError("", message)])
-        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,7 @@ def decode_batch(value: bytes | None) -> Batch:
         Invalid: the export is named, another field is wrong.
     """
     large = None
-    if value is not None and len(value) > json_pieces.HEAVY_BYTES:
+    if value is not None and len(value) > LARGE_BYTES:
         fields, large = _decode_large(value)
     else:
         fields = decode_object(value)
@@ -112,7 +104,7 @@ def decode_batch(value: bytes | None) -> Batch:
 
 def _decode_large(value: bytes) -> tuple[dict[str, Any], LargeRows | None]:
     """The fields, and the rows apart: there ``rows`` is empty."""
-    divided = _divided(value, "rows")
+    divided = _divided(value)
     if not divided.has_array:
         return divided.others, None
     return {**divided.others, "rows": []}, _large_rows(divided)
@@ -137,34 +129,29 @@ def _large_rows(divided: json_pieces.Divided) -> LargeRows:
     return LargeRows(divided, count, values)
 
 
-def _divided(value: bytes, name: str | None = None) -> json_pieces.Divided:
+def _divided(value: bytes) -> json_pieces.Divided:
     try:
-        return json_pieces.divide(value, name)
+        return json_pieces.divide(value, "rows")
     except json_pieces.TooManyValues as error:
         export_id = error.others.get("export_id")
         if isinstance(export_id, str) and is_export_id(export_id):
-            raise Crowded(export_id, str(error), error.others) from None
+            raise Invalid(export_id, [FieldError("", str(error))]) from None
         raise Unreadable(DeadLetterReason.UNREADABLE, str(error)) from None
     except ValueError as error:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
 
 
 def decode_object(value: bytes | None) -> dict[str, Any]:
-    """A JSON object with its integers exact, however long.
-
-    Of a large one, what holds too many values is ``json_pieces.UNBUILT``.
+    """A JSON object with its integers exact, however long. Parsed at once: look at the size first.
 
     Raises:
         Unreadable: null, not JSON in UTF-8, or not an object; TooLarge: it was not held.
-        Crowded: a valid id was read, and then more than is ever read.
     """
     if value is None:
         raise Unreadable(DeadLetterReason.NULL_VALUE, "the value is null")
     if isinstance(value, UnreadValue):
         kind = TooLarge if value.too_large else Unreadable
         raise kind(DeadLetterReason.UNREADABLE, value.why)
-    if len(value) > json_pieces.HEAVY_BYTES:
-        return _divided(value).others
     try:
         fields = exact_json.loads(value)
     except ValueError as error:

@@ -11,7 +11,7 @@ from consumer.exports.in_hand import PartitionsInHand
 from consumer.formats.base import FormatWriter
 from consumer.metrics import Metrics
 from consumer.storage.base import Storage
-from schemas.json_pieces import HEAVY_BYTES
+from schemas.limits import LARGE_BYTES
 from schemas.requests import ExportRequested
 
 _FREELY = nullcontext()
@@ -42,4 +42,4 @@ class Workshop:
 
     def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
         """Held while a message is decoded, so that large ones are one at a time."""
-        return self.large_work if len(value or b"") > HEAVY_BYTES else _FREELY
+        return self.large_work if len(value or b"") > LARGE_BYTES else _FREELY

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -20,8 +20,9 @@ from consumer.exports.origin import known_format, known_user
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.unpacking import Consumed, unpacked
 from schemas.bounded_fetch import bounded_getmany
+from schemas.codec import request_fields
 from schemas.errors import Unreadable
-from schemas.records import Crowded, decode_object, export_id_of
+from schemas.records import export_id_of
 
 _POLL_MS = 100  # a marker moves the position, but doesn't end a poll
 _POLL_RECORDS = 500
@@ -251,20 +252,12 @@ def requested(value: bytes | None) -> Requested | None:
     Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
     """
     try:
-        sent = _members(value)
+        sent, _ = request_fields(value)
         if sent.get("type") != "export.requested":
             return None
         return Requested(export_id_of(sent), known_user(sent), known_format(sent))
     except Unreadable:
         return None
-
-
-def _members(value: bytes | None) -> dict[str, Any]:
-    """The members, or those that were read before there were too many."""
-    try:
-        return decode_object(value)
-    except Crowded as error:
-        return error.fields
 
 
 def _point(committed: _CommittedPair) -> ResumePoint:

@@ -9,7 +9,6 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
@@ -17,7 +16,7 @@ from aiokafka.errors import IllegalStateError
 from consumer.exports.messages import LargeMessage
 from consumer.kafka.unpacking import Consumed, Unpacking, is_packed
 from schemas.bounded_fetch import held_bytes
-from schemas.record_stream import MAX_RECORD_BYTES, MOST_KEY_BYTES, too_large
+from schemas.record_stream import MAX_RECORD_BYTES
 
 PAUSE_BYTES = 4 * 1024 * 1024
 HELD_BYTES = 48 * 1024 * 1024
@@ -43,7 +42,7 @@ class Held:
 class Feed:
     """A bounded queue of one partition of one topic; ``moved`` is called when it has changed.
 
-    A message of more than ``most_bytes`` stands in it without its value.
+    Of a message of more than ``most_bytes`` the beginning stands in it. Such a one comes packed.
     """
 
     def __init__(
@@ -98,11 +97,8 @@ class Feed:
         if not self.seated or (not messages and position == self.position):
             return
         for message in messages:
-            size = held_bytes(message)
             self._messages.append(message)
-            if size > self._most_bytes and not is_packed(message):
-                size = self._without_value(message)
-            self._count(size)
+            self._count(held_bytes(message))
         self.position = position
         if self._bytes > self._held.pause_bytes and not self._paused:
             self._paused = True
@@ -177,15 +173,6 @@ class Feed:
     def _count(self, size: int) -> None:
         self._bytes += size
         self._held.bytes += size
-
-    def _without_value(self, last: ConsumerRecord) -> int:
-        """Keep of the last message its place, time and key, if it is too large; what it holds."""
-        size = sum(len(name) + len(text or b"") for name, text in last.headers)
-        size += len(last.key or b"") + len(last.value or b"")
-        if size > self._most_bytes:
-            key, value = last.key and last.key[:MOST_KEY_BYTES], too_large(size, self._most_bytes)
-            self._messages[-1] = last = replace(last, key=key, value=value, headers=())
-        return held_bytes(last)
 
 
 def _size(message: Consumed) -> int:

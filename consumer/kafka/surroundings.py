@@ -12,10 +12,8 @@ from consumer.kafka.feed import Feed, Held
 from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
+from schemas.limits import LARGE_BYTES
 from schemas.record_stream import MAX_RECORD_BYTES
-
-MOST_REQUEST_BYTES = 1024 * 1024
-"""No request of any use has as many; a flood of larger ones took a node to 700 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,11 @@ class Surroundings:
     held: Held
 
     def feeds(self, partition: int, moved: Callable[[], None]) -> tuple[Feed, Feed]:
-        """Those of a partition, of requests and records."""
+        """Those of a partition, of requests and records. No large request is held."""
         topics, most_bytes = self.destination.topics, self.limits.max_record_bytes
         requests = TopicPartition(topics.requests, partition)
         records = TopicPartition(topics.records, partition)
         return (
-            Feed(requests, self.consumer, moved, self.held, min(most_bytes, MOST_REQUEST_BYTES)),
+            Feed(requests, self.consumer, moved, self.held, LARGE_BYTES),
             Feed(records, self.consumer, moved, self.held, most_bytes),
         )

@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord
 
 from consumer.exports.messages import LargeMessage
 from schemas.bounded_fetch import held_bytes
+from schemas.limits import LARGE_BYTES
 from schemas.record_stream import (
     MAX_RECORD_BYTES,
     LargeValue,
@@ -24,8 +25,6 @@ from schemas.record_stream import (
 
 PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05
-LARGE_BYTES = 1024 * 1024
-"""A batch of rows above that waits where it is, until its turn has come."""
 
 Consumed: TypeAlias = ConsumerRecord | LargeMessage
 
@@ -93,8 +92,7 @@ async def unpacked(
 ) -> AsyncIterator[Sequence[Consumed]]:
     """The same messages, those of packed batches among them; in pieces, as these are read.
 
-    One of more than ``LARGE_BYTES`` comes without its value: no event has as many, and no request
-    that is right comes near it.
+    A large one comes without its value: no event is large, and no large request is read.
     """
     begin = 0
     for end, message in enumerate(messages):

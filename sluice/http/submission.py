@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from producer.seed import new_export_id
 from schemas import exact_json
-from schemas.codec import encode_request
+from schemas.codec import encode_request, request_excess
 from schemas.errors import FieldError, field_errors
 from schemas.json_pieces import PIECE_BYTES, UNBUILT, TooManyValues, divide
 from schemas.records import Row
@@ -27,7 +27,7 @@ from sluice.http.stopping import node_stops
 
 MOST_WAIT_SECONDS = 3_600
 _MOST_REQUEST_BYTES = 1_000_000
-"""A request is one message, and by default brokers take one of 1,048,588 bytes."""
+"""A request is one message with key and headers, and by default brokers take 1,048,588 bytes."""
 _FIELDS = ("export_id", "format", "columns", "title", "user", "priority", "options")
 _UNKNOWN = "is not a field of the contract"
 
@@ -180,9 +180,12 @@ def _submission(
         request = ExportRequested.model_validate(given)
     except ValidationError as error:
         return None, [*errors, *field_errors(error)]
-    if (size := len(encode_request(request))) > _MOST_REQUEST_BYTES:
+    encoded = encode_request(request)
+    if (size := len(encoded)) > _MOST_REQUEST_BYTES:
         text = f"all fields but data take {size:,} bytes: at most {_MOST_REQUEST_BYTES:,} are sent"
         errors.append(FieldError("", text))
+    elif excess := request_excess(encoded):
+        errors.append(FieldError("", excess))
     return Submission(request, is_named), errors
 
 

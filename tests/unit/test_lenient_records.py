@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from schemas.lenient_records import LIGHT_BYTES, LenientRecords, batches_handed_on
+from schemas.lenient_records import LenientRecords, batches_handed_on
+from schemas.limits import LARGE_BYTES
 from schemas.record_stream import PackedBatch, RecordStream, UnreadValue
 from tests.support.batches import CODECS, framed, packed, record
 from tests.support.odd_headers import OddName
@@ -65,7 +66,7 @@ def handed_on(data: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("kind", CODECS)
 def test_a_batch_that_is_not_light_is_read_one_by_one_or_handed_on(kind: str) -> None:
-    values = [bytes([65 + n]) * 300_000 for n in range(6)]
+    values = [bytes([65 + n]) * 260_000 for n in range(6)]
     light = packed(CODECS[kind], [record(n, b"k", values[n]) for n in range(4)])
     heavy = packed(CODECS[kind], [record(n, b"k", values[n]) for n in range(6)], 4)
     data = light + heavy
@@ -94,7 +95,7 @@ def test_broken_bytes_are_a_record_without_a_value(kind: str) -> None:
 
 
 def test_a_flood_of_headers_is_left_out() -> None:
-    flood = [(b"", b"")] * (LIGHT_BYTES // 4)
+    flood = [(b"", b"")] * (LARGE_BYTES // 4)
     one, two = read(packed(0, [record(0, b"k", b"v", headers=flood), record(1, b"k", b"w")]))
     assert (one.offset, one.key, one.value, one.headers) == (0, b"k", b"v", ())
     assert (two.offset, two.value) == (1, b"w")

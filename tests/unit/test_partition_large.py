@@ -74,7 +74,21 @@ def test_without_an_id_for_a_key_it_is_a_dead_letter_alone(bench: Bench, key: by
     assert only(bench.turn()).type == "export.completed"
 
 
-def test_a_request_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
+def test_a_request_fails_by_the_id_at_its_beginning(bench: Bench) -> None:
+    beginning = b'{"type": "export.requested", "export_id": "a", "format": "pdf", "title": "xxx'
+    bench.partition.take_requests(
+        [bench.raw(REQUESTS, too_large(60_000_000, 1_048_576, beginning), b"b")]
+    )
+    work_off(bench.partition)
+    outcome = bench.partition.take_outcome()
+    failed = only(outcome.events)
+    assert isinstance(failed, ExportFailed)
+    assert (failed.export_id, failed.reason) == ("a", FailReason.INVALID_REQUEST)
+    assert (failed.format, failed.message) == ("pdf", WHY.replace("16777216", "1048576"))
+    assert outcome.dead_letters == []
+
+
+def test_a_request_without_one_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
     bench.partition.take_requests([bench.raw(REQUESTS, UNREAD, b"a")])
     work_off(bench.partition)
     outcome = bench.partition.take_outcome()
