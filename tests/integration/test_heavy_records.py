@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from bench.processes import peak_bytes
 from schemas.topics import Topics
@@ -27,6 +27,7 @@ MIB = 1024 * 1024
 MOST_GROWN_BYTES = 80 * MIB
 MOST_PEAK_BYTES = 400 * MIB
 MOST_HEALTH_SECONDS = 1.0
+PARTITIONS = 12
 
 
 @dataclass
@@ -60,32 +61,62 @@ class Watched:
         assert self.slowest_seconds < MOST_HEALTH_SECONDS, figures
 
 
-@asynccontextmanager
-async def watched(servers: str, topics: Topics, directory: Path) -> AsyncIterator[Watched]:
-    """A node, whose health is asked for all the time."""
-    async with node_on(servers, topics, directory) as node:
-        watch = Watched(node)
-        watching = asyncio.create_task(watch.watch())
-        try:
-            yield watch
-            assert not watching.done() or watching.result()
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+@dataclass(frozen=True)
+class Trial:
+    """Topics that a hostile client sends to, and the node that is watched meanwhile."""
+
+    servers: str
+    topics: Topics
+    upstream: Upstream
+    directory: Path
+    _producer: AIOKafkaProducer
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Watched]:
+        """A node, whose health is asked for all the time."""
+        async with node_on(self.servers, self.topics, self.directory) as node:
+            watch = Watched(node)
+            watching = asyncio.create_task(watch.watch())
+            try:
+                yield watch
+                assert not watching.done() or watching.result()
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
+
+    async def send(self, topic: str, *batches: bytes, partition: int = 0) -> list[int]:
+        """Send batches that were made here; their first offsets."""
+        return [await send_batch(self._producer, topic, partition, batch) for batch in batches]
+
+    async def flood(self, *batches: bytes) -> None:
+        """Send batches to all of 12 partitions of both topics."""
+        for topic in (self.topics.requests, self.topics.records):
+            for partition in range(PARTITIONS):
+                await self.send(topic, *batches, partition=partition)
+
+    async def ended(self, at_least: int, seconds: float = 120) -> dict[str, Any]:
+        """The terminal events, by export id."""
+        found = await events(
+            self.servers, self.topics.completions, at_least=at_least, seconds=seconds
+        )
+        return by_id(found)
+
+    async def buried(self, at_least: int) -> list[ConsumerRecord]:
+        """The dead letters."""
+        return await committed(
+            self.servers, self.topics.dead_letters, at_least=at_least, seconds=60
+        )
 
 
 @pytest.fixture
-async def producer(bootstrap_servers: str) -> AsyncIterator[AIOKafkaProducer]:
+async def trial(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> AsyncIterator[Trial]:
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers, max_request_size=8 * MIB
     ) as producer:
-        yield producer
-
-
-async def open_export(upstream: Upstream, export_id: str) -> None:
-    await upstream.request(export_id)
-    await upstream.batch(export_id, 0, rows_of(0, 3))
+        yield Trial(bootstrap_servers, topics, upstream, tmp_path, producer)
 
 
 GIANTS = {
@@ -98,14 +129,7 @@ GIANTS = {
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
 @pytest.mark.parametrize("codec", GIANTS)
-async def test_a_giant_record_fails_its_export_and_nothing_else(
-    bootstrap_servers: str,
-    topics: Topics,
-    upstream: Upstream,
-    producer: AIOKafkaProducer,
-    tmp_path: Path,
-    codec: str,
-) -> None:
+async def test_a_giant_record_fails_its_export_and_nothing_else(trial: Trial, codec: str) -> None:
     """In a batch between good ones: of zeros to the records, of JSON to the requests."""
     size = GIANTS[codec]
     last = json.dumps({"export_id": "good", "seq": 2, "rows": rows_of(2, 1), "last": True})
@@ -123,17 +147,19 @@ async def test_a_giant_record_fails_its_export_and_nothing_else(
     )
     text = repeated(b'{"a": [], "b": "c"} ', size // 4)
     request = packed(CODECS[codec], [record(0, b"r", text, size // 4)])
-    async with watched(bootstrap_servers, topics, tmp_path) as watch:
-        await open_export(upstream, "giant")
+    topics, upstream = trial.topics, trial.upstream
+    async with trial.watched() as watch:
+        await upstream.request("giant")
+        await upstream.batch("giant", 0, rows_of(0, 3))
         await upstream.request("good")
         await upstream.batch("good", 0, rows_of(0, 1))
-        await send_batch(producer, topics.requests, 0, request)
-        offset = await send_batch(producer, topics.records, 0, giant)
-        found = by_id(await events(bootstrap_servers, topics.completions, at_least=2, seconds=90))
-        letters = await committed(bootstrap_servers, topics.dead_letters, at_least=2, seconds=60)
+        await trial.send(topics.requests, request)
+        (offset,) = await trial.send(topics.records, giant)
+        found = await trial.ended(2)
+        letters = await trial.buried(2)
         watch.check()
     assert found["good"].type == "export.completed"
-    assert (tmp_path / "exports" / "good.csv").read_bytes() == csv_bytes(rows_of(0, 3))
+    assert (trial.directory / "exports" / "good.csv").read_bytes() == csv_bytes(rows_of(0, 3))
     failed = found["giant"]
     assert (failed.type, failed.reason, failed.rows) == ("export.failed", "too_large", 3)
     assert "more than 16777216" in failed.message
@@ -154,11 +180,7 @@ async def test_a_giant_record_fails_its_export_and_nothing_else(
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_a_batch_of_thousands_of_legal_records_is_read_piece_by_piece(
-    bootstrap_servers: str,
-    topics: Topics,
-    upstream: Upstream,
-    producer: AIOKafkaProducer,
-    tmp_path: Path,
+    trial: Trial,
 ) -> None:
     """600 records of 1 MiB and 50,000 of a few bytes, in one batch each; all of them apply."""
 
@@ -174,13 +196,12 @@ async def test_a_batch_of_thousands_of_legal_records_is_read_piece_by_piece(
 
     batches = [packed(CODECS["zstd"], list(it)) for it in (large(), small())]
     assert max(map(len, batches)) < MIB
-    async with watched(bootstrap_servers, topics, tmp_path) as watch:
+    async with trial.watched() as watch:
         for export_id in ("large", "small", "good"):
-            await upstream.request(export_id)
-        for batch in batches:
-            await send_batch(producer, topics.records, 0, batch)
-        await upstream.batch("good", 0, rows_of(0, 3), last=True)
-        found = by_id(await events(bootstrap_servers, topics.completions, at_least=3, seconds=120))
+            await trial.upstream.request(export_id)
+        await trial.send(trial.topics.records, *batches)
+        await trial.upstream.batch("good", 0, rows_of(0, 3), last=True)
+        found = await trial.ended(3)
         watch.check()
     assert {name: (event.type, event.rows) for name, event in found.items()} == {
         "large": ("export.completed", 600),
@@ -191,40 +212,32 @@ async def test_a_batch_of_thousands_of_legal_records_is_read_piece_by_piece(
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_headers_count(
-    bootstrap_servers: str,
-    topics: Topics,
-    upstream: Upstream,
-    producer: AIOKafkaProducer,
-    tmp_path: Path,
+    trial: Trial,
 ) -> None:
     """500 messages of 900 KB in one header; and half a million empty ones, some KB as a batch."""
     loaded = [packed(CODECS["zstd"], [batch_of("x", 0, headers=[(b"h", b"\0" * 900_000)])])] * 500
     flooded = packed(CODECS["zstd"], [batch_of("y", 0, headers=[(b"", b"")] * 500_000)])
     odd = packed(CODECS["zstd"], [batch_of("good", 0, headers=[(b"\xff\xfe", b"x")], last=True)])
-    async with watched(bootstrap_servers, topics, tmp_path) as watch:
+    topics, upstream = trial.topics, trial.upstream
+    async with trial.watched() as watch:
         await upstream.request("x")
         await upstream.request("y")
         for topic in (topics.requests, topics.records):
-            for batch in (*loaded, *[flooded] * 100):
-                await send_batch(producer, topic, 0, batch)
+            await trial.send(topic, *loaded, *[flooded] * 100)
         await upstream.request("good")
-        await send_batch(producer, topics.records, 0, odd)
-        found = await events(bootstrap_servers, topics.completions, at_least=1, seconds=120)
-        letters = await committed(bootstrap_servers, topics.dead_letters, at_least=600, seconds=60)
+        await trial.send(topics.records, odd)
+        found = await trial.ended(1)
+        letters = await trial.buried(600)
         watch.check()
-    assert [(it.export_id, it.type) for it in found] == [("good", "export.completed")]
+    assert {it: event.type for it, event in found.items()} == {"good": "export.completed"}
     assert {headers(it)["sluice_reason"] for it in letters} == {"unknown_type"}
     assert [len(it.headers[0][1]) for it in letters[:3]] == [900_000] * 3
     assert {it.headers[0][0] for it in letters} == {"h", "sluice_reason"}
 
 
-@pytest.mark.parametrize("topics", [12], indirect=True)
+@pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_all_partitions_at_once(
-    bootstrap_servers: str,
-    topics: Topics,
-    upstream: Upstream,
-    producer: AIOKafkaProducer,
-    tmp_path: Path,
+    trial: Trial,
 ) -> None:
     """Giants, legal records of 15 MiB and headers in each partition of both topics."""
     batches = [
@@ -236,17 +249,65 @@ async def test_all_partitions_at_once(
         packed(CODECS["lz4"], [*(record(n, b"no id!", b"{" * MIB) for n in range(100))]),
         packed(CODECS["zstd"], [batch_of("x", 0, headers=[(b"", b"")] * 500_000)]),
     ]
-    async with watched(bootstrap_servers, topics, tmp_path) as watch:
-        for topic in (topics.requests, topics.records):
-            for partition in range(12):
-                for batch in batches:
-                    await send_batch(producer, topic, partition, batch)
+    async with trial.watched() as watch:
+        await trial.flood(*batches)
         for number in range(24):
-            await upstream.request(f"good-{number}")
-            await upstream.batch(f"good-{number}", 0, rows_of(0, 3), last=True)
-        found = await events(bootstrap_servers, topics.completions, at_least=24, seconds=180)
+            await trial.upstream.request(f"good-{number}")
+            await trial.upstream.batch(f"good-{number}", 0, rows_of(0, 3), last=True)
+        found = await trial.ended(24, seconds=180)
         watch.check(300 * MIB)
-    assert {(it.type, it.rows) for it in found} == {("export.completed", 3)}
+    assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 3)}
+
+
+@pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
+async def test_large_batches_applied_in_part_in_all_partitions_at_once(trial: Trial) -> None:
+    """Each takes many turns, and there are fewer slots than partitions: so all wait half done."""
+    rows = 900_000
+    row = b'["0123456789"],'
+    async with trial.watched() as watch:
+        for partition in range(PARTITIONS):
+            export_id = f"half-{partition}"
+            fields = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+            await trial.upstream.send(
+                trial.topics.requests, export_id, {**fields, "columns": ["t"]}, partition
+            )
+            head = b'{"export_id": "%b", "seq": 0, "last": true, "rows": [' % export_id.encode()
+            value = head + (row * rows)[:-1] + b"]}"
+            batch = packed(CODECS["zstd"], [record(0, export_id.encode(), value)])
+            await trial.send(trial.topics.records, batch, partition=partition)
+        found = await trial.ended(PARTITIONS, seconds=180)
+        watch.check(300 * MIB)
+    assert {(it.type, it.rows) for it in found.values()} == {("export.completed", rows)}
+
+
+@pytest.mark.parametrize("topics", [1], indirect=True)
+async def test_a_large_request_ends_by_its_id(trial: Trial) -> None:
+    """One that says its id near its beginning; the other is a dead letter. All of any size."""
+    fields = {"type": "export.requested", "format": "csv", "columns": ["a"], "export_id": "large"}
+    head = json.dumps({**fields, "title": "x"}).encode()[:-2]
+    sizes = {"a": 12 * MIB, "b": 400 * MIB, "c": MIB}
+    async with trial.watched() as watch:
+        for export_id, size in sizes.items():
+            begin = head.replace(b"large", export_id.encode())
+            value = (it for part in ([begin], repeated(b"x", size), [b'"}']) for it in part)
+            large = record(0, b"any key", value, len(begin) + size + 2)
+            await trial.send(trial.topics.requests, packed(CODECS["zstd"], [large]))
+        late = b'{"title": "%b", "type": "export.requested", "export_id": "late"}' % (b"x" * MIB)
+        await trial.send(trial.topics.requests, packed(CODECS["gzip"], [record(0, b"late", late)]))
+        await trial.upstream.request("good")
+        await trial.upstream.batch("good", 0, rows_of(0, 1), last=True)
+        found = await trial.ended(4)
+        (letter,) = await trial.buried(1)
+        watch.check()
+    assert found.pop("good").type == "export.completed"
+    for export_id, event in found.items():
+        assert (event.type, event.reason, event.format) == (
+            "export.failed",
+            "invalid_request",
+            "csv",
+        )
+        assert event.message.endswith("bytes, more than 1048576"), export_id
+    assert (letter.key, headers(letter)["sluice_reason"]) == (b"late", "unreadable")
 
 
 def batch_of(export_id: str, seq: int, **more: Any) -> Iterator[bytes]:
