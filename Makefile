@@ -12,7 +12,7 @@ SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 2
 HUNT_KILLS ?= 1000
 HUNT ?=
-CHECKED := broker consumer producer schemas sluice tests bench compose docs/examples
+CHECKED := acceptance broker consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
@@ -64,16 +64,16 @@ bench: $(BENCH_STAMP) ## speed and memory beside others' (a quarter of an hour; 
 	$(BIN)/python -m bench
 
 load: install ## 10,000 and 50,000 rows through a running node, then `sluice check`
-	$(BIN)/python -m bench.acceptance.load
+	$(BIN)/python -m acceptance.load
 
 evidence: $(BENCH_STAMP) ## the acceptance from start to end, into evidence/ (some minutes; needs Linux)
-	$(BIN)/python -m bench.acceptance.evidence --into evidence
+	$(BIN)/python -m acceptance.evidence --into evidence
 
 soak: $(BENCH_STAMP) ## one node under a steady replayed load (SOAK_SECONDS; needs Linux)
-	$(BIN)/python -m bench.acceptance.soak --seconds $(SOAK_SECONDS)
+	$(BIN)/python -m acceptance.soak --seconds $(SOAK_SECONDS)
 
 scale: $(BENCH_STAMP) ## what an export costs, with one node and two (some minutes; needs Linux)
-	$(BIN)/python -m bench.acceptance.scale_out
+	$(BIN)/python -m acceptance.scale_out
 
 $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock

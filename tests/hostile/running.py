@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bench.acceptance.sampling import peak_bytes, reset_peak, resident_bytes
+from acceptance.sampling import peak_bytes, reset_peak, resident_bytes
 from tests.hostile.bed import PARTITIONS, Bed, Watched, laid_bed
 from tests.hostile.beside import Beside, good_exports
 from tests.hostile.bounds import Measured, late, swollen, within

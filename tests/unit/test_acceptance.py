@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.acceptance.assertions import Facts, assertions, p95
-from bench.acceptance.phases import (
+from acceptance.assertions import Facts, assertions, p95
+from acceptance.evidence_files import findings_table, hashed_files
+from acceptance.phases import (
     BACKLOG,
     BATCH,
     CSV_10K,
@@ -19,8 +20,7 @@ from bench.acceptance.phases import (
     Ending,
     Phase,
 )
-from bench.acceptance.sampling import Sample, per_second
-from bench.acceptance.written import findings_table, hashed_files
+from acceptance.sampling import Sample, per_second
 from schemas.completions import decode_event
 from sluice.health import CONTRACT_METRICS, read_scrape
 

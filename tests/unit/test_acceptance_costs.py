@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.acceptance.costs import Run, export_table, least, million_rows_table, other_lines
+from acceptance.costs import Run, export_table, least, million_rows_table, other_lines
 from bench.figures import table
 from producer.seed import Scenario
 from schemas.vocabulary import Format

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bench.acceptance.flatness import course
+from acceptance.flatness import course
 
 
 def series(count: int, rise_a_step: float = 0.0, jitter: float = 0.0) -> list[tuple[float, float]]:

@@ -20,7 +20,7 @@ _MOST_SECONDS = 300
 
 
 @asynccontextmanager
-async def held_seeds(
+async def staged_exports(
     servers: str, topics: Topics, scenario: Scenario, *, exports: int, partitions: int
 ) -> AsyncIterator[AIOKafkaProducer]:
     """All sent and acknowledged; ``commit_transaction`` of what is given releases it."""

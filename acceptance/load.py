@@ -1,4 +1,4 @@
-"""``python -m bench.acceptance.load``: exports of 10,000 and 50,000 rows through a running node.
+"""``python -m acceptance.load``: exports of 10,000 and 50,000 rows through a running node.
 
 Then ``sluice check`` makes its assertions on that node. Exits 0 only if every export completed and
 all assertions hold.
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.acceptance.bed import laid_bed
+from acceptance.bed import laid_bed
 
 _SEEDS = (
     ("--records", 10_000, "--format", "csv", "--exports", 10),

@@ -6,7 +6,7 @@ Invariant: there is a finding for each assertion, and one that nothing was seen 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.acceptance.phases import (
+from acceptance.phases import (
     BATCH,
     CSV_10K,
     CSV_50K,
@@ -14,7 +14,7 @@ from bench.acceptance.phases import (
     Ending,
     Phase,
 )
-from bench.acceptance.sampling import Sample
+from acceptance.sampling import Sample
 from producer.replay.pacing import nearest_rank
 from sluice.health import Finding, Scrape, assess
 

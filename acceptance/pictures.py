@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.acceptance.assertions import durations_seconds, p95
-from bench.acceptance.phases import Ending, Phase
-from bench.acceptance.sampling import Sample, per_second
+from acceptance.assertions import durations_seconds, p95
+from acceptance.phases import Ending, Phase
+from acceptance.sampling import Sample, per_second
 from bench.figures import MIB
 
 OURS, LIMIT, QUIET = "#1f6f8b", "#c8553d", "#b8b8b8"

@@ -11,7 +11,7 @@ from broker.jars import kafka_version, locked_jars
 _GIB_IN_KIB = 1024 * 1024
 
 
-def surroundings() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What is shown, by what it is called."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.acceptance import pictures
-from bench.acceptance.assertions import Facts, durations_seconds, p95
+from acceptance import pictures
+from acceptance.assertions import Facts, durations_seconds, p95
 from bench.figures import table
 from sluice.health import Finding
 

@@ -1,4 +1,4 @@
-"""``python -m bench.acceptance.soak --seconds N``: one node under a steady load, for long.
+"""``python -m acceptance.soak --seconds N``: one node under a steady load, for long.
 
 Some hundred generated exports, from 10 rows to 50,000, are published once; then ``sluice replay``
 publishes them again and again at an even rate. Meanwhile the node is sampled. Fails unless every
@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.acceptance import pictures
-from bench.acceptance.bed import Bed, laid_bed
-from bench.acceptance.flatness import Course, course
-from bench.acceptance.sampling import Sample, sampled
+from acceptance import pictures
+from acceptance.bed import Bed, laid_bed
+from acceptance.flatness import Course, course
+from acceptance.sampling import Sample, sampled
 from bench.document import with_figures
 from bench.figures import MIB
 from producer.publisher import ExportPublisher

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from bench.acceptance.bed import Bed
-from bench.acceptance.sampling import peak_bytes, reset_peak, resident_bytes
+from acceptance.bed import Bed
+from acceptance.sampling import peak_bytes, reset_peak, resident_bytes
 from bench.held_load import Load, held
 from bench.rows import DataSet, MessageFile
 from producer.completions import CompletionFeed

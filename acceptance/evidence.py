@@ -1,4 +1,4 @@
-"""``python -m bench.acceptance.evidence [--into DIR]``: the acceptance, from start to end.
+"""``python -m acceptance.evidence [--into DIR]``: the acceptance, from start to end.
 
 Runs the load on a fresh Kafka and node, asserts, and writes what shows it. Exits 1 unless every
 assertion holds; what was seen is written either way. Needs Linux.
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import httpx
 
-from bench.acceptance.assertions import Facts, assertions
-from bench.acceptance.bed import Bed, Ran, laid_bed
-from bench.acceptance.phases import downstream, run_phases
-from bench.acceptance.sampling import sampled
-from bench.acceptance.surroundings import surroundings
-from bench.acceptance.written import findings_table, hashed_files, write_evidence
+from acceptance.assertions import Facts, assertions
+from acceptance.bed import Bed, Ran, laid_bed
+from acceptance.environment import environment
+from acceptance.evidence_files import findings_table, hashed_files, write_evidence
+from acceptance.phases import downstream, run_phases
+from acceptance.sampling import sampled
 from schemas.completions import ExportCompleted
 from sluice.health import read_scrape
 
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 async def _accept(place: Path, into: Path) -> int:
-    machine = surroundings()
+    machine = environment()
     async with laid_bed(place) as bed:
         facts, metrics, hashes = await _run(bed)
     findings = assertions(facts)

@@ -1,4 +1,4 @@
-"""``python -m bench.acceptance.scale_out [LOAD …]``: what an export costs, with one node and two.
+"""``python -m acceptance.scale_out [LOAD …]``: what an export costs, with one node and two.
 
 A load lies in an open transaction of its upstream; nodes are ready and settled; the commit releases
 it. CPU time, turns and transactions are counted from there to the last event; exports a second
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import httpx
 
-from bench.acceptance.costs import Run, export_table, million_rows_table, other_lines
-from bench.acceptance.held_seeds import held_seeds, stored_bytes
-from bench.acceptance.soak import PAGE, RESULTS
+from acceptance.costs import Run, export_table, million_rows_table, other_lines
+from acceptance.soak import PAGE, RESULTS
+from acceptance.staged_exports import staged_exports, stored_bytes
 from bench.document import with_figures
 from bench.processes import cpu_seconds, system_seconds
 from broker.embedded import EmbeddedKafka
@@ -73,7 +73,7 @@ async def _run(
     servers, topics = kafka.bootstrap_servers, Topics.named(place.name)
     await create_topics(topics, _PARTITIONS, 1, bootstrap_servers=servers)
     async with (
-        held_seeds(servers, topics, scenario, exports=exports, partitions=_PARTITIONS) as load,
+        staged_exports(servers, topics, scenario, exports=exports, partitions=_PARTITIONS) as load,
         CompletionFeed(topics, bootstrap_servers=servers) as feed,
         _running(servers, topics, place, count) as nodes,
     ):
