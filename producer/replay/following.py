@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable
 
 from producer.completions import CompletionFeed
-from producer.replay.ledger import CANCELLED, COMPLETED, Ledger
+from producer.replay.results import CANCELLED, COMPLETED, ReplayResults
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
 
 
 class Follower:
     """Writes ends into the ledger; ``on_end`` is called after each."""
 
-    def __init__(self, feed: CompletionFeed, ledger: Ledger, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, feed: CompletionFeed, results: ReplayResults, on_end: Callable[[], None]
+    ) -> None:
         self._feed = feed
-        self._ledger = ledger
+        self._results = results
         self._on_end = on_end
         self._ended = asyncio.Event()
 
@@ -28,15 +30,15 @@ class Follower:
             ProducerError: the completions topic can't be read.
         """
         async for completion in self._feed:
-            if self._ledger.waits_for(completion.export_id):
+            if self._results.waits_for(completion.export_id):
                 outcome = _outcome(completion.event())
-                self._ledger.end(completion.export_id, outcome, time.monotonic())
+                self._results.end(completion.export_id, outcome, time.monotonic())
                 self._ended.set()
                 self._on_end()
 
     async def all_ended(self) -> None:
         """Return when no export is waited for any more."""
-        while self._ledger.waiting:
+        while self._results.waiting:
             self._ended.clear()
             await self._ended.wait()
 

@@ -13,7 +13,7 @@ PERCENTS = (50, 95, 99)
 
 
 class Pace(Protocol):
-    """When to send. ``recorded_seconds`` counts from the recording's first request."""
+    """When to send. ``recorded_seconds`` counts from the source's first request."""
 
     def request_due(self, exports_before: int, recorded_seconds: float) -> float:
         """When a request is due, of which so many exports, copies included, go before."""

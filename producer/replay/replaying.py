@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 from producer.completions import CompletionFeed
 from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
+from producer.replay.catalogue import export_catalogue
 from producer.replay.following import Follower
-from producer.replay.ledger import CANCELLED, COMPLETED, Ledger, ledger
-from producer.replay.order import Recorded, in_order
+from producer.replay.merge import ReplayMessage, messages_in_order
 from producer.replay.pacing import Pace, offered_rate
-from producer.replay.recorded import recorded_exports
-from producer.replay.recording import Recording
+from producer.replay.results import CANCELLED, COMPLETED, ReplayResults, replay_results
 from producer.replay.sending import Plan, Sender
+from producer.replay.source import ReplaySource
 from producer.replay.summary import Summary
 from producer.replay.survey import LeftOut, Period, Survey
 from producer.seed import new_export_id
@@ -34,7 +34,7 @@ OnProgress: TypeAlias = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReplayOptions:
     """What to replay, and how. Times are in milliseconds since the epoch; ``until_ms`` excluded."""
 
     topics: Topics
@@ -46,7 +46,7 @@ class Wanted:
 
 
 async def replay(
-    wanted: Wanted,
+    options: ReplayOptions,
     on_progress: OnProgress = lambda _what, _done, _total: None,
     **client_options: Any,  # noqa: ANN401 - aiokafka's own
 ) -> Summary:
@@ -58,11 +58,11 @@ async def replay(
         ProducerError: nothing is there to be replayed, or Kafka fails.
     """
     latest_ms = time.time_ns() // 1_000_000
-    period = Period(wanted.since_ms, wanted.until_ms, latest_ms)
-    async with Recording(wanted.topics, **client_options) as recording:
-        with recorded_exports() as exports, ledger() as sent:
+    period = Period(options.since_ms, options.until_ms, latest_ms)
+    async with ReplaySource(options.topics, **client_options) as source:
+        with export_catalogue() as exports, replay_results() as sent:
             survey = Survey(
-                recording, period, exports, lambda n: on_progress("messages read", n, None)
+                source, period, exports, lambda n: on_progress("messages read", n, None)
             )
             left_out = await survey.run()
             _, whole = exports.counts()
@@ -70,34 +70,34 @@ async def replay(
                 raise ProducerError(f"no whole export to replay; left out: {left_out}")
 
             def tell() -> None:
-                on_progress("exports ended", sent.sent - sent.waiting, whole * wanted.copies)
+                on_progress("exports ended", sent.sent - sent.waiting, whole * options.copies)
 
             plan = Plan(
-                wanted.topics,
-                recording.partitions,
-                wanted.pace,
-                wanted.copies,
+                options.topics,
+                source.partitions,
+                options.pace,
+                options.copies,
                 run=new_export_id("replay"),
                 began_ms=exports.began_ms(),
             )
-            messages = in_order(recording, exports, latest_ms)
-            last_due_seconds = await _play(wanted, plan, messages, sent, tell, client_options)
-            return _summary(wanted, whole, sent, last_due_seconds, left_out)
+            messages = messages_in_order(source, exports, latest_ms)
+            last_due_seconds = await _play(options, plan, messages, sent, tell, client_options)
+            return _summary(options, whole, sent, last_due_seconds, left_out)
 
 
 async def _play(
-    wanted: Wanted,
+    options: ReplayOptions,
     plan: Plan,
-    messages: AsyncIterator[Recorded],
-    sent: Ledger,
+    messages: AsyncIterator[ReplayMessage],
+    sent: ReplayResults,
     on_end: Callable[[], None],
     client_options: Mapping[str, Any],
 ) -> float:
     """Send and follow; when the last request was due, in seconds."""
     async with (
-        CompletionFeed(wanted.topics, **client_options) as feed,
+        CompletionFeed(options.topics, **client_options) as feed,
         ExportPublisher(
-            wanted.topics, max_message_bytes=_MOST_MESSAGE_BYTES, **client_options
+            options.topics, max_message_bytes=_MOST_MESSAGE_BYTES, **client_options
         ) as publisher,
     ):
         sender, follower = Sender(plan, publisher, sent), Follower(feed, sent, on_end)
@@ -106,7 +106,7 @@ async def _play(
                 following = tasks.create_task(follower.run())
                 await sender.send(messages)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(wanted.timeout_seconds):
+                    async with asyncio.timeout(options.timeout_seconds):
                         await follower.all_ended()
                 following.cancel()
         except BaseExceptionGroup as group:
@@ -115,20 +115,24 @@ async def _play(
 
 
 def _summary(
-    wanted: Wanted, recorded: int, sent: Ledger, last_due_seconds: float, left_out: LeftOut
+    options: ReplayOptions,
+    recorded: int,
+    sent: ReplayResults,
+    last_due_seconds: float,
+    left_out: LeftOut,
 ) -> Summary:
     failed, seconds = sent.outcomes(), sent.seconds()
     completed, cancelled = failed.pop(COMPLETED, 0), failed.pop(CANCELLED, 0)
     return Summary(
         recorded=recorded,
-        copies=wanted.copies,
+        copies=options.copies,
         sent=sent.sent,
         completed=completed,
         failed=failed,
         cancelled=cancelled,
         unfinished=sent.waiting,
         seconds=seconds,
-        offered_per_second=offered_rate(sent.sent, wanted.copies, last_due_seconds),
+        offered_per_second=offered_rate(sent.sent, options.copies, last_due_seconds),
         achieved_per_second=completed / seconds if seconds else 0.0,
         latency=sent.latencies(),
         lateness=sent.lateness(),

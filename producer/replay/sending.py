@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
-from producer.replay.ledger import Ledger
-from producer.replay.order import Recorded
+from producer.replay.merge import ReplayMessage
 from producer.replay.pacing import Pace
+from producer.replay.results import ReplayResults
 from producer.replay.rewriting import batch_with_id, replay_id, request_with_id
 from producer.window import Delivery
 from schemas.codec import decode_request
@@ -39,17 +39,17 @@ class Plan:
 class Sender:
     """Sends one recording once, into the ledger."""
 
-    def __init__(self, plan: Plan, publisher: ExportPublisher, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, publisher: ExportPublisher, results: ReplayResults) -> None:
         self.last_due_seconds = 0.0
         """When the last request sent so far was due."""
         self._plan = plan
         self._publisher = publisher
-        self._ledger = ledger
+        self._results = results
         self._started_at: float | None = None  # when the first message was at hand
         self._half: dict[str, Delivery | None] = {}  # with the request, until it is acknowledged
         self._batches: deque[tuple[Delivery, str | None]] = deque()  # with the id that it ends
 
-    async def send(self, messages: AsyncIterator[Recorded]) -> None:
+    async def send(self, messages: AsyncIterator[ReplayMessage]) -> None:
         """Send all of them, and return when all are acknowledged.
 
         Raises:
@@ -64,10 +64,10 @@ class Sender:
             await self._cancel_half(error)
             raise
 
-    async def _send(self, message: Recorded) -> None:
+    async def _send(self, message: ReplayMessage) -> None:
         recorded_seconds = (message.at_ms - self._plan.began_ms) / 1000
         if message.is_request:
-            due = self._plan.pace.request_due(self._ledger.sent, recorded_seconds)
+            due = self._plan.pace.request_due(self._results.sent, recorded_seconds)
             self.last_due_seconds = due
         else:
             due = self._plan.pace.batch_due(recorded_seconds)
@@ -80,7 +80,7 @@ class Sender:
             else:
                 await self._send_batch(message, copy)
 
-    async def _send_request(self, message: Recorded, copy: int, due_at: float) -> None:
+    async def _send_request(self, message: ReplayMessage, copy: int, due_at: float) -> None:
         request = decode_request(message.value)
         if not isinstance(request, ExportRequested):
             raise TypeError(f"{message.export_id}: its request was read as another message")
@@ -89,9 +89,9 @@ class Sender:
         self._half[new_id] = None
         delivery = await self._forward(self._plan.topics.requests, message, copy, value)
         self._half[new_id] = delivery
-        self._ledger.add(new_id, due_at, time.monotonic())
+        self._results.add(new_id, due_at, time.monotonic())
 
-    async def _send_batch(self, message: Recorded, copy: int) -> None:
+    async def _send_batch(self, message: ReplayMessage, copy: int) -> None:
         new_id = self._id_of(message, copy)
         if request := self._half[new_id]:
             await request.acknowledged()
@@ -100,10 +100,12 @@ class Sender:
         delivery = await self._forward(self._plan.topics.records, message, copy, value)
         self._batches.append((delivery, new_id if message.is_last else None))
 
-    def _id_of(self, message: Recorded, copy: int) -> str:
+    def _id_of(self, message: ReplayMessage, copy: int) -> str:
         return replay_id(message.export_id, self._plan.run, message.number, copy)
 
-    async def _forward(self, topic: str, message: Recorded, copy: int, value: bytes) -> Delivery:
+    async def _forward(
+        self, topic: str, message: ReplayMessage, copy: int, value: bytes
+    ) -> Delivery:
         partition = (message.partition + copy) % self._plan.partitions
         return await self._publisher.forward(topic, self._id_of(message, copy), value, partition)
 

@@ -3,7 +3,7 @@
 It is there because half an export must never be published, and only its end says that it is whole.
 Requests are chosen by their Kafka timestamps; their batches are looked for up to the recording's
 end, so that an export that was requested in time is whole even if it took longer. Nothing is kept
-of a message but its place. Invariant: each request that was read is in ``RecordedExports`` or
+of a message but its place. Invariant: each request that was read is in ``ExportCatalogue`` or
 counted in ``LeftOut``.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from producer.replay.recorded import RecordedExports
-from producer.replay.recording import Recording
+from producer.replay.catalogue import ExportCatalogue
+from producer.replay.source import ReplaySource
 from schemas.codec import InvalidRequest, decode_request
 from schemas.errors import Invalid, Unreadable
 from schemas.records import decode_batch
@@ -68,14 +68,14 @@ class Survey:
 
     def __init__(
         self,
-        recording: Recording,
+        source: ReplaySource,
         period: Period,
-        exports: RecordedExports,
+        exports: ExportCatalogue,
         on_message: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._left_out = LeftOut()
         self._messages = 0
-        self._recording = recording
+        self._source = source
         self._period = period
         self._exports = exports
         self._on_message = on_message
@@ -86,7 +86,7 @@ class Survey:
         Raises:
             ProducerError: the topics can't be read.
         """
-        for partition in range(self._recording.partitions):
+        for partition in range(self._source.partitions):
             await self._read_requests(partition)
             await self._read_batches(partition)
         requested, whole = self._exports.counts()
@@ -94,7 +94,7 @@ class Survey:
         return self._left_out
 
     async def _read_requests(self, partition: int) -> None:
-        place = TopicPartition(self._recording.topics.requests, partition)
+        place = TopicPartition(self._source.topics.requests, partition)
         until_ms = self._period.until_ms
         beyond_ms = None if until_ms is None else until_ms + CLOCK_SKEW_MS
         at_ms = 0
@@ -123,7 +123,7 @@ class Survey:
     async def _read_batches(self, partition: int) -> None:
         if self._exports.settled(partition):
             return
-        place = TopicPartition(self._recording.topics.records, partition)
+        place = TopicPartition(self._source.topics.records, partition)
         since_ms = max(0, self._period.since_ms - CLOCK_SKEW_MS)
         async with self._stream(place, since_ms, None) as messages:
             async for message in messages:
@@ -155,7 +155,7 @@ class Survey:
     async def _stream(
         self, place: TopicPartition, since_ms: int, until_ms: int | None
     ) -> AsyncIterator[AsyncIterator[ConsumerRecord]]:
-        offsets = await self._recording.offsets(place, since_ms, until_ms)
-        (stream,) = self._recording.streams({place: offsets})
+        offsets = await self._source.offsets(place, since_ms, until_ms)
+        (stream,) = self._source.streams({place: offsets})
         async with aclosing(stream):
             yield stream

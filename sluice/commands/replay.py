@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from producer.replay.pacing import AtRate, AtSpeed, Pace
-from producer.replay.replaying import Wanted, replay
+from producer.replay.replaying import ReplayOptions, replay
 from schemas.times import parse_time, to_millis
 from sluice.errors import UsageError
 from sluice.foreground import run
@@ -49,8 +49,8 @@ def run_replay(
     _require_positive("--timeout", timeout)
     pace = _pace(rate, speed)
     settings = load_settings()
-    wanted = Wanted(settings.topics, since_ms, until_ms, pace, copies, timeout)
-    return run(_replay(settings, wanted, as_json=json))
+    options = ReplayOptions(settings.topics, since_ms, until_ms, pace, copies, timeout)
+    return run(_replay(settings, options, as_json=json))
 
 
 def _millis(option: str, text: str) -> int:
@@ -74,12 +74,12 @@ def _require_positive(option: str, number: float) -> float:
     return number
 
 
-async def _replay(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
+async def _replay(settings: Settings, options: ReplayOptions, *, as_json: bool) -> int:
     with publishing_progress(unit="") as advance:
 
         def on_progress(what: str, done: int, total: int | None) -> None:
             advance(what, done, done / total if total else None)
 
-        summary = await replay(wanted, on_progress, **settings.client_options())
+        summary = await replay(options, on_progress, **settings.client_options())
     typer.echo(summary.as_json() if as_json else summary.as_text())
     return 0 if summary.good else 1

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.replay.ledger import COMPLETED, ledger
-from producer.replay.order import Recorded, merged
+from producer.replay.catalogue import export_catalogue
+from producer.replay.merge import ReplayMessage, merge_by_time
 from producer.replay.pacing import AtRate, AtSpeed, nearest_rank, offered_rate
-from producer.replay.recorded import recorded_exports
+from producer.replay.results import COMPLETED, replay_results
 from producer.replay.rewriting import batch_with_id, replay_id, request_with_id
 from schemas.codec import decode_request
 from schemas.records import Batch, decode_batch
@@ -122,11 +122,11 @@ def test_a_request_is_asked_for_now() -> None:
 # Order
 
 
-def message(at_ms: int, partition: int = 0) -> Recorded:
-    return Recorded(1, "a", partition, at_ms, b"", is_request=True, is_last=False)
+def message(at_ms: int, partition: int = 0) -> ReplayMessage:
+    return ReplayMessage(1, "a", partition, at_ms, b"", is_request=True, is_last=False)
 
 
-async def stream_of(messages: list[Recorded]) -> AsyncIterator[Recorded]:
+async def stream_of(messages: list[ReplayMessage]) -> AsyncIterator[ReplayMessage]:
     for one in messages:
         yield one
 
@@ -138,7 +138,7 @@ def test_streams_are_merged_by_time_and_equals_by_stream(times: list[list[int]])
     ]
 
     async def all_of_them() -> list[tuple[int, int]]:
-        return [(one.at_ms, one.partition) async for one in merged(streams)]
+        return [(one.at_ms, one.partition) async for one in merge_by_time(streams)]
 
     assert asyncio.run(all_of_them()) == sorted(
         (at_ms, place) for place, one in enumerate(times) for at_ms in one
@@ -164,7 +164,7 @@ def test_a_percentile_is_the_least_value_that_enough_values_do_not_exceed(
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=60))
 def test_the_ledger_has_the_percentiles_of_completed_exports(seconds: list[float]) -> None:
-    with ledger() as sent:
+    with replay_results() as sent:
         for number, latency in enumerate(seconds):
             sent.add(f"e{number}", due_at=5.0, sent_at=10.0)
             sent.end(f"e{number}", COMPLETED, 10.0 + latency)
@@ -213,7 +213,7 @@ def test_an_export_is_whole_if_sluice_would_complete_it(sent: list[tuple[int, bo
             if last:
                 ends_at = offset
                 break
-    with recorded_exports() as exports:
+    with export_catalogue() as exports:
         exports.add_request(0, "a", 3, 1_000)
         for offset, (seq, last) in enumerate(sent):
             exports.add_batch(0, Batch("a", seq, [], last), offset)
@@ -221,7 +221,7 @@ def test_an_export_is_whole_if_sluice_would_complete_it(sent: list[tuple[int, bo
         assert (place is not None) == (ends_at is not None)
         assert exports.counts() == (1, int(ends_at is not None))
         if ends_at is not None:
-            (stretch,) = exports.stretches()
+            (stretch,) = exports.offset_spans()
             assert (stretch.requests, stretch.records.stop) == (range(3, 4), ends_at + 1)
             end = exports.batch_at(0, "a", ends_at)
             assert end

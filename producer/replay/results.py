@@ -21,7 +21,7 @@ _LATENCIES = "SELECT ended_at - sent_at FROM sent WHERE outcome = 'completed' OR
 _LATENESSES = "SELECT late FROM sent ORDER BY 1"
 
 
-class Ledger:
+class ReplayResults:
     """Exports by their new ids. ``sent`` and ``waiting`` count them."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -83,7 +83,7 @@ class Ledger:
 
 
 @contextmanager
-def ledger() -> Iterator[Ledger]:
+def replay_results() -> Iterator[ReplayResults]:
     """An empty one, for the block."""
     with scratch_database(_SENT) as database:
-        yield Ledger(database)
+        yield ReplayResults(database)

@@ -30,7 +30,7 @@ _WHOLE = "CREATE VIEW whole AS SELECT * FROM exports WHERE last_offset IS NOT NU
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MessagePlace:
     """A message of a whole export: whose it is, when that was requested, whether it ends it."""
 
     number: int
@@ -40,7 +40,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class OffsetSpan:
     """Where the messages of a partition's whole exports lie: offsets, the ends excluded."""
 
     partition: int
@@ -48,7 +48,7 @@ class Stretch:
     records: range
 
 
-class RecordedExports:
+class ExportCatalogue:
     """What the survey has found; one export is one id in one partition."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -98,18 +98,18 @@ class RecordedExports:
         began: int = self._database.execute("SELECT min(at_ms) FROM whole").fetchone()[0]
         return began
 
-    def stretches(self) -> Iterator[Stretch]:
+    def offset_spans(self) -> Iterator[OffsetSpan]:
         """For each partition that has whole exports."""
         found = self._database.execute(
             "SELECT partition, min(request_offset), max(request_offset), min(first_offset),"
             " max(last_offset) FROM whole GROUP BY partition"
         )
         for partition, request, last_request, record, last_record in found:
-            yield Stretch(
+            yield OffsetSpan(
                 partition, range(request, last_request + 1), range(record, last_record + 1)
             )
 
-    def request_at(self, partition: int, offset: int) -> Place | None:
+    def request_at(self, partition: int, offset: int) -> MessagePlace | None:
         """The whole export whose request lies there, if one does."""
         found = self._database.execute(
             "SELECT number, id, at_ms, 0 FROM whole WHERE partition = ? AND request_offset = ?",
@@ -117,7 +117,7 @@ class RecordedExports:
         )
         return _place(found.fetchone())
 
-    def batch_at(self, partition: int, export_id: str, offset: int) -> Place | None:
+    def batch_at(self, partition: int, export_id: str, offset: int) -> MessagePlace | None:
         """The whole export of this id, if a batch at this offset belongs to it."""
         found = self._database.execute(
             "SELECT number, id, at_ms, last_offset = ? FROM whole"
@@ -135,15 +135,15 @@ class RecordedExports:
         )
 
 
-def _place(row: tuple[int, str, int, int] | None) -> Place | None:
+def _place(row: tuple[int, str, int, int] | None) -> MessagePlace | None:
     if row is None:
         return None
     number, export_id, requested_ms, last = row
-    return Place(number, export_id, requested_ms, bool(last))
+    return MessagePlace(number, export_id, requested_ms, bool(last))
 
 
 @contextmanager
-def recorded_exports() -> Iterator[RecordedExports]:
+def export_catalogue() -> Iterator[ExportCatalogue]:
     """None yet; for the block."""
     with scratch_database(_EXPORTS, _BY_REQUEST, _UNSETTLED, _WHOLE) as database:
-        yield RecordedExports(database)
+        yield ExportCatalogue(database)

@@ -24,7 +24,7 @@ _FETCH_WAIT_MS = 50
 _STALL_SECONDS = 30.0
 
 
-class Recording:
+class ReplaySource:
     """What was committed to the input topics before it was entered."""
 
     def __init__(self, topics: Topics, **client_options: Any) -> None:  # noqa: ANN401 - aiokafka's own

@@ -11,14 +11,14 @@ from heapq import heapify, heappop, heapreplace
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from producer.replay.recorded import Place, RecordedExports
-from producer.replay.recording import Recording
+from producer.replay.catalogue import ExportCatalogue, MessagePlace
+from producer.replay.source import ReplaySource
 from schemas.errors import SchemaError
 from schemas.records import decode_batch
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ReplayMessage:
     """A message of a whole export. ``at_ms`` is its time, no earlier than those before it."""
 
     number: int
@@ -30,27 +30,29 @@ class Recorded:
     is_last: bool
 
 
-async def in_order(
-    recording: Recording, exports: RecordedExports, latest_ms: int
-) -> AsyncIterator[Recorded]:
+async def messages_in_order(
+    source: ReplaySource, exports: ExportCatalogue, latest_ms: int
+) -> AsyncIterator[ReplayMessage]:
     """All messages to be replayed; none has a time after ``latest_ms``.
 
     Raises:
         ProducerError: the topics can't be read.
     """
-    requests, records = recording.topics.requests, recording.topics.records
-    found = list(exports.stretches())
+    requests, records = source.topics.requests, source.topics.records
+    found = list(exports.offset_spans())
     offsets = {TopicPartition(requests, one.partition): one.requests for one in found}
     offsets |= {TopicPartition(records, one.partition): one.records for one in found}
-    streams = recording.streams(offsets)
+    streams = source.streams(offsets)
     # Requests first: of messages of one millisecond, the first stream's comes first.
     chosen = [_requests(stream, exports) for stream in streams[: len(found)]]
     chosen += [_batches(stream, exports, latest_ms) for stream in streams[len(found) :]]
-    async for message in merged(chosen):
+    async for message in merge_by_time(chosen):
         yield message
 
 
-async def merged(streams: Sequence[AsyncIterator[Recorded]]) -> AsyncIterator[Recorded]:
+async def merge_by_time(
+    streams: Sequence[AsyncIterator[ReplayMessage]],
+) -> AsyncIterator[ReplayMessage]:
     """The streams as one, by time; each is in order itself, and of equals the first comes first."""
     heads = []
     for place, stream in enumerate(streams):
@@ -68,11 +70,11 @@ async def merged(streams: Sequence[AsyncIterator[Recorded]]) -> AsyncIterator[Re
 
 
 async def _requests(
-    stream: AsyncGenerator[ConsumerRecord], exports: RecordedExports
-) -> AsyncIterator[Recorded]:
+    stream: AsyncGenerator[ConsumerRecord], exports: ExportCatalogue
+) -> AsyncIterator[ReplayMessage]:
     async for message in stream:
         if place := exports.request_at(message.partition, message.offset):
-            yield Recorded(
+            yield ReplayMessage(
                 place.number,
                 place.export_id,
                 message.partition,
@@ -84,13 +86,13 @@ async def _requests(
 
 
 async def _batches(
-    stream: AsyncGenerator[ConsumerRecord], exports: RecordedExports, latest_ms: int
-) -> AsyncIterator[Recorded]:
+    stream: AsyncGenerator[ConsumerRecord], exports: ExportCatalogue, latest_ms: int
+) -> AsyncIterator[ReplayMessage]:
     at_ms = 0
     async for message in stream:
         if place := _place_of(message, exports):
             at_ms = max(at_ms, min(message.timestamp, latest_ms), place.requested_ms)
-            yield Recorded(
+            yield ReplayMessage(
                 place.number,
                 place.export_id,
                 message.partition,
@@ -101,7 +103,7 @@ async def _batches(
             )
 
 
-def _place_of(batch: ConsumerRecord, exports: RecordedExports) -> Place | None:
+def _place_of(batch: ConsumerRecord, exports: ExportCatalogue) -> MessagePlace | None:
     try:
         export_id = decode_batch(batch.value).export_id
     except SchemaError:
