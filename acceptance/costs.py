@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bench.figures import table
-from producer.seed import Scenario
+from producer.seed.scenarios import Scenario
 
 Load: TypeAlias = tuple[Scenario, int]
 """What is exported, and how often."""

@@ -30,7 +30,7 @@ from broker.embedded import EmbeddedKafka
 from consumer.kafka.backlog import Backlog
 from consumer.kafka.cluster import Cluster
 from producer.completions import CompletionFeed
-from producer.seed import Scenario
+from producer.seed.scenarios import Scenario
 from producer.topics import create_topics
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics

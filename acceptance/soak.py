@@ -26,7 +26,7 @@ from acceptance.sampling import Sample, sampled
 from bench.document import with_figures
 from bench.figures import MIB
 from producer.publisher import ExportPublisher
-from producer.seed import FIVE_SCENARIOS, Scenario, publish
+from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, publish
 from schemas.vocabulary import Format
 
 RESULTS = Path(__file__).parents[1] / "results"

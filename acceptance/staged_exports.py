@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from producer.seed import Scenario
+from producer.seed.scenarios import Scenario
 from schemas.codec import encode_request
 from schemas.records import Batch, Row, encode_batch
 from schemas.topics import Topics

@@ -20,7 +20,7 @@ from bench.processes import cpu_seconds, peak_bytes
 from broker.embedded import EmbeddedKafka
 from producer.completions import CompletionFeed
 from producer.publisher import ExportPublisher
-from producer.seed import Scenario, publish
+from producer.seed.scenarios import Scenario, publish
 from producer.topics import create_topics
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics

@@ -15,7 +15,7 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from producer.seed_rows import COLUMNS, order_rows
+from producer.seed.rows import COLUMNS, order_rows
 from schemas.records import Batch, Cell, encode_batch
 
 MESSAGE_ROWS = 1_000

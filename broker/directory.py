@@ -17,9 +17,9 @@ from pathlib import Path
 
 from broker.config import render
 from broker.errors import BrokerError
+from broker.file_lock import lock
 from broker.java import run_java
 from broker.kafka_log import LOGGING, last_error
-from broker.locks import lock
 
 STORAGE = "kafka-logs"
 PROPERTIES = "server.properties"

@@ -2,7 +2,7 @@
 
 ``kafka.sha256`` names each jar by its path in a Maven repository, which is its path in the cache
 as well; `sha256sum -c` understands it. Nothing is resolved at run time, so no other version than
-the locked one can slip in. ``python -m broker.lock`` writes that file anew.
+the locked one can slip in. ``python -m broker.update_checksums`` rewrites that file.
 
 Invariant: a jar is in the cache whole or not at all, and is only used if its hash is the locked
 one, which is looked at on each start (46 jars in 30 ms).
@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from broker.errors import BrokerError, needs_extra
-from broker.locks import lock
+from broker.file_lock import lock
 
 _MOST_TRIES = 2
 _LOCK_FILE = resources.files("broker") / "kafka.sha256"

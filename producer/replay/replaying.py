@@ -23,7 +23,7 @@ from producer.replay.sending import Plan, Sender
 from producer.replay.source import ReplaySource
 from producer.replay.summary import Summary
 from producer.replay.survey import LeftOut, Period, Survey
-from producer.seed import new_export_id
+from producer.seed.scenarios import new_export_id
 from schemas.topics import Topics
 
 # What was recorded was let in once: whether it is too large now is for the broker to say.

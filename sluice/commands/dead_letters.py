@@ -11,9 +11,9 @@ from typing import Annotated, TypeAlias
 import orjson
 import typer
 
-from producer.dead_letters import Choice, Letter, Place, letters, newest
+from producer.dead_letters.records import DeadLetterRecord, Place, Selection, dead_letters, newest
+from producer.dead_letters.requeue import Requeue
 from producer.recorded import RecordedTopic
-from producer.requeue import Requeue
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import DeadLetterReason
 from sluice.errors import UsageError, UserError
@@ -84,7 +84,7 @@ def run_requeue(
     topic too, so to requeue one twice puts it back twice.
     """
     choice = _choice(reason, since, until, place)
-    filtered = choice != Choice(places=choice.places) or last is not None
+    filtered = choice != Selection(places=choice.places) or last is not None
     if [bool(place), filtered, every].count(True) != 1:
         raise UsageError("give PARTITION:OFFSET, or filters, or --all: one of the three")
     return run(_requeue(load_settings(), choice, last, dry_run=dry_run))
@@ -95,8 +95,8 @@ def _choice(
     since: str | None,
     until: str | None,
     places: list[str] | None = None,
-) -> Choice:
-    return Choice(
+) -> Selection:
+    return Selection(
         reasons=frozenset(reasons or ()),
         since=_millis("--from", since),
         until=_millis("--to", until),
@@ -118,19 +118,21 @@ def _place(text: str) -> Place:
     return int(match[1]), int(match[2])
 
 
-async def _list(settings: Settings, choice: Choice, last: int | None, *, as_json: bool) -> int:
+async def _list(settings: Settings, choice: Selection, last: int | None, *, as_json: bool) -> int:
     async with _opened(settings) as topic:
         async for letter in await _chosen(topic, choice, last):
             typer.echo(_as_json(letter) if as_json else _line(letter))
     return 0
 
 
-async def _requeue(settings: Settings, choice: Choice, last: int | None, *, dry_run: bool) -> int:
+async def _requeue(
+    settings: Settings, choice: Selection, last: int | None, *, dry_run: bool
+) -> int:
     done, refused, unseen = 0, 0, set(choice.places or ())
     options = settings.client_options()
     async with _opened(settings) as topic, Requeue(settings.topics, **options) as requeue:
         chosen = await _chosen(topic, choice, last)
-        outcomes = _judged(requeue, chosen) if dry_run else requeue.put_back(chosen)
+        outcomes = _judged(requeue, chosen) if dry_run else requeue.republish(chosen)
         async for letter, objection in outcomes:
             unseen.discard(letter.place)
             done, refused = done + (objection is None), refused + (objection is not None)
@@ -149,18 +151,20 @@ def _opened(settings: Settings) -> RecordedTopic:
     return RecordedTopic(settings.topics.dead_letters, **settings.client_options())
 
 
-async def _chosen(topic: RecordedTopic, choice: Choice, last: int | None) -> AsyncIterator[Letter]:
-    return letters(topic, choice if last is None else await newest(topic, choice, last))
+async def _chosen(
+    topic: RecordedTopic, choice: Selection, last: int | None
+) -> AsyncIterator[DeadLetterRecord]:
+    return dead_letters(topic, choice if last is None else await newest(topic, choice, last))
 
 
 async def _judged(
-    requeue: Requeue, chosen: AsyncIterator[Letter]
-) -> AsyncIterator[tuple[Letter, str | None]]:
+    requeue: Requeue, chosen: AsyncIterator[DeadLetterRecord]
+) -> AsyncIterator[tuple[DeadLetterRecord, str | None]]:
     async for letter in chosen:
-        yield letter, requeue.objection(letter)
+        yield letter, requeue.why_refused(letter)
 
 
-def _outcome(letter: Letter, objection: str | None, *, dry_run: bool) -> str:
+def _outcome(letter: DeadLetterRecord, objection: str | None, *, dry_run: bool) -> str:
     place = _shown_place(letter)
     if objection is not None:
         return f"refused {place}: {_escaped(objection)}"
@@ -168,7 +172,7 @@ def _outcome(letter: Letter, objection: str | None, *, dry_run: bool) -> str:
     return f"{'would requeue' if dry_run else 'requeued'} {place} to {target}"
 
 
-def _line(letter: Letter) -> str:
+def _line(letter: DeadLetterRecord) -> str:
     """``0:42 orphan_batch export.records 3:17 2026-11-21T10:00:00.000Z key="…" 120 bytes: {…``."""
     source = letter.source
     origin = f"{source.topic} {source.partition}:{source.offset}" if source else "-"
@@ -181,7 +185,7 @@ def _line(letter: Letter) -> str:
     return f"{head} {time} key={key} {size}{cut}{value}"
 
 
-def _as_json(letter: Letter) -> bytes:
+def _as_json(letter: DeadLetterRecord) -> bytes:
     partition, offset = letter.place
     return orjson.dumps(
         {
@@ -209,7 +213,7 @@ def _preview(content: bytes) -> str:
     return _escaped(beginning[:_SHOWN_CHARACTERS]) + "…" * is_cut
 
 
-def _shown_place(letter: Letter) -> str:
+def _shown_place(letter: DeadLetterRecord) -> str:
     return f"{letter.place[0]}:{letter.place[1]}"
 
 

@@ -16,7 +16,7 @@ import typer
 from broker.embedded import EmbeddedKafka
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
-from producer.seed import FIVE_SCENARIOS, Scenario, publish
+from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, publish
 from producer.topics import create_topics
 from schemas.completions import ExportCompleted, TerminalEvent
 from sluice.errors import UserError

@@ -6,7 +6,7 @@ import typer
 
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
-from producer.seed import FIVE_SCENARIOS, Scenario, publish
+from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, publish
 from schemas.completions import Source
 from schemas.vocabulary import Format
 from sluice.errors import UsageError

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
-from producer.seed import new_export_id
+from producer.seed.scenarios import new_export_id
 from producer.sources.csv_source import read_csv
 from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader, RowStream

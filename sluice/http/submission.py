@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from producer.seed import new_export_id
+from producer.seed.scenarios import new_export_id
 from schemas import exact_json
 from schemas.codec import encode_request, request_excess
 from schemas.errors import FieldError, field_errors

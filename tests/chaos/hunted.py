@@ -18,8 +18,8 @@ from pathlib import Path
 from broker.embedded import EmbeddedKafka
 from broker.jars import Jar, cache_directory, class_path, kafka_version, locked_jars
 from broker.java import java_executable
-from broker.lock import resolved_jars
 from broker.ports import pick_free_port
+from broker.update_checksums import resolved_jars
 
 _HEAP_MIB = 200
 _LOGS_KEPT = 4

@@ -18,7 +18,7 @@ from producer.batching import ROW_MAX_BYTES
 from producer.completions import Completion, CompletionFeed
 from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
-from producer.seed import Scenario, publish
+from producer.seed.scenarios import Scenario, publish
 from producer.topics import TopicState, create_topics, partition_counts
 from schemas.codec import decode_request
 from schemas.completions import Source, encode_event

@@ -13,7 +13,7 @@ import pytest
 from broker.embedded import EmbeddedKafka
 from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
-from producer.seed import Scenario
+from producer.seed.scenarios import Scenario
 from producer.topics import create_topics, partition_counts
 from producer.window import WINDOW_MESSAGES
 from schemas.records import decode_batch

@@ -6,7 +6,7 @@ import pytest
 
 from acceptance.costs import Run, export_table, least, million_rows_table, other_lines
 from bench.figures import table
-from producer.seed import Scenario
+from producer.seed.scenarios import Scenario
 from schemas.vocabulary import Format
 
 SMALL, LARGE = Scenario(Format.CSV, 10), Scenario(Format.PDF, 1_000)

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from producer.seed import FIVE_SCENARIOS, Scenario, new_export_id
-from producer.seed_pools import CITIES, FAMILY_NAMES, GIVEN_NAMES, PRODUCTS
-from producer.seed_rows import COLUMNS, order_rows
+from producer.seed.rows import COLUMNS, order_rows
+from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, new_export_id
+from producer.seed.word_pools import CITIES, FAMILY_NAMES, GIVEN_NAMES, PRODUCTS
 from schemas.vocabulary import Format, is_export_id
 
 KEYS = [column["key"] for column in COLUMNS]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from producer.seed_pools import (
+from producer.seed.word_pools import (
     AWKWARD_NOTES,
     CITIES,
     FAMILY_NAMES,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from producer.connect import started
-from producer.dead_letters import Letter
+from producer.dead_letters.records import DeadLetterRecord
 from producer.errors import ProducerError
 from producer.publisher import DELIVERY_TIMEOUT_SECONDS
 from producer.topics import require_topics
@@ -61,7 +61,7 @@ class Requeue:
         """Disconnect."""
         await self._running.aclose()
 
-    def objection(self, letter: Letter) -> str | None:
+    def why_refused(self, letter: DeadLetterRecord) -> str | None:
         """Why a letter can't go back, or None where it can."""
         source = letter.source
         if source is None:
@@ -76,19 +76,19 @@ class Requeue:
             return "it has neither key nor value: there is nothing to put back"
         return None
 
-    async def put_back(
-        self, chosen: AsyncIterator[Letter]
-    ) -> AsyncIterator[tuple[Letter, str | None]]:
+    async def republish(
+        self, chosen: AsyncIterator[DeadLetterRecord]
+    ) -> AsyncIterator[tuple[DeadLetterRecord, str | None]]:
         """Each letter with None once it is back and acknowledged, or with the objection to it.
 
         Raises:
             ProducerError: the letters can't be read on; those before are back, and were given out.
         """
-        waiting: deque[tuple[Letter, Delivery | str]] = deque()
+        waiting: deque[tuple[DeadLetterRecord, Delivery | str]] = deque()
         broken: ProducerError | None = None
         try:
             async for letter in chosen:
-                waiting.append((letter, self.objection(letter) or await self._send(letter)))
+                waiting.append((letter, self.why_refused(letter) or await self._send(letter)))
                 while waiting and (len(waiting) > WINDOW_MESSAGES or _settled(waiting[0][1])):
                     yield await _outcome(*waiting.popleft())
         except ProducerError as error:
@@ -98,7 +98,7 @@ class Requeue:
         if broken:
             raise broken
 
-    async def _send(self, letter: Letter) -> Delivery | str:
+    async def _send(self, letter: DeadLetterRecord) -> Delivery | str:
         source = letter.source
         if source is None:
             raise ValueError(f"nothing says where {letter.place} came from")
@@ -114,7 +114,9 @@ def _settled(what: Delivery | str) -> bool:
     return isinstance(what, str) or what.settled
 
 
-async def _outcome(letter: Letter, what: Delivery | str) -> tuple[Letter, str | None]:
+async def _outcome(
+    letter: DeadLetterRecord, what: Delivery | str
+) -> tuple[DeadLetterRecord, str | None]:
     if isinstance(what, str):
         return letter, what
     try:

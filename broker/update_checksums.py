@@ -1,7 +1,7 @@
-"""Writes ``kafka.sha256`` again: ``python -m broker.lock VERSION``, for an upgrade of Kafka.
+"""``python -m broker.update_checksums VERSION``: rewrites ``kafka.sha256`` to upgrade Kafka.
 
-Never run by the service. It takes what the Maven repository serves now and trusts it once; look at
-the diff before committing it, and run ``make hunt`` on it: 4.3.0 to 4.4.0 lose acknowledged
+The service never runs it. It trusts what the Maven repository serves now, once: review the diff
+before committing it, and run ``make hunt`` on it: 4.3.0 to 4.4.0 lose acknowledged
 transactions (docs/adr/0018-which-kafka-and-how-it-loads-commits.md).
 """
 
@@ -18,7 +18,7 @@ _SLF4J = "org.slf4j:slf4j-simple:1.7.36"
 
 
 def resolved_jars(version: str) -> tuple[Jar, ...]:
-    """The jars of that version of Kafka as they are served now, in the order of the class path."""
+    """The jars of that version of Kafka as served now, in the order of the class path."""
     jars = []
     for artifact in jgo.resolve(f"org.apache.kafka:kafka_2.13:{version}+{_SLF4J}"):
         path = artifact.component.path_prefix / artifact.filename
@@ -28,7 +28,7 @@ def resolved_jars(version: str) -> tuple[Jar, ...]:
 
 
 def main(version: str) -> None:
-    """Lock that version."""
+    """Write the checksums of that version."""
     lines = "".join(f"{jar.sha256}  {jar.path}\n" for jar in resolved_jars(version))
     Path(__file__).with_name("kafka.sha256").write_text(lines, "ascii")
 

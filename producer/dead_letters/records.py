@@ -24,7 +24,7 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterRecord:
     """A record of the dead-letters topic.
 
     ``reason`` and ``source`` are None where its headers don't say, as in a record that no node
@@ -42,10 +42,10 @@ class Letter:
     headers: tuple[tuple[str, bytes], ...]
 
 
-def read_letter(record: ConsumerRecord) -> Letter:
+def parse_dead_letter(record: ConsumerRecord) -> DeadLetterRecord:
     """A record as a dead letter."""
     said = {name: (text or b"").decode(errors="replace") for name, text in record.headers}
-    return Letter(
+    return DeadLetterRecord(
         place=(record.partition, record.offset),
         timestamp=record.timestamp,
         reason=said.get("sluice_reason"),
@@ -65,7 +65,7 @@ def _source(said: Mapping[str, str]) -> Source | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """Which letters are meant: all for which each field that is given holds.
 
     Times are Kafka timestamps in milliseconds; ``until`` itself is not in it.
@@ -76,7 +76,7 @@ class Choice:
     until: int | None = None
     places: Collection[Place] | None = None
 
-    def takes(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetterRecord) -> bool:
         """Whether it is meant."""
         return (
             (not self.reasons or letter.reason in self.reasons)
@@ -85,7 +85,7 @@ class Choice:
             and (self.places is None or letter.place in self.places)
         )
 
-    def reach(self, partition: int) -> tuple[int, int | None] | None:
+    def offset_range(self, partition: int) -> tuple[int, int | None] | None:
         """The offsets to look at, from the first to below the last; None: none at all."""
         if self.places is None:
             return 0, None
@@ -93,28 +93,28 @@ class Choice:
         return (min(offsets), max(offsets) + 1) if offsets else None
 
 
-async def letters(topic: RecordedTopic, choice: Choice) -> AsyncIterator[Letter]:
+async def dead_letters(topic: RecordedTopic, choice: Selection) -> AsyncIterator[DeadLetterRecord]:
     """The letters that are meant, by partition and offset.
 
     Raises:
         ProducerError: as ``RecordedTopic.records``.
     """
     for partition in topic.bounds:
-        reach = choice.reach(partition)
-        if reach is not None:
-            async for record in topic.records(partition, *reach):
-                letter = read_letter(record)
-                if choice.takes(letter):
+        offset_range = choice.offset_range(partition)
+        if offset_range is not None:
+            async for record in topic.records(partition, *offset_range):
+                letter = parse_dead_letter(record)
+                if choice.matches(letter):
                     yield letter
 
 
-async def newest(topic: RecordedTopic, choice: Choice, most: int) -> Choice:
-    """A choice of the ``most`` newest of those that are meant. Raises as ``letters``."""
+async def newest(topic: RecordedTopic, choice: Selection, most: int) -> Selection:
+    """A choice of the ``most`` newest of those that are meant. Raises as ``dead_letters``."""
     found: list[tuple[int, Place]] = []
-    async for letter in letters(topic, choice):
+    async for letter in dead_letters(topic, choice):
         entry = (letter.timestamp, letter.place)
         if len(found) < most:
             heappush(found, entry)
         else:
             heappushpop(found, entry)
-    return Choice(places=frozenset(place for _, place in found))
+    return Selection(places=frozenset(place for _, place in found))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from producer.publisher import Export, ExportPublisher
-from producer.seed_rows import COLUMNS, order_rows
+from producer.seed.rows import COLUMNS, order_rows
 from schemas.records import Row
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format

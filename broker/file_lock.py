@@ -1,4 +1,4 @@
-"""Locks between processes, which end with whoever holds them (flock(2))."""
+"""File locks between processes; the kernel releases them when the holder ends (flock(2))."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ def lock(path: Path, *, wait: bool = True) -> int:
     A process that inherits the descriptor holds the lock as well.
 
     Raises:
-        BlockingIOError: somebody else has it and ``wait`` is false.
+        BlockingIOError: another process holds it and ``wait`` is false.
         OSError: the file can't be written.
         BrokerError: this system has no such locks.
     """

@@ -1,0 +1,1 @@
+"""Records of the dead-letters topic: selected, and published again where they came from."""

@@ -1,0 +1,1 @@
+"""Generated exports: scenarios, their rows, and the words in them."""
