@@ -103,7 +103,7 @@ image: ## build the container image (needs Docker)
 	docker build --file compose/Dockerfile --tag sluice --tag sluice:$(VERSION) .
 
 schemas: install ## write schemas/json and schemas/asyncapi.yaml from the models
-	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m schemas.build.generate
 
 dashboard: install ## write compose/grafana/export.json, the Grafana dashboard
 	$(BIN)/python -m compose.grafana.dashboard

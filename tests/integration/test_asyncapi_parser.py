@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.generate import ASYNCAPI, asyncapi_document
+from schemas.build.generate import ASYNCAPI, asyncapi_document
 from tests.support.npm import node_modules
 
 pytestmark = pytest.mark.slow

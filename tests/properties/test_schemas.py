@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import exact_json
+from schemas.build.generate import schemas
 from schemas.codec import InvalidRequest, decode_request, encode_request
 from schemas.completions import (
     ExportCancelled,
@@ -20,7 +21,6 @@ from schemas.completions import (
     encode_event,
 )
 from schemas.errors import Invalid, SchemaError
-from schemas.generate import schemas
 from schemas.records import Batch, decode_batch, encode_batch
 from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions, is_user
 from schemas.times import format_time, from_millis, parse_time, to_millis

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from schemas.build.generate import DIRECTORY, as_text, schemas
 from schemas.completions import encode_event
-from schemas.generate import DIRECTORY, as_text, schemas
 from tests.support.json_schema import is_valid
 from tests.support.samples import (
     RIGHT_BATCHES,

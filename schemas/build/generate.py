@@ -1,8 +1,8 @@
-"""Writes the schema files from the models, in a checkout: ``python -m schemas.generate``.
+"""``python -m schemas.build.generate``: writes the schema files from the models, in a checkout.
 
-Each file in json/ is an event of one topic, and asyncapi.yaml has them all, with the examples of
-docs/contract.md. The records topic has no model (see ``schemas.records``); its schema is stated
-here, and a test holds the two together.
+Each file in schemas/json describes one event; schemas/asyncapi.yaml describes all of them, with the
+examples of docs/contract.md. The records topic has no model (see ``schemas.records``); its schema
+is written here, and a test compares the two.
 """
 
 import json
@@ -12,7 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from schemas import asyncapi
+import yaml
+
+from schemas.build import asyncapi
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.requests import (
     NO_CONTROLS,
@@ -23,11 +25,10 @@ from schemas.requests import (
     Strict,
 )
 from schemas.vocabulary import EXPORT_ID, Format
-from schemas.yaml_text import as_yaml
 
-DIRECTORY = Path(__file__).parent / "json"
-ASYNCAPI = Path(__file__).parent / "asyncapi.yaml"
-_CHECKOUT = Path(__file__).parents[1]
+_CHECKOUT = Path(__file__).parents[2]
+DIRECTORY = _CHECKOUT / "schemas" / "json"
+ASYNCAPI = _CHECKOUT / "schemas" / "asyncapi.yaml"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPORT_ID = {"type": "string", "pattern": f"^{EXPORT_ID}$"}
 
@@ -47,6 +48,20 @@ def schemas() -> dict[str, dict[str, Any]]:
 def as_text(schema: dict[str, Any]) -> str:
     """A schema as its file holds it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes equal objects out in full each time, for readers without anchors."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        """True of all."""
+        return True
+
+
+def as_yaml(document: dict[str, Any]) -> str:
+    """A document as its file holds it: keys keep their order."""
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return str(text)
 
 
 def asyncapi_document() -> dict[str, Any]:
