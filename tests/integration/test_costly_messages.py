@@ -138,7 +138,8 @@ Publish = Callable[[str, Costly, int], Awaitable[None]]
 def publish(producer: AIOKafkaProducer, topics: Topics) -> Publish:
     async def publish(export_id: str, costly: Costly, partition: int) -> None:
         fields = {"type": "export.requested", "export_id": export_id, "format": "csv"}
-        request = json.dumps({**fields, "columns": ["a"], **costly.request}).encode()
+        sent = {**fields, "columns": ["a"], **costly.request}
+        request = json.dumps(sent, ensure_ascii=False).encode()  # else MARKS pass a bound of bytes
         batch = b'{"export_id":"%b","seq":0,"last":true,"rows":%b}'
         await send(topics.requests, export_id, request, partition)
         await send(topics.records, export_id, batch % (export_id.encode(), costly.rows), partition)
