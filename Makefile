@@ -12,7 +12,7 @@ SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 2
 HUNT_KILLS ?= 1000
 HUNT ?=
-CHECKED := acceptance broker consumer producer schemas sluice tests bench compose docs/examples
+CHECKED := acceptance broker clients consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean

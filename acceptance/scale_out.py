@@ -27,11 +27,11 @@ from acceptance.staged_exports import staged_exports, stored_bytes
 from bench.document import with_figures
 from bench.processes import cpu_seconds, system_seconds
 from broker.embedded import EmbeddedKafka
+from clients.topics import create_topics
 from consumer.kafka.backlog import Backlog
 from consumer.kafka.cluster import Cluster
 from producer.completions import CompletionFeed
 from producer.seed.scenarios import Scenario
-from producer.topics import create_topics
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
 from schemas.vocabulary import Format

@@ -25,7 +25,7 @@ from bench.processes import cpu_seconds, peak_bytes
 from bench.readers import Readers, node_service, our_nodes
 from bench.rows import DataSet, MessageFile
 from broker.embedded import EmbeddedKafka
-from producer.topics import create_topics
+from clients.topics import create_topics
 from schemas.topics import Topics
 from schemas.vocabulary import Format
 

@@ -18,10 +18,10 @@ from typing import Any
 from bench.figures import MIB, spread
 from bench.processes import cpu_seconds, peak_bytes
 from broker.embedded import EmbeddedKafka
+from clients.topics import create_topics
 from producer.completions import CompletionFeed
 from producer.publisher import ExportPublisher
 from producer.seed.scenarios import Scenario, publish
-from producer.topics import create_topics
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
 from schemas.vocabulary import Format

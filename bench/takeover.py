@@ -20,9 +20,9 @@ from typing import Any
 import httpx
 
 from broker.embedded import EmbeddedKafka
+from clients.topics import create_topics
 from producer.completions import CompletionFeed
 from producer.publisher import ExportPublisher
-from producer.topics import create_topics
 from schemas.requests import ExportRequested
 from schemas.topics import Topics
 from tests.support.nodes import NodeProcess, settings_for

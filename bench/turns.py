@@ -19,8 +19,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from broker.embedded import EmbeddedKafka
+from clients.topics import create_topics
 from producer.completions import CompletionFeed
-from producer.topics import create_topics
 from schemas.topics import Topics
 from tests.support.nodes import NodeProcess, settings_for
 

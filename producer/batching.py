@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from producer.errors import ProducerError
+from clients.errors import ClientError
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Row
 from schemas.requests import CsvOptions, ExportRequested
@@ -81,9 +81,9 @@ class Batcher:
         try:
             encoded = encode_row(row)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ProducerError(f"row {self._rows + ahead + 1}: {error}") from None
+            raise ClientError(f"row {self._rows + ahead + 1}: {error}") from None
         if len(encoded) > ROW_MAX_BYTES:
-            raise ProducerError(
+            raise ClientError(
                 f"row {self._rows + ahead + 1}: its {len(encoded):,} bytes don't fit a message; "
                 f"at most {ROW_MAX_BYTES:,} do"
             )

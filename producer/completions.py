@@ -14,11 +14,11 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from producer.connect import CONNECT_TIMEOUT_SECONDS, started
-from producer.errors import ProducerError
-from producer.topics import require_topics
+from clients.errors import ClientError
+from clients.lenient_records import read_leniently
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
+from clients.topics import require_topics
 from schemas.completions import Source, TerminalEvent, decode_event
-from schemas.lenient_records import read_leniently
 from schemas.topics import Topics
 
 
@@ -42,7 +42,7 @@ class Completion:
             return decode_event(self.value)
         except ValueError as error:
             place = f"{self.topic} partition {self.partition} offset {self.offset}"
-            raise ProducerError(f"{place} is no terminal event: {error}") from None
+            raise ClientError(f"{place} is no terminal event: {error}") from None
 
 
 class CompletionFeed:
@@ -87,7 +87,7 @@ class CompletionFeed:
         except (KafkaError, TimeoutError) as error:
             await self._running.aclose()
             why = str(error) or "Kafka doesn't answer"
-            raise ProducerError(f"{self._topic} can't be read: {why}") from None
+            raise ClientError(f"{self._topic} can't be read: {why}") from None
         return self
 
     async def __aexit__(
@@ -112,7 +112,7 @@ class CompletionFeed:
         try:
             record = await self._consumer.getone()
         except KafkaError as error:
-            raise ProducerError(f"{self._topic} can't be read: {error}") from None
+            raise ClientError(f"{self._topic} can't be read: {error}") from None
         export_id = (record.key or b"").decode(errors="replace")
         return Completion(
             record.topic, record.partition, record.offset, export_id, record.value or b""
@@ -132,7 +132,7 @@ class CompletionFeed:
                 continue
             event = completion.event()
             if event.source != source:
-                raise ProducerError(
+                raise ClientError(
                     f"{event.export_id} was requested before, and that ended as "
                     f"{event.type.removeprefix('export.')}: a repeated id is ignored"
                 )

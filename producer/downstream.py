@@ -27,11 +27,11 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from producer.connect import started
-from producer.errors import ProducerError
-from producer.topics import require_topics
+from clients.errors import ClientError
+from clients.lenient_records import read_leniently
+from clients.lifecycle import started
+from clients.topics import require_topics
 from schemas.completions import TerminalEvent, decode_event
-from schemas.lenient_records import read_leniently
 from schemas.topics import Topics
 
 log = structlog.get_logger(__name__)
@@ -169,12 +169,12 @@ class Completions:
             except NoOffsetForPartitionError as error:
                 await self._begin(error.args[0])
             except OffsetOutOfRangeError as error:
-                raise ProducerError(_gone(error.args[0])) from None
+                raise ClientError(_gone(error.args[0])) from None
             except KafkaError as error:
                 errors += 1
                 log.warning("poll failed", error=f"{type(error).__name__}: {error}", times=errors)
                 if errors == _MOST_ERRORS:
-                    raise ProducerError(f"completions can't be read: {error}") from None
+                    raise ClientError(f"completions can't be read: {error}") from None
                 await asyncio.sleep(1)
 
     async def _begin(self, partition: TopicPartition) -> None:
@@ -198,7 +198,7 @@ class Completions:
                 offset=place.offset,
             )
         except KafkaError as error:
-            raise ProducerError(f"an offset can't be committed: {error}") from None
+            raise ClientError(f"an offset can't be committed: {error}") from None
 
 
 class RecentIds:

@@ -15,11 +15,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from clients.errors import ClientError
+from clients.lifecycle import started
+from clients.send_window import Delivery, Producer, Window
+from clients.topics import check_pair, require_topics
 from producer.batching import BATCH_BYTES, Batcher, most_rows
-from producer.connect import started
-from producer.errors import ProducerError
-from producer.topics import check_pair, require_topics
-from producer.window import Delivery, Producer, Window
 from schemas.codec import encode_request
 from schemas.completions import Source
 from schemas.records import Row
@@ -149,7 +149,7 @@ class ExportPublisher:
                 for delivery in deliveries:
                     await delivery.acknowledged()
         except TimeoutError:
-            raise ProducerError(
+            raise ClientError(
                 f"{topic}: Kafka acknowledges nothing within {_CANCEL_TIMEOUT_SECONDS:g} s"
             ) from None
 
@@ -157,8 +157,8 @@ class ExportPublisher:
         what = str(error) or "interrupted"
         try:
             await self.cancel(export_id, what)
-        except ProducerError as second:
-            raise ProducerError(f"{what}; {export_id} can't be cancelled: {second}") from error
+        except ClientError as second:
+            raise ClientError(f"{what}; {export_id} can't be cancelled: {second}") from error
 
 
 def _bounded(message: str | None) -> str | None:
@@ -214,7 +214,7 @@ class Export:
 
     async def _send(self, message: bytes) -> None:
         if self.ended:
-            raise ProducerError(f"{self.export_id} has ended: nothing can be added")
+            raise ClientError(f"{self.export_id} has ended: nothing can be added")
         while self._deliveries and self._deliveries[0].settled:
             await self._deliveries.popleft().acknowledged()
         self._deliveries.append(await self._window.send(self._topic, self.export_id, message))

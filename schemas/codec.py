@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
 from schemas.json_pieces import first_members, values_at_most
 from schemas.limits import LARGE_BYTES, MOST_REQUEST_SIGNS
-from schemas.record_stream import UnreadValue, too_large
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
+from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Request: TypeAlias = ExportRequested | CancelRequested

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from schemas import exact_json, json_pieces
 from schemas.errors import FieldError, Invalid, TooLarge, Unreadable, shown
 from schemas.limits import LARGE_BYTES, MOST_BATCH_CELLS
-from schemas.record_stream import UnreadValue
+from schemas.unread_value import UnreadValue
 from schemas.vocabulary import DeadLetterReason, is_export_id
 
 Cell: TypeAlias = Any

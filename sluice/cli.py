@@ -10,8 +10,8 @@ import sys
 import typer
 
 from broker.errors import BrokerError
+from clients.errors import ClientError
 from consumer.errors import ConsumerError
-from producer.errors import ProducerError
 from sluice.commands import (
     broker,
     cancel,
@@ -80,7 +80,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
             return error.format_message().replace(_PREFIX, "", 1), error.exit_code
         case UserError():
             return str(error), error.exit_code
-        case BrokerError() | ConsumerError() | ProducerError():
+        case BrokerError() | ConsumerError() | ClientError():
             return str(error), 1
         case _:
             name = type(error).__name__

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clients.inflate import BrokenData
 from schemas.completions import TerminalEvent
-from schemas.inflate import BrokenData
 from schemas.limits import MOST_FORWARDED_BYTES
-from schemas.record_stream import UnreadValue
+from schemas.unread_value import UnreadValue
 from schemas.vocabulary import DeadLetterReason
 
 

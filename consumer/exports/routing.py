@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import structlog
 
+from clients.bounded_fetch import held_bytes
 from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
@@ -37,7 +38,6 @@ from consumer.exports.origin import (
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.workshop import Workshop
 from consumer.metrics import Dropped
-from schemas.bounded_fetch import held_bytes
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import Invalid, TooLarge, Unreadable

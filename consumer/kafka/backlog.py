@@ -14,12 +14,12 @@ from typing import Any, Self
 import structlog
 from aiokafka.errors import KafkaError
 
+from clients.diagnosis import NO_CONNECTION
+from clients.reader import groupless_consumer
 from consumer.core.backlog import Unfinished
 from consumer.errors import BacklogUnavailable, RequestsHidden
-from consumer.kafka.alone import reading_alone
 from consumer.kafka.backlog_reader import BacklogReader
 from consumer.kafka.cluster import Cluster
-from schemas.unreachable import NO_CONNECTION
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
 
@@ -117,7 +117,7 @@ class Backlog:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        async with reading_alone(self._options, **_CONSUMER_OPTIONS) as consumer:
+        async with groupless_consumer(self._options, **_CONSUMER_OPTIONS) as consumer:
             reader = BacklogReader(consumer, self._cluster, self._most_followed)
             try:
                 await reader.begin()

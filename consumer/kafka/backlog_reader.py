@@ -13,13 +13,13 @@ from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from clients.bounded_fetch import bounded_getmany
 from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.exports.origin import known_format, known_user
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.unpacking import Consumed, unpacked
-from schemas.bounded_fetch import bounded_getmany
 from schemas.codec import request_fields
 from schemas.errors import Unreadable
 from schemas.records import export_id_of

@@ -14,11 +14,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from clients.diagnosis import why_unreachable
 from consumer.core.resume import Committed
 from consumer.errors import NodeRefused
 from consumer.kafka.contact import Contact
 from schemas.topics import Topics
-from schemas.unreachable import why_unreachable
 
 _CALL_SECONDS = 10.0
 _PING_SECONDS = 5.0

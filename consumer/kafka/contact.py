@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import structlog
 from aiokafka.errors import NoBrokersAvailable, RequestTimedOutError
 
+from clients.diagnosis import NO_CONNECTION
 from schemas.times import format_time
-from schemas.unreachable import NO_CONNECTION
 
 log = structlog.get_logger(__name__)
 

@@ -13,10 +13,10 @@ from concurrent.futures import Executor
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
+from clients.bounded_fetch import held_bytes
+from clients.record_stream import MAX_RECORD_BYTES
 from consumer.exports.messages import LargeMessage
 from consumer.kafka.unpacking import Consumed, Unpacking, is_packed
-from schemas.bounded_fetch import held_bytes
-from schemas.record_stream import MAX_RECORD_BYTES
 
 PAUSE_BYTES = 4 * 1024 * 1024
 HELD_BYTES = 48 * 1024 * 1024

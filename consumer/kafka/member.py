@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from clients.lenient_records import batches_handed_on, read_leniently
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed, Held
@@ -26,7 +27,6 @@ from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.surroundings import LaneLimits, Surroundings
 from consumer.kafka.transactions import Destination
-from schemas.lenient_records import batches_handed_on, read_leniently
 
 log = structlog.get_logger(__name__)
 

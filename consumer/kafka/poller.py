@@ -18,9 +18,9 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
+from clients.bounded_fetch import bounded_getmany
 from consumer.kafka.contact import Contact
 from consumer.kafka.feed import Feed
-from schemas.bounded_fetch import bounded_getmany
 
 log = structlog.get_logger(__name__)
 

@@ -11,11 +11,11 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from clients.lenient_records import read_leniently
+from clients.reader import groupless_consumer
 from consumer.errors import BacklogUnavailable
-from consumer.kafka.alone import reading_alone
 from consumer.kafka.unpacking import Consumed, unpacked
 from schemas.completions import Source
-from schemas.lenient_records import read_leniently
 
 _CALL_SECONDS = 5.0
 _POLL_MS = 200
@@ -72,7 +72,7 @@ class RequestLookup:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._opened = reading_alone(self._options)
+            self._opened = groupless_consumer(self._options)
             self._consumer = await self._opened.__aenter__()
         return self._consumer
 

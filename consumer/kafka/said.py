@@ -15,10 +15,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from consumer.kafka.alone import reading_alone
+from clients.bounded_fetch import bounded_getmany
+from clients.reader import groupless_consumer
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.unpacking import Consumed, unpacked
-from schemas.bounded_fetch import bounded_getmany
 from schemas.completions import TerminalEvent
 from schemas.times import to_millis
 
@@ -72,7 +72,7 @@ class SaidEvents:
         spans = await self._cluster.completions_since(max(0, since))
         if not spans:
             return set()
-        async with reading_alone(self._options) as consumer:
+        async with groupless_consumer(self._options) as consumer:
             consumer.assign(list(spans))
             for partition, (first, _) in spans.items():
                 consumer.seek(partition, first)

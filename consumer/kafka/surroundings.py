@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from clients.record_stream import MAX_RECORD_BYTES
 from consumer.exports.workshop import Workshop
 from consumer.kafka.cluster import Cluster
 from consumer.kafka.feed import Feed, Held
@@ -13,7 +14,6 @@ from consumer.kafka.said import SaidEvents
 from consumer.kafka.slots import Slots
 from consumer.kafka.transactions import Destination
 from schemas.limits import LARGE_BYTES
-from schemas.record_stream import MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)

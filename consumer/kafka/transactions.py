@@ -21,8 +21,8 @@ from consumer.core.resume import Committed, ResumePoint
 from consumer.exports.messages import DeadLetter, Outcome
 from schemas.completions import cloud_event_headers, encode_event
 from schemas.limits import MOST_FORWARDED_BYTES
-from schemas.record_stream import UnreadValue
 from schemas.topics import Topics
+from schemas.unread_value import UnreadValue
 
 TRANSACTION_TIMEOUT_MS = 30_000
 _usual_partition = DefaultPartitioner()

@@ -12,16 +12,16 @@ from typing import TypeAlias
 
 from aiokafka import ConsumerRecord
 
-from consumer.exports.messages import LargeMessage
-from schemas.bounded_fetch import held_bytes
-from schemas.limits import LARGE_BYTES
-from schemas.record_stream import (
+from clients.bounded_fetch import held_bytes
+from clients.record_stream import (
     MAX_RECORD_BYTES,
     LargeValue,
     PackedBatch,
     RecordStream,
     StreamedRecord,
 )
+from consumer.exports.messages import LargeMessage
+from schemas.limits import LARGE_BYTES
 
 PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from aiokafka import ConsumerRecord
 
-from producer.recorded import RecordedTopic
+from clients.topic_reader import TopicReader
 from schemas.completions import Source
-from schemas.record_stream import UnreadValue
+from schemas.unread_value import UnreadValue
 from schemas.vocabulary import DeadLetterReason
 
 Place: TypeAlias = tuple[int, int]
@@ -93,11 +93,11 @@ class Selection:
         return (min(offsets), max(offsets) + 1) if offsets else None
 
 
-async def dead_letters(topic: RecordedTopic, choice: Selection) -> AsyncIterator[DeadLetterRecord]:
+async def dead_letters(topic: TopicReader, choice: Selection) -> AsyncIterator[DeadLetterRecord]:
     """The letters that are meant, by partition and offset.
 
     Raises:
-        ProducerError: as ``RecordedTopic.records``.
+        ProducerError: as ``TopicReader.records``.
     """
     for partition in topic.bounds:
         offset_range = choice.offset_range(partition)
@@ -108,7 +108,7 @@ async def dead_letters(topic: RecordedTopic, choice: Selection) -> AsyncIterator
                     yield letter
 
 
-async def newest(topic: RecordedTopic, choice: Selection, most: int) -> Selection:
+async def newest(topic: TopicReader, choice: Selection, most: int) -> Selection:
     """A choice of the ``most`` newest of those that are meant. Raises as ``dead_letters``."""
     found: list[tuple[int, Place]] = []
     async for letter in dead_letters(topic, choice):

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from producer.connect import started
+from clients.errors import ClientError
+from clients.lifecycle import started
+from clients.send_window import WINDOW_MESSAGES, Delivery, Producer, Window
+from clients.topics import require_topics
 from producer.dead_letters.records import DeadLetterRecord
-from producer.errors import ProducerError
 from producer.publisher import DELIVERY_TIMEOUT_SECONDS
-from producer.topics import require_topics
-from producer.window import WINDOW_MESSAGES, Delivery, Producer, Window
 from schemas.topics import Topics
 
 _MOST_MESSAGE_BYTES = 64 * 1024 * 1024  # before compression; the topic has its own limit
@@ -85,13 +85,13 @@ class Requeue:
             ProducerError: the letters can't be read on; those before are back, and were given out.
         """
         waiting: deque[tuple[DeadLetterRecord, Delivery | str]] = deque()
-        broken: ProducerError | None = None
+        broken: ClientError | None = None
         try:
             async for letter in chosen:
                 waiting.append((letter, self.why_refused(letter) or await self._send(letter)))
                 while waiting and (len(waiting) > WINDOW_MESSAGES or _settled(waiting[0][1])):
                     yield await _outcome(*waiting.popleft())
-        except ProducerError as error:
+        except ClientError as error:
             broken = error
         while waiting:
             yield await _outcome(*waiting.popleft())
@@ -106,7 +106,7 @@ class Requeue:
             return await self._window.send(
                 source.topic, letter.key, letter.value, source.partition, letter.headers
             )
-        except ProducerError as error:
+        except ClientError as error:
             return str(error)
 
 
@@ -121,6 +121,6 @@ async def _outcome(
         return letter, what
     try:
         await what.acknowledged()
-    except ProducerError as error:
+    except ClientError as error:
         return letter, str(error)
     return letter, None

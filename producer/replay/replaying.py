@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from clients.errors import ClientError
 from producer.completions import CompletionFeed
-from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
 from producer.replay.catalogue import export_catalogue
 from producer.replay.following import Follower
@@ -67,7 +67,7 @@ async def replay(
             left_out = await survey.run()
             _, whole = exports.counts()
             if not whole:
-                raise ProducerError(f"no whole export to replay; left out: {left_out}")
+                raise ClientError(f"no whole export to replay; left out: {left_out}")
 
             def tell() -> None:
                 on_progress("exports ended", sent.sent - sent.waiting, whole * options.copies)

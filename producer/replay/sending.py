@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from producer.errors import ProducerError
+from clients.errors import ClientError
+from clients.send_window import Delivery
 from producer.publisher import ExportPublisher
 from producer.replay.merge import ReplayMessage
 from producer.replay.pacing import Pace
 from producer.replay.results import ReplayResults
 from producer.replay.rewriting import batch_with_id, replay_id, request_with_id
-from producer.window import Delivery
 from schemas.codec import decode_request
 from schemas.requests import ExportRequested
 from schemas.topics import Topics
@@ -122,8 +122,8 @@ class Sender:
         try:
             for export_id in self._half:
                 await self._publisher.cancel(export_id, what)
-        except ProducerError as second:
-            raise ProducerError(
+        except ClientError as second:
+            raise ClientError(
                 f"{what}; of {len(self._half)} half published exports not all can be cancelled: "
                 f"{second}"
             ) from error

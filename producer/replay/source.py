@@ -13,10 +13,10 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from producer.connect import CONNECT_TIMEOUT_SECONDS, started
-from producer.errors import ProducerError
-from producer.topics import check_pair, require_topics
-from schemas.lenient_records import read_leniently
+from clients.errors import ClientError
+from clients.lenient_records import read_leniently
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
+from clients.topics import check_pair, require_topics
 from schemas.topics import Topics
 
 _POLL_MS = 200
@@ -144,7 +144,7 @@ class ReplaySource:
             for number in range(self.partitions)
         ]
 
-    def _unreadable(self, error: KafkaError | TimeoutError) -> ProducerError:
+    def _unreadable(self, error: KafkaError | TimeoutError) -> ClientError:
         gone = isinstance(error, OffsetOutOfRangeError)
         why = "retention was faster" if gone else str(error) or "Kafka doesn't answer"
-        return ProducerError(f"{self.topics.requests}, {self.topics.records} can't be read: {why}")
+        return ClientError(f"{self.topics.requests}, {self.topics.records} can't be read: {why}")

@@ -11,9 +11,9 @@ from typing import Annotated, TypeAlias
 import orjson
 import typer
 
+from clients.topic_reader import TopicReader
 from producer.dead_letters.records import DeadLetterRecord, Place, Selection, dead_letters, newest
 from producer.dead_letters.requeue import Requeue
-from producer.recorded import RecordedTopic
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import DeadLetterReason
 from sluice.errors import UsageError, UserError
@@ -147,12 +147,12 @@ async def _requeue(
     return 0
 
 
-def _opened(settings: Settings) -> RecordedTopic:
-    return RecordedTopic(settings.topics.dead_letters, **settings.client_options())
+def _opened(settings: Settings) -> TopicReader:
+    return TopicReader(settings.topics.dead_letters, **settings.client_options())
 
 
 async def _chosen(
-    topic: RecordedTopic, choice: Selection, last: int | None
+    topic: TopicReader, choice: Selection, last: int | None
 ) -> AsyncIterator[DeadLetterRecord]:
     return dead_letters(topic, choice if last is None else await newest(topic, choice, last))
 

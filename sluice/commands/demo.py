@@ -14,10 +14,10 @@ from pathlib import Path
 import typer
 
 from broker.embedded import EmbeddedKafka
+from clients.topics import create_topics
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
 from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, publish
-from producer.topics import create_topics
 from schemas.completions import ExportCompleted, TerminalEvent
 from sluice.errors import UserError
 from sluice.foreground import catch_signals, run

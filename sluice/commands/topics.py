@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from clients.topics import TopicState, create_topics
 from consumer.errors import NodeRefused
 from consumer.kafka.cluster import Cluster
 from consumer.storage.local import LocalStorage
-from producer.topics import TopicState, create_topics
 from sluice.errors import UserError
 from sluice.foreground import run
 from sluice.reports import printable

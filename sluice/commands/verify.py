@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from clients.errors import ClientError
+from clients.topic_reader import TopicReader
 from consumer.exports.verification import Verdict, Verifier, partial_files
-from producer.errors import ProducerError
-from producer.recorded import RecordedTopic
 from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import SchemaError
@@ -89,7 +89,7 @@ class _Requests:
         self._settings = settings
         self._runner = runner
         self._running = AsyncExitStack()
-        self._topic: RecordedTopic | None = None
+        self._topic: TopicReader | None = None
         self._reachable = True
 
     def has_header(self, event: ExportCompleted) -> bool | None:
@@ -98,7 +98,7 @@ class _Requests:
             return None
         try:
             return self._runner.run(self._read(event))
-        except ProducerError:
+        except ClientError:
             self._reachable = False
             return None
 
@@ -110,7 +110,7 @@ class _Requests:
         if self._topic is None:
             options = self._settings.client_options()
             self._topic = await self._running.enter_async_context(
-                RecordedTopic(event.source.topic, **options)
+                TopicReader(event.source.topic, **options)
             )
         source = event.source
         async for record in self._topic.records(source.partition, source.offset, source.offset + 1):

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from clients.errors import ClientError
 from producer.completions import Completion, CompletionFeed
-from producer.errors import ProducerError
 from sluice.errors import UserError
 from sluice.foreground import run
 from sluice.reports import event_line
@@ -55,7 +55,7 @@ def _print(completion: Completion, *, as_json: bool) -> None:
         return
     try:
         typer.echo(event_line(completion.event()))
-    except ProducerError as error:
+    except ClientError as error:
         typer.echo(f"sluice: {error}", err=True)
 
 

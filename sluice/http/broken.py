@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from producer.errors import ProducerError
+from clients.errors import ClientError
 from producer.publisher import Export
 from schemas.completions import Source
 from schemas.requests import ExportRequested
@@ -148,7 +148,7 @@ class Broken:
 
     async def _source(self, attempt: Attempt) -> Source | None:
         """Where the request lies; None: its acknowledgement never came, so nobody knows."""
-        with suppress(ProducerError, TimeoutError, asyncio.CancelledError):
+        with suppress(ClientError, TimeoutError, asyncio.CancelledError):
             return (await asyncio.shield(attempt.requesting)).source
         return None
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import structlog
 
-from producer.errors import KafkaUnreachable, ProducerError
+from clients.errors import ClientError, KafkaUnreachable
 from producer.publisher import Export, ExportPublisher
 from schemas.completions import Source
 from schemas.records import Row
@@ -192,7 +192,7 @@ class Publishing:
         except Exception as error:
             if self._current is lease:
                 self._current = None
-            if not isinstance(error, ProducerError | TimeoutError):
+            if not isinstance(error, ClientError | TimeoutError):
                 log.exception("publishing failed")
                 raise unavailable("publishing failed; see the node's log") from None
             is_away = isinstance(error, KafkaUnreachable | TimeoutError)
@@ -294,7 +294,7 @@ async def _stop(lease: Lease) -> None:
     try:
         publisher = await lease.starting
         await publisher.__aexit__(None, None, None)
-    except ProducerError:
+    except ClientError:
         pass  # who waited for it was told
     except Exception as error:  # noqa: BLE001 - nobody waits for it any more
         log.warning("a publisher failed as it stopped", reason=str(error))

@@ -22,7 +22,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from broker.embedded import EmbeddedKafka
-from producer.topics import create_topics
+from clients.topics import create_topics
 from schemas.completions import ExportFailed, TerminalEvent, decode_event
 from schemas.topics import Topics
 from tests.chaos.killers import Weapon

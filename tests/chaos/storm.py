@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from producer.topics import create_topics
+from clients.topics import create_topics
 from schemas.topics import Topics
 from tests.chaos.broker import StormBroker
 from tests.chaos.commits import CommitWatch

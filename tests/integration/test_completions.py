@@ -20,9 +20,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from broker.embedded import EmbeddedKafka
+from clients.errors import ClientError
+from clients.topics import create_topics
 from producer.downstream import REMEMBERED_EVENTS, Completions, completions
-from producer.errors import ProducerError
-from producer.topics import create_topics
 from schemas.completions import TerminalEvent, encode_event
 from schemas.topics import Topics
 from tests.support.downstream import CompletionsWriter, ended
@@ -369,12 +369,12 @@ async def test_events_that_retention_removed_are_an_error(
         partition = TopicPartition(topics.completions, 0)
         await admin.delete_records({partition: RecordsToDelete(before_offset=3)})
     async with service.joined() as events:
-        with pytest.raises(ProducerError, match=r"completions partition 0 offset 1 is gone"):
+        with pytest.raises(ClientError, match=r"completions partition 0 offset 1 is gone"):
             await take(events, 1)
 
 
 async def test_a_missing_topic_is_named(service: Service, bootstrap_servers: str) -> None:
-    with pytest.raises(ProducerError, match=r"no such topic: nobody\.completions"):
+    with pytest.raises(ClientError, match=r"no such topic: nobody\.completions"):
         async with completions(Topics.named("nobody"), "g", bootstrap_servers=bootstrap_servers):
             pass
 

@@ -14,12 +14,12 @@ from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from clients.errors import ClientError
+from clients.topics import TopicState, create_topics, partition_counts
 from producer.batching import ROW_MAX_BYTES
 from producer.completions import Completion, CompletionFeed
-from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
 from producer.seed.scenarios import Scenario, publish
-from producer.topics import TopicState, create_topics, partition_counts
 from schemas.codec import decode_request
 from schemas.completions import Source, encode_event
 from schemas.records import Batch, decode_batch
@@ -157,7 +157,7 @@ async def test_an_ended_export_takes_nothing_more(
 ) -> None:
     async with publisher.export(request("ord-1")) as export:
         await export.finish()
-    with pytest.raises(ProducerError, match="ord-1 has ended"):
+    with pytest.raises(ClientError, match="ord-1 has ended"):
         await export.send([[1, 2]])
     assert [b.last for b in await batches_of(bootstrap_servers, topics, "ord-1")] == [True]
     assert await cancelled_in(bootstrap_servers, topics, "ord-1") == []
@@ -182,7 +182,7 @@ async def test_a_row_that_is_too_large_cancels_and_is_named(
             await export.send([[1, 2]] * 1_500)
             await export.send([["x" * ROW_MAX_BYTES]])
 
-    with pytest.raises(ProducerError, match=r"^row 1501: its 1,000,00\d bytes don't fit"):
+    with pytest.raises(ClientError, match=r"^row 1501: its 1,000,00\d bytes don't fit"):
         await work()
     assert await cancelled_in(bootstrap_servers, topics, "ord-1") == list(range(12))
 
@@ -190,10 +190,10 @@ async def test_a_row_that_is_too_large_cancels_and_is_named(
 async def test_missing_topics_are_named_and_not_created(
     bootstrap_servers: str, missing: Topics
 ) -> None:
-    with pytest.raises(ProducerError, match=f"{missing.requests}, {missing.records} .*create"):
+    with pytest.raises(ClientError, match=f"{missing.requests}, {missing.records} .*create"):
         async with ExportPublisher(missing, bootstrap_servers=bootstrap_servers):
             pass
-    with pytest.raises(ProducerError, match=f"no such topic: {missing.completions}"):
+    with pytest.raises(ClientError, match=f"no such topic: {missing.completions}"):
         async with CompletionFeed(missing, bootstrap_servers=bootstrap_servers):
             pass
     assert await partition_counts(astuple(missing), bootstrap_servers=bootstrap_servers) == {}
@@ -256,7 +256,7 @@ async def test_unequal_partition_counts_are_refused_and_nothing_is_created(
         while not set(existing) <= set(await admin.list_topics()):
             await asyncio.sleep(0.05)
     unequal = f"unequal partition counts: {missing.requests} 2, {missing.records} 3"
-    with pytest.raises(ProducerError, match=unequal):
+    with pytest.raises(ClientError, match=unequal):
         await create_topics(missing, 3, 1, bootstrap_servers=bootstrap_servers)
     found = await partition_counts(astuple(missing), bootstrap_servers=bootstrap_servers)
     assert found == existing
@@ -268,7 +268,7 @@ async def test_an_unequal_pair_is_not_published_to(
 ) -> None:
     await create_topics(missing, 1, 1, bootstrap_servers=bootstrap_servers)
     mixed = Topics(topics.requests, missing.records, topics.completions, topics.dead_letters)
-    with pytest.raises(ProducerError, match="unequal partition counts"):
+    with pytest.raises(ClientError, match="unequal partition counts"):
         async with ExportPublisher(mixed, bootstrap_servers=bootstrap_servers):
             pass
 
@@ -276,7 +276,7 @@ async def test_an_unequal_pair_is_not_published_to(
 async def test_what_the_broker_refuses_to_create_is_named(
     bootstrap_servers: str, missing: Topics
 ) -> None:
-    with pytest.raises(ProducerError, match=f"^{missing.requests} can't be created: .*eplication"):
+    with pytest.raises(ClientError, match=f"^{missing.requests} can't be created: .*eplication"):
         await create_topics(missing, 1, 30, bootstrap_servers=bootstrap_servers)
 
 
@@ -354,7 +354,7 @@ async def test_a_repeated_id_is_said_to_be_ignored(
     feed = CompletionFeed(topics, from_beginning=True, bootstrap_servers=bootstrap_servers)
     async with feed:
         ours = Source(topic=topics.requests, partition=0, offset=5)
-        with pytest.raises(ProducerError, match=r"ord-1 was requested before, .* as cancelled"):
+        with pytest.raises(ClientError, match=r"ord-1 was requested before, .* as cancelled"):
             async for _ in feed.endings({"ord-1": ours}):
                 pass
 
@@ -368,6 +368,6 @@ async def test_a_record_that_is_no_event_is_named_by_its_place(
             await node.producer.send_and_wait(topics.completions, None, key=b"x", partition=2)
         for completion in await take(feed, 2):
             with pytest.raises(
-                ProducerError, match=rf"^{topics.completions} partition 2 offset \d is no terminal"
+                ClientError, match=rf"^{topics.completions} partition 2 offset \d is no terminal"
             ):
                 completion.event()

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedKafka
-from producer.errors import ProducerError
+from clients.errors import ClientError
+from clients.send_window import WINDOW_MESSAGES
+from clients.topics import create_topics, partition_counts
 from producer.publisher import ExportPublisher
 from producer.seed.scenarios import Scenario
-from producer.topics import create_topics, partition_counts
-from producer.window import WINDOW_MESSAGES
 from schemas.records import decode_batch
 from schemas.topics import Topics
 from schemas.vocabulary import Format
@@ -100,7 +100,7 @@ async def test_a_frozen_broker_is_given_up_with_a_bounded_backlog(kafka: Embedde
                 taken += 1
 
     started = time.monotonic()
-    with pytest.raises(ProducerError, match=r"acknowledges nothing within 3 s; .* can't be cancel"):
+    with pytest.raises(ClientError, match=r"acknowledges nothing within 3 s; .* can't be cancel"):
         await publish()
     assert time.monotonic() - started < 20
     assert taken <= WINDOW_MESSAGES

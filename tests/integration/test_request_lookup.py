@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaProducer
 
 from consumer.kafka.request_lookup import RequestLookup
 from schemas.completions import Source
-from schemas.record_stream import UnreadValue
 from schemas.topics import Topics
+from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, packed, record, send_batch
 
 pytestmark = pytest.mark.kafka

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from clients.errors import ClientError
+from clients.topics import create_topics
 from consumer.errors import NodeRefused
 from consumer.kafka.cluster import Cluster
 from producer.downstream import completions
-from producer.errors import ProducerError
-from producer.topics import create_topics
 from schemas.times import format_time
 from schemas.topics import Topics
 from sluice.settings import Settings, load_settings
@@ -230,7 +230,7 @@ async def test_what_does_not_fit_is_said_in_words_that_name_the_setting(
 
 
 async def error_of_a_command(settings: Settings) -> str:
-    with pytest.raises(ProducerError) as refused:
+    with pytest.raises(ClientError) as refused:
         await create_topics(settings.topics, 1, 1, **settings.client_options())
     return str(refused.value)
 

@@ -16,12 +16,12 @@ from typing import Any, Self
 import httpx
 from fastapi import FastAPI
 
+from clients.errors import ClientError, KafkaUnreachable
 from consumer.core.backlog import Unfinished
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from producer.batching import Batcher
-from producer.errors import KafkaUnreachable, ProducerError
 from producer.publisher import Export
 from schemas.codec import decode_request, encode_request
 from schemas.completions import (
@@ -249,7 +249,7 @@ class _Publisher:
         await world.room.wait()
         world.waiting -= 1
         if world.is_down or (topic == "records" and world.refuses_records):
-            raise ProducerError(f"{topic}: Kafka acknowledges nothing within 30 s")
+            raise ClientError(f"{topic}: Kafka acknowledges nothing within 30 s")
         if topic == "requests":
             world.requests.append(decode_request(value))
         else:

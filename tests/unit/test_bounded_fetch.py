@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 from aiokafka import ConsumerRecord
 
+from clients.bounded_fetch import held_bytes
+from clients.record_stream import PackedBatch
 from consumer.kafka.unpacking import Unpacking
-from schemas.bounded_fetch import held_bytes
-from schemas.record_stream import PackedBatch
 from tests.support.batches import packed, record
 
 MESSAGES = 2_000

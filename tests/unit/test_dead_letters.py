@@ -7,7 +7,7 @@ import pytest
 
 from consumer.exports.messages import DeadLetter
 from consumer.kafka.transactions import dead_letter_record
-from schemas.record_stream import too_large
+from schemas.unread_value import too_large
 from schemas.vocabulary import DeadLetterReason
 
 LIMIT = 10_000

@@ -34,7 +34,7 @@ from sluice.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PACKAGES = ("broker", "consumer", "producer", "schemas", "sluice")
+PACKAGES = ("broker", "clients", "consumer", "producer", "schemas", "sluice")
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *(path for path in (ROOT / "docs").rglob("*.md") if "node_modules" not in path.parts),

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
+from clients.record_stream import PackedBatch
 from consumer.exports.messages import LargeMessage
 from consumer.kafka.feed import HELD_BYTES, PAUSE_BYTES, Feed, Held
-from schemas.record_stream import PackedBatch, UnreadValue
+from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, packed, record
 
 PLACE = TopicPartition("export.records", 3)

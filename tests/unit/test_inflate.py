@@ -9,7 +9,7 @@ import pytest
 import zstandard
 from aiokafka import codec as aiokafka_codec
 
-from schemas.inflate import (
+from clients.inflate import (
     MOST_KEPT_BYTES,
     MOST_WINDOW_BYTES,
     PIECE_BYTES,

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from schemas.lenient_records import LenientRecords, batches_handed_on
+from clients.lenient_records import LenientRecords, batches_handed_on
+from clients.record_stream import PackedBatch, RecordStream
 from schemas.limits import LARGE_BYTES
-from schemas.record_stream import PackedBatch, RecordStream, UnreadValue
+from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, framed, packed, record
 from tests.support.odd_headers import OddName
 

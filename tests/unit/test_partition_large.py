@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from clients.inflate import BrokenData
 from consumer.core.budget import TURN_BYTES
 from consumer.exports.messages import LargeMessage
 from consumer.exports.partition import TurnEnd
 from schemas.completions import ExportFailed
-from schemas.inflate import BrokenData
-from schemas.record_stream import UnreadValue, too_large
+from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, FailReason
 from tests.support.partition import RECORDS, REQUESTS, Bench, only, work_off
 

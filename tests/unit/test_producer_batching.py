@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from clients.errors import ClientError
 from consumer.core.assembly import Assembly
 from consumer.formats.csv import CsvWriter
 from producer.batching import (
@@ -17,7 +18,6 @@ from producer.batching import (
     encode_row,
     most_rows,
 )
-from producer.errors import ProducerError
 from schemas.limits import MOST_BATCH_CELLS, MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Row, decode_batch
 from schemas.requests import ExportRequested
@@ -68,7 +68,7 @@ def test_a_row_larger_than_a_batch_goes_alone() -> None:
 def test_a_row_larger_than_a_message_is_named_with_its_size() -> None:
     batcher = Batcher("ord-1")
     assert list(batcher.batches([["a"], ["b"]]))
-    with pytest.raises(ProducerError, match=r"^row 4: its 1,000,001 bytes don't fit a message"):
+    with pytest.raises(ClientError, match=r"^row 4: its 1,000,001 bytes don't fit a message"):
         list(batcher.batches([["c"], ["x" * (ROW_MAX_BYTES - 3)]]))
 
 
@@ -111,14 +111,14 @@ def test_cells_keep_their_value(row: Any) -> None:
     ],
 )
 def test_what_is_no_row_of_json_is_named(row: Any, words: str) -> None:
-    with pytest.raises(ProducerError, match=f"^row 2: .*{words}"):
+    with pytest.raises(ClientError, match=f"^row 2: .*{words}"):
         list(Batcher("ord-1").batches([[1], row]))
 
 
 def test_a_row_nested_without_end_is_refused() -> None:
     row: list[Any] = []
     row.append(row)
-    with pytest.raises(ProducerError, match=r"^row 1: "):
+    with pytest.raises(ClientError, match=r"^row 1: "):
         list(Batcher("ord-1").batches([row]))
 
 

@@ -9,14 +9,9 @@ from itertools import chain
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from schemas.inflate import BrokenData
-from schemas.record_stream import (
-    MOST_KEY_BYTES,
-    LargeValue,
-    RecordStream,
-    StreamedRecord,
-    UnreadValue,
-)
+from clients.inflate import BrokenData
+from clients.record_stream import MOST_KEY_BYTES, LargeValue, RecordStream, StreamedRecord
+from schemas.unread_value import UnreadValue
 from tests.support.batches import (
     CODECS,
     GZIP,

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from schemas.lenient_records import batches_handed_on, read_leniently
+from clients.lenient_records import batches_handed_on, read_leniently
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 2.0
@@ -23,7 +23,7 @@ _OPTIONS = {
 
 
 @asynccontextmanager
-async def reading_alone(
+async def groupless_consumer(
     client_options: Mapping[str, Any], **more: object
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer of committed messages, for the block; ``more`` are aiokafka's options.

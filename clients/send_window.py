@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from producer.errors import KafkaUnreachable, ProducerError
-from schemas.unreachable import NO_CONNECTION
+from clients.diagnosis import NO_CONNECTION
+from clients.errors import ClientError, KafkaUnreachable
 
 WINDOW_MESSAGES = 16
 _FLUSH_TIMEOUT_SECONDS = 2.0
@@ -76,7 +76,7 @@ class Window:
                     self._slots.release()
                     raise
         except TimeoutError:
-            raise ProducerError(_late(topic, self._timeout_seconds)) from None
+            raise ClientError(_late(topic, self._timeout_seconds)) from None
         except KafkaError as error:
             raise _refused(topic, error) from None
         future.add_done_callback(self._free)
@@ -112,7 +112,7 @@ class Delivery:
         """
         done, _ = await asyncio.wait([self._future], timeout=self._timeout_seconds)
         if not done:
-            raise ProducerError(_late(self._topic, self._timeout_seconds))
+            raise ClientError(_late(self._topic, self._timeout_seconds))
         try:
             metadata = self._future.result()
         except KafkaError as error:
@@ -120,10 +120,10 @@ class Delivery:
         return metadata.partition, metadata.offset
 
 
-def _refused(topic: str, error: KafkaError) -> ProducerError:
+def _refused(topic: str, error: KafkaError) -> ClientError:
     if isinstance(error, NO_CONNECTION):
         return KafkaUnreachable(f"{topic}: Kafka doesn't answer")
-    return ProducerError(f"{topic}: {error}")
+    return ClientError(f"{topic}: {error}")
 
 
 def _late(topic: str, timeout_seconds: float) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from producer.connect import response_error, started, unusable
-from producer.errors import ProducerError
+from clients.errors import ClientError
+from clients.lifecycle import response_error, started, unusable
 from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 
@@ -72,7 +72,7 @@ async def require_topics(names: Iterable[str], **client_options: Any) -> dict[st
         counts = await _poll_counts(admin, names, polls=_SEEN_POLLS)
     missing = [name for name in names if name not in counts]
     if missing:
-        raise ProducerError(
+        raise ClientError(
             f"no such topic: {', '.join(missing)} (`sluice topics create` creates them)"
         )
     return counts
@@ -112,7 +112,7 @@ def check_pair(topics: Topics, counts: dict[str, int]) -> None:
     """
     requests, records = counts[topics.requests], counts[topics.records]
     if requests != records:
-        raise ProducerError(
+        raise ClientError(
             f"unequal partition counts: {topics.requests} {requests}, {topics.records} {records}; "
             "the two must have the same"
         )
@@ -138,7 +138,7 @@ async def _create(admin: _Admin, topics: list[NewTopic]) -> None:
     for name, code, *message in response.topic_errors:
         problem = response_error(code, message[0] if message else None)
         if problem and code != _ALREADY_EXISTS:
-            raise ProducerError(f"{name} can't be created: {problem}")
+            raise ClientError(f"{name} can't be created: {problem}")
 
 
 async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
@@ -146,7 +146,7 @@ async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
     counts = await _poll_counts(admin, names, polls=_READY_POLLS, only_led=True)
     late = [name for name in names if name not in counts]
     if late:
-        raise ProducerError(f"created, but without a leader for each partition: {', '.join(late)}")
+        raise ClientError(f"created, but without a leader for each partition: {', '.join(late)}")
     return counts
 
 

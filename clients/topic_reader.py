@@ -13,16 +13,16 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from producer.connect import CONNECT_TIMEOUT_SECONDS, started
-from producer.errors import ProducerError
-from producer.topics import require_topics
-from schemas.lenient_records import read_leniently
+from clients.errors import ClientError
+from clients.lenient_records import read_leniently
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
+from clients.topics import require_topics
 
 _FETCH_MS = 100
 _STALL_SECONDS = 30.0
 
 
-class RecordedTopic:
+class TopicReader:
     """The committed records of a topic. Use it as an async context manager, by one task."""
 
     def __init__(
@@ -63,7 +63,7 @@ class RecordedTopic:
             if not isinstance(error, KafkaError | TimeoutError):
                 raise
             why = str(error) or "Kafka doesn't answer"
-            raise ProducerError(f"{self._topic} can't be read: {why}") from None
+            raise ClientError(f"{self._topic} can't be read: {why}") from None
         self.bounds = {place.partition: (starts[place], ends[place]) for place in everywhere}
         return self
 
@@ -110,4 +110,4 @@ class RecordedTopic:
             why = f"nothing came for {_STALL_SECONDS:g} s"
         except KafkaError as error:
             why = str(error)
-        raise ProducerError(f"{self._topic} partition {place.partition} can't be read: {why}")
+        raise ClientError(f"{self._topic} partition {place.partition} can't be read: {why}")

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from producer.connect import CONNECT_TIMEOUT_SECONDS
-from producer.errors import ProducerError
+from clients.errors import ClientError
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS
 from producer.publisher import ExportPublisher
 from schemas.topics import Topics
 
@@ -23,7 +23,7 @@ async def server(talk: Talk) -> AsyncIterator[str]:
 
 
 async def error_of(bootstrap_servers: str) -> str:
-    with pytest.raises(ProducerError) as caught:
+    with pytest.raises(ClientError) as caught:
         async with ExportPublisher(TOPICS, bootstrap_servers=bootstrap_servers):
             pass
     return str(caught.value)

@@ -11,7 +11,8 @@ from collections.abc import Generator, Iterator
 from io import BytesIO
 from typing import Literal, NamedTuple
 
-from schemas.inflate import BrokenData, pieces
+from clients.inflate import BrokenData, pieces
+from schemas.unread_value import UnreadValue, too_large
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """What a record may have, decompressed: key, value and headers together. The default."""
@@ -28,19 +29,6 @@ _MOST_VARINT_BITS = 70
 _FLOOD_BYTES = 64 * 1024
 
 HeadersRead = tuple[tuple[str, bytes | None], ...]
-
-
-class UnreadValue(bytes):
-    """Stands for a value that is not held, but for its beginning; ``why``, for its dead letter."""
-
-    why: str
-    too_large: bool
-
-    def __new__(cls, why: str, beginning: bytes = b"", *, too_large: bool) -> "UnreadValue":
-        """Its bytes are those of the beginning."""
-        unread = super().__new__(cls, beginning)
-        unread.why, unread.too_large = why, too_large
-        return unread
 
 
 class PackedBatch(bytes):
@@ -76,12 +64,6 @@ class StreamedRecord(NamedTuple):
     value: bytes | LargeValue | None
     headers: HeadersRead = ()
     checksum: None = None
-
-
-def too_large(size_bytes: int, most_bytes: int, beginning: bytes = b"") -> UnreadValue:
-    """What stands for the value of a record of so many bytes."""
-    why = f"the message has {size_bytes} bytes, more than {most_bytes}"
-    return UnreadValue(why, beginning, too_large=True)
 
 
 class RecordStream:

@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError, for_code
 
-from producer.errors import KafkaUnreachable, ProducerError
-from schemas.unreachable import NO_CONNECTION, why_unreachable
+from clients.diagnosis import NO_CONNECTION, why_unreachable
+from clients.errors import ClientError, KafkaUnreachable
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _STOP_TIMEOUT_SECONDS = 4.0
@@ -50,11 +50,11 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             await client.start()
     except TimeoutError:
-        raise ProducerError(
+        raise ClientError(
             f"Kafka at {servers} doesn't answer within {CONNECT_TIMEOUT_SECONDS:g} s"
         ) from None
     except ValueError as error:
-        raise ProducerError(f"{servers!r} is no list of host:port: {error}") from None
+        raise ClientError(f"{servers!r} is no list of host:port: {error}") from None
     except KafkaError as error:
         raise await unusable(options, error) from None
 
@@ -66,10 +66,10 @@ async def _stop(client: Client) -> None:
             await client.stop()
 
 
-async def unusable(options: dict[str, Any], error: KafkaError) -> ProducerError:
+async def unusable(options: dict[str, Any], error: KafkaError) -> ClientError:
     """The error in words, with the reason that aiokafka keeps to its log."""
     reason = await why_unreachable(options)
-    kind = ProducerError
+    kind = ClientError
     if isinstance(error, NO_CONNECTION):
         kind, reason = KafkaUnreachable, reason or "it doesn't answer"
     return kind(f"Kafka at {options['bootstrap_servers']} can't be used: {reason or error}")

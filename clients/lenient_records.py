@@ -18,16 +18,10 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
-from schemas.bounded_fetch import BoundedFetchResult
-from schemas.inflate import NONE, inflated_within
+from clients.bounded_fetch import BoundedFetchResult
+from clients.inflate import NONE, inflated_within
+from clients.record_stream import MOST_HEADERS, PackedBatch, RecordStream, StreamedRecord, is_flood
 from schemas.limits import LARGE_BYTES
-from schemas.record_stream import (
-    MOST_HEADERS,
-    PackedBatch,
-    RecordStream,
-    StreamedRecord,
-    is_flood,
-)
 
 _LENGTH_AT, _OVERHEAD = 8, 12  # of a record batch: base offset (8 bytes), then its length (4)
 _MAGIC_AT, _ATTRIBUTES_AT, _RECORDS_AT = 16, 21, 61

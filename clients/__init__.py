@@ -1,0 +1,1 @@
+"""aiokafka for both sides: what it lacks, and what has to be worked around. No contract."""
