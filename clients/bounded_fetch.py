@@ -11,6 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 
+from clients.aiokafka_private import release_records
+
 CALL_BYTES = 4 * 1024 * 1024
 """What a call gives of each partition; or of all, by ``bounded_getmany``."""
 CALL_SECONDS = 0.05
@@ -80,7 +82,7 @@ class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no 
     @staticmethod
     def _let_go(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         if records is not None:
-            records._records_iterator = None  # noqa: SLF001 - no public way
+            release_records(records)
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """As aiokafka's; what is left comes with the next call."""

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import aiokafka.consumer.fetcher as aiokafka_fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
+from clients.aiokafka_private import replace_record_classes
 from clients.bounded_fetch import BoundedFetchResult
 from clients.inflate import NONE, inflated_within
 from clients.record_stream import MOST_HEADERS, PackedBatch, RecordStream, StreamedRecord, is_flood
@@ -134,5 +134,4 @@ def _without_headers(record: Any) -> StreamedRecord:  # noqa: ANN401 - aiokafka'
 
 def read_leniently() -> None:
     """From now on every consumer of this process reads so, and gives so much at a time."""
-    aiokafka_fetcher.MemoryRecords = LenientRecords
-    aiokafka_fetcher.FetchResult = BoundedFetchResult
+    replace_record_classes(LenientRecords, BoundedFetchResult)

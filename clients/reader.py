@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from clients.aiokafka_private import close_connections
 from clients.lenient_records import batches_handed_on, read_leniently
 
 _START_SECONDS = 10.0
@@ -54,4 +55,4 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
     await asyncio.wait([stopping], timeout=_STOP_SECONDS)
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
-    await asyncio.gather(consumer._client.close(), return_exceptions=True)  # noqa: SLF001 - see above
+    await asyncio.gather(close_connections(consumer), return_exceptions=True)

@@ -6,12 +6,12 @@ acknowledgement, and none of them waits in silence for longer than the delivery 
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
+from clients.aiokafka_private import cut_off_producer
 from clients.diagnosis import NO_CONNECTION
 from clients.errors import ClientError, KafkaUnreachable
 
@@ -29,15 +29,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
             async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
                 await super().stop()
         except TimeoutError:
-            # Cut off, aiokafka would go on trying for ever, in tasks of its own.
-            self._message_accumulator.fail_all(KafkaTimeoutError())
-            if task := self._sender.sender_task:
-                # It tells a transaction of its end, and raises where there is none.
-                task.remove_done_callback(self._sender._fail_all)  # noqa: SLF001 - as above
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_SENDER_TIMEOUT_SECONDS):
-                    await self._sender.close()
-            await self.client.close()
+            await cut_off_producer(self, _SENDER_TIMEOUT_SECONDS)
 
 
 class Window:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata
 
+from clients.aiokafka_private import cut_off_producer, discard_transaction_error
 from consumer.core.resume import Committed, ResumePoint
 from consumer.exports.messages import DeadLetter, Outcome
 from schemas.completions import cloud_event_headers, encode_event
@@ -116,25 +116,9 @@ class PartitionProducer:
                 async with asyncio.timeout(_STOP_SECONDS):
                     await self._producer.stop()
             except TimeoutError:
-                await self._cut_off()
+                await cut_off_producer(self._producer, _STOP_SECONDS)
             finally:
-                self._forget_transaction()
-
-    async def _cut_off(self) -> None:
-        """Without this aiokafka would go on trying for ever, in tasks of its own."""
-        producer = self._producer
-        producer._message_accumulator.fail_all(KafkaTimeoutError())  # noqa: SLF001 - no public way
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer._sender.close()  # noqa: SLF001 - likewise
-        await producer.client.close()
-
-    def _forget_transaction(self) -> None:
-        """Nobody asks aiokafka how a transaction ended that failed before its end; it complains."""
-        manager = self._producer._txn_manager  # noqa: SLF001 - no public way
-        end = manager and manager.wait_for_transaction_end()
-        if end and end.done() and not end.cancelled():
-            end.exception()
+                discard_transaction_error(self._producer)
 
     async def _send_events(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
         return [

@@ -13,6 +13,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from clients.aiokafka_private import fetch_without_backoff
 from clients.errors import ClientError
 from clients.lenient_records import read_leniently
 from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
@@ -56,9 +57,7 @@ class ReplaySource:
             **self._options,
         )
         self._consumer = await self._running.enter_async_context(started(consumer, self._options))
-        # Else a partition whose fetched messages are used up waits up to 0.1 s for the others, and
-        # a merge needs one of each: half of the time spent reading. aiokafka has no option for it.
-        self._consumer._fetcher._prefetch_backoff = 0  # noqa: SLF001 - as just said
+        fetch_without_backoff(self._consumer)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 self._ends = await consumer.end_offsets(self._everywhere())
