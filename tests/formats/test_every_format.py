@@ -123,6 +123,7 @@ def test_the_bytes_do_not_depend_on_the_process_or_the_machine(file_format: Form
     assert made == [here, here]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(file_format: Format) -> None:
     writer = new_writer(file_format)
 

@@ -16,24 +16,35 @@ from tests.model.world import Design
 
 _MOST_RUNS = 40_000
 _BY_CHANCE_TOO_SELDOM = {"all are taken for begun by one batch": "a batch before its request"}
-_SELDOM = {
-    "batches fetched after the end count as searched",
-    "a replay is cut off by a rebalance",
-    "what a manifest needs is set aside",
-    "what is set aside does not wait for its owner",
+_SELDOM = "what is set aside does not wait for its owner"
+_FIRST_SEEDS = {
+    "a manifest is replaced by the next": 489,
+    "a batch is applied once more after a rest": 2810,
+    "batches fetched after the end count as searched": 587,
+    "any manifest makes a batch late": 1601,
+    "a replay is cut off by a rebalance": 5040,
+    "what came before its request is replayed": 4266,
+    "a batch is given up before its owner is searched": 29569,
+    "a takeover reads requests without bound": 560,
+    "what is to be restored is not counted as open": 560,
+    "marks of an owner that works are removed": 12486,
+    "what a manifest needs is set aside": 38003,
 }
+"""Where the search begins for mutants that few runs notice, so that it is short. A change of the
+model moves them: then the search goes on from there, and a later run that fails can be put here."""
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow, pytest.mark.long] * (name in _SELDOM))
+        pytest.param(name, marks=[pytest.mark.slow, pytest.mark.long] * (name == _SELDOM))
         for name in MUTANTS
         if name not in _BY_CHANCE_TOO_SELDOM
     ],
 )
 def test_the_model_notices_when(name: str, metrics: Metrics) -> None:
-    for seed in range(_MOST_RUNS):
+    first = _FIRST_SEEDS.get(name, 0)
+    for seed in range(first, first + _MOST_RUNS):
         try:
             run(seeded(seed), metrics, MUTANTS[name])
         except BrokenError:

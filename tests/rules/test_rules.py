@@ -45,11 +45,16 @@ CHANGES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 
 def mutants() -> Iterator[object]:
     for pattern, change in CHANGES:
-        for at in re.finditer(pattern, TEXT, re.MULTILINE):
+        for number, at in enumerate(re.finditer(pattern, TEXT, re.MULTILINE)):
             changed = at.expand(change) if isinstance(change, str) else change(at)
             line = TEXT.count("\n", 0, at.start()) + 1
             text = TEXT[: at.start()] + changed + TEXT[at.end() :]
-            yield pytest.param(text, id=f"line {line}: {at[0].strip()} -> {changed.strip()}")
+            yield pytest.param(
+                text,
+                id=f"line {line}: {at[0].strip()} -> {changed.strip()}",
+                # promtool takes seconds of CPU for each; one of each kind shows that cases bite.
+                marks=[pytest.mark.long] * (number > 0),
+            )
 
 
 def test_the_rules_and_their_cases_are_valid_and_hold() -> None:

@@ -32,6 +32,7 @@ LARGE_ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", LARGE_ROWS.values(), ids=LARGE_ROWS.keys())
 def test_no_step_of_16_mib_takes_long(rows: bytes) -> None:
     divided = divide(b'{"rows":[' + rows + b'],"export_id":"a"}', "rows")
@@ -50,6 +51,7 @@ def test_dividing_is_linear(rows: bytes) -> None:
     assert time.thread_time() - begun < 8  # 0.9 on a quiet machine
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_piece() -> None:
     value = b'{"rows":[' + filled(b"[]", 6 * MIB) + b"]}"
     tracemalloc.start()

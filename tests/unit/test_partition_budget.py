@@ -214,6 +214,7 @@ def test_just_a_million_cells_are_accepted(bench: Bench) -> None:
     assert "1,000,004 cells" in event.message
 
 
+@pytest.mark.slow
 def test_nested_values_count(bench: Bench) -> None:
     row = f"[[{','.join(['[]'] * 99_990)}]]"
     bench.request()
@@ -264,6 +265,7 @@ def test_the_bound_of_a_file_is_looked_at_within_a_batch(tmp_path: Path) -> None
     assert peak < 16 * MIB
 
 
+@pytest.mark.slow
 def test_a_large_batch_makes_the_same_file_as_small_ones(bench: Bench, tmp_path: Path) -> None:
     rows: list[Any] = [[n, f"customer {n}, of [somewhere]", {"n": [n]}] for n in range(60_000)]
     rows[::7] = [{"b": n, "a": 10**25} for n, *_ in rows[::7]]
