@@ -1,8 +1,8 @@
-"""What upstream's side can fail at."""
+"""What a client of Kafka can fail at."""
 
 
 class ClientError(Exception):
-    """It can't be published or followed; the message is one line that names the thing."""
+    """It can't be read or written; the message is one line that names the thing."""
 
 
 class KafkaUnreachable(ClientError):  # noqa: N818 - a state, and may pass

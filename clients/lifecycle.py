@@ -35,7 +35,7 @@ async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[A
     """Run a client that was made with the connection options ``options``.
 
     Raises:
-        ProducerError: Kafka can't be reached, or refuses us; within ten seconds.
+        ClientError: Kafka can't be reached, or refuses us; within ten seconds.
     """
     try:
         await _start(client, options)

@@ -51,7 +51,7 @@ class Window:
         """Hand over one message; waits while the window is full.
 
         Raises:
-            ProducerError: it is too large, or the window stays full.
+            ClientError: it is too large, or the window stays full.
         """
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -100,7 +100,7 @@ class Delivery:
         Cut off, it may be called again: the message stays on its way.
 
         Raises:
-            ProducerError: Kafka refused it, or doesn't answer.
+            ClientError: Kafka refused it, or doesn't answer.
         """
         done, _ = await asyncio.wait([self._future], timeout=self._timeout_seconds)
         if not done:

@@ -41,7 +41,7 @@ class TopicReader:
         """Connect, and look where the partitions begin and end.
 
         Raises:
-            ProducerError: Kafka can't be reached, or the topic is missing.
+            ClientError: Kafka can't be reached, or the topic is missing.
         """
         read_leniently()
         counts = await require_topics([self._topic], **self._options)
@@ -82,7 +82,7 @@ class TopicReader:
         """The records of a partition with offsets from ``start`` to below ``stop``, in order.
 
         Raises:
-            ProducerError: it can't be read, or nothing comes for half a minute.
+            ClientError: it can't be read, or nothing comes for half a minute.
         """
         first, end = self.bounds.get(partition, (0, 0))
         begin, end = max(first, start), end if stop is None else min(end, stop)

@@ -55,7 +55,7 @@ async def partition_counts(names: Iterable[str], **client_options: Any) -> dict[
     """Partition counts of those topics that exist. Never creates one.
 
     Raises:
-        ProducerError: Kafka can't be reached.
+        ClientError: Kafka can't be reached.
     """
     async with _connected(client_options) as admin:
         return await _counts(admin, names)
@@ -65,7 +65,7 @@ async def require_topics(names: Iterable[str], **client_options: Any) -> dict[st
     """Partition counts of topics that have to exist.
 
     Raises:
-        ProducerError: Kafka can't be reached, or it names each topic that is missing.
+        ClientError: Kafka can't be reached, or it names each topic that is missing.
     """
     names = list(names)
     async with _connected(client_options) as admin:
@@ -89,7 +89,7 @@ async def create_topics(
     Where the input topics exist, the output topics get as many partitions as they have.
 
     Raises:
-        ProducerError: Kafka can't be reached or refuses, or the input topics have, or would have,
+        ClientError: Kafka can't be reached or refuses, or the input topics have, or would have,
             unequal partition counts.
     """
     names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
@@ -108,7 +108,7 @@ def check_pair(topics: Topics, counts: dict[str, int]) -> None:
     """Whether a request and its batches share a partition number.
 
     Raises:
-        ProducerError: the partition counts of the input topics differ.
+        ClientError: the partition counts of the input topics differ.
     """
     requests, records = counts[topics.requests], counts[topics.records]
     if requests != records:

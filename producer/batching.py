@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from clients.errors import ClientError
+from producer.errors import ProducerError
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Row
 from schemas.requests import CsvOptions, ExportRequested
@@ -58,7 +58,7 @@ class Batcher:
         no number becomes null, as JSON has none.
 
         Raises:
-            ProducerError: a row is no JSON, or larger than a message may be; it names the row,
+            ClientError: a row is no JSON, or larger than a message may be; it names the row,
                 counted from 1.
         """
         batch: list[bytes] = []
@@ -81,9 +81,9 @@ class Batcher:
         try:
             encoded = encode_row(row)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ClientError(f"row {self._rows + ahead + 1}: {error}") from None
+            raise ProducerError(f"row {self._rows + ahead + 1}: {error}") from None
         if len(encoded) > ROW_MAX_BYTES:
-            raise ClientError(
+            raise ProducerError(
                 f"row {self._rows + ahead + 1}: its {len(encoded):,} bytes don't fit a message; "
                 f"at most {ROW_MAX_BYTES:,} do"
             )

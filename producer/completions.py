@@ -18,6 +18,7 @@ from clients.errors import ClientError
 from clients.lenient_records import read_leniently
 from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
 from clients.topics import require_topics
+from producer.errors import ProducerError
 from schemas.completions import Source, TerminalEvent, decode_event
 from schemas.topics import Topics
 
@@ -36,13 +37,13 @@ class Completion:
         """The event.
 
         Raises:
-            ProducerError: the record is none; it names its place.
+            ClientError: the record is none; it names its place.
         """
         try:
             return decode_event(self.value)
         except ValueError as error:
             place = f"{self.topic} partition {self.partition} offset {self.offset}"
-            raise ClientError(f"{place} is no terminal event: {error}") from None
+            raise ProducerError(f"{place} is no terminal event: {error}") from None
 
 
 class CompletionFeed:
@@ -69,7 +70,7 @@ class CompletionFeed:
         """Connect and fix where to begin.
 
         Raises:
-            ProducerError: Kafka can't be reached, or the topic is missing.
+            ClientError: Kafka can't be reached, or the topic is missing.
         """
         counts = await require_topics([self._topic], **self._options)
         read_leniently()
@@ -107,7 +108,7 @@ class CompletionFeed:
         """The next completion.
 
         Raises:
-            ProducerError: it can't be read; as when retention was faster.
+            ClientError: it can't be read; as when retention was faster.
         """
         try:
             record = await self._consumer.getone()
@@ -122,7 +123,7 @@ class CompletionFeed:
         """The terminal event of each request, as they come; ``sources`` says where it lies by id.
 
         Raises:
-            ProducerError: an id had been used before: Sluice ignores a repeated request.
+            ClientError: an id had been used before: Sluice ignores a repeated request.
         """
         waiting = dict(sources)
         while waiting:
@@ -132,7 +133,7 @@ class CompletionFeed:
                 continue
             event = completion.event()
             if event.source != source:
-                raise ClientError(
+                raise ProducerError(
                     f"{event.export_id} was requested before, and that ended as "
                     f"{event.type.removeprefix('export.')}: a repeated id is ignored"
                 )

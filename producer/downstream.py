@@ -61,7 +61,7 @@ async def completions(
     bootstrap servers and security. Cancelled, it leaves the group within four seconds.
 
     Raises:
-        ProducerError: Kafka can't be reached, or the topic is missing; within ten seconds.
+        ClientError: Kafka can't be reached, or the topic is missing; within ten seconds.
     """
     await require_topics([topics.completions], **client_options)
     read_leniently()
@@ -114,7 +114,7 @@ class Completions:
         """The next event; the one given before is handled now. Waits for a broker that is away.
 
         Raises:
-            ProducerError: it can't be read or committed; as when retention was faster.
+            ClientError: it can't be read or committed; as when retention was faster.
         """
         begins, self._begins = self._begins, False
         if begins and (unhandled := self._hand.unhandled()):
@@ -138,7 +138,7 @@ class Completions:
         For who leaves the loop by ``break``; otherwise that event is given again.
 
         Raises:
-            ProducerError: the offset can't be committed.
+            ClientError: the offset can't be committed.
         """
         if given := self._hand.given:
             self._handled[given.place.partition].add(given.event.event_id)

@@ -20,6 +20,7 @@ from clients.lifecycle import started
 from clients.send_window import Delivery, Producer, Window
 from clients.topics import check_pair, require_topics
 from producer.batching import BATCH_BYTES, Batcher, most_rows
+from producer.errors import ProducerError
 from schemas.codec import encode_request
 from schemas.completions import Source
 from schemas.records import Row
@@ -61,7 +62,7 @@ class ExportPublisher:
         """Connect.
 
         Raises:
-            ProducerError: Kafka can't be reached, a topic is missing, or the two have unequal
+            ClientError: Kafka can't be reached, a topic is missing, or the two have unequal
                 partition counts; within ten seconds.
         """
         names = [self._topics.requests, self._topics.records]
@@ -94,7 +95,7 @@ class ExportPublisher:
         """Request an export, finish it at the end of the block, cancel it if the block raises.
 
         Raises:
-            ProducerError: as ``request`` and ``Export.finish``; it says so if the export can't
+            ClientError: as ``request`` and ``Export.finish``; it says so if the export can't
                 even be cancelled.
         """
         try:
@@ -112,7 +113,7 @@ class ExportPublisher:
         """Send the request and wait for its acknowledgement, so that batches come after it.
 
         Raises:
-            ProducerError: it can't be sent.
+            ClientError: it can't be sent.
         """
         topic, value = self._topics.requests, encode_request(request)
         delivery = await self._window.send(topic, request.export_id, value, headers=headers)
@@ -125,7 +126,7 @@ class ExportPublisher:
         """Send a message as it is to a partition; its order among others is the caller's affair.
 
         Raises:
-            ProducerError: it is too large, or Kafka doesn't take it in time.
+            ClientError: it is too large, or Kafka doesn't take it in time.
         """
         return await self._window.send(topic, export_id, value, partition)
 
@@ -136,7 +137,7 @@ class ExportPublisher:
         A long message is cut.
 
         Raises:
-            ProducerError: it can't be asked for, within five seconds.
+            ClientError: it can't be asked for, within five seconds.
         """
         wanted = CancelRequested(export_id=export_id, message=_bounded(message))
         topic, value = self._topics.requests, encode_request(wanted)
@@ -195,7 +196,7 @@ class Export:
         Cut off, some of the rows may have been sent: the export can then only be cancelled.
 
         Raises:
-            ProducerError: a row can't be sent (see ``Batcher.batches``), or this message or an
+            ClientError: a row can't be sent (see ``Batcher.batches``), or this message or an
                 earlier one was refused.
         """
         for message in self._batcher.batches(rows):
@@ -205,7 +206,7 @@ class Export:
         """End the export, and wait until all of it is acknowledged.
 
         Raises:
-            ProducerError: a message was refused.
+            ClientError: a message was refused.
         """
         await self._send(self._batcher.last())
         while self._deliveries:
@@ -214,7 +215,7 @@ class Export:
 
     async def _send(self, message: bytes) -> None:
         if self.ended:
-            raise ClientError(f"{self.export_id} has ended: nothing can be added")
+            raise ProducerError(f"{self.export_id} has ended: nothing can be added")
         while self._deliveries and self._deliveries[0].settled:
             await self._deliveries.popleft().acknowledged()
         self._deliveries.append(await self._window.send(self._topic, self.export_id, message))

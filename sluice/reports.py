@@ -24,7 +24,7 @@ async def report_endings(feed: CompletionFeed, sources: Mapping[str, Source]) ->
     """Print the terminal event of each request; 0 if all completed, else 1.
 
     Raises:
-        ProducerError: as ``CompletionFeed.endings``.
+        ClientError: as ``CompletionFeed.endings``.
     """
     code = 0
     async for event in feed.endings(sources):

@@ -97,7 +97,7 @@ async def dead_letters(topic: TopicReader, choice: Selection) -> AsyncIterator[D
     """The letters that are meant, by partition and offset.
 
     Raises:
-        ProducerError: as ``TopicReader.records``.
+        ClientError: as ``TopicReader.records``.
     """
     for partition in topic.bounds:
         offset_range = choice.offset_range(partition)

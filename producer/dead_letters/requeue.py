@@ -39,7 +39,7 @@ class Requeue:
         """Connect.
 
         Raises:
-            ProducerError: Kafka can't be reached, or a topic is missing.
+            ClientError: Kafka can't be reached, or a topic is missing.
         """
         self._partitions = await require_topics(self._names, **self._options)
         producer = Producer(
@@ -82,7 +82,7 @@ class Requeue:
         """Each letter with None once it is back and acknowledged, or with the objection to it.
 
         Raises:
-            ProducerError: the letters can't be read on; those before are back, and were given out.
+            ClientError: the letters can't be read on; those before are back, and were given out.
         """
         waiting: deque[tuple[DeadLetterRecord, Delivery | str]] = deque()
         broken: ClientError | None = None

@@ -27,7 +27,7 @@ class Follower:
         """Follow until cancelled.
 
         Raises:
-            ProducerError: the completions topic can't be read.
+            ClientError: the completions topic can't be read.
         """
         async for completion in self._feed:
             if self._results.waits_for(completion.export_id):

@@ -36,7 +36,7 @@ async def messages_in_order(
     """All messages to be replayed; none has a time after ``latest_ms``.
 
     Raises:
-        ProducerError: the topics can't be read.
+        ClientError: the topics can't be read.
     """
     requests, records = source.topics.requests, source.topics.records
     found = list(exports.offset_spans())

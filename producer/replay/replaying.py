@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from clients.errors import ClientError
 from producer.completions import CompletionFeed
+from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
 from producer.replay.catalogue import export_catalogue
 from producer.replay.following import Follower
@@ -55,7 +55,7 @@ async def replay(
     ``client_options`` are aiokafka's. Cut off, it cancels what is half published.
 
     Raises:
-        ProducerError: nothing is there to be replayed, or Kafka fails.
+        ClientError: nothing is there to be replayed, or Kafka fails.
     """
     latest_ms = time.time_ns() // 1_000_000
     period = Period(options.since_ms, options.until_ms, latest_ms)
@@ -67,7 +67,7 @@ async def replay(
             left_out = await survey.run()
             _, whole = exports.counts()
             if not whole:
-                raise ClientError(f"no whole export to replay; left out: {left_out}")
+                raise ProducerError(f"no whole export to replay; left out: {left_out}")
 
             def tell() -> None:
                 on_progress("exports ended", sent.sent - sent.waiting, whole * options.copies)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from clients.errors import ClientError
 from clients.send_window import Delivery
+from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
 from producer.replay.merge import ReplayMessage
 from producer.replay.pacing import Pace
@@ -53,7 +54,7 @@ class Sender:
         """Send all of them, and return when all are acknowledged.
 
         Raises:
-            ProducerError: something can't be read or sent; what is half published is cancelled.
+            ClientError: something can't be read or sent; what is half published is cancelled.
         """
         try:
             async for message in messages:
@@ -123,7 +124,7 @@ class Sender:
             for export_id in self._half:
                 await self._publisher.cancel(export_id, what)
         except ClientError as second:
-            raise ClientError(
+            raise ProducerError(
                 f"{what}; of {len(self._half)} half published exports not all can be cancelled: "
                 f"{second}"
             ) from error

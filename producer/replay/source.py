@@ -40,7 +40,7 @@ class ReplaySource:
         """Connect and fix where the recording ends.
 
         Raises:
-            ProducerError: Kafka can't be reached, a topic is missing, or the two have unequal
+            ClientError: Kafka can't be reached, a topic is missing, or the two have unequal
                 partition counts.
         """
         names = [self.topics.requests, self.topics.records]
@@ -86,7 +86,7 @@ class ReplaySource:
         or after ``until_ms``; in between, timestamps may be out of order.
 
         Raises:
-            ProducerError: Kafka doesn't say.
+            ClientError: Kafka doesn't say.
         """
         end = self._ends[partition]
         begin = await self._first_after(partition, since_ms, end)
@@ -99,7 +99,7 @@ class ReplaySource:
     ) -> list[AsyncGenerator[ConsumerRecord]]:
         """A stream of messages for each partition, in the order of its log; ends former ones.
 
-        What transactions aborted is left out. Iterating raises a ProducerError where messages
+        What transactions aborted is left out. Iterating raises a ClientError where messages
         can't be read, as when retention was faster.
         """
         self._consumer.assign(list(offsets))

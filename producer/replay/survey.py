@@ -84,7 +84,7 @@ class Survey:
         """Read all that is needed; what won't be replayed.
 
         Raises:
-            ProducerError: the topics can't be read.
+            ClientError: the topics can't be read.
         """
         for partition in range(self._source.partitions):
             await self._read_requests(partition)

@@ -74,7 +74,7 @@ async def publish(
     """Publish one generated export; ``on_rows`` is told first of the request, then of progress.
 
     Raises:
-        ProducerError: it can't be published; it is cancelled then, as when the task is.
+        ClientError: it can't be published; it is cancelled then, as when the task is.
     """
     async with publisher.export(scenario.request()) as export:
         on_rows(export)

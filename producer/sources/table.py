@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-from clients.errors import ClientError
+from producer.errors import ProducerError
 from schemas.records import Cell, Row
 
 # Chosen columns are looked for in so many objects before one is said to be unknown: a key may be
@@ -17,7 +17,7 @@ from schemas.records import Cell, Row
 _OBJECTS_LOOKED_AT = 100
 
 
-class SourceError(ClientError):
+class SourceError(ProducerError):
     """The source can't be read as rows; the message says where."""
 
 
