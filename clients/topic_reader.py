@@ -1,70 +1,77 @@
-"""Reads what lies in a topic now, a partition at a time, up to the end it had when it was entered.
+"""Reads topics without a group, up to the ends they had when the reader was entered.
 
-Without a group; nothing is committed. Invariant: reading ends, whatever is written meanwhile, and
-memory holds one fetch at most.
+Invariant: reading ends, whatever is written meanwhile. Of a single partition one fetch is held in
+memory, of several one record each.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from clients.aiokafka_private import fetch_without_backoff
 from clients.errors import ClientError
 from clients.lenient_records import read_leniently
 from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
 from clients.topics import require_topics
 
-_FETCH_MS = 100
+_POLL_MS = 200
+_FETCH_WAIT_MS = 50
 _STALL_SECONDS = 30.0
 
 
 class TopicReader:
-    """The committed records of a topic. Use it as an async context manager, by one task."""
+    """The committed records of some topics. An async context manager, for one task.
+
+    What retention removes meanwhile is skipped, or is an error if not ``skip_removed``.
+    """
 
     def __init__(
         self,
-        topic: str,
+        *topics: str,
+        skip_removed: bool = True,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
-        self._topic = topic
+        self._topics = topics
+        self._reset = "earliest" if skip_removed else "none"
         self._options = client_options
         self._running = AsyncExitStack()
         self._consumer: AIOKafkaConsumer
-        self.bounds: dict[int, tuple[int, int]] = {}
-        """The first offset and the one after the last, of each partition."""
+        self.spans: dict[TopicPartition, range] = {}
+        """The offsets that each partition had when the reader was entered."""
 
     async def __aenter__(self) -> Self:
-        """Connect, and look where the partitions begin and end.
+        """Connect, and fetch where the partitions begin and end.
 
         Raises:
-            ClientError: Kafka can't be reached, or the topic is missing.
+            ClientError: Kafka can't be reached, or a topic is missing.
         """
         read_leniently()
-        counts = await require_topics([self._topic], **self._options)
+        counts = await require_topics(self._topics, **self._options)
         consumer = AIOKafkaConsumer(
             group_id=None,
             isolation_level="read_committed",
-            # What retention removes while we read is gone: the rest is still to be read.
-            auto_offset_reset="earliest",
+            auto_offset_reset=self._reset,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             **self._options,
         )
         self._consumer = await self._running.enter_async_context(started(consumer, self._options))
-        everywhere = [TopicPartition(self._topic, n) for n in range(counts[self._topic])]
+        fetch_without_backoff(consumer)
+        partitions = [TopicPartition(name, n) for name in self._topics for n in range(counts[name])]
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                starts = await consumer.beginning_offsets(everywhere)
-                ends = await consumer.end_offsets(everywhere)
+                starts = await consumer.beginning_offsets(partitions)
+                ends = await consumer.end_offsets(partitions)
         except BaseException as error:
             await self._running.aclose()
-            if not isinstance(error, KafkaError | TimeoutError):
-                raise
-            why = str(error) or "Kafka doesn't answer"
-            raise ClientError(f"{self._topic} can't be read: {why}") from None
-        self.bounds = {place.partition: (starts[place], ends[place]) for place in everywhere}
+            if isinstance(error, KafkaError | TimeoutError):
+                raise _unreadable(", ".join(self._topics), error) from None
+            raise
+        self.spans = {one: range(starts[one], ends[one]) for one in partitions}
         return self
 
     async def __aexit__(
@@ -76,38 +83,83 @@ class TopicReader:
         """Disconnect."""
         await self._running.aclose()
 
-    async def records(
-        self, partition: int, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[ConsumerRecord]:
-        """The records of a partition with offsets from ``start`` to below ``stop``, in order.
+    async def first_offset_at(self, partition: TopicPartition, at_ms: int) -> int:
+        """The offset of the first record at or after a Kafka timestamp; the end if none is.
 
         Raises:
-            ClientError: it can't be read, or nothing comes for half a minute.
+            ClientError: Kafka fails to answer.
         """
-        first, end = self.bounds.get(partition, (0, 0))
-        begin, end = max(first, start), end if stop is None else min(end, stop)
-        place = TopicPartition(self._topic, partition)
-        if begin < end:
-            self._consumer.assign([place])
-            self._consumer.seek(place, begin)
-        while begin < end:
-            for record in await self._fetch(place, begin):
-                if record.offset >= end:
-                    return
-                yield record
-            # Markers and aborted messages count too, but are shown to nobody.
-            begin = await self._consumer.position(place)
+        try:
+            found = await self._consumer.offsets_for_times({partition: at_ms})
+        except KafkaError as error:
+            raise _unreadable(_name(partition), error) from None
+        return found[partition].offset if found[partition] else self.spans[partition].stop
 
-    async def _fetch(self, place: TopicPartition, position: int) -> list[ConsumerRecord]:
-        """What comes next; empty if the position went on without a record that is shown."""
+    def records(
+        self, partition: TopicPartition, start: int = 0, stop: int | None = None
+    ) -> AsyncGenerator[ConsumerRecord]:
+        """The only stream: of a partition's records from ``start`` to below ``stop``.
+
+        Iterating raises as for ``streams``.
+        """
+        span = self.spans.get(partition, range(0))
+        end = span.stop if stop is None else min(span.stop, stop)
+        (stream,) = self.streams({partition: range(max(span.start, start), end)})
+        return stream
+
+    def streams(
+        self, offsets: Mapping[TopicPartition, range]
+    ) -> list[AsyncGenerator[ConsumerRecord]]:
+        """A stream of records for each partition, in the order of its log; ends former streams.
+
+        Iterating raises a ClientError where records can't be read, or none comes for 30 s.
+        """
+        self._consumer.assign([partition for partition, span in offsets.items() if span])
+        for partition, span in offsets.items():
+            if span:
+                self._consumer.seek(partition, span.start)
+        most_records = None if len(offsets) == 1 else 1
+        return [self._stream(partition, span, most_records) for partition, span in offsets.items()]
+
+    async def _stream(
+        self, partition: TopicPartition, span: range, most_records: int | None
+    ) -> AsyncGenerator[ConsumerRecord]:
+        position = span.start
+        while position < span.stop:
+            records, position = await self._fetch(partition, position, most_records)
+            for record in records:
+                if record.offset >= span.stop:
+                    break
+                yield record
+        if span:
+            self._consumer.pause(partition)  # aiokafka would fetch on
+
+    async def _fetch(
+        self, partition: TopicPartition, position: int, most_records: int | None
+    ) -> tuple[list[ConsumerRecord], int]:
+        """The next records, maybe none, and the position after them."""
         try:
             async with asyncio.timeout(_STALL_SECONDS):
                 while True:
-                    fetched = await self._consumer.getmany(place, timeout_ms=_FETCH_MS)
-                    if fetched or await self._consumer.position(place) > position:
-                        return list(fetched.get(place, ()))
+                    fetched = await self._consumer.getmany(
+                        partition, timeout_ms=_POLL_MS, max_records=most_records
+                    )
+                    # Markers and aborted records move the position, and are not returned.
+                    reached = await self._consumer.position(partition)
+                    if fetched or reached > position:
+                        return list(fetched.get(partition, ())), reached
         except TimeoutError:
-            why = f"nothing came for {_STALL_SECONDS:g} s"
+            why = TimeoutError(f"no record came for {_STALL_SECONDS:g} s")
+            raise _unreadable(_name(partition), why) from None
         except KafkaError as error:
-            why = str(error)
-        raise ClientError(f"{self._topic} partition {place.partition} can't be read: {why}")
+            raise _unreadable(_name(partition), error) from None
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic} partition {partition.partition}"
+
+
+def _unreadable(what: str, error: KafkaError | TimeoutError) -> ClientError:
+    gone = isinstance(error, OffsetOutOfRangeError)
+    why = "retention was faster" if gone else str(error) or "Kafka doesn't answer"
+    return ClientError(f"{what} can't be read: {why}")

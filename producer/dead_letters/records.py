@@ -99,8 +99,8 @@ async def dead_letters(topic: TopicReader, choice: Selection) -> AsyncIterator[D
     Raises:
         ClientError: as ``TopicReader.records``.
     """
-    for partition in topic.bounds:
-        offset_range = choice.offset_range(partition)
+    for partition in topic.spans:
+        offset_range = choice.offset_range(partition.partition)
         if offset_range is not None:
             async for record in topic.records(partition, *offset_range):
                 letter = parse_dead_letter(record)

@@ -42,7 +42,7 @@ async def messages_in_order(
     found = list(exports.offset_spans())
     offsets = {TopicPartition(requests, one.partition): one.requests for one in found}
     offsets |= {TopicPartition(records, one.partition): one.records for one in found}
-    streams = source.streams(offsets)
+    streams = source.reader.streams(offsets)
     # Requests first: of messages of one millisecond, the first stream's comes first.
     chosen = [_requests(stream, exports) for stream in streams[: len(found)]]
     chosen += [_batches(stream, exports, latest_ms) for stream in streams[len(found) :]]

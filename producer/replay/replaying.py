@@ -20,7 +20,7 @@ from producer.replay.merge import ReplayMessage, messages_in_order
 from producer.replay.pacing import Pace, offered_rate
 from producer.replay.results import CANCELLED, COMPLETED, ReplayResults, replay_results
 from producer.replay.sending import Plan, Sender
-from producer.replay.source import ReplaySource
+from producer.replay.source import replay_source
 from producer.replay.summary import Summary
 from producer.replay.survey import LeftOut, Period, Survey
 from producer.seed.scenarios import new_export_id
@@ -59,7 +59,7 @@ async def replay(
     """
     latest_ms = time.time_ns() // 1_000_000
     period = Period(options.since_ms, options.until_ms, latest_ms)
-    async with ReplaySource(options.topics, **client_options) as source:
+    async with replay_source(options.topics, **client_options) as source:
         with export_catalogue() as exports, replay_results() as sent:
             survey = Survey(
                 source, period, exports, lambda n: on_progress("messages read", n, None)

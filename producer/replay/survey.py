@@ -156,6 +156,6 @@ class Survey:
         self, place: TopicPartition, since_ms: int, until_ms: int | None
     ) -> AsyncIterator[AsyncIterator[ConsumerRecord]]:
         offsets = await self._source.offsets(place, since_ms, until_ms)
-        (stream,) = self._source.streams({place: offsets})
+        (stream,) = self._source.reader.streams({place: offsets})
         async with aclosing(stream):
             yield stream

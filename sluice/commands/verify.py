@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiokafka import TopicPartition
 
 from clients.errors import ClientError
 from clients.topic_reader import TopicReader
@@ -113,7 +114,8 @@ class _Requests:
                 TopicReader(event.source.topic, **options)
             )
         source = event.source
-        async for record in self._topic.records(source.partition, source.offset, source.offset + 1):
+        partition = TopicPartition(source.topic, source.partition)
+        async for record in self._topic.records(partition, source.offset, source.offset + 1):
             return _header_of(record.value, event.export_id)
         return None
 
