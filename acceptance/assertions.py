@@ -16,7 +16,7 @@ from acceptance.phases import (
 )
 from acceptance.sampling import Sample
 from producer.replay.pacing import nearest_rank
-from sluice.health import Finding, Scrape, assess
+from sluice.metric_assertions import Finding, Scrape, assess
 
 _MEGABYTE = 1_000_000
 _MOST_RUNNING = 5

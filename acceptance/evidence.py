@@ -20,7 +20,7 @@ from acceptance.evidence_files import findings_table, hashed_files, write_eviden
 from acceptance.phases import downstream, run_phases
 from acceptance.sampling import sampled
 from schemas.completions import ExportCompleted
-from sluice.health import read_scrape
+from sluice.metric_assertions import read_scrape
 
 _EVERY_SECONDS = 0.1
 

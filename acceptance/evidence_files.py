@@ -11,7 +11,7 @@ from pathlib import Path
 from acceptance import pictures
 from acceptance.assertions import Facts, durations_seconds, p95
 from bench.figures import table
-from sluice.health import Finding
+from sluice.metric_assertions import Finding
 
 _PAGE = """# Evidence
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import httpx
 
-from sluice.health import Scrape, read_scrape
+from sluice.metric_assertions import Scrape, read_scrape
 from tests.support.nodes import NodeProcess
 
 _KIB = 1024

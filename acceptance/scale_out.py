@@ -35,8 +35,8 @@ from producer.seed.scenarios import Scenario
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
 from schemas.vocabulary import Format
-from sluice.health import read_scrape
 from sluice.logs import quiet_libraries
+from sluice.metric_assertions import read_scrape
 from tests.support.nodes import NodeProcess, settings_for
 
 LOADS = (

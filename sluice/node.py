@@ -31,9 +31,9 @@ from sluice.http.storage_calls import StorageCalls
 from sluice.http.view import NodeStatus
 from sluice.logs import hushed_while_away, silent_libraries
 from sluice.loop_watch import LoopWatch
-from sluice.readiness import StorageProbe
 from sluice.settings import Settings
 from sluice.storage import recognise, within
+from sluice.storage_probe import StorageProbe
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """``sluice check``: fetch a node's metrics and assert what a healthy one shows.
 
-The assertions are in ``sluice.health``. Invariant: it ends within the time below, and what it reads
+The assertions are in ``sluice.metric_assertions``. Invariant: it ends within the time below, and what it reads
 is bounded.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 import typer
 
 from sluice.errors import UsageError, UserError
-from sluice.health import assess, read_scrape
+from sluice.metric_assertions import assess, read_scrape
 from sluice.settings import Settings, load_settings
 
 _TIMEOUT_SECONDS = 10.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from sluice.health import read_scrape
+from sluice.metric_assertions import read_scrape
 from tests.support.nodes import NodeProcess
 
 _GAUGE = "sluice_event_loop_longest_stall_seconds"

@@ -22,7 +22,7 @@ from acceptance.phases import (
 )
 from acceptance.sampling import Sample, per_second
 from schemas.completions import decode_event
-from sluice.health import CONTRACT_METRICS, read_scrape
+from sluice.metric_assertions import CONTRACT_METRICS, read_scrape
 
 SAMPLE = Sample(0.0, 80_000_000, 39, 7, running=5, queued=7, open_exports=12, lag_records=3,
                 succeeded=0)  # fmt: skip

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from consumer.metrics.catalogue import ContractMetrics
-from sluice.health import CONTRACT_METRICS, assess, quantile, read_scrape
+from sluice.metric_assertions import CONTRACT_METRICS, assess, quantile, read_scrape
 
 NAMES = ["metrics", "p95 < 10 s", "success >= 95 %", "running <= 5", "queue <= 100", "bytes > 0"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from consumer.errors import StorageUnavailable
-from sluice.readiness import StorageProbe
+from sluice.storage_probe import StorageProbe
 
 LONG = 30.0
 
