@@ -23,11 +23,11 @@ from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from producer.publisher import ExportPublisher
 from sluice.errors import UsageError
-from sluice.http.app import HttpLimits, Surroundings, build_app
-from sluice.http.publishing import DELIVERY_SECONDS, Publishing
+from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
+from sluice.http.uploads import DELIVERY_SECONDS, UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.logs import hushed_while_away, silent_libraries
 from sluice.loop_watch import LoopWatch
@@ -148,12 +148,10 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         async with (
             Backlog(cluster, options) as backlog,
             RequestLookup(options) as lookup,
-            _publishing(settings, firsts := FirstRequests(backlog, lookup)) as publishing,
+            _upload_gateway(settings, firsts := FirstRequests(backlog, lookup)) as uploads,
         ):
-            around = Surroundings(
-                node, backlog, storage, storage_calls, firsts, publishing, metrics
-            )
-            app = build_app(around, _http_limits(settings))
+            deps = AppDependencies(node, backlog, storage, storage_calls, firsts, uploads, metrics)
+            app = build_app(deps, _http_limits(settings))
             with LoopWatch(workshop.in_hand, metrics):
                 async with HttpServer(app, settings.http_host, settings.http_port) as server:
                     _warn_if_open_to_all(settings, server)
@@ -214,8 +212,8 @@ async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage,
         storage.close()
 
 
-def _publishing(settings: Settings, firsts: FirstRequests) -> Publishing:
-    return Publishing(lambda: _publisher(settings), firsts.is_ours)
+def _upload_gateway(settings: Settings, firsts: FirstRequests) -> UploadGateway:
+    return UploadGateway(lambda: _publisher(settings), firsts.is_ours)
 
 
 def _publisher(settings: Settings) -> ExportPublisher:

@@ -1,7 +1,7 @@
 """``sluice check``: fetch a node's metrics and assert what a healthy one shows.
 
-The assertions are in ``sluice.metric_assertions``. Invariant: it ends within the time below, and what it reads
-is bounded.
+The assertions are in ``sluice.metric_assertions``. Invariant: it ends within the time below, and
+what it reads is bounded.
 """
 
 import time

@@ -58,7 +58,7 @@ _SUFFIXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class FileExport:
     """What to publish: ``fields`` of the request but its columns, and where the rows are."""
 
     file: str
@@ -110,9 +110,9 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         **{name: value for name, value in given.items() if value is not None},
     }
     reader = _READERS[input_format or _input_format_of(file)]
-    submission = Submission(file, reader, _parse_columns(columns), fields)
-    _check(submission)
-    return run(_submit(load_settings(), submission, wait=wait, used_before=export_id is not None))
+    file_export = FileExport(file, reader, _parse_columns(columns), fields)
+    _check(file_export)
+    return run(_submit(load_settings(), file_export, wait=wait, used_before=export_id is not None))
 
 
 def _require_text(name: str, text: str | None) -> None:
@@ -160,31 +160,31 @@ def _typed(text: str, kind: object) -> bool | int | str:
     return text
 
 
-def _check(submission: Submission) -> None:
+def _check(file_export: FileExport) -> None:
     """Find what is wrong with the arguments, whatever the file's own columns are."""
-    columns = ["any"] if submission.columns is None else submission.columns
+    columns = ["any"] if file_export.columns is None else file_export.columns
     try:
-        submission.request(tuple(columns))
+        file_export.request(tuple(columns))
     except ValidationError as error:
         raise UsageError("; ".join(map(str, field_errors(error)))) from None
 
 
 async def _submit(
-    settings: Settings, submission: Submission, *, wait: bool, used_before: bool
+    settings: Settings, file_export: FileExport, *, wait: bool, used_before: bool
 ) -> int:
     options = settings.client_options()
     async with AsyncExitStack() as stack:
-        rows = await stack.enter_async_context(_open(submission))
+        rows = await stack.enter_async_context(_open(file_export))
         try:
-            request = submission.request(rows.columns)
+            request = file_export.request(rows.columns)
         except ValidationError as error:
             wrong = "; ".join(map(str, field_errors(error)))
-            raise UserError(f"{submission.file}: {wrong}") from None
+            raise UserError(f"{file_export.file}: {wrong}") from None
         feed = CompletionFeed(settings.topics, from_beginning=used_before, **options)
         if wait:
             await stack.enter_async_context(feed)
         async with ExportPublisher(settings.topics, **options) as publisher:
-            export = await _publish(publisher, request, rows, _size(submission.file))
+            export = await _publish(publisher, request, rows, _size(file_export.file))
         typer.echo(export.export_id)
         if not wait:
             return 0
@@ -202,11 +202,11 @@ async def _publish(
     return export
 
 
-def _open(submission: Submission) -> RowStream:
-    file = submission.file
+def _open(file_export: FileExport) -> RowStream:
+    file = file_export.file
     if file == "-":
-        return RowStream("standard input", _open_stdin, submission.read, submission.columns)
-    return RowStream(file, lambda: io.FileIO(file), submission.read, submission.columns)
+        return RowStream("standard input", _open_stdin, file_export.read, file_export.columns)
+    return RowStream(file, lambda: io.FileIO(file), file_export.read, file_export.columns)
 
 
 def _open_stdin() -> io.FileIO:

@@ -39,7 +39,7 @@ class Admission:
         """The export of this id that is being published by this node now."""
         return self._under_way.get(export_id)
 
-    async def look(self) -> int:
+    async def count_unfinished(self) -> int:
         """How many are unfinished now.
 
         Raises:
@@ -52,7 +52,7 @@ class Admission:
 
     @contextmanager
     def ticket(self, request: ExportRequested, unfinished: int) -> Iterator[Ticket]:
-        """Publish this export in the block. ``unfinished`` comes from ``look``, just now.
+        """Publish this export in the block; ``unfinished`` is a fresh ``count_unfinished``.
 
         Raises:
             Refusal: 429, the limit is reached.

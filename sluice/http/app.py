@@ -19,9 +19,9 @@ from sluice.http.describe import METRICS, problems
 from sluice.http.exports import Exports
 from sluice.http.exposition import expose
 from sluice.http.problems import Problem, answer_with_problems
-from sluice.http.publishing import Publishing
 from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
+from sluice.http.uploads import UploadGateway
 from sluice.http.view import BacklogView, FinishedView, NodeView
 
 # A probe that gets no answer tells an operator less than one that says so.
@@ -29,7 +29,7 @@ _READY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class AppDependencies:
     """What the interface stands on."""
 
     node: NodeView
@@ -37,7 +37,7 @@ class Surroundings:
     storage: FinishedView
     storage_calls: StorageCalls
     firsts: FirstRequests
-    publishing: Publishing
+    uploads: UploadGateway
     metrics: Metrics
 
 
@@ -51,7 +51,7 @@ class HttpLimits:
     users_by_token: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:
+def build_app(deps: AppDependencies, limits: HttpLimits) -> FastAPI:
     """The application."""
     app = FastAPI(
         title="Sluice",
@@ -62,23 +62,23 @@ def build_app(around: Surroundings, limits: HttpLimits) -> FastAPI:
         redirect_slashes=False,
     )
     exports = Exports(
-        around.node,
-        around.backlog,
-        around.storage,
-        around.storage_calls,
-        around.firsts,
+        deps.node,
+        deps.backlog,
+        deps.storage,
+        deps.storage_calls,
+        deps.firsts,
         limits.queue_limit,
     )
     bodies = JsonBodies(limits.max_body_bytes, limits.idle_timeout_seconds)
     app.state.auth = BearerAuth(limits.users_by_token)
-    app.state.node = around.node
+    app.state.node = deps.node
     app.state.exports = exports
-    app.state.publishing = around.publishing
-    app.state.intake = run.Intake(exports, around.publishing, bodies, limits.idle_timeout_seconds)
+    app.state.uploads = deps.uploads
+    app.state.deps = run.RunDependencies(exports, deps.uploads, bodies, limits.idle_timeout_seconds)
     answer_with_problems(app)
     app.add_exception_handler(BrokenOff, _gone)
-    _add_metrics(app, around.metrics)
-    _add_health(app, around.node)
+    _add_metrics(app, deps.metrics)
+    _add_health(app, deps.node)
     for part in (run, status, download, cancel, documentation):
         app.include_router(part.router)
     return app

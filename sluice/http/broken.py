@@ -20,7 +20,7 @@ from schemas.requests import ExportRequested
 from sluice.http.problems import Refusal
 
 if TYPE_CHECKING:
-    from sluice.http.publishing import Lease
+    from sluice.http.uploads import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Attempt:
         return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-class Broken:
+class BrokenUploads:
     """The attempts that broke off, by id."""
 
     def __init__(self, is_ours: IsOurs, cancel: Cancel) -> None:
@@ -73,7 +73,7 @@ class Broken:
     def __contains__(self, export_id: str) -> bool:
         return export_id in self._attempts
 
-    def take_up(self, request: ExportRequested) -> Attempt | None:
+    def resume(self, request: ExportRequested) -> Attempt | None:
         """The attempt of this very request, of which no row was sent and no end is on its way."""
         attempt = self._attempts.get(request.export_id)
         if attempt is None or attempt.is_lost or request.export_id not in self._open:
@@ -95,58 +95,58 @@ class Broken:
         Tries for a minute and then leaves it to its idle timeout. Raises nothing.
         """
         if attempt.request.export_id in self._open:
-            await self._until_retried(attempt)
+            await self._wait_for_retry(attempt)
         clock = asyncio.get_running_loop().time
         until = clock() + _SECONDS
-        while self._is_here(attempt) and clock() < until:
+        while self._is_current(attempt) and clock() < until:
             with suppress(Refusal):
-                if not await self._is_there(attempt):
+                if not await self._is_in_kafka(attempt):
                     self._forget(attempt)
-                elif self._is_here(attempt):
+                elif self._is_current(attempt):
                     self._open.discard(attempt.request.export_id)
                     await self._cancel(attempt)
                 return
             await asyncio.sleep(_AGAIN_SECONDS)
-        if self._is_here(attempt):
+        if self._is_current(attempt):
             self._forget(attempt)
             log.warning(
                 "an upload that broke off can't be cancelled", export_id=attempt.request.export_id
             )
 
-    async def until_ended(self, attempt: Attempt) -> None:
+    async def wait_until_ended(self, attempt: Attempt) -> None:
         """Keep the id of a cancelled attempt until its export has ended, for a minute at most."""
         clock = asyncio.get_running_loop().time
         until = clock() + _SECONDS
         try:
-            while self._is_here(attempt) and clock() < until:
+            while self._is_current(attempt) and clock() < until:
                 with suppress(Refusal):
                     if not await self._is_ours(*await self._identity(attempt)):
                         return
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
-            if self._is_here(attempt):
+            if self._is_current(attempt):
                 self._forget(attempt)
 
-    async def _until_retried(self, attempt: Attempt) -> None:
+    async def _wait_for_retry(self, attempt: Attempt) -> None:
         """Wait until the request is in Kafka or surely isn't, and then for its client."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_RETRY_SECONDS if await self._source(attempt) else 0):
+            async with asyncio.timeout(_RETRY_SECONDS if await self._fetch_source(attempt) else 0):
                 await self._stopping.wait()
 
     def stop(self) -> None:
         """Wait for no retries any more."""
         self._stopping.set()
 
-    def _is_here(self, attempt: Attempt) -> bool:
+    def _is_current(self, attempt: Attempt) -> bool:
         return self._attempts.get(attempt.request.export_id) is attempt
 
-    async def _is_there(self, attempt: Attempt) -> bool:
+    async def _is_in_kafka(self, attempt: Attempt) -> bool:
         return attempt.is_first or await self._is_ours(*await self._identity(attempt))
 
     async def _identity(self, attempt: Attempt) -> tuple[str, Source | None, bytes]:
-        return attempt.request.export_id, await self._source(attempt), attempt.mark
+        return attempt.request.export_id, await self._fetch_source(attempt), attempt.mark
 
-    async def _source(self, attempt: Attempt) -> Source | None:
+    async def _fetch_source(self, attempt: Attempt) -> Source | None:
         """Where the request lies; None: its acknowledgement never came, so nobody knows."""
         with suppress(ClientError, TimeoutError, asyncio.CancelledError):
             return (await asyncio.shield(attempt.requesting)).source

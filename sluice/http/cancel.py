@@ -9,7 +9,7 @@ from schemas.vocabulary import is_export_id
 from sluice.http.auth import Asker
 from sluice.http.describe import problems
 from sluice.http.exports import Exports
-from sluice.http.publishing import Publishing
+from sluice.http.uploads import UploadGateway
 
 router = APIRouter()
 
@@ -22,8 +22,8 @@ async def cancel(export_id: str, request: Request, asker: Asker) -> Response:
     export, and as nobody may tell that one from none, neither where there is none of the asker.
     """
     exports: Exports = request.app.state.exports
-    publishing: Publishing = request.app.state.publishing
-    if is_export_id(export_id) and (asker is None or await exports.belongs(export_id, asker)):
-        await publishing.cancel(export_id)
+    uploads: UploadGateway = request.app.state.uploads
+    if is_export_id(export_id) and (asker is None or await exports.belongs_to(export_id, asker)):
+        await uploads.cancel(export_id)
     answer = {"export_id": export_id, "status_url": f"/export/status/{export_id}"}
     return JSONResponse(answer, HTTPStatus.ACCEPTED)

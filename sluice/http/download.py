@@ -39,7 +39,7 @@ async def download(export_id: str, request: Request, asker: Asker) -> Response:
         raise no_such_export(export_id)
     if not isinstance(known.event, ExportCompleted):
         raise Refusal(HTTPStatus.CONFLICT, f"the export is {known.state}: it has no file")
-    file = await exports.file(known.event)
+    file = await exports.open_file(known.event)
     if file is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "the file is not in the storage any more")
     return _file_response(request, known.event, file)

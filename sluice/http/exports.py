@@ -19,7 +19,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
 from sluice.http.admission import Admission
 from sluice.http.problems import Refusal
-from sluice.http.repeats import FirstRequests, asked, compare, taken
+from sluice.http.repeats import FirstRequests, compare, id_taken, query_kafka
 from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
@@ -94,31 +94,31 @@ class Exports:
             raise no_such_export(export_id)
         return known
 
-    async def belongs(self, export_id: str, asker: str) -> bool:
+    async def belongs_to(self, export_id: str, asker: str) -> bool:
         """Whether there is such an export and it is this user's. Raises as ``find``, but no 404."""
         known = await self._find(export_id)
         return known is not None and known.user == asker
 
-    async def repeats(self, wanted: ExportRequested) -> bool:
+    async def is_repeat(self, wanted: ExportRequested) -> bool:
         """Whether the export of this id is known, and was requested by the like of this request.
 
         Raises:
             Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't say.
         """
-        if self.repeats_under_way(wanted):
+        if self.is_under_way(wanted):
             return True
         known = await self._find(wanted.export_id)
         if known is None or known.source is None:
-            return self.repeats_under_way(wanted)
+            return self.is_under_way(wanted)
         if known.user != wanted.user:
-            raise taken(wanted.export_id)
+            raise id_taken(wanted.export_id)
         if known.event and known.event.format != wanted.format:
-            raise taken(wanted.export_id, ["format"])
+            raise id_taken(wanted.export_id, ["format"])
         if await self._firsts.check(wanted, known.source) and known.state is State.QUEUED:
-            await self._until_begun(wanted.export_id)
+            await self._wait_until_begun(wanted.export_id)
         return True
 
-    async def _until_begun(self, export_id: str) -> None:
+    async def _wait_until_begun(self, export_id: str) -> None:
         """Wait until an upload to another node has rows in Kafka, or has ended.
 
         It may have broken off there before its first row, and be cancelled as its client came here
@@ -132,18 +132,18 @@ class Exports:
                         return
                     await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
-    def repeats_under_way(self, wanted: ExportRequested) -> bool:
-        """As ``repeats``, of what this node is publishing now."""
+    def is_under_way(self, wanted: ExportRequested) -> bool:
+        """As ``is_repeat``, of what this node is publishing now."""
         ticket = self.admission.under_way(wanted.export_id)
         if ticket:
             compare(wanted, ticket.request)
         return ticket is not None
 
-    async def unfinished(self) -> int:
+    async def count_unfinished(self) -> int:
         """How many exports are accepted and unfinished in the group. Raises as ``find``."""
-        return await asked(self.admission.look)
+        return await query_kafka(self.admission.count_unfinished)
 
-    async def ended(self, export_id: str) -> TerminalEvent | None:
+    async def fetch_manifest(self, export_id: str) -> TerminalEvent | None:
         """The manifest, whether its event is committed yet or not.
 
         Raises:
@@ -151,9 +151,9 @@ class Exports:
         """
         return await self._calls.call(export_id, lambda: self._storage.manifest(export_id))
 
-    async def file(self, event: ExportCompleted) -> OpenFile | None:
-        """The file of a completed export, opened, or None where it is gone. Raises as ``ended``."""
-        return await self._calls.call(event.export_id, lambda: self._opened(event))
+    async def open_file(self, event: ExportCompleted) -> OpenFile | None:
+        """Open the file of a completed export; None if it is gone. Raises as ``fetch_manifest``."""
+        return await self._calls.call(event.export_id, lambda: self._open_storage_file(event))
 
     async def is_first(self, export_id: str, source: Source) -> bool:
         """Whether the request at ``source``, just accepted, is unfinished and not a repeat.
@@ -162,13 +162,13 @@ class Exports:
         That one may have ended since, so that this one is the unfinished one until it is handled.
         Raises as ``find``.
         """
-        found = await asked(lambda: self._backlog.find(export_id))
+        found = await query_kafka(lambda: self._backlog.find(export_id))
         if found is None or found.source != source:
             return False
-        event = await self.ended(export_id)
+        event = await self.fetch_manifest(export_id)
         return event is None or event.source == source
 
-    async def end(
+    async def wait_for_end(
         self, export_id: str, seconds: float, gone: Callable[[], Awaitable[bool]]
     ) -> TerminalEvent | None:
         """Wait for the end of an export that there is; None: time has run out.
@@ -180,7 +180,9 @@ class Exports:
         while True:
             with suppress(Refusal):  # it is accepted, whatever can't be asked for a while
                 # The manifest is the cheaper question, so Kafka is asked only at the end.
-                known = await self._find(export_id) if await self.ended(export_id) else None
+                known = (
+                    await self._find(export_id) if await self.fetch_manifest(export_id) else None
+                )
                 if known and known.event:
                     return known.event
             left = until - clock()
@@ -190,24 +192,24 @@ class Exports:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _find(self, export_id: str) -> Known | None:
-        event = await self.ended(export_id)
+        event = await self.fetch_manifest(export_id)
         try:
             # Nothing has ended whose request is still held back by an open transaction.
             ask = partial(self._backlog.find, export_id, accepted=event is not None)
-            unfinished = await asked(ask)
+            unfinished = await query_kafka(ask)
         except Refusal:
-            event = event or await self.ended(export_id)
+            event = event or await self.fetch_manifest(export_id)
             # What a manifest says binds, whether Kafka can be asked or not.
             if event and (not isinstance(event, ExportCompleted) or await self._has_file(event)):
-                return _known_by(event)
+                return _known_from_event(event)
             raise
-        event = event or await self.ended(export_id)
+        event = event or await self.fetch_manifest(export_id)
         # A manifest of this very request may not be committed yet; one of another request means
         # that this one is a repeat.
         if unfinished and (event is None or event.source == unfinished.source):
-            return self._known_by_request(unfinished)
+            return self._known_from_request(unfinished)
         if event:
-            return _known_by(event)
+            return _known_from_event(event)
         if ticket := self.admission.under_way(export_id):
             return Known(export_id, ticket.request.user, State.QUEUED)
         return None
@@ -215,21 +217,21 @@ class Exports:
     async def _has_file(self, event: ExportCompleted) -> bool:
         return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))
 
-    def _opened(self, event: ExportCompleted) -> OpenFile | None:
+    def _open_storage_file(self, event: ExportCompleted) -> OpenFile | None:
         path = local_path(self._storage.location(event.export_id, event.format))
         with suppress(FileNotFoundError):
             if self._storage.has_file(event):
                 return OpenFile(self._calls, event.export_id, path)
         return None
 
-    def _known_by_request(self, unfinished: Unfinished) -> Known:
+    def _known_from_request(self, unfinished: Unfinished) -> Known:
         rows, size = self._node.progress(unfinished.export_id) or (None, None)
         state = State.RUNNING if unfinished.begun or rows else State.QUEUED
         source = unfinished.source
         return Known(unfinished.export_id, unfinished.user, state, None, rows, size, source)
 
 
-def _known_by(event: TerminalEvent) -> Known:
+def _known_from_event(event: TerminalEvent) -> Known:
     size = event.bytes if isinstance(event, ExportCompleted) else None
     state = State(event.type.removeprefix("export."))
     return Known(event.export_id, event.user, state, event, event.rows, size, event.source)

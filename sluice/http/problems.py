@@ -66,20 +66,20 @@ def unavailable(detail: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
 
 
-def refused(refusal: Refusal) -> Problem:
+def problem_of(refusal: Refusal) -> Problem:
     """The answer that a refusal is."""
-    more = {"errors": _bounded(refusal.errors, refusal.unnamed)} if refusal.errors else {}
+    more = {"errors": _bounded_errors(refusal.errors, refusal.unnamed)} if refusal.errors else {}
     return Problem(refusal.status, refusal.detail, refusal.headers, **more)
 
 
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error of the application a ``Problem``."""
-    app.add_exception_handler(HTTPException, _refused_by_framework)
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(Refusal, _answer_refusal)
+    app.add_exception_handler(Exception, _answer_unexpected)
 
 
-async def _refused_by_framework(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
+async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         # Not request.url, which is made from the Host header and fails where that is nonsense.
@@ -89,20 +89,20 @@ async def _refused_by_framework(request: Request, error: Any) -> Problem:  # noq
     return Problem(error.status_code, detail, error.headers)
 
 
-async def _refused(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 - as above
-    return refused(refusal)
+async def _answer_refusal(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 - as above
+    return problem_of(refusal)
 
 
-def _bounded(errors: Sequence[FieldError], unnamed: int) -> list[dict[str, str]]:
-    shown = [_shown(error.field, error.message) for error in errors[:MOST_ERRORS]]
+def _bounded_errors(errors: Sequence[FieldError], unnamed: int) -> list[dict[str, str]]:
+    shown = [_cut_error(error.field, error.message) for error in errors[:MOST_ERRORS]]
     if more := len(errors) - len(shown) + unnamed:
-        shown.append(_shown("", f"and {more:,} more fields are wrong"))
+        shown.append(_cut_error("", f"and {more:,} more fields are wrong"))
     return shown
 
 
-def _shown(field: str, message: str) -> dict[str, str]:
+def _cut_error(field: str, message: str) -> dict[str, str]:
     return {"field": field[:_MESSAGE_CHARACTERS], "message": message[:_MESSAGE_CHARACTERS]}
 
 
-async def _unforeseen(_request: Request, _error: Exception) -> Problem:
+async def _answer_unexpected(_request: Request, _error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; see the node's log")

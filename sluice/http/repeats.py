@@ -40,7 +40,7 @@ class FirstRequests:
         Raises:
             Refusal: 409, it differs in what makes it another export; 503, Kafka doesn't answer.
         """
-        record = await asked(lambda: self._requests.at(source))
+        record = await query_kafka(lambda: self._requests.at(source))
         if record is None:
             return False
         try:
@@ -48,7 +48,7 @@ class FirstRequests:
         except SchemaError:
             first = None  # what HTTP takes has no wrong fields
         if not isinstance(first, ExportRequested):
-            raise taken(wanted.export_id)
+            raise id_taken(wanted.export_id)
         compare(wanted, first)
         marks = [mark for name, mark in record.headers if name == ATTEMPT]
         return bool(marks) and not marks[0].startswith(_THIS_NODE)
@@ -61,10 +61,10 @@ class FirstRequests:
         Raises:
             Refusal: 503, Kafka doesn't answer.
         """
-        found = await asked(lambda: self._backlog.find(export_id))
+        found = await query_kafka(lambda: self._backlog.find(export_id))
         if found is None or source:
             return found is not None and found.source == source
-        record = await asked(lambda: self._requests.at(found.source))
+        record = await query_kafka(lambda: self._requests.at(found.source))
         return record is not None and (ATTEMPT, mark) in record.headers
 
 
@@ -83,17 +83,17 @@ def compare(wanted: ExportRequested, first: ExportRequested) -> None:
     differing = [name for name in _COMPARED if getattr(wanted, name) != getattr(first, name)]
     if differing:
         # Who is another user learns no more than that.
-        raise taken(wanted.export_id, [] if "user" in differing else differing)
+        raise id_taken(wanted.export_id, [] if "user" in differing else differing)
 
 
-def taken(export_id: str, differing: list[str] | None = None) -> Refusal:
+def id_taken(export_id: str, differing: list[str] | None = None) -> Refusal:
     """409: the id is another export's; ``differing`` are the fields that show it."""
     errors = [FieldError(name, "differs from the first request's") for name in differing or ()]
     detail = f"the id {export_id!r} is another export's: use a new one"
     return Refusal(HTTPStatus.CONFLICT, detail, errors)
 
 
-async def asked(question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+async def query_kafka(question: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """What the backlog answers; an open transaction, which may end soon, is waited for.
 
     Raises:

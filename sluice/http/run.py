@@ -25,7 +25,6 @@ from sluice.http.describe import RUN
 from sluice.http.exports import Exports
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal, wrong_fields
-from sluice.http.publishing import Publication, Publishing
 from sluice.http.spool import IN_MEMORY_BYTES, Hold
 from sluice.http.stopping import Stopped, stopping_of
 from sluice.http.submission import (
@@ -37,6 +36,7 @@ from sluice.http.submission import (
     unknown_parameters,
     wait_seconds,
 )
+from sluice.http.uploads import Upload, UploadGateway
 
 router = APIRouter()
 
@@ -48,11 +48,11 @@ _FIRST_ROW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class RunDependencies:
     """What this endpoint works with. ``idle_seconds``: so long may an upload send nothing."""
 
     exports: Exports
-    publishing: Publishing
+    uploads: UploadGateway
     bodies: JsonBodies
     idle_seconds: float
 
@@ -60,36 +60,36 @@ class Intake:
 @router.post("/export/run", status_code=202, **RUN)
 async def run(request: Request, asker: Asker) -> Response:
     """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
-    intake: Intake = request.app.state.intake
+    deps: RunDependencies = request.app.state.deps
     kind = media_type(request)
     query = query_fields(request.scope["query_string"])
     seconds = wait_seconds(query)
     take = _take_json if kind == JSON else _take_ndjson
-    export_id = await take(intake, request, query, asker)
-    return await _answer(intake.exports, export_id, seconds, request)
+    export_id = await take(deps, request, query, asker)
+    return await _answer(deps.exports, export_id, seconds, request)
 
 
 async def _take_json(
-    intake: Intake, request: Request, query: dict[str, str], asker: str | None
+    deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
 ) -> str:
     if query:
         raise wrong_fields(unknown_parameters(query))
-    async with intake.bodies.whole(request) as body:
-        submission, rows = await intake.bodies.parsed(body, partial(parse_json, body, asker))
-        if not await _is_known(intake, submission):
+    async with deps.bodies.whole(request) as body:
+        submission, rows = await deps.bodies.parsed(body, partial(parse_json, body, asker))
+        if not await _is_known(deps, submission):
             is_large = len(body) > IN_MEMORY_BYTES
-            await _publish(intake, submission, _slices(intake, rows, is_large=is_large))
+            await _publish(deps, submission, _slices(deps, rows, is_large=is_large))
     return submission.request.export_id
 
 
 async def _take_ndjson(
-    intake: Intake, request: Request, query: dict[str, str], asker: str | None
+    deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
 ) -> str:
     submission = parse_query(query, asker)
-    if not await _is_known(intake, submission):
-        async with aclosing(_uploaded(intake, submission, request)) as chunks:
-            first = deque([await _beginning(chunks, intake.idle_seconds)])
-            await _publish(intake, submission, _resumed(first, chunks))
+    if not await _is_known(deps, submission):
+        async with aclosing(_uploaded(deps, submission, request)) as chunks:
+            first = deque([await _beginning(chunks, deps.idle_seconds)])
+            await _publish(deps, submission, _resumed(first, chunks))
     return submission.request.export_id
 
 
@@ -125,7 +125,7 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
     if seconds:
         with suppress(Stopped):  # the export goes on, so the ordinary answer is right
             async with stopping_of(request).cut_off():
-                if event := await exports.end(export_id, seconds, request.is_disconnected):
+                if event := await exports.wait_for_end(export_id, seconds, request.is_disconnected):
                     return Response(encode_event(event), media_type=JSON)
     status_url = f"/export/status/{export_id}"
     answer = {
@@ -136,7 +136,7 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
     return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": status_url})
 
 
-async def _is_known(intake: Intake, submission: Submission) -> bool:
+async def _is_known(deps: RunDependencies, submission: Submission) -> bool:
     """Whether the export is there already, by the like of this request.
 
     Raises:
@@ -144,42 +144,40 @@ async def _is_known(intake: Intake, submission: Submission) -> bool:
     """
     wanted = submission.request
     # One that broke off is unfinished, too; its retry may go on with it.
-    if not submission.is_named or intake.publishing.is_breaking_off(wanted.export_id):
+    if not submission.is_named or deps.uploads.is_breaking_off(wanted.export_id):
         return False
-    return await intake.exports.repeats(wanted)
+    return await deps.exports.is_repeat(wanted)
 
 
 async def _publish(
-    intake: Intake, submission: Submission, chunks: AsyncGenerator[_Rows, None]
+    deps: RunDependencies, submission: Submission, chunks: AsyncGenerator[_Rows, None]
 ) -> None:
     """Publish it, unless somebody else does so now.
 
     Raises:
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
     """
-    exports, wanted = intake.exports, submission.request
-    unfinished = await exports.unfinished()
-    if exports.repeats_under_way(wanted):
+    exports, wanted = deps.exports, submission.request
+    unfinished = await exports.count_unfinished()
+    if exports.is_under_way(wanted):
         return
     retried = submission.is_named
     with exports.admission.ticket(wanted, unfinished) as ticket:
-        async with intake.publishing.export(wanted, retried=retried) as publication:
+        async with deps.uploads.export(wanted, retried=retried) as upload:
             ticket.accepted = True
-            if submission.is_named and not await exports.is_first(
-                wanted.export_id, publication.source
-            ):
-                publication.leave()
+            if submission.is_named and not await exports.is_first(wanted.export_id, upload.source):
+                upload.leave()
             else:
-                publication.is_first()
-                await _send(exports, wanted.export_id, publication, chunks)
+                upload.is_first()
+                await _send(exports, wanted.export_id, upload, chunks)
                 return
-    await exports.repeats(wanted)  # of whoever was faster
+    await exports.is_repeat(wanted)  # of whoever was faster
 
 
 async def _send(
     exports: Exports,
     export_id: str,
-    publication: Publication,
+    upload: Upload,
     chunks: AsyncGenerator[_Rows, None],
 ) -> None:
     """Send all rows and the end; give up once the export has ended on its own."""
@@ -188,21 +186,23 @@ async def _send(
     async with aclosing(chunks):
         async for rows in chunks:
             if rows:
-                await publication.send(rows)
+                await upload.send(rows)
             del rows  # the next ones may take their time
             if clock() - looked_at > _LOOK_SECONDS:
                 looked_at = clock()
                 with suppress(Refusal):  # a storage that doesn't answer is no reason to give up
-                    if await exports.ended(export_id):
-                        publication.leave()
+                    if await exports.fetch_manifest(export_id):
+                        upload.leave()
                         return
-    await publication.finish()
+    await upload.finish()
 
 
-async def _slices(intake: Intake, pieces: Pieces, *, is_large: bool) -> AsyncGenerator[_Rows, None]:
+async def _slices(
+    deps: RunDependencies, pieces: Pieces, *, is_large: bool
+) -> AsyncGenerator[_Rows, None]:
     rest = pieces()
     following = partial(_following, rest)
-    while rows := await (intake.bodies.in_turn(following) if is_large else _at_once(following)):
+    while rows := await (deps.bodies.in_turn(following) if is_large else _at_once(following)):
         for start in range(0, len(rows), _CHUNK_ROWS):
             yield rows[start : start + _CHUNK_ROWS]
             await asyncio.sleep(0)  # a send that has room doesn't wait, and others want to run
@@ -219,18 +219,18 @@ def _following(rest: Iterator[list[Row]]) -> _Rows | None:
 
 
 async def _uploaded(
-    intake: Intake, submission: Submission, request: Request
+    deps: RunDependencies, submission: Submission, request: Request
 ) -> AsyncGenerator[_Rows, None]:
     """The rows of an NDJSON body: many at a time, and what there is while nothing comes."""
     reader = NdjsonRows(submission.check)
     rows: list[bytes] = []
     gathered_bytes = 0
-    async with aclosing(pieces(request, intake.idle_seconds)) as body:
-        with Hold(intake.bodies.lines) as hold:
+    async with aclosing(pieces(request, deps.idle_seconds)) as body:
+        with Hold(deps.bodies.lines) as hold:
             async for piece in body:
                 gathered_bytes += len(piece)
                 is_due = not piece or gathered_bytes >= _CHUNK_BYTES
-                async for some in _parsed(intake, reader, piece):
+                async for some in _parsed(deps, reader, piece):
                     rows += some
                     del some
                     if len(rows) >= _CHUNK_ROWS:
@@ -241,20 +241,20 @@ async def _uploaded(
                 if is_due:
                     yield rows
                     rows, gathered_bytes = [], 0
-            async for some in _parsed(intake, reader, None):
+            async for some in _parsed(deps, reader, None):
                 rows += some
     yield rows
 
 
 async def _parsed(
-    intake: Intake, reader: NdjsonRows, piece: bytes | None
+    deps: RunDependencies, reader: NdjsonRows, piece: bytes | None
 ) -> AsyncIterator[list[bytes]]:
     """The rows of a piece of a body, or of its end, parsed on a thread."""
     is_long = reader.line_bytes + len(piece or b"") > 2 * IN_MEMORY_BYTES
     parsing = reader.end() if piece is None else reader.feed(piece)
     following = partial(next, parsing, None)
     while True:
-        rows = await (intake.bodies.in_turn if is_long else asyncio.to_thread)(following)
+        rows = await (deps.bodies.in_turn if is_long else asyncio.to_thread)(following)
         if rows is None:
             return
         yield rows

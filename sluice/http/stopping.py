@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sluice.http.problems import Refusal, refused, unavailable
+from sluice.http.problems import Refusal, problem_of, unavailable
 
 _LONG_AGO = 0.0  # on the loop's clock: at once
 
@@ -77,7 +77,7 @@ class AnsweredAtTheEnd:
             if not self._stopping.has_begun:
                 raise
             if not has_begun:
-                await refused(node_stops())(scope, receive, send)
+                await problem_of(node_stops())(scope, receive, send)
 
 
 def stopping_of(request: Request) -> Stopping:

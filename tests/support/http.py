@@ -33,11 +33,11 @@ from schemas.completions import (
 )
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import FailReason, Format
-from sluice.http.app import HttpLimits, Surroundings, build_app
-from sluice.http.publishing import Publishing
+from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
+from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
 
 STATUS = NodeStatus(
@@ -268,11 +268,11 @@ async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world)
     with StorageCalls() as calls:
-        async with Publishing(make, firsts.is_ours) as publishing:
-            around = Surroundings(
-                world, world, world.storage, calls, firsts, publishing, world.metrics
+        async with UploadGateway(make, firsts.is_ours) as uploads:
+            deps = AppDependencies(
+                world, world, world.storage, calls, firsts, uploads, world.metrics
             )
-            yield build_app(around, HttpLimits(**limits))
+            yield build_app(deps, HttpLimits(**limits))
 
 
 @asynccontextmanager

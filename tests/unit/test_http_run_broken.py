@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from consumer.errors import StorageUnavailable
-from sluice.http import broken, publishing
+from sluice.http import broken, uploads
 from tests.support.http import World, assert_problem, serving_world
 from tests.support.http_run import (
     GOOD,
@@ -99,7 +99,7 @@ async def test_a_storage_that_does_not_answer_cancels_no_upload(
 async def test_a_retry_goes_on_with_the_request_that_kafka_took_late(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "_REQUEST_SECONDS", 0.2)
     world.held = asyncio.Event()
     for _ in range(2):
         assert_problem(await run(client, export_id="e-1"), 503, "Kafka doesn't answer")
@@ -114,7 +114,7 @@ async def test_a_retry_goes_on_with_the_request_that_kafka_took_late(
 async def test_without_a_retry_a_late_request_is_cancelled_and_its_id_kept_until_the_end(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "_REQUEST_SECONDS", 0.2)
     monkeypatch.setattr(broken, "_RETRY_SECONDS", 0.2)
     world.held = asyncio.Event()
     assert_problem(await run(client, export_id="e-1"), 503)
@@ -134,7 +134,7 @@ async def test_without_a_retry_a_late_request_is_cancelled_and_its_id_kept_until
 async def test_a_late_cancellation_spares_the_export_that_another_node_published(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "_REQUEST_SECONDS", 0.2)
     monkeypatch.setattr(broken, "_RETRY_SECONDS", 0.0)
     world.held = asyncio.Event()
     assert_problem(await run(client, export_id="e-1"), 503)

@@ -19,7 +19,7 @@ from producer.publisher import Export, ExportPublisher
 from schemas.completions import Source
 from schemas.records import Row
 from schemas.requests import ExportRequested
-from sluice.http.broken import Attempt, Broken, IsOurs
+from sluice.http.broken import Attempt, BrokenUploads, IsOurs
 from sluice.http.problems import Refusal, unavailable
 from sluice.http.repeats import ATTEMPT, new_mark
 
@@ -48,15 +48,15 @@ class Lease:
         return self.starting.result()
 
 
-class Publishing:
+class UploadGateway:
     """Publishes and cancels exports. Use it as an async context manager.
 
-    ``is_ours`` tells which request an unfinished export is of; see ``Broken``.
+    ``is_ours`` tells which request an unfinished export is of; see ``BrokenUploads``.
     """
 
     def __init__(self, make_publisher: Callable[[], ExportPublisher], is_ours: IsOurs) -> None:
         self._make_publisher = make_publisher
-        self._broken = Broken(is_ours, self._cancel_attempt)
+        self._broken = BrokenUploads(is_ours, self._cancel_attempt)
         self._current: Lease | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: set[asyncio.Task[Any]] = set()
@@ -82,9 +82,7 @@ class Publishing:
         return export_id in self._broken
 
     @asynccontextmanager
-    async def export(
-        self, request: ExportRequested, *, retried: bool
-    ) -> AsyncIterator["Publication"]:
+    async def export(self, request: ExportRequested, *, retried: bool) -> AsyncIterator["Upload"]:
         """Request an export; the block sends its rows. Left by an error, the export is cancelled.
 
         Unless the block finishes it, or leaves it, it is cancelled too. ``retried``: its client may
@@ -97,24 +95,24 @@ class Publishing:
         """
         with self._under_way():
             async with self._attempt(request) as attempt:
-                publication = None
+                upload = None
                 try:
                     with self._refusing(attempt.lease):
                         async with asyncio.timeout(_REQUEST_SECONDS):
                             export = await asyncio.shield(attempt.requesting)
-                    publication = Publication(export, attempt, self._refusing)
-                    yield publication
+                    upload = Upload(export, attempt, self._refusing)
+                    yield upload
                 except BaseException as error:
                     attempt.why = str(error) or "interrupted"
                     raise
                 finally:
-                    if publication is None or not publication.settled:
-                        await self._abandon(attempt, retried=retried and publication is None)
+                    if upload is None or not upload.settled:
+                        await self._abandon(attempt, retried=retried and upload is None)
 
     @asynccontextmanager
     async def _attempt(self, request: ExportRequested) -> AsyncIterator[Attempt]:
         """A new attempt, or the one that broke off and is taken up again."""
-        if attempt := self._broken.take_up(request):
+        if attempt := self._broken.resume(request):
             with self._held(attempt.lease):
                 yield attempt
             return
@@ -219,7 +217,7 @@ class Publishing:
         finally:
             self._release(attempt.lease)
         if self.is_breaking_off(attempt.request.export_id):
-            watching = asyncio.create_task(self._broken.until_ended(attempt))
+            watching = asyncio.create_task(self._broken.wait_until_ended(attempt))
             self._watching.add(watching)
             watching.add_done_callback(self._watching.discard)
 
@@ -245,7 +243,7 @@ class Publishing:
             self._tasks.discard(task)
 
 
-class Publication:
+class Upload:
     """One export that was requested, until all of it is in Kafka. One task at a time uses it."""
 
     def __init__(
