@@ -1,24 +1,29 @@
-"""The HTTP interface of a node, composed: metrics, health, and what can be done with exports.
+"""The HTTP interface of a node, composed: every route, and what its endpoint works with.
 
-Every answer is made on the event loop, so no call here may block.
+Endpoints are functions that get their dependencies as arguments. ``openapi.json`` describes them;
+a test compares the two. Invariant: endpoints run on the event loop, so none of them may block.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from consumer.metrics import Metrics
 from sluice.http import cancel, documentation, download, run, status
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
-from sluice.http.describe import METRICS, problems
 from sluice.http.exports import Exports
 from sluice.http.exposition import expose
-from sluice.http.problems import Problem, answer_with_problems
+from sluice.http.problems import EXCEPTION_HANDLERS, Problem
 from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
@@ -30,7 +35,7 @@ _READY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class AppDependencies:
-    """What the interface stands on."""
+    """What the interface works with."""
 
     node: NodeView
     backlog: BacklogView
@@ -43,7 +48,7 @@ class AppDependencies:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What it takes; see the settings of the same names. ``users_by_token``: empty for all."""
+    """The settings of the same names. Empty ``users_by_token``: no request needs a token."""
 
     queue_limit: int = 100
     max_body_bytes: int = 64 * 1024 * 1024
@@ -51,67 +56,72 @@ class HttpLimits:
     users_by_token: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def build_app(deps: AppDependencies, limits: HttpLimits) -> FastAPI:
+class _Route(Route):
+    """A route of exactly one method: Starlette answers HEAD wherever there is a GET."""
+
+    def __init__(self, method: str, path: str, endpoint: Any) -> None:  # noqa: ANN401 - Starlette's
+        super().__init__(path, endpoint, methods=[method])
+        self.methods = {method}
+
+
+def build_app(deps: AppDependencies, limits: HttpLimits) -> Starlette:
     """The application."""
-    app = FastAPI(
-        title="Sluice",
-        # Its own pages would load their scripts from elsewhere, and anyone could read the document.
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
+    app = Starlette(
+        routes=_routes(deps, limits),
+        exception_handlers={**EXCEPTION_HANDLERS, BrokenOff: _client_gone},
     )
-    exports = Exports(
-        deps.node,
-        deps.backlog,
-        deps.storage,
-        deps.storage_calls,
-        deps.firsts,
-        limits.queue_limit,
-    )
-    bodies = JsonBodies(limits.max_body_bytes, limits.idle_timeout_seconds)
-    app.state.auth = BearerAuth(limits.users_by_token)
-    app.state.node = deps.node
-    app.state.exports = exports
-    app.state.uploads = deps.uploads
-    app.state.deps = run.RunDependencies(exports, deps.uploads, bodies, limits.idle_timeout_seconds)
-    answer_with_problems(app)
-    app.add_exception_handler(BrokenOff, _gone)
-    _add_metrics(app, deps.metrics)
-    _add_health(app, deps.node)
-    for part in (run, status, download, cancel, documentation):
-        app.include_router(part.router)
+    app.router.redirect_slashes = False
     return app
 
 
-async def _gone(_request: Request, _error: Exception) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "the body broke off")  # to whom it may concern
+def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
+    node, idle_seconds = deps.node, limits.idle_timeout_seconds
+    exports = Exports(
+        node, deps.backlog, deps.storage, deps.storage_calls, deps.firsts, limits.queue_limit
+    )
+    bodies = JsonBodies(limits.max_body_bytes, idle_seconds)
+    run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
+    metrics = partial(_expose_metrics, deps.metrics.registry)
+    guard = BearerAuth(limits.users_by_token).guard
+    fetch_file = guard(partial(download.download, exports))
+    return [
+        _Route("GET", "/export/metrics", metrics),
+        _Route("GET", "/metrics", metrics),
+        _Route("GET", "/health", _health),
+        _Route("GET", "/ready", partial(_check_ready, node)),
+        _Route("POST", "/export/run", guard(partial(run.run, run_deps))),
+        _Route("GET", "/export/status", guard(partial(status.node_status, node))),
+        _Route("GET", "/export/status/{export_id}", guard(partial(status.export_status, exports))),
+        _Route("GET", "/export/download/{export_id}", fetch_file),
+        _Route("HEAD", "/export/download/{export_id}", fetch_file),
+        _Route(
+            "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
+        ),
+        _Route("GET", "/openapi.json", guard(documentation.openapi)),
+        _Route("GET", "/docs", guard(documentation.docs)),
+    ]
 
 
-def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/metrics", **METRICS)
-    @app.get("/export/metrics", **METRICS)
-    async def exposition(request: Request) -> Response:
-        """The node's metrics, for Prometheus or as OpenMetrics."""
-        text, content_type = expose(metrics.registry, request.headers.get("accept", ""))
-        return Response(text, headers={"Content-Type": content_type, "Vary": "Accept"})
+async def _client_gone(_request: Request, _error: Exception) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "the body broke off")  # for the log: no client reads it
 
 
-def _add_health(app: FastAPI, node: NodeView) -> None:
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        """Whether the node is alive."""
-        return {"status": "alive"}
+async def _expose_metrics(registry: CollectorRegistry, request: Request) -> Response:
+    text, content_type = expose(registry, request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": content_type, "Vary": "Accept"})
 
-    @app.get("/ready", response_class=JSONResponse, responses=problems(503))
-    async def ready() -> Response:
-        """Whether the node can work; if not, why."""
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                found = await node.problems()
-        except TimeoutError:
-            found = [f"the node's checks take longer than {_READY_SECONDS:g} s"]
-        if found:
-            detail = "the node is not ready"
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, ready=False, problems=found)
-        return JSONResponse({"ready": True, "problems": []})
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+async def _check_ready(node: NodeView, _request: Request) -> Response:
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            found = await node.problems()
+    except TimeoutError:
+        found = [f"the node's checks take longer than {_READY_SECONDS:g} s"]
+    if found:
+        detail = "the node is not ready"
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, ready=False, problems=found)
+    return JSONResponse({"ready": True, "problems": []})

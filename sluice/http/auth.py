@@ -1,49 +1,47 @@
-"""Who may ask: bearer tokens (RFC 6750), where the settings name any."""
+"""Bearer tokens (RFC 6750), where the settings name any: which user a request is from."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Annotated
+from typing import TypeAlias
 
-from fastapi import Depends, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
 
-_Given = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+from sluice.http.problems import Refusal
+
+GuardedEndpoint: TypeAlias = Callable[[Request, str | None], Awaitable[Response]]
+"""An endpoint that gets the token's user too, or None where there are no tokens."""
 
 
 class BearerAuth:
-    """Knows the tokens. Where ``users_by_token`` is empty, everyone may ask."""
+    """Knows the tokens. With an empty ``users_by_token`` no request needs one."""
 
     def __init__(self, users_by_token: Mapping[str, str]) -> None:
         self._users = [(token.encode(), user) for token, user in users_by_token.items()]
 
-    def user_of(self, given: HTTPAuthorizationCredentials | None) -> str | None:
-        """The user who asks; None where there are no tokens.
+    def guard(self, endpoint: GuardedEndpoint) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint, for requests with a valid token; any other is answered 401."""
 
-        Raises:
-            HTTPException: 401, there is no token, or none of ours.
-        """
+        async def guarded(request: Request) -> Response:
+            user = self._user_of(request.headers.get("authorization", ""))
+            request.state.user = user  # for the request log
+            return await endpoint(request, user)
+
+        return guarded
+
+    def _user_of(self, authorization: str) -> str | None:
         if not self._users:
             return None
-        # Starlette reads header bytes as Latin-1; this gives them back.
-        token = given.credentials.encode("latin-1") if given else b""
-        # All are compared, each in constant time, so that the time taken tells nothing.
+        scheme, _, credentials = authorization.partition(" ")
+        # Starlette decodes header bytes as Latin-1; this restores them.
+        token = credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+        # All are compared, each in constant time, so that the time taken reveals nothing.
         users = [user for known, user in self._users if hmac.compare_digest(known, token)]
         if not users:
-            raise HTTPException(
+            raise Refusal(
                 HTTPStatus.UNAUTHORIZED,
                 "a valid bearer token is needed",
-                {"WWW-Authenticate": "Bearer"},
+                headers={"WWW-Authenticate": "Bearer"},
             )
         return users[0]
-
-
-async def _asker(request: Request, given: _Given) -> str | None:
-    auth: BearerAuth = request.app.state.auth
-    user = auth.user_of(given)
-    request.state.user = user  # for the log
-    return user
-
-
-Asker = Annotated[str | None, Depends(_asker)]
-"""An endpoint's argument: the user of the token, or None where there are no tokens."""

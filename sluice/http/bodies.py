@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
-from fastapi import Request
+from starlette.requests import Request
 
 from consumer.daemon_threads import DaemonThreads
 from sluice.http.problems import Refusal

@@ -1,28 +1,23 @@
-"""``DELETE /export/{export_id}``: ask for an export to be cancelled, whoever runs it."""
+"""``DELETE /export/{export_id}``: cancel an export, whichever node runs it."""
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from schemas.vocabulary import is_export_id
-from sluice.http.auth import Asker
-from sluice.http.describe import problems
 from sluice.http.exports import Exports
 from sluice.http.uploads import UploadGateway
 
-router = APIRouter()
 
+async def cancel(
+    exports: Exports, uploads: UploadGateway, request: Request, asker: str | None
+) -> Response:
+    """Publish a cancellation, unless the id is malformed or the user has no such export.
 
-@router.delete("/export/{export_id}", status_code=202, responses=problems(401, 503))
-async def cancel(export_id: str, request: Request, asker: Asker) -> Response:
-    """Ask for an export to be cancelled. It may have ended before, or not be there at all.
-
-    What is no id can't be there, so there is nothing to ask for. Nor is it for another user's
-    export, and as nobody may tell that one from none, neither where there is none of the asker.
+    The answer is always the same: 404 would tell another user's export from one that doesn't exist.
     """
-    exports: Exports = request.app.state.exports
-    uploads: UploadGateway = request.app.state.uploads
+    export_id: str = request.path_params["export_id"]
     if is_export_id(export_id) and (asker is None or await exports.belongs_to(export_id, asker)):
         await uploads.cancel(export_id)
     answer = {"export_id": export_id, "status_url": f"/export/status/{export_id}"}

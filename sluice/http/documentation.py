@@ -1,20 +1,19 @@
 """``/openapi.json`` and ``/docs``: the interface described, for programs and for people.
 
-The page is made here from the document, and needs no script and nothing from elsewhere. Invariant:
-everything in it is escaped.
+The document is the file ``openapi.json`` beside this module. The page is made from it, and needs no
+script and nothing from elsewhere. Invariant: everything in it is escaped.
 """
 
+import re
 from collections.abc import Iterator
+from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
-
-from sluice.http.auth import Asker
-
-router = APIRouter(include_in_schema=False)
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
@@ -28,17 +27,30 @@ pre { overflow: auto; background: #8881; padding: .75rem }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
-@router.get("/openapi.json")
-async def openapi(request: Request, _asker: Asker) -> Response:
+_LINK = re.compile(r"&quot;#/components/schemas/(\w+)&quot;")
+
+
+async def openapi(_request: Request, _asker: str | None) -> Response:
     """The document."""
-    return JSONResponse(request.app.openapi())
+    return Response(_document(), media_type="application/json")
 
 
-@router.get("/docs")
-async def docs(request: Request, _asker: Asker) -> Response:
+async def docs(_request: Request, _asker: str | None) -> Response:
     """The page."""
-    page = "".join(_page(request.app.openapi()))
-    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(_html(), headers={"Content-Security-Policy": _POLICY})
+
+
+@cache
+def _document() -> bytes:
+    document: dict[str, Any] = orjson.loads(
+        files("sluice.http").joinpath("openapi.json").read_bytes()
+    )
+    return orjson.dumps(document)
+
+
+@cache
+def _html() -> str:
+    return "".join(_page(orjson.loads(_document())))
 
 
 def _page(document: dict[str, Any]) -> Iterator[str]:
@@ -46,21 +58,25 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
     yield f"<style>{_STYLE}</style><h1>{title}</h1>"
     yield '<p>As a document for programs: <a href="/openapi.json">openapi.json</a>.</p>'
+    components = document["components"]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            yield from _operation(method, path, operation)
-    schemas = document.get("components", {}).get("schemas", {})
-    for name, schema in schemas.items():
+            yield from _operation(method, path, operation, components)
+    for name, schema in components["schemas"].items():
         yield f'<h2 id="{escape(name)}">{escape(name)}</h2>{_json(schema)}'
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+def _operation(
+    method: str, path: str, operation: dict[str, Any], components: dict[str, Any]
+) -> Iterator[str]:
     yield f"<h2><b>{escape(method.upper())}</b> <code>{escape(path)}</code></h2>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
-    yield from _table(_parameter(parameter) for parameter in operation.get("parameters", ()))
+    parameters = [_resolve(parameter, components) for parameter in operation.get("parameters", ())]
+    yield from _table(_parameter(parameter, components) for parameter in parameters)
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         yield _details(f"Body: {media_type}", content)
-    for status, answer in operation["responses"].items():
+    for status, response in operation["responses"].items():
+        answer = _resolve(response, components)
         contents = answer.get("content", {})
         kinds = f" ({', '.join(contents)})" if contents else ""
         yield _details(
@@ -75,9 +91,18 @@ def _table(rows: Iterator[list[str]]) -> Iterator[str]:
     yield "</table>"
 
 
-def _parameter(parameter: dict[str, Any]) -> list[str]:
-    schema = parameter.get("schema", {})
-    facts = ", ".join(f"{name} {value}" for name, value in schema.items() if name != "title")
+def _resolve(node: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """The node, or the component it refers to."""
+    if "$ref" not in node:
+        return node
+    *_, kind, name = node["$ref"].split("/")
+    component: dict[str, Any] = components[kind][name]
+    return component
+
+
+def _parameter(parameter: dict[str, Any], components: dict[str, Any]) -> list[str]:
+    schema = _resolve(parameter["schema"], components)
+    facts = ", ".join(f"{name} {value}" for name, value in schema.items() if name != "description")
     return [parameter["name"], parameter["in"], facts, parameter.get("description", "")]
 
 
@@ -88,4 +113,9 @@ def _details(summary: str, content: dict[str, Any]) -> str:
 
 
 def _json(schema: dict[str, Any]) -> str:
-    return f"<pre>{escape(orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode())}</pre>"
+    text = escape(orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode())
+    return f"<pre>{_LINK.sub(_link, text)}</pre>"
+
+
+def _link(reference: re.Match[str]) -> str:
+    return f'<a href="#{reference[1]}">{reference[0]}</a>'

@@ -3,20 +3,18 @@
 The file never changes under its name, so its SHA-256 is its strong entity tag.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import Format
-from sluice.http.auth import Asker
-from sluice.http.describe import DOWNLOAD, HEAD
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import names, normalised, satisfiable
@@ -24,16 +22,12 @@ from sluice.http.storage_calls import OpenFile
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter()
-
 _MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.PDF: "application/pdf"}
 
 
-@router.head("/export/download/{export_id}", response_class=FileResponse, **HEAD)
-@router.get("/export/download/{export_id}", response_class=FileResponse, **DOWNLOAD)
-async def download(export_id: str, request: Request, asker: Asker) -> Response:
+async def download(exports: Exports, request: Request, asker: str | None) -> Response:
     """The file of a completed export, whole or in parts."""
-    exports: Exports = request.app.state.exports
+    export_id: str = request.path_params["export_id"]
     known = await exports.find(export_id, asker)
     if known is None:
         raise no_such_export(export_id)
@@ -46,10 +40,13 @@ async def download(export_id: str, request: Request, asker: Asker) -> Response:
 
 
 class _Download(FileResponse):
-    """The framework's answer, of a file that is open: so it hangs before the answer, if it does.
+    """Starlette's answer from a file that is open already: a storage that hangs delays the status.
 
     Invariant: each piece comes within a bounded time, or the connection is closed.
     """
+
+    ranges: Sequence[tuple[int, int]] = ()
+    """What to send; empty: the whole file."""
 
     def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
         super().__init__(
@@ -62,8 +59,10 @@ class _Download(FileResponse):
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Starlette reads ranges less strictly than RFC 9110: it only sees what was found here.
+        headers = [(b"range", normalised(self.ranges).encode())] if self.ranges else []
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__({**scope, "headers": headers}, receive, send)
         except Refusal as refusal:
             # The status was sent. Without a last piece the server closes the connection.
             log.warning("a download broke off", path=scope["path"], reason=refusal.detail)
@@ -83,8 +82,8 @@ def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> 
     return _in_range(request, _Download(file, event, tag), file.status.st_size)
 
 
-def _in_range(request: Request, response: FileResponse, size_bytes: int) -> Response:
-    """Let the framework see only a range that it answers as RFC 9110 has it."""
+def _in_range(request: Request, response: _Download, size_bytes: int) -> Response:
+    """The download, limited to the ranges that the request asks for; 416 if none overlaps."""
     range_header = request.headers.get("range", "")
     validators = (None, response.headers["etag"], response.headers["last-modified"])
     current = request.method == "GET" and request.headers.get("if-range") in validators
@@ -95,10 +94,7 @@ def _in_range(request: Request, response: FileResponse, size_bytes: int) -> Resp
             f"the file has {size_bytes:,} bytes",
             {"Content-Range": f"bytes */{size_bytes}", "ETag": response.headers["etag"]},
         )
-    headers = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
-    if ranges:
-        headers.append((b"range", normalised(ranges).encode()))
-    request.scope["headers"] = headers
+    response.ranges = ranges or ()
     return response
 
 

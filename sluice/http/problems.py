@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from schemas.errors import FieldError
 
@@ -72,13 +72,6 @@ def problem_of(refusal: Refusal) -> Problem:
     return Problem(refusal.status, refusal.detail, refusal.headers, **more)
 
 
-def answer_with_problems(app: FastAPI) -> None:
-    """Make every error of the application a ``Problem``."""
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-    app.add_exception_handler(Refusal, _answer_refusal)
-    app.add_exception_handler(Exception, _answer_unexpected)
-
-
 async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
@@ -106,3 +99,11 @@ def _cut_error(field: str, message: str) -> dict[str, str]:
 
 async def _answer_unexpected(_request: Request, _error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; see the node's log")
+
+
+EXCEPTION_HANDLERS = {
+    HTTPException: _answer_http_exception,
+    Refusal: _answer_refusal,
+    Exception: _answer_unexpected,
+}
+"""For the application: every error becomes a ``Problem``."""

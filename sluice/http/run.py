@@ -13,15 +13,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from producer.batching import encode_row
 from schemas.completions import encode_event
 from schemas.records import Row
-from sluice.http.auth import Asker
 from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
-from sluice.http.describe import RUN
 from sluice.http.exports import Exports
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal, wrong_fields
@@ -37,8 +35,6 @@ from sluice.http.submission import (
     wait_seconds,
 )
 from sluice.http.uploads import Upload, UploadGateway
-
-router = APIRouter()
 
 _Rows: TypeAlias = Sequence[Row | bytes]
 _CHUNK_ROWS = 1_000
@@ -57,10 +53,8 @@ class RunDependencies:
     idle_seconds: float
 
 
-@router.post("/export/run", status_code=202, **RUN)
-async def run(request: Request, asker: Asker) -> Response:
+async def run(deps: RunDependencies, request: Request, asker: str | None) -> Response:
     """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
-    deps: RunDependencies = request.app.state.deps
     kind = media_type(request)
     query = query_fields(request.scope["query_string"])
     seconds = wait_seconds(query)

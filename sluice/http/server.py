@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from sluice.errors import UserError
 from sluice.http.connections import HEAD_BYTES, Protocol
@@ -32,7 +32,7 @@ class HttpServer:
     Signals are none of its business: who enters it decides when to leave.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._host = host
         self._wanted_port = port
         self._stopping = Stopping()

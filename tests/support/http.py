@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from clients.errors import ClientError, KafkaUnreachable
 from consumer.core.backlog import Unfinished
@@ -263,7 +264,7 @@ class _Publisher:
 
 
 @asynccontextmanager
-async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
+async def app_of(world: World, **limits: Any) -> AsyncIterator[Starlette]:
     """The application over a world."""
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world)
@@ -276,7 +277,7 @@ async def app_of(world: World, **limits: Any) -> AsyncIterator[FastAPI]:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, on a port of its own."""
     async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
         yield client

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka.protocol.admin import SaslAuthenticateRequest
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
 
 from consumer.kafka.contact import Contact
 from sluice.http.server import HttpServer
@@ -191,12 +193,10 @@ def test_uvicorn_tells_its_life_at_debug_only(capsys: pytest.CaptureFixture[str]
 async def test_the_http_server_speaks_through_the_same_formatter(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    app = FastAPI()
-
-    @app.get("/")
-    async def broken() -> None:
+    async def broken(_request: Request) -> None:
         fail()
 
+    app = Starlette(routes=[Route("/", broken)])
     configure_logging("info", "json")
     async with HttpServer(app, "127.0.0.1", 0) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
