@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -22,10 +23,12 @@ from schemas.completions import ExportCompleted, TerminalEvent
 from sluice.errors import UserError
 from sluice.foreground import catch_signals, run
 from sluice.logs import configure_logging
-from sluice.node import Node, open_node
 from sluice.progress import ExportBars, export_bars
 from sluice.reports import closing_table
 from sluice.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sluice.node import Node
 
 _READY_SECONDS = 60.0
 _EXPORTS_SECONDS = 300.0
@@ -74,8 +77,11 @@ async def _demo(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def _working_node(settings: Settings) -> AsyncIterator[Node]:
+async def _working_node(settings: Settings) -> AsyncIterator["Node"]:
     """A node that is ready, for the block."""
+    # Takes half a second, and no command needs it but this one and `serve`.
+    from sluice.node import open_node  # noqa: PLC0415
+
     async with open_node(settings) as (node, server):
         typer.echo(f"one node works; its metrics: {server.url}/metrics")
         working = asyncio.create_task(node.run())
@@ -87,7 +93,7 @@ async def _working_node(settings: Settings) -> AsyncIterator[Node]:
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _until_ready(node: Node) -> None:
+async def _until_ready(node: "Node") -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while problems := await node.problems():
         if time.monotonic() > deadline:
@@ -96,7 +102,7 @@ async def _until_ready(node: Node) -> None:
 
 
 async def _run_exports(
-    node: Node, feed: CompletionFeed, publisher: ExportPublisher
+    node: "Node", feed: CompletionFeed, publisher: ExportPublisher
 ) -> list[TerminalEvent]:
     """Publish the five exports at once and follow each to its end; events in order of size."""
     with export_bars() as bars:
@@ -126,7 +132,7 @@ async def _publish(
     return await publish(publisher, scenario, seed=seed, on_rows=requested)
 
 
-async def _show_progress(node: Node, bars: ExportBars) -> None:
+async def _show_progress(node: "Node", bars: ExportBars) -> None:
     while True:
         for export_id in bars.running:
             if progress := node.progress(export_id):

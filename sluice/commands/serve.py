@@ -6,12 +6,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from sluice.foreground import catch_signals, run
 from sluice.logs import configure_logging
-from sluice.node import run_node
-from sluice.settings import Settings, load_settings
+from sluice.settings import load_settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _MAPPED_BYTES = 4 * 1024 * 1024
@@ -25,13 +25,17 @@ def serve() -> int:
 
     Settings come from the environment (SLUICE_*). SIGTERM drains and exits 0.
     """
+    # What a node needs takes half a second to import, and no other command needs it. Before the
+    # settings are read, as from then on a signal ends the program with 0.
+    from sluice.node import run_node  # noqa: PLC0415
+
     settings = load_settings()
     catch_signals()
     configure_logging(settings.log_level, settings.log_format)
     _collect_rarely()
     _return_memory()
     tidy_seconds = settings.drain_timeout_seconds + _MARGIN_SECONDS
-    code = run(_serve(settings), code_on_signal=0, tidy_seconds=tidy_seconds, quiet=False)
+    code = run(_serve(run_node(settings)), code_on_signal=0, tidy_seconds=tidy_seconds, quiet=False)
     _leave_stuck_threads(code)
     return code
 
@@ -62,8 +66,8 @@ def _return_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _MAPPED_BYTES)
 
 
-async def _serve(settings: Settings) -> int:
-    await run_node(settings)
+async def _serve(node: Awaitable[None]) -> int:
+    await node
     return 0
 
 

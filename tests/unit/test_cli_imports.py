@@ -1,0 +1,20 @@
+"""What commands import: one that needs no node shouldn't wait for what a node needs."""
+
+import subprocess
+import sys
+
+NODE_ONLY = {"starlette", "uvicorn", "h11", "reportlab", "sluice.node", "sluice.http.app"}
+
+
+def imported(statement: str) -> set[str]:
+    """The modules that a new interpreter has after a statement."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_the_command_line_starts_without_the_http_stack() -> None:
+    assert imported("import sluice.cli") & NODE_ONLY == set()
+
+
+def test_a_node_imports_all_of_it() -> None:
+    assert imported("import sluice.node") >= NODE_ONLY
