@@ -27,7 +27,7 @@ _LEAST_PER_SECOND = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was seen of a run. ``check_code`` and ``verify_code`` are what these commands said."""
+    """What was seen of a run. ``check_code`` and ``verify_code`` are their exit codes."""
 
     phases: Sequence[Phase]
     endings: Sequence[Ending]
@@ -37,7 +37,7 @@ class Facts:
     verify_code: int
     verified: int
     hashes_agree: bool
-    """Whether the files that are there, hashed anew, are those of the events and no others."""
+    """Whether the files that are there, hashed again, are those of the events and no others."""
 
     @property
     def seconds(self) -> float:
@@ -127,7 +127,7 @@ def _throughput(facts: Facts) -> Finding:
 def _ended_once(facts: Facts) -> Finding:
     ids = [one.event.export_id for one in facts.endings]
     holds = len(ids) == len(set(ids)) == EXPECTED
-    found = f"{len(ids)} events of {len(set(ids))} exports, {EXPECTED} asked for"
+    found = f"{len(ids)} events of {len(set(ids))} exports, {EXPECTED} requested"
     return Finding("each export ended once", holds, found)
 
 

@@ -32,7 +32,7 @@ class Run:
     kafka_bytes: float
     file_bytes: float
     follow_cpu_seconds: float
-    """What it costs each node of the group to know of an export, whoever runs it."""
+    """What an export costs each node of the group, whichever node runs it."""
     idle_cores: float
     """What each node took of a core before there was any load."""
 
@@ -89,7 +89,7 @@ def million_rows_table(runs: Sequence[Run], loads: Sequence[Load]) -> str:
 
 def other_lines(runs: Sequence[Run], syncs_per_second: dict[str, float]) -> str:
     """Beside the tables: knowing of an export, an idle node, and the disk."""
-    # Reading begins with a fixed cost, so the run with most exports, the least of it each, tells.
+    # Reading has a fixed cost: the run with the most exports has the least of it per export.
     follow = min(run.follow_cpu_seconds for run in runs)
     idle = sorted(run.idle_cores for run in runs)
     disk = ", ".join(f"{rate:.0f} by {writers}" for writers, rate in syncs_per_second.items())

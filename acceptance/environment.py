@@ -1,4 +1,4 @@
-"""What a run ran on: processor, memory, versions, and how busy it was. No name, no path. Linux."""
+"""The machine of a run: processor, memory, versions, load. No names, no paths. Linux only."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ _GIB_IN_KIB = 1024 * 1024
 
 
 def environment() -> dict[str, str]:
-    """What is shown, by what it is called."""
+    """The values to show, by their labels."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "processor": f"{len(os.sched_getaffinity(0))} cores of {_processor()}",

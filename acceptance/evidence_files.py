@@ -28,8 +28,8 @@ process of its own, exports by `sluice seed`, and downstream reading the complet
 Latency is the event's `duration_ms`: from the request's timestamp in Kafka to completion. *Seconds*
 are those of the whole command, its start and the publishing of rows included; of the backlog, from
 the commit of the upstream's transaction that makes it visible. *Memory* is the node's resident peak
-in that phase, counted by the kernel anew for each, less what it held when it was new and idle; it
-is not divided by the exports that run at a time. `export_concurrent_running` was sampled
+in that phase, counted by the kernel from its beginning, minus that of the new, idle node; it is not
+divided by the exports that run at a time. `export_concurrent_running` was sampled
 {samples} times; the backlog wants twelve slots at one moment.
 
 ![Latency of each export](latency.png)

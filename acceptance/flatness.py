@@ -48,7 +48,7 @@ def course(
     """What became of a series of seconds and values; ``most_rise`` is in its unit.
 
     Raises:
-        ValueError: it has fewer than ten points, too few to tell.
+        ValueError: it has fewer than ten points, too few to judge.
     """
     if len(points) < 10:
         raise ValueError(f"{name}: {len(points)} samples are too few")

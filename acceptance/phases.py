@@ -27,7 +27,7 @@ _SEEDS = {
     PDF_10K: ("--records", 10_000, "--format", "pdf", "--exports", 5),
     BATCH: ("--batch",),
 }
-# The phases in their order, and how many exports each asks for.
+# The phases in their order, and how many exports each requests.
 EXPORTS = {CSV_10K: 20, CSV_50K: 5, PDF_10K: 5, BATCH: 5, BACKLOG: 12}
 EXPECTED = sum(EXPORTS.values())
 _BACKLOG_ROWS = 10_000
@@ -37,7 +37,7 @@ _PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A terminal event, the phase it was asked for in, and when downstream had it."""
+    """A terminal event, the phase of its request, and when downstream received it."""
 
     phase: str
     at_seconds: float
@@ -74,7 +74,7 @@ class Downstream:
     endings: list[Ending] = field(default_factory=list)
 
     async def listen(self) -> None:
-        """Take in events, for ever."""
+        """Receive events until cancelled."""
         async for completion in self.feed:
             now = time.perf_counter() - self.begun
             self.endings.append(Ending(self.phase, now, completion.event()))

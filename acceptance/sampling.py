@@ -94,7 +94,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Let the kernel's count of the resident peak begin anew (proc(5), clear_refs)."""
+    """Reset the kernel's count of the resident peak (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

@@ -1,7 +1,7 @@
-"""Generated exports that lie in Kafka before anybody may read them, and what of them is stored.
+"""Generated exports that are in Kafka before a group can read them, and the size of their topics.
 
-Their transaction is open until it is committed; that shows all of them to a group at one moment.
-Invariant: they lie evenly over the partitions, in an order of partitions that is always the same.
+They are in one open transaction: its commit makes all of them visible to a group at one moment.
+Invariant: they are spread evenly over the partitions, always in the same order.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ _MOST_SECONDS = 300
 async def staged_exports(
     servers: str, topics: Topics, scenario: Scenario, *, exports: int, partitions: int
 ) -> AsyncIterator[AIOKafkaProducer]:
-    """All sent and acknowledged; ``commit_transaction`` of what is given releases it."""
+    """A producer that has sent all of them; its ``commit_transaction`` releases them."""
     producer = AIOKafkaProducer(
         bootstrap_servers=servers,
         transactional_id=topics.requests,
@@ -60,6 +60,6 @@ def _messages(
 
 
 def stored_bytes(kafka: Path, topics: Topics) -> int:
-    """Of the segments of requests, records and completions, in a broker's data directory."""
+    """Bytes of the segments of requests, records and completions in a broker's data directory."""
     names = (topics.requests, topics.records, topics.completions)
     return sum(path.stat().st_size for name in names for path in kafka.rglob(f"{name}-*/*.log"))

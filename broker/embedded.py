@@ -39,7 +39,7 @@ class EmbeddedKafka:
         properties: server properties that go before the usual ones (``broker.config``).
         heap_mib: the most memory for Java's heap, in MiB.
         java_options: further options of Java, after the usual ones (``broker.java``).
-        notice: told in one line when something has to be fetched first.
+        notice: called with one line when jars have to be fetched first.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class EmbeddedKafka:
         return class_path(locked_jars(), cache_directory(), notice=self._notice)
 
     def start(self) -> None:
-        """Start Kafka and return when it is ready; whatever goes wrong, nothing is left running.
+        """Start Kafka and return when it is ready; after an error nothing is left running.
 
         Raises:
             BrokerError: in one line, why it can't be had.
-            PortTakenError: the port asked for, or kept, is taken.
+            PortTakenError: the requested or the previous port is taken.
             BrokerInterruptedError: ``interrupt`` was called.
         """
         self._require_ended()
@@ -136,7 +136,7 @@ class EmbeddedKafka:
 
         Raises:
             BrokerError: it ended, or the time has passed.
-            PortTakenError: somebody was faster on a port of it.
+            PortTakenError: another process took one of its ports.
             BrokerInterruptedError: ``interrupt`` was called.
         """
         deadline = time.monotonic() + timeout_seconds
@@ -164,7 +164,7 @@ class EmbeddedKafka:
         self._interrupted = True
 
     def stop(self, timeout_seconds: float = 10) -> None:
-        """Let Kafka end in order; kill it if that takes too long. Without a process, nothing."""
+        """Shut Kafka down; kill it after a timeout. No-op without a process."""
         if self._process:
             self._process.terminate()
             try:

@@ -1,13 +1,13 @@
 """What the embedded broker can fail at.
 
-BrokerError                it can't be had; the message is one line that says what to do
-├── PortTakenError         somebody else listens on a port that it needs
+BrokerError                it can't run; the message is one line that names the remedy
+├── PortTakenError         another process listens on a port that it needs
 └── BrokerInterruptedError ``EmbeddedKafka.interrupt`` was called
 """
 
 
 class BrokerError(Exception):
-    """The embedded Kafka can't be had; the message is one line that says what to do."""
+    """The embedded Kafka can't run; the message is one line that names the remedy."""
 
 
 class PortTakenError(BrokerError):

@@ -81,7 +81,7 @@ def class_path(
     Args:
         jars: what has to be there.
         cache: where it is kept.
-        notice: told in one line when something has to be fetched.
+        notice: called with one line when a jar has to be fetched.
         repositories: Maven repositories, name to URL; jgo's default where not given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What Kafka's log says: that it is up, and why it ended. Pure.
+"""Reads Kafka's log: whether it is up, and why it ended. Pure.
 
 The lines are slf4j-simple's, with the level and no thread: ``TIME LEVEL logger - message``, then
 the stack of an exception.
@@ -31,7 +31,7 @@ def taken_port(log: str) -> int | None:
 
 
 def last_error(log: str) -> str:
-    """The last error with its deepest cause, in one line; else what Java itself said last."""
+    """The last error with its deepest cause, in one line; else Java's last line."""
     errors = list(_ERROR.finditer(log))
     if not errors:
         return next(reversed(_NOT_LOGGED.findall(log)), "")

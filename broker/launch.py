@@ -1,9 +1,9 @@
-"""Becomes another program that dies with the process that asked for it.
+"""Becomes another program that dies with the process that started it.
 
 Run as a script: ``python -I -S launch.py PARENT PROGRAM ARG…``. It needs no package and takes some
 milliseconds. A ``preexec_fn`` would do the same, but is not safe in a process with threads.
 
-Invariant: on Linux the program does not outlive its parent, whatever kills that. More exactly, it
+Invariant: on Linux the program does not outlive its parent, however that ends. More exactly, it
 does not outlive the parent's *thread* that spawned it (prctl(2), PR_SET_PDEATHSIG): spawn from a
 thread that lives as long as the program is wanted. Elsewhere there is no such signal, and a killed
 parent leaves the program running.

@@ -17,7 +17,7 @@ _MOST_PICKS = 100
 
 
 def pick_free_port(besides: int = 0) -> int:
-    """A port that nobody listens on now, other than ``besides``.
+    """A free port, other than ``besides``.
 
     Raises:
         BrokerError: none was found.

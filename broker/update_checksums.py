@@ -13,7 +13,7 @@ import jgo
 
 from broker.jars import Jar
 
-# What logs; of the version of Kafka's slf4j-api.
+# The logging backend, in the version of Kafka's slf4j-api.
 _SLF4J = "org.slf4j:slf4j-simple:1.7.36"
 
 

@@ -1,7 +1,7 @@
-"""What one call for messages gives, bounded by what they hold in memory and by time.
+"""Bounds what one ``getmany`` returns, by memory and by time.
 
-aiokafka counts messages only, and five hundred may hold gigabytes, or take seconds to be parsed on
-the event loop. Invariant: a call gives no more than its bound and one message.
+aiokafka bounds the number of messages only: five hundred may hold gigabytes, or take seconds to
+parse on the event loop. Invariant: a call returns at most its bound and one message more.
 """
 
 import time
@@ -14,16 +14,16 @@ from aiokafka.consumer.fetcher import FetchResult
 from clients.aiokafka_private import release_records
 
 CALL_BYTES = 4 * 1024 * 1024
-"""What a call gives of each partition; or of all, by ``bounded_getmany``."""
+"""The bound per partition; with ``bounded_getmany``, of all partitions together."""
 CALL_SECONDS = 0.05
 """Likewise. An empty header takes two bytes and 50 ns, so bytes alone don't bound it."""
 
 _MESSAGE_BYTES, _HEADER_BYTES = 300, 150
-"""Of Python: a record with its numbers, key and value; a header's pair."""
+"""Python's objects: a record with its numbers, key and value; a header's pair."""
 
 
-def held_bytes(message: Any) -> int:  # noqa: ANN401 - a consumed record, of whatever class
-    """About what a message holds in memory."""
+def held_bytes(message: Any) -> int:  # noqa: ANN401 - a consumed record of any class
+    """Roughly the memory that a message holds."""
     held = _MESSAGE_BYTES + len(message.value or b"") + len(message.key or b"")
     if message.headers:
         held += sum(map(_header_bytes, message.headers))
@@ -35,7 +35,7 @@ def _header_bytes(header: tuple[str, bytes | None]) -> int:
 
 
 class _Budget:
-    """What a call may still give, of all partitions together."""
+    """What a call may still return, of all partitions together."""
 
     left_bytes = CALL_BYTES
     until = 0.0
@@ -48,7 +48,7 @@ _budget: ContextVar[_Budget | None] = ContextVar("call_budget", default=None)
 async def bounded_getmany(
     consumer: AIOKafkaConsumer, timeout_ms: int, max_records: int
 ) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """``getmany``, with a bound for all partitions together. Raises as that."""
+    """``getmany`` with one bound for all partitions together; raises the same errors."""
     token = _budget.set(_Budget())
     try:
         fetched: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
@@ -60,32 +60,32 @@ async def bounded_getmany(
 
 
 class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's, which gives less than it has where that is much.
+    """aiokafka's, but returns only as much as the bound allows.
 
-    What a paused partition had fetched is dropped, and its records and their iterator hold each
-    other: megabytes each time, until Python looks for cycles, which few objects make it do.
+    It also releases the records that aiokafka drops when a partition is paused: they are in a
+    reference cycle with their iterator.
     """
 
     _partition_records: Any
 
     def __del__(self) -> None:
-        self._let_go(self._partition_records)
+        self._release(self._partition_records)
 
     def check_assignment(self, tp: TopicPartition) -> bool:
         """As aiokafka's; False: it was dropped."""
         records = self._partition_records
         kept = bool(super().check_assignment(tp))
         if not kept:
-            self._let_go(records)
+            self._release(records)
         return kept
 
     @staticmethod
-    def _let_go(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+    def _release(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         if records is not None:
             release_records(records)
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """As aiokafka's; what is left comes with the next call."""
+        """As aiokafka's; the rest comes with the next call."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         budget = _budget.get()

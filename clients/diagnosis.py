@@ -1,8 +1,8 @@
-"""Why Kafka can't be reached, for both sides, in words that name the setting.
+"""Finds out why Kafka can't be reached, in words that name the setting.
 
-aiokafka keeps the reason to its log and says that it can't connect. So its servers, and the brokers
-that they name, are asked once more. Invariant: the answer comes within two seconds, and there is no
-secret in it.
+aiokafka logs the reason and raises only that it can't connect. So the bootstrap servers, and the
+brokers in their metadata, are probed once more. Invariant: the result comes within two seconds and
+contains no secret.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 NO_CONNECTION = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
-"""Errors of aiokafka's whose texts are its own inside; what they say is that nobody answers."""
+"""aiokafka's errors that mean no broker answers; their texts are of its internals."""
 
 _PROBE_SECONDS = 2.0
 _HANGS_UP = (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)
@@ -32,9 +32,9 @@ _ELSEWHERE = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MIS
 
 
 async def why_unreachable(client_options: Mapping[str, Any]) -> str | None:
-    """What keeps a client from connecting that has these options of aiokafka's.
+    """Why a client with these options of aiokafka's can't connect; None if it can now.
 
-    None: nothing does, now. The server is named where it is not one of the bootstrap servers.
+    The broker is named where it is not one of the bootstrap servers.
     """
     connection = dict(client_options)
     servers = collect_hosts(connection.pop("bootstrap_servers"))
@@ -42,16 +42,16 @@ async def why_unreachable(client_options: Mapping[str, Any]) -> str | None:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             for host, port, _ in servers:
-                reasons += filter(None, [await _ask(host, port, connection)])
+                reasons += filter(None, [await _probe(host, port, connection)])
     except TimeoutError:
         reasons.append("it doesn't answer")
-    # Who refuses us tells more than who is down.
+    # A server that refuses the settings explains more than one that is down.
     reasons.sort(key=lambda reason: "SLUICE_" not in reason)
     return reasons[0] if reasons else None
 
 
-async def _ask(host: str, port: int, connection: Mapping[str, Any]) -> str | None:
-    """Why this server can't be used, or a broker that it names."""
+async def _probe(host: str, port: int, connection: Mapping[str, Any]) -> str | None:
+    """Why this server, or a broker in its metadata, can't be used."""
     try:
         brokers = await _brokers(host, port, connection)
     except (KafkaError, OSError) as error:
@@ -94,7 +94,7 @@ def _in_words(error: Exception, connection: Mapping[str, Any]) -> str:
 
 
 def _alert(error: BaseException | None) -> str | None:
-    """What the server said of our side of TLS; with TLS 1.3 that comes after the handshake."""
+    """The server's TLS alert about our side; with TLS 1.3 it comes after the handshake."""
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     return reason.replace("_", " ").lower() if reason and "ALERT" in reason else None
 
@@ -103,6 +103,6 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code == _EXPIRED:
         return "its certificate, or that of its authority in SLUICE_SSL_CAFILE, has expired"
     if error.verify_code in _ELSEWHERE:
-        said = error.verify_message.rstrip(".")
-        return f"it is not who it should be: {said}; is SLUICE_BOOTSTRAP_SERVERS right?"
+        problem = error.verify_message.rstrip(".")
+        return f"it is not who it should be: {problem}; is SLUICE_BOOTSTRAP_SERVERS right?"
     return f"no authority in SLUICE_SSL_CAFILE vouches for it: {error.verify_message}"

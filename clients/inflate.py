@@ -1,8 +1,8 @@
-"""What Kafka's four codecs compressed, decompressed within bounds.
+"""Decompresses Kafka's four codecs within bounds.
 
-A few KB can stand for gigabytes, so nothing here decompresses a whole batch: ``inflated_within``
-gives up at a bound, ``pieces`` gives one piece after the other. Invariant: neither holds more than
-its bound, a codec's window and one block, whatever the bytes are.
+A few KB can decompress to gigabytes, so nothing here decompresses a whole batch:
+``inflated_within`` gives up at a bound, ``pieces`` yields one piece after the other. Invariant:
+neither holds more than its bound, a codec's window and one block, for any input.
 """
 
 import threading
@@ -24,7 +24,7 @@ batch that is being read holds its window, and a partition reads up to two."""
 MOST_BLOCK_BYTES = 64 * 1024 * 1024
 """A snappy block can't be decompressed in pieces."""
 MOST_KEPT_BYTES = 4 * 1024 * 1024
-"""What is kept of a snappy block until the next piece is wanted."""
+"""How much of a snappy block is kept between two pieces."""
 
 _INPUT_BYTES = 16 * 1024  # lz4 makes up to 255 bytes of one, before it looks at a limit
 _XERIAL = b"\x82SNAPPY\x00"
@@ -37,13 +37,13 @@ _one_block = threading.Lock()
 
 
 class BrokenData(ValueError):  # noqa: N818 - it names the data
-    """Bytes that are not what their codec says, or that need more memory than is given them."""
+    """Bytes that their codec can't decompress, or only with more memory than is allowed."""
 
 
 def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview | None:
-    """All that ``data`` stands for; None if that is more than a bound, or broken.
+    """``data`` decompressed; None if that exceeds the bound, or is broken.
 
-    What is returned is good until this thread's next call.
+    The result is valid until this thread's next call.
     """
     if codec == NONE:
         return data if len(data) <= most_bytes else None
@@ -60,10 +60,10 @@ def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview
 
 
 def pieces(codec: int, data: memoryview) -> Iterator[bytes]:
-    """What ``data`` stands for, a piece of about ``PIECE_BYTES`` after the other.
+    """``data`` decompressed, in pieces of about ``PIECE_BYTES``.
 
     Raises:
-        BrokenData: the rest can't be had.
+        BrokenData: the rest can't be decompressed.
     """
     if codec not in _PIECES:
         raise BrokenData(f"codec {codec} is unknown")
@@ -175,7 +175,7 @@ def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
 
 
 def _snappy_bytes(data: memoryview) -> int:
-    """How many bytes snappy says that it stands for; the most there can be, if it says nothing."""
+    """The decompressed size by the blocks' headers; the maximum if these are broken."""
     try:
         return sum(map(cramjam.snappy.decompress_raw_len, _snappy_blocks(data)))
     except (cramjam.DecompressionError, BrokenData):
@@ -183,7 +183,7 @@ def _snappy_bytes(data: memoryview) -> int:
 
 
 def _snappy_blocks(data: memoryview) -> Iterator[memoryview]:
-    """The blocks of the xerial framing, or the one block that is all there is without it."""
+    """The blocks of the xerial framing; without it, all is one block."""
     if bytes(data[: len(_XERIAL)]) != _XERIAL:
         yield data
         return

@@ -1,10 +1,10 @@
-"""Records from aiokafka, whatever batch they came in.
+"""Reads every record batch, including those that aiokafka's parser can't.
 
-aiokafka decompresses a batch at once and on the event loop, raises out of the poll for what it
-can't parse, for ever, and skips the good records before it: one message would take every partition
-of a member down. So a batch goes through its parser only if it is *light*, decompressed too. Of any
-other the records are read one by one, or, for who asks for it, the batch is handed on as it came,
-to be read elsewhere. Invariant: a batch gives all of its records, in order.
+aiokafka decompresses a whole batch on the event loop. At a record that it can't parse every poll
+raises, and the good records before it are lost, so one message would stop all partitions of a
+member. Therefore its parser gets a batch only if that is *light* after decompression too. The
+records of other batches are read one by one; or the batch is passed on unparsed, if the consumer
+was started in ``batches_handed_on``. Invariant: a batch gives all of its records, in order.
 """
 
 import struct
@@ -32,9 +32,9 @@ _handing_on: ContextVar[bool] = ContextVar("handing_on", default=False)
 
 @contextmanager
 def batches_handed_on() -> Iterator[None]:
-    """A consumer that is started in this block gives batches that aren't light as they came.
+    """A consumer that is started in this block returns batches that aren't light unparsed.
 
-    Each as one message, with the offset of the batch's last record and a ``PackedBatch`` as value.
+    Each is one message, with the offset of the batch's last record and a ``PackedBatch`` as value.
     """
     token = _handing_on.set(True)
     try:
@@ -44,7 +44,7 @@ def batches_handed_on() -> Iterator[None]:
 
 
 class LenientRecords:
-    """``MemoryRecords`` of aiokafka, but for batches that it must not or can't read."""
+    """Replaces aiokafka's ``MemoryRecords``; its batches are ``LenientBatch``."""
 
     def __init__(self, data: bytes) -> None:
         self._records = MemoryRecords(data)
@@ -69,14 +69,14 @@ class LenientRecords:
 
 
 class LenientBatch:
-    """A record batch of aiokafka's, whose records can always be read."""
+    """Wraps aiokafka's record batch so that iterating never raises."""
 
     def __init__(self, batch: Any, data: memoryview, *, hands_on: bool) -> None:  # noqa: ANN401 - no types there
         self._batch = batch
         self._data = data
         self._hands_on = hands_on
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a batch has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of a batch
         return getattr(self._batch, name)
 
     def __next__(self) -> Any:  # noqa: ANN401 - a record
@@ -99,7 +99,7 @@ class LenientBatch:
         yield from self._heavy(first_offset)
 
     def _light(self) -> Any:  # noqa: ANN401 - aiokafka's batch
-        """The batch for aiokafka's parser, decompressed; None if it must not see it."""
+        """The decompressed batch for aiokafka's parser; None if it isn't light."""
         data = self._data
         if data[_MAGIC_AT] < 2:
             return self._batch  # of a Kafka before 0.11
@@ -133,5 +133,5 @@ def _without_headers(record: Any) -> StreamedRecord:  # noqa: ANN401 - aiokafka'
 
 
 def read_leniently() -> None:
-    """From now on every consumer of this process reads so, and gives so much at a time."""
+    """Have every consumer of this process read this way, a bounded amount per call. Idempotent."""
     replace_record_classes(LenientRecords, BoundedFetchResult)

@@ -1,4 +1,4 @@
-"""Starts and stops aiokafka's clients within a time, and says in one line why it can't.
+"""Starts and stops aiokafka's clients within a time; an error names the cause in one line.
 
 Nothing of exports lives here. Invariant: a client that failed to start is closed.
 """
@@ -60,14 +60,14 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
 
 
 async def _stop(client: Client) -> None:
-    """Stop a client; one that hangs, as its broker is gone, is cut off."""
+    """Stop a client; after a timeout, as while its broker is away, give up."""
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await client.stop()
 
 
 async def unusable(options: dict[str, Any], error: KafkaError) -> ClientError:
-    """The error in words, with the reason that aiokafka keeps to its log."""
+    """The error to raise, with the reason that aiokafka only logs."""
     reason = await why_unreachable(options)
     kind = ClientError
     if isinstance(error, NO_CONNECTION):
@@ -76,6 +76,6 @@ async def unusable(options: dict[str, Any], error: KafkaError) -> ClientError:
 
 
 def response_error(code: int, message: str | None) -> str | None:
-    """A broker's error code in words, or None where it is no error."""
+    """The text of a broker's error code; None for success."""
     kind = for_code(code)
     return None if code == 0 else message or kind.description or kind.__name__

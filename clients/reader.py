@@ -1,4 +1,4 @@
-"""A consumer without a group, beside the members: what it reads is committed to nobody."""
+"""A consumer without a group, for reads beside the group's members. It commits nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +16,7 @@ _OPTIONS = {
     "group_id": None,
     "enable_auto_commit": False,
     "isolation_level": "read_committed",
-    # What retention has removed is nobody's any more.
+    # Records that retention has removed are skipped.
     "auto_offset_reset": "earliest",
     "fetch_max_bytes": 1024 * 1024,
     "max_partition_fetch_bytes": 256 * 1024,
@@ -29,7 +29,7 @@ async def groupless_consumer(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer of committed messages, for the block; ``more`` are aiokafka's options.
 
-    What it gives goes through ``unpacked``: batches that hold much come as they are.
+    Batches that aren't light come unparsed: pass its messages through ``unpacked``.
 
     Raises:
         KafkaError, TimeoutError, OSError: Kafka doesn't answer.
@@ -46,10 +46,10 @@ async def groupless_consumer(
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop it, whatever state it is in; never raises.
+    """Stop it in any state; never raises.
 
-    aiokafka's stop is cancelled by a fetch that it cancels between two tries, as while the broker
-    is away, and leaves its connections then.
+    While the broker is away, aiokafka's ``stop`` may be cancelled by a fetch that it cancels itself
+    between two tries; its connections stay open then.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping], timeout=_STOP_SECONDS)

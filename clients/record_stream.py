@@ -1,9 +1,9 @@
-"""The records of one batch, one after the other, however much it decompresses to.
+"""The records of one batch, one by one, in bounded memory.
 
-For batches that are too large to be decompressed at once, or that aiokafka's parser refuses. A
-record that is too large is passed over in pieces and stands there without its value; what follows
-broken bytes does so too. Format: Kafka's record batch, magic 2. Invariant: each record that there
-is comes once and in order; and at most one record, a codec's window and one piece are held.
+For batches that are too large to decompress at once, or that aiokafka's parser refuses. A record
+that is too large is skipped in pieces and returned without its value; so is the rest of a batch
+after broken bytes. Format: Kafka's record batch, magic 2. Invariant: each record comes once and in
+order; at most one record, a codec's window and one piece are held.
 """
 
 import struct
@@ -15,13 +15,13 @@ from clients.inflate import BrokenData, pieces
 from schemas.unread_value import UnreadValue, too_large
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""What a record may have, decompressed: key, value and headers together. The default."""
+"""The default bound of a record, decompressed: key, value and headers together."""
 MOST_HEADERS = 1_000
-"""Of a record with more, none is kept: an empty one takes two bytes, and a hundred in memory."""
+"""A record with more keeps none: an empty header takes two bytes, and a hundred in memory."""
 MOST_KEY_BYTES = 1024
-"""What is kept of the key of a record whose value is not held."""
+"""How much is kept of the key of a record whose value is skipped."""
 MOST_BEGINNING_BYTES = 64 * 1024
-"""Likewise of the value: a request names its export there."""
+"""Likewise of its value: a request names its export at its beginning."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CODEC, _APPEND_TIME = 0x07, 0x08
@@ -32,13 +32,13 @@ HeadersRead = tuple[tuple[str, bytes | None], ...]
 
 
 class PackedBatch(bytes):
-    """A record batch as it came; ``first_offset`` is that of the first record still to be read."""
+    """An unparsed record batch; ``first_offset`` is that of the first record still to be read."""
 
     first_offset: int = 0
 
 
 class LargeValue:
-    """A value that is read when it is asked for, again each time, and kept by nobody here."""
+    """A value that each ``read`` decompresses again; it is not kept."""
 
     def __init__(self, stream: "RecordStream", offset: int, size_bytes: int) -> None:
         self.size_bytes = size_bytes
@@ -46,7 +46,7 @@ class LargeValue:
         self._offset = offset
 
     def read(self) -> bytes | None:
-        """The value. Decompresses from the batch's beginning, unless the stream waits for it.
+        """Decompress the value: from the batch's beginning, unless the stream stands at it.
 
         Raises:
             BrokenData: the batch ends within it.
@@ -69,8 +69,8 @@ class StreamedRecord(NamedTuple):
 class RecordStream:
     """An iterator over the records of ``batch`` from ``first_offset`` on.
 
-    It gives None now and then while it passes over something, so that whoever must not take long
-    can stop. A record of more than ``large_bytes``, if given, has a ``LargeValue``, and no headers.
+    While it skips something it yields None now and then, so that a caller with a deadline can stop.
+    A record of more than ``large_bytes``, if given, has a ``LargeValue`` and no headers.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class RecordStream:
         return next(self._records)
 
     def read_value(self, large: LargeValue, offset: int) -> bytes | None:
-        """What ``LargeValue.read`` gives."""
+        """The value of a ``LargeValue``, as its ``read``."""
         if self._waiting is large:
             self._waiting = None
             return self._source.take(large.size_bytes)
@@ -116,7 +116,7 @@ class RecordStream:
         try:
             return value.read() if isinstance(value, LargeValue) else value
         finally:
-            again._records.close()  # the two hold each other, with a piece and a codec's window
+            again._records.close()  # a reference cycle, which keeps a piece and a codec's window
 
     def _read(self) -> Generator[StreamedRecord | None, None, None]:
         try:
@@ -155,7 +155,7 @@ class RecordStream:
         value_bytes = self._length_within(end)
         if size <= self._most_bytes:
             yield self._large(offset, millis, key, value_bytes)
-            self._waiting = None  # whether it was read or not, the stream goes on
+            self._waiting = None  # read or not, the stream continues after it
             yield from source.skip(end - source.position)
             return
         beginning = source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
@@ -197,9 +197,9 @@ class RecordStream:
 
 
 def is_flood(records: memoryview) -> bool:
-    """Whether a record of ``_FLOOD_BYTES`` and more has too many headers, or is broken.
+    """Whether a record of at least ``_FLOOD_BYTES`` has too many headers, or is broken.
 
-    A smaller one can have thirty thousand: some milliseconds for aiokafka's parser.
+    A smaller one has at most thirty thousand, which aiokafka parses in some milliseconds.
     """
     end, at = len(records), 0
     if end < _FLOOD_BYTES:
@@ -245,7 +245,7 @@ def _nullable(data: bytes, at: int) -> tuple[bytes | None, int]:
     if size < 0:
         return None, at
     if at + size > len(data):
-        raise IndexError("it is longer than it says")
+        raise IndexError("it is longer than its length")
     return data[at : at + size], at + size
 
 
@@ -263,7 +263,7 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 
 class _Source:
-    """Bytes that come in pieces, read forwards."""
+    """Reads forward through bytes that arrive in pieces."""
 
     def __init__(self, coming: Iterator[bytes]) -> None:
         self._coming = coming
@@ -291,7 +291,7 @@ class _Source:
         return taken.getvalue()
 
     def skip(self, size: int) -> Iterator[None]:
-        """Pass over bytes, a piece a time. Raises BrokenData."""
+        """Skip bytes, one piece per step. Raises BrokenData."""
         if size < 0:
             raise BrokenData("a length is wrong")
         while size:

@@ -1,7 +1,7 @@
-"""Sends with a bound on what is not acknowledged yet, over aiokafka's producer, and its end.
+"""Sends with a bound on unacknowledged messages, over an aiokafka producer that can be closed.
 
 Nothing of exports lives here. Invariant: at most ``WINDOW_MESSAGES`` messages wait for their
-acknowledgement, and none of them waits in silence for longer than the delivery timeout.
+acknowledgement, and none for longer than the delivery timeout without an error.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ _SENDER_TIMEOUT_SECONDS = 0.1
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
-    """aiokafka's producer, which can be left while its broker is away."""
+    """aiokafka's producer, but ``stop`` ends while the broker is away too."""
 
     async def stop(self) -> None:
-        """Flush and disconnect; what can't be flushed in two seconds is given up."""
+        """Flush and disconnect; what isn't flushed in two seconds is dropped."""
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
                 await super().stop()
@@ -82,7 +82,7 @@ class Window:
 
 
 class Delivery:
-    """One message on its way."""
+    """A message that was sent and may not be acknowledged yet."""
 
     def __init__(self, topic: str, future: asyncio.Future[Any], timeout_seconds: float) -> None:
         self._topic = topic
@@ -95,9 +95,9 @@ class Delivery:
         return self._future.done()
 
     async def acknowledged(self) -> tuple[int, int]:
-        """Wait until all in-sync replicas have the message; its partition and offset.
+        """Wait until all in-sync replicas have the message; return its partition and offset.
 
-        Cut off, it may be called again: the message stays on its way.
+        Cancelled, it may be called again: the message stays sent.
 
         Raises:
             ClientError: Kafka refused it, or doesn't answer.

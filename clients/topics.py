@@ -1,4 +1,4 @@
-"""The four topics: create them, or tell that one is missing.
+"""Creates the four topics, and checks that they exist.
 
 Invariant: nothing is created when anything is wrong, and a topic that exists stays as it is.
 """
@@ -17,11 +17,13 @@ from clients.lifecycle import response_error, started, unusable
 from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 
-_ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: somebody else was faster
+_ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: another process was faster
 _POLL_SECONDS = 0.1
 _SEEN_POLLS = 10
 _READY_POLLS = 100
-_DEAD_LETTER_BYTES = MOST_FORWARDED_BYTES + 64 * 1024  # and what a record batch and we add
+_DEAD_LETTER_BYTES = (
+    MOST_FORWARDED_BYTES + 64 * 1024
+)  # plus what a record batch and our headers add
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka ships no ty
 
 @asynccontextmanager
 async def _connected(client_options: dict[str, Any]) -> AsyncIterator[_Admin]:
-    """An admin client for the block; it may still be refused by a broker that it hears of later."""
+    """An admin client for the block; a broker that it learns of later may still refuse it."""
     async with started(_Admin(**client_options), client_options) as admin:
         try:
             yield admin
@@ -65,7 +67,7 @@ async def require_topics(names: Iterable[str], **client_options: Any) -> dict[st
     """Partition counts of topics that have to exist.
 
     Raises:
-        ClientError: Kafka can't be reached, or it names each topic that is missing.
+        ClientError: Kafka can't be reached, or topics are missing; it names them.
     """
     names = list(names)
     async with _connected(client_options) as admin:
@@ -84,7 +86,7 @@ async def create_topics(
     replication_factor: int,
     **client_options: Any,  # noqa: ANN401 - aiokafka's own
 ) -> list[TopicState]:
-    """Create those of the four topics that are missing, and wait until they can be used.
+    """Create the topics that are missing, and wait until all four can be used.
 
     Where the input topics exist, the output topics get as many partitions as they have.
 
@@ -105,7 +107,7 @@ async def create_topics(
 
 
 def check_pair(topics: Topics, counts: dict[str, int]) -> None:
-    """Whether a request and its batches share a partition number.
+    """Check that a request and its batches share a partition number.
 
     Raises:
         ClientError: the partition counts of the input topics differ.
@@ -125,7 +127,7 @@ def _new(topics: Topics, name: str, partitions: int, replication_factor: int) ->
         topics.records: {"cleanup.policy": "delete"},
         # Nodes don't compress, as that would hold up their event loop. Every client reads gzip.
         topics.completions: {"compression.type": "gzip"},
-        # Not compressed: the worst to compress are large, and the broker has other work.
+        # Not compressed: large ones are the worst to compress, and the broker has other work.
         topics.dead_letters: {"max.message.bytes": str(_DEAD_LETTER_BYTES)},
     }
     return NewTopic(name, partitions, replication_factor, topic_configs=configurations[name])
@@ -153,7 +155,7 @@ async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
 async def _poll_counts(
     admin: _Admin, names: list[str], *, polls: int, only_led: bool = False
 ) -> dict[str, int]:
-    """Ask until all are there, or so many times: a broker learns of a new topic a little late."""
+    """Fetch until all exist, ``polls`` times at most: a broker learns of a new topic late."""
     counts = await _counts(admin, names, only_led=only_led)
     for _ in range(polls):
         if len(counts) == len(names):
@@ -164,7 +166,7 @@ async def _poll_counts(
 
 
 async def _counts(admin: _Admin, names: Iterable[str], *, only_led: bool = False) -> dict[str, int]:
-    # All topics are asked for: asking by name creates a topic on a broker that allows it.
+    # Describes all topics: by name, a broker that auto-creates topics would create them.
     described = {topic["topic"]: topic for topic in await admin.describe_topics()}
     return {
         name: len(described[name]["partitions"])

@@ -1,8 +1,8 @@
 """Rows to messages of the records topic, numbered. Pure: no I/O, no clock.
 
 Invariant: ``seq`` counts from 0 by 1, rows keep their order, and no message holds more than
-``BATCH_ROWS`` rows or ``BATCH_BYTES`` bytes of rows, but for a single row that is larger. So none
-has more cells than a batch may have; that none makes too much of its file is for ``most_rows``.
+``BATCH_ROWS`` rows or ``BATCH_BYTES`` bytes of rows, except a single row that is larger. So none
+has more cells than a batch may have; ``most_rows`` bounds how much of its file one batch makes.
 """
 
 import json
@@ -23,10 +23,10 @@ ROW_MAX_BYTES = 1_000_000
 
 
 def most_rows(request: ExportRequested) -> int:
-    """How many rows make a batch of this export.
+    """The most rows in a batch of this export.
 
-    What stands for null may be longer in the file than in a message, where a key left out has no
-    byte at all: of 1,000 rows of nothing in 256 columns 64 MiB could come.
+    The text for null may be longer in the file than in a message, where a missing key takes no
+    byte: 1,000 empty rows of 256 columns could become 64 MiB.
     """
     options = request.options
     if not isinstance(options, CsvOptions):
@@ -51,14 +51,14 @@ class Batcher:
         return self._rows
 
     def batches(self, rows: Iterable[Row | bytes]) -> Iterator[bytes]:
-        """Messages with all of ``rows``, made as they are asked for.
+        """Messages with all of ``rows``, made lazily.
 
         A row is a list in column order or a dict by column key, or what ``encode_row`` made of one;
-        its cells are any JSON value, and integers keep their digits however long. A float that is
-        no number becomes null, as JSON has none.
+        its cells are any JSON value; integers of any length keep their digits. NaN and the
+        infinities become null, as JSON has none.
 
         Raises:
-            ClientError: a row is no JSON, or larger than a message may be; it names the row,
+            ClientError: a row is not JSON, or larger than a message may be; it names the row,
                 counted from 1.
         """
         batch: list[bytes] = []
@@ -104,10 +104,10 @@ class Batcher:
 
 
 def encode_row(row: Row | bytes) -> bytes:
-    """A row as compact UTF-8 JSON; bytes are what this made of one before.
+    """A row as compact UTF-8 JSON; bytes are returned as they are, as already encoded.
 
     Raises:
-        TypeError: it is neither list nor dict, or holds what JSON has no word for.
+        TypeError: it is neither list nor dict, or holds a value that JSON lacks.
         ValueError: a string in it is not Unicode.
     """
     if not isinstance(row, list | dict):

@@ -1,7 +1,7 @@
 """Follows the completions topic: one terminal event per export, as they are committed.
 
-Reads without a group and commits nothing. Invariant: where reading begins is fixed when the feed
-is entered, so an export that is published afterwards can't end unseen.
+Reads without a group and commits nothing. Invariant: the start offsets are fixed when the feed is
+entered, so the event of an export that is published afterwards is always read.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from schemas.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A record of the completions topic. ``value`` is its JSON, as it lies there."""
+    """A record of the completions topic. ``value`` is its JSON text."""
 
     topic: str
     partition: int
@@ -37,7 +37,7 @@ class Completion:
         """The event.
 
         Raises:
-            ClientError: the record is none; it names its place.
+            ClientError: the record is not one; the message names its offset.
         """
         try:
             return decode_event(self.value)
@@ -49,8 +49,8 @@ class Completion:
 class CompletionFeed:
     """Completions of all partitions, from the moment it is entered or from the beginning.
 
-    Only committed ones, in order within a partition. ``client_options`` are aiokafka's. A broker
-    that goes away is waited for.
+    Only committed ones, in order within a partition. ``client_options`` are aiokafka's. While the
+    broker is away it waits.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CompletionFeed:
         self._consumer: AIOKafkaConsumer
 
     async def __aenter__(self) -> Self:
-        """Connect and fix where to begin.
+        """Connect and fix the start offsets.
 
         Raises:
             ClientError: Kafka can't be reached, or the topic is missing.
@@ -108,7 +108,7 @@ class CompletionFeed:
         """The next completion.
 
         Raises:
-            ClientError: it can't be read; as when retention was faster.
+            ClientError: it can't be read, for example because retention removed it.
         """
         try:
             record = await self._consumer.getone()
@@ -120,10 +120,10 @@ class CompletionFeed:
         )
 
     async def endings(self, sources: Mapping[str, Source]) -> AsyncIterator[TerminalEvent]:
-        """The terminal event of each request, as they come; ``sources`` says where it lies by id.
+        """The terminal event of each request in ``sources``, which has their places by id.
 
         Raises:
-            ClientError: an id had been used before: Sluice ignores a repeated request.
+            ClientError: an id was used before: Sluice ignores a repeated request.
         """
         waiting = dict(sources)
         while waiting:

@@ -1,13 +1,13 @@
 """Terminal events for a downstream service, in a consumer group of its own: ``completions``.
 
-It is a client of the topics as upstream's are, so it lives beside them; ``CompletionFeed`` is for
-tools, which have no group. Invariant: an offset is committed only after the body of the loop has
-handled its event. So delivery is at least once: who crashes in the body, or loses the partition
-before the commit, leaves the event to be given again, there or to another member.
+It is a client of the topics, so it lives beside upstream's; ``CompletionFeed`` is for tools, which
+have no group. Invariant: an offset is committed only after the body of the loop has handled its
+event. So delivery is at least once: if the body crashes, or the partition is lost before the
+commit, the event is delivered again, here or to another member.
 
     async with completions(topics, "billing", bootstrap_servers="kafka:9092") as events:
         async for event in events:
-            ...  # it is handled when the next one is asked for
+            ...  # the event counts as handled when the loop fetches the next one
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from schemas.topics import Topics
 log = structlog.get_logger(__name__)
 
 REMEMBERED_EVENTS = 1_000
-"""Of each partition the latest handled events whose copies are recognised."""
+"""How many handled events of each partition are remembered, to recognise their copies."""
 
 _HEARTBEAT_MS = 1_000  # a rebalance begins for a member with its next heartbeat
 _JOIN_MARGIN_SECONDS = 10.0
@@ -53,12 +53,12 @@ async def completions(
     session_timeout_seconds: float = 10.0,
     **client_options: Any,  # noqa: ANN401 - aiokafka's own
 ) -> AsyncIterator["Completions"]:
-    """Join ``group_id`` and give its share of the terminal events; leave the group at the end.
+    """Join ``group_id`` and yield its share of the terminal events; leave the group at the end.
 
     A new group begins with the oldest event. A rebalance waits up to ``handling_timeout_seconds``
-    for the event in hand; a member that is silent for ``session_timeout_seconds`` is taken for
-    dead, one that asks for no event in five minutes too. ``client_options`` are aiokafka's:
-    bootstrap servers and security. Cancelled, it leaves the group within four seconds.
+    for the event in hand. A member without heartbeats for ``session_timeout_seconds`` is removed
+    from the group; so is one that fetches no event for five minutes. ``client_options`` are
+    aiokafka's: bootstrap servers and security. Cancelled, it leaves the group within four seconds.
 
     Raises:
         ClientError: Kafka can't be reached, or the topic is missing; within ten seconds.
@@ -89,32 +89,32 @@ async def completions(
 class Completions:
     """An endless iterator of terminal events, for one task. Made by ``completions``.
 
-    A copy of an event, by its ``ce_id``, is not given again if it was handled here among the
-    latest ``REMEMBERED_EVENTS`` of its partition. That is memory of this process alone: after a
-    restart or a takeover the one event whose commit was missing comes again, so what the body
-    does must bear being done twice; ``event.event_id`` is what to recognise it by.
+    A copy of an event, by its ``ce_id``, is skipped if it is among the latest ``REMEMBERED_EVENTS``
+    handled here of its partition. Only this process remembers them: after a restart or a takeover
+    the one event whose commit was missing comes again, so the body has to be idempotent, by
+    ``event.event_id``.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, hand: "_Hand") -> None:
         self.skipped = 0
-        """Messages passed over as they are no terminal event; each is logged with its place."""
+        """Messages skipped because they are not terminal events; each is logged with its offset."""
         self.repeated = 0
-        """Copies of handled events that were passed over."""
+        """Copies of handled events that were skipped."""
         self._consumer = consumer
         self._hand = hand
         self._handled: defaultdict[TopicPartition, RecentIds] = defaultdict(RecentIds)
         self._begins = False
 
     def __aiter__(self) -> Self:
-        """Begin a loop: with the event that the loop before left unhandled, if there is one."""
+        """Begin a loop, with the event that the previous loop left unhandled, if there is one."""
         self._begins = True
         return self
 
     async def __anext__(self) -> TerminalEvent:
-        """The next event; the one given before is handled now. Waits for a broker that is away.
+        """The next event; the previous one counts as handled now. Waits while the broker is away.
 
         Raises:
-            ClientError: it can't be read or committed; as when retention was faster.
+            ClientError: it can't be read or committed, for example because retention removed it.
         """
         begins, self._begins = self._begins, False
         if begins and (unhandled := self._hand.unhandled()):
@@ -127,23 +127,23 @@ class Completions:
             )
             event = self._event(record)
             if event and event.event_id not in self._handled[place.partition]:
-                self._hand.take(_Given(event, place))
+                self._hand.take(_Delivered(event, place))
                 return event
             self.repeated += event is not None
             await self._commit(place)
 
     async def commit(self) -> None:
-        """Count the event in hand as handled, as asking for the next one does.
+        """Mark the event in hand as handled, as fetching the next one does.
 
-        For who leaves the loop by ``break``; otherwise that event is given again.
+        Call it before leaving the loop by ``break``; otherwise that event is delivered again.
 
         Raises:
             ClientError: the offset can't be committed.
         """
-        if given := self._hand.given:
-            self._handled[given.place.partition].add(given.event.event_id)
+        if delivered := self._hand.delivered:
+            self._handled[delivered.place.partition].add(delivered.event.event_id)
             try:
-                await self._commit(given.place)
+                await self._commit(delivered.place)
             finally:
                 self._hand.open()
 
@@ -178,14 +178,14 @@ class Completions:
                 await asyncio.sleep(1)
 
     async def _begin(self, partition: TopicPartition) -> None:
-        """Nothing is committed yet: begin with the oldest event."""
-        with suppress(IllegalStateError):  # it was taken away meanwhile
+        """Nothing is committed yet: seek to the oldest event."""
+        with suppress(IllegalStateError):  # it was revoked meanwhile
             await self._consumer.seek_to_beginning(partition)
 
     async def _commit(self, place: "_Place") -> None:
-        """Commit what follows a place, unless the partition has been assigned anew since.
+        """Commit the offset after a place, unless the partition was reassigned since it was read.
 
-        Then its next owner begins before it; if that is us, the copy is recognised.
+        In that case the next owner begins before it; if that is us, the copy is recognised.
         """
         if place.assignment != self._hand.assignment:
             return
@@ -202,7 +202,7 @@ class Completions:
 
 
 class RecentIds:
-    """The latest ``REMEMBERED_EVENTS`` ids; an older one is forgotten."""
+    """The latest ``REMEMBERED_EVENTS`` ids; older ones are dropped."""
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
@@ -220,7 +220,7 @@ class RecentIds:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an event lay, and in which of the group's assignments it was read."""
+    """An event's offset, and the group's assignment in which it was read."""
 
     partition: TopicPartition
     offset: int
@@ -228,51 +228,51 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Delivered:
     event: TerminalEvent
     place: _Place
 
 
 class _Hand(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Holds the event that the body is at work on, and has rebalances wait for it.
+    """Holds the event that the body is handling, and makes rebalances wait for it.
 
     aiokafka rebalances in a task of its own, at any time, and sends heartbeats while the revoke is
-    awaited. Without the wait each rebalance would give an event to two members.
+    awaited. Without the wait each rebalance would deliver an event to two members.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
-        self.given: _Given | None = None
+        self.delivered: _Delivered | None = None
         self.assignment = 0
         """Counts revokes: what was read before one must not be committed after it."""
         self._timeout_seconds = timeout_seconds
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def take(self, given: _Given) -> None:
-        """The body gets an event."""
-        self.given = given
+    def take(self, delivered: _Delivered) -> None:
+        """Hold an event that the body is about to handle."""
+        self.delivered = delivered
         self._empty.clear()
 
     def open(self) -> None:
-        """Nothing is in hand: it is handled, or nobody will."""
-        self.given = None
+        """Drop the event: it is handled, or will not be here."""
+        self.delivered = None
         self._empty.set()
 
-    def unhandled(self) -> _Given | None:
-        """What is in hand, unless it was read in a former assignment and so comes by itself."""
-        if self.given and self.given.place.assignment != self.assignment:
+    def unhandled(self) -> _Delivered | None:
+        """The event in hand, unless it is of an earlier assignment: then it is fetched again."""
+        if self.delivered and self.delivered.place.assignment != self.assignment:
             self.open()
-        return self.given
+        return self.delivered
 
     async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
-        """A rebalance begins: let the body finish."""
+        """Wait until the body has handled its event, or the timeout is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_seconds):
                 await self._empty.wait()
         self.assignment += 1
 
     async def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
-        """A rebalance has ended: aiokafka goes on at what is committed."""
+        """Nothing to do: aiokafka continues at the committed offsets."""
 
 
 def _gone(offsets: dict[TopicPartition, int]) -> str:

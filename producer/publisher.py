@@ -1,6 +1,6 @@
 """The client of an upstream service: a request, then its batches in order.
 
-Nothing is read from Kafka here but what topics there are. Invariant: when ``finish`` returns, all
+Reads nothing from Kafka but its topics. Invariant: when ``finish`` returns, all
 of the export is acknowledged; when the block of ``export`` is left by an error, it is cancelled.
 
     async with ExportPublisher(topics, bootstrap_servers="kafka:9092") as publisher:
@@ -39,7 +39,7 @@ class ExportPublisher:
 
     Idempotent and compressed; an export's request and batches share a partition number, by
     Kafka's default partitioner on its id. ``client_options`` are aiokafka's: bootstrap servers
-    and security. Left, it flushes for two seconds at most.
+    and security. Leaving the block flushes for two seconds at most.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class ExportPublisher:
         """Request an export, finish it at the end of the block, cancel it if the block raises.
 
         Raises:
-            ClientError: as ``request`` and ``Export.finish``; it says so if the export can't
-                even be cancelled.
+            ClientError: as ``request`` and ``Export.finish``; the message adds it if the export
+                can't be cancelled either.
         """
         try:
             export = await self.request(request)
@@ -123,7 +123,7 @@ class ExportPublisher:
         return Export(request.export_id, source, self._window, self._topics.records, batcher)
 
     async def forward(self, topic: str, export_id: str, value: bytes, partition: int) -> Delivery:
-        """Send a message as it is to a partition; its order among others is the caller's affair.
+        """Send a message unchanged to a partition; the caller keeps its order among others.
 
         Raises:
             ClientError: it is too large, or Kafka doesn't take it in time.
@@ -131,13 +131,13 @@ class ExportPublisher:
         return await self._window.send(topic, export_id, value, partition)
 
     async def cancel(self, export_id: str, message: str | None = None) -> None:
-        """Ask for an export to be cancelled, whoever published it; ``message`` is why.
+        """Request an export's cancellation, for any publisher's export; ``message`` is why.
 
         The cancellation goes to every partition, as another upstream may use another partitioner.
         A long message is cut.
 
         Raises:
-            ClientError: it can't be asked for, within five seconds.
+            ClientError: it can't be sent within five seconds.
         """
         wanted = CancelRequested(export_id=export_id, message=_bounded(message))
         topic, value = self._topics.requests, encode_request(wanted)
@@ -163,20 +163,20 @@ class ExportPublisher:
 
 
 def _bounded(message: str | None) -> str | None:
-    """A text that the topic takes; names of files may hold bytes that are no UTF-8."""
+    """A text that the topic accepts; file names may hold bytes that are not UTF-8."""
     text = (message or "").encode(errors="replace").decode()
     return text[:MOST_CANCEL_CHARACTERS] or None
 
 
 class Export:
-    """One export that was requested. One task at a time uses it."""
+    """One requested export, for one task at a time."""
 
     def __init__(
         self, export_id: str, source: Source, window: Window, records: str, batcher: Batcher
     ) -> None:
         self.export_id = export_id
         self.source = source
-        """Where the request lies; the terminal event of this very request names it."""
+        """The request's place, which the terminal event of this request names."""
         self.ended = False
         """Whether all of it was sent and acknowledged."""
         self._window = window
@@ -192,8 +192,8 @@ class Export:
     async def send(self, rows: Iterable[Row | bytes]) -> None:
         """Send rows, in as many messages as they need; ``seq`` counts on.
 
-        Returns when Kafka's client has taken them; ``finish`` waits for their acknowledgement.
-        Cut off, some of the rows may have been sent: the export can then only be cancelled.
+        Returns when Kafka's client has queued them; ``finish`` waits for their acknowledgement.
+        Cancelled, some of the rows may have been sent: the export can then only be cancelled.
 
         Raises:
             ClientError: a row can't be sent (see ``Batcher.batches``), or this message or an

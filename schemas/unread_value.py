@@ -1,8 +1,8 @@
-"""What stands for a message's value that nobody holds: too large, or in a broken batch."""
+"""A placeholder for the value of a message that is too large, or in a broken batch."""
 
 
 class UnreadValue(bytes):
-    """Stands for a value that is not held, but for its beginning; ``why``, for its dead letter."""
+    """Stands for a value of which only the beginning is held; ``why`` goes into its dead letter."""
 
     why: str
     too_large: bool
@@ -15,6 +15,6 @@ class UnreadValue(bytes):
 
 
 def too_large(size_bytes: int, most_bytes: int, beginning: bytes = b"") -> UnreadValue:
-    """What stands for the value of a record of so many bytes."""
+    """The placeholder for the value of a record of so many bytes."""
     why = f"the message has {size_bytes} bytes, more than {most_bytes}"
     return UnreadValue(why, beginning, too_large=True)

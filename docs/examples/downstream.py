@@ -26,7 +26,7 @@ async def follow() -> None:
     """Handle events as a member of the group ``mailer``."""
     async with completions(TOPICS, "mailer", bootstrap_servers=KAFKA) as events:
         async for event in events:
-            await tell(event)  # it is committed when the next one is asked for
+            await tell(event)  # it is committed when the loop fetches the next one
 
 
 async def tell(event: TerminalEvent) -> None:

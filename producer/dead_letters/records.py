@@ -1,6 +1,6 @@
-"""Dead letters: what they are, which ones are meant, and how they go back where they came from.
+"""Records of the dead-letters topic: parsed, and selected.
 
-Invariant: a letter goes back as it was sent, to the very partition it was read from, or not at all.
+Invariant: a letter has the key, value and headers of the original message, or is truncated.
 """
 
 import re
@@ -27,8 +27,8 @@ _NUMBER = re.compile("[0-9]{1,18}")
 class DeadLetterRecord:
     """A record of the dead-letters topic.
 
-    ``reason`` and ``source`` are None where its headers don't say, as in a record that no node
-    wrote. ``headers`` are those of the message itself.
+    ``reason`` and ``source`` are None where its headers lack them, as in a record that no node
+    wrote. ``headers`` are those of the original message.
     """
 
     place: Place
@@ -43,32 +43,35 @@ class DeadLetterRecord:
 
 
 def parse_dead_letter(record: ConsumerRecord) -> DeadLetterRecord:
-    """A record as a dead letter."""
-    said = {name: (text or b"").decode(errors="replace") for name, text in record.headers}
+    """Parse a record; missing or malformed headers become None."""
+    headers = {name: (text or b"").decode(errors="replace") for name, text in record.headers}
     return DeadLetterRecord(
         place=(record.partition, record.offset),
         timestamp=record.timestamp,
-        reason=said.get("sluice_reason"),
-        source=_source(said),
-        truncated=said.get("sluice_truncated") == "true" or isinstance(record.value, UnreadValue),
+        reason=headers.get("sluice_reason"),
+        source=_source(headers),
+        truncated=headers.get("sluice_truncated") == "true"
+        or isinstance(record.value, UnreadValue),
         key=record.key,
         value=record.value,
         headers=tuple(pair for pair in record.headers if not pair[0].startswith(_OURS)),
     )
 
 
-def _source(said: Mapping[str, str]) -> Source | None:
-    partition, offset = said.get("sluice_partition", ""), said.get("sluice_offset", "")
-    if not ("sluice_topic" in said and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)):
+def _source(headers: Mapping[str, str]) -> Source | None:
+    partition, offset = headers.get("sluice_partition", ""), headers.get("sluice_offset", "")
+    if not (
+        "sluice_topic" in headers and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)
+    ):
         return None
-    return Source(topic=said["sluice_topic"], partition=int(partition), offset=int(offset))
+    return Source(topic=headers["sluice_topic"], partition=int(partition), offset=int(offset))
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which letters are meant: all for which each field that is given holds.
+    """Selects the letters that match each field that is given.
 
-    Times are Kafka timestamps in milliseconds; ``until`` itself is not in it.
+    Times are Kafka timestamps in milliseconds; ``until`` is excluded.
     """
 
     reasons: Collection[DeadLetterReason] = frozenset()
@@ -77,7 +80,7 @@ class Selection:
     places: Collection[Place] | None = None
 
     def matches(self, letter: DeadLetterRecord) -> bool:
-        """Whether it is meant."""
+        """Whether a letter is selected."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (self.since is None or letter.timestamp >= self.since)
@@ -86,32 +89,32 @@ class Selection:
         )
 
     def offset_range(self, partition: int) -> tuple[int, int | None] | None:
-        """The offsets to look at, from the first to below the last; None: none at all."""
+        """The first offset to read and the one to stop before, if any; None: read nothing."""
         if self.places is None:
             return 0, None
         offsets = [offset for number, offset in self.places if number == partition]
         return (min(offsets), max(offsets) + 1) if offsets else None
 
 
-async def dead_letters(topic: TopicReader, choice: Selection) -> AsyncIterator[DeadLetterRecord]:
-    """The letters that are meant, by partition and offset.
+async def dead_letters(topic: TopicReader, selection: Selection) -> AsyncIterator[DeadLetterRecord]:
+    """The selected letters, by partition and offset.
 
     Raises:
         ClientError: as ``TopicReader.records``.
     """
     for partition in topic.spans:
-        offset_range = choice.offset_range(partition.partition)
+        offset_range = selection.offset_range(partition.partition)
         if offset_range is not None:
             async for record in topic.records(partition, *offset_range):
                 letter = parse_dead_letter(record)
-                if choice.matches(letter):
+                if selection.matches(letter):
                     yield letter
 
 
-async def newest(topic: TopicReader, choice: Selection, most: int) -> Selection:
-    """A choice of the ``most`` newest of those that are meant. Raises as ``dead_letters``."""
+async def newest(topic: TopicReader, selection: Selection, most: int) -> Selection:
+    """Narrow a selection to its ``most`` newest letters. Raises as ``dead_letters``."""
     found: list[tuple[int, Place]] = []
-    async for letter in dead_letters(topic, choice):
+    async for letter in dead_letters(topic, selection):
         entry = (letter.timestamp, letter.place)
         if len(found) < most:
             heappush(found, entry)

@@ -1,7 +1,7 @@
-"""Puts dead letters back where they came from.
+"""Publishes dead letters again where they came from.
 
-Invariant: what was put back is acknowledged by Kafka before anyone is told; what can't go back as
-it was is refused in words.
+Invariant: a letter is reported as requeued only after Kafka has acknowledged it; one that can't be
+published unchanged is refused with the reason.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ _MOST_MESSAGE_BYTES = 64 * 1024 * 1024  # before compression; the topic has its 
 
 
 class Requeue:
-    """Puts letters back on the two input topics, idempotently. An async context manager."""
+    """Publishes letters to the two input topics, idempotently. An async context manager."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Requeue:
         await self._running.aclose()
 
     def why_refused(self, letter: DeadLetterRecord) -> str | None:
-        """Why a letter can't go back, or None where it can."""
+        """Why a letter can't be requeued; None if it can."""
         source = letter.source
         if source is None:
             return "its headers don't say where it came from"
@@ -79,10 +79,10 @@ class Requeue:
     async def republish(
         self, chosen: AsyncIterator[DeadLetterRecord]
     ) -> AsyncIterator[tuple[DeadLetterRecord, str | None]]:
-        """Each letter with None once it is back and acknowledged, or with the objection to it.
+        """Publish each letter; yield it with None once acknowledged, or with why it was refused.
 
         Raises:
-            ClientError: the letters can't be read on; those before are back, and were given out.
+            ClientError: no further letter can be read; those before were requeued and yielded.
         """
         waiting: deque[tuple[DeadLetterRecord, Delivery | str]] = deque()
         broken: ClientError | None = None
@@ -101,7 +101,7 @@ class Requeue:
     async def _send(self, letter: DeadLetterRecord) -> Delivery | str:
         source = letter.source
         if source is None:
-            raise ValueError(f"nothing says where {letter.place} came from")
+            raise ValueError(f"the source of {letter.place} is not known")
         try:
             return await self._window.send(
                 source.topic, letter.key, letter.value, source.partition, letter.headers

@@ -1,7 +1,7 @@
 """Which recorded exports are whole, and where their messages lie.
 
 An export is whole if its batches run from 0 to a ``last`` one without a gap, a fault in their
-fields, or an unreadable one under its key. Repeated batches are part of the recording and stay.
+fields, or an unreadable one under its key. Repeated batches are replayed too.
 Invariant: what is not whole is never found by ``request_at`` and ``batch_at``.
 """
 
@@ -31,7 +31,7 @@ _WHOLE = "CREATE VIEW whole AS SELECT * FROM exports WHERE last_offset IS NOT NU
 
 @dataclass(frozen=True, slots=True)
 class MessagePlace:
-    """A message of a whole export: whose it is, when that was requested, whether it ends it."""
+    """A message of a whole export: its export, when that was requested, whether it is the last."""
 
     number: int
     export_id: str
@@ -41,7 +41,7 @@ class MessagePlace:
 
 @dataclass(frozen=True, slots=True)
 class OffsetSpan:
-    """Where the messages of a partition's whole exports lie: offsets, the ends excluded."""
+    """The offsets that cover the messages of a partition's whole exports."""
 
     partition: int
     requests: range
@@ -49,13 +49,13 @@ class OffsetSpan:
 
 
 class ExportCatalogue:
-    """What the survey has found; one export is one id in one partition."""
+    """The exports that the survey has found; one export is one id in one partition."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
     def add_request(self, partition: int, export_id: str, offset: int, at_ms: int) -> bool:
-        """Note a request; False if the id was requested before. ``at_ms`` never goes down."""
+        """Add a request; False if the id was requested before. ``at_ms`` never goes down."""
         added = self._database.execute(
             "INSERT OR IGNORE INTO exports (partition, id, request_offset, at_ms)"
             " VALUES (?, ?, ?, ?)",
@@ -64,7 +64,7 @@ class ExportCatalogue:
         return added.rowcount == 1
 
     def add_batch(self, partition: int, batch: Batch, offset: int) -> None:
-        """Note a batch, in the order of the log; one of an unknown or ended export is nothing."""
+        """Add a batch, in log order; a batch of an unknown or ended export is ignored."""
         seq = min(batch.seq, _FAR_SEQ)
         fitting = self._database.execute(
             "UPDATE exports SET next_seq = next_seq + 1, first_offset = coalesce(first_offset, ?),"
@@ -76,17 +76,17 @@ class ExportCatalogue:
             self._break_before(seq, partition, batch.export_id)
 
     def add_fault(self, partition: int, export_id: str) -> None:
-        """Note a batch that fails the export, if that has not ended before."""
+        """Add a batch that fails the export, unless that has ended before."""
         if is_export_id(export_id):
             self._break_before(_FAR_SEQ + 1, partition, export_id)
 
     def settled(self, partition: int) -> bool:
-        """Whether no further batch can change anything."""
+        """Whether every export of the partition is complete or broken."""
         found = self._database.execute("SELECT 1 FROM unsettled WHERE partition = ?", (partition,))
         return found.fetchone() is None
 
     def counts(self) -> tuple[int, int]:
-        """How many exports there are, and how many of them are whole."""
+        """The number of exports, and of whole ones."""
         found = self._database.execute(
             "SELECT (SELECT count(*) FROM exports), (SELECT count(*) FROM whole)"
         )
@@ -94,12 +94,12 @@ class ExportCatalogue:
         return requested, whole
 
     def began_ms(self) -> int:
-        """When the first whole export was requested; there has to be one."""
+        """When the first whole export was requested. There must be one."""
         began: int = self._database.execute("SELECT min(at_ms) FROM whole").fetchone()[0]
         return began
 
     def offset_spans(self) -> Iterator[OffsetSpan]:
-        """For each partition that has whole exports."""
+        """One for each partition that has whole exports."""
         found = self._database.execute(
             "SELECT partition, min(request_offset), max(request_offset), min(first_offset),"
             " max(last_offset) FROM whole GROUP BY partition"
@@ -110,7 +110,7 @@ class ExportCatalogue:
             )
 
     def request_at(self, partition: int, offset: int) -> MessagePlace | None:
-        """The whole export whose request lies there, if one does."""
+        """The request of a whole export at this offset; None if there is none."""
         found = self._database.execute(
             "SELECT number, id, at_ms, 0 FROM whole WHERE partition = ? AND request_offset = ?",
             (partition, offset),
@@ -118,7 +118,7 @@ class ExportCatalogue:
         return _place(found.fetchone())
 
     def batch_at(self, partition: int, export_id: str, offset: int) -> MessagePlace | None:
-        """The whole export of this id, if a batch at this offset belongs to it."""
+        """The batch at this offset, if it belongs to a whole export of this id."""
         found = self._database.execute(
             "SELECT number, id, at_ms, last_offset = ? FROM whole"
             " WHERE partition = ? AND id = ? AND ? BETWEEN first_offset AND last_offset",
@@ -127,7 +127,7 @@ class ExportCatalogue:
         return _place(found.fetchone())
 
     def _break_before(self, seq: int, partition: int, export_id: str) -> None:
-        """The export isn't whole, if it has neither ended nor reached ``seq``."""
+        """Mark the export as broken if it has neither ended nor reached ``seq``."""
         self._database.execute(
             "UPDATE exports SET broken = 1 WHERE number ="
             " (SELECT number FROM unsettled WHERE partition = ? AND id = ? AND next_seq < ?)",
@@ -144,6 +144,6 @@ def _place(row: tuple[int, str, int, int] | None) -> MessagePlace | None:
 
 @contextmanager
 def export_catalogue() -> Iterator[ExportCatalogue]:
-    """None yet; for the block."""
+    """An empty catalogue, for the block."""
     with scratch_database(_EXPORTS, _BY_REQUEST, _UNSETTLED, _WHOLE) as database:
         yield ExportCatalogue(database)

@@ -1,6 +1,6 @@
 """Follows the exports that were sent again to their ends.
 
-Invariant: an event of an export that this replay didn't send is passed over, whatever it is.
+Invariant: an event of an export that this replay didn't send is ignored.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
 
 
 class Follower:
-    """Writes ends into the ledger; ``on_end`` is called after each."""
+    """Writes ends into the results; ``on_end`` is called after each."""
 
     def __init__(
         self, feed: CompletionFeed, results: ReplayResults, on_end: Callable[[], None]
@@ -37,7 +37,7 @@ class Follower:
                 self._on_end()
 
     async def all_ended(self) -> None:
-        """Return when no export is waited for any more."""
+        """Wait until every export that was sent has ended."""
         while self._results.waiting:
             self._ended.clear()
             await self._ended.wait()

@@ -1,7 +1,7 @@
-"""The second reading: the messages of whole exports, of all partitions, in the order of their time.
+"""The second pass: the messages of whole exports, of all partitions, ordered by time.
 
-Each partition's messages come in the order of its log, and a request comes before its batches;
-between partitions timestamps decide, so exports interleave as they did. Invariant: one message of
+Each partition's messages come in log order, and a request comes before its batches. Between
+partitions timestamps decide, so exports interleave as they did. Invariant: one message of
 each stream is held, and ``at_ms`` never goes down.
 """
 
@@ -19,7 +19,7 @@ from schemas.records import decode_batch
 
 @dataclass(frozen=True, slots=True)
 class ReplayMessage:
-    """A message of a whole export. ``at_ms`` is its time, no earlier than those before it."""
+    """A message of a whole export. ``at_ms`` is its time; it never goes down."""
 
     number: int
     export_id: str
@@ -53,7 +53,7 @@ async def messages_in_order(
 async def merge_by_time(
     streams: Sequence[AsyncIterator[ReplayMessage]],
 ) -> AsyncIterator[ReplayMessage]:
-    """The streams as one, by time; each is in order itself, and of equals the first comes first."""
+    """Merge streams by time; each is sorted, and of equal times the first stream comes first."""
     heads = []
     for place, stream in enumerate(streams):
         if head := await anext(stream, None):
@@ -107,5 +107,5 @@ def _place_of(batch: ConsumerRecord, exports: ExportCatalogue) -> MessagePlace |
     try:
         export_id = decode_batch(batch.value).export_id
     except SchemaError:
-        return None  # of no whole export
+        return None  # not of a whole export
     return exports.batch_at(batch.partition, export_id, batch.offset)

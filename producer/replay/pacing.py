@@ -1,7 +1,7 @@
-"""When what was recorded is due again, and what the schedule and its outcome come to. Pure.
+"""When recorded messages are due again, and figures of the schedule and its outcome. Pure.
 
-Open loop: a schedule depends on the recording alone, never on how Sluice keeps up with it, as a
-load that waits for the system it measures hides how slow that is. Times are seconds from the start
+Open loop: the schedule depends on the source alone, never on how fast Sluice is. A load that waits
+for the system under test hides how slow that is. Times are seconds from the start
 of the replay. Invariant: due times of requests never go down.
 """
 
@@ -13,13 +13,13 @@ PERCENTS = (50, 95, 99)
 
 
 class Pace(Protocol):
-    """When to send. ``recorded_seconds`` counts from the source's first request."""
+    """When to send. ``recorded_seconds`` counts from the first recorded request."""
 
     def request_due(self, exports_before: int, recorded_seconds: float) -> float:
-        """When a request is due, of which so many exports, copies included, go before."""
+        """When a request is due that so many exports, copies included, go before."""
 
     def batch_due(self, recorded_seconds: float) -> float:
-        """When a batch is due; it comes after all that was recorded before it in any case."""
+        """When a batch is due; it is sent after all that was recorded before it in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def nearest_rank(percent: float, count: int) -> int:
 
 
 def offered_rate(exports: int, together: int, last_due_seconds: float) -> float | None:
-    """Exports per second that a schedule asks for; None where all are due at once.
+    """The exports per second of a schedule; None where all are due at once.
 
     ``together`` of them are due at each time: the last ones end the span, they don't fill it.
     """

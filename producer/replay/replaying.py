@@ -1,7 +1,7 @@
 """A replay from beginning to end: survey, send, follow, sum up.
 
-The messages are read twice and never held; facts about exports are in scratch databases. Invariant:
-following begins before the first request is sent, so no export ends unseen.
+The messages are read twice and not held; scratch databases hold facts about exports. Invariant:
+following begins before the first request is sent, so no terminal event is missed.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from producer.replay.survey import LeftOut, Period, Survey
 from producer.seed.scenarios import new_export_id
 from schemas.topics import Topics
 
-# What was recorded was let in once: whether it is too large now is for the broker to say.
+# These messages were accepted once; the broker decides whether they are too large now.
 _MOST_MESSAGE_BYTES = 2**30
 
 OnProgress: TypeAlias = Callable[[str, int, int | None], None]
-"""Takes what is going on, how much of it is done, and how much there is, if known."""
+"""Called with a step's name, how much of it is done, and how much there is, if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ async def replay(
     on_progress: OnProgress = lambda _what, _done, _total: None,
     **client_options: Any,  # noqa: ANN401 - aiokafka's own
 ) -> Summary:
-    """Publish again what was recorded before now, and follow it to its end.
+    """Publish the exports that were recorded before now again, and follow them to their ends.
 
-    ``client_options`` are aiokafka's. Cut off, it cancels what is half published.
+    ``client_options`` are aiokafka's. If it is cancelled, half published exports are cancelled.
 
     Raises:
-        ClientError: nothing is there to be replayed, or Kafka fails.
+        ClientError: there is nothing to replay, or Kafka fails.
     """
     latest_ms = time.time_ns() // 1_000_000
     period = Period(options.since_ms, options.until_ms, latest_ms)
@@ -69,7 +69,7 @@ async def replay(
             if not whole:
                 raise ProducerError(f"no whole export to replay; left out: {left_out}")
 
-            def tell() -> None:
+            def on_end() -> None:
                 on_progress("exports ended", sent.sent - sent.waiting, whole * options.copies)
 
             plan = Plan(
@@ -81,7 +81,7 @@ async def replay(
                 began_ms=exports.began_ms(),
             )
             messages = messages_in_order(source, exports, latest_ms)
-            last_due_seconds = await _play(options, plan, messages, sent, tell, client_options)
+            last_due_seconds = await _play(options, plan, messages, sent, on_end, client_options)
             return _summary(options, whole, sent, last_due_seconds, left_out)
 
 
@@ -93,7 +93,7 @@ async def _play(
     on_end: Callable[[], None],
     client_options: Mapping[str, Any],
 ) -> float:
-    """Send and follow; when the last request was due, in seconds."""
+    """Send and follow; return when the last request was due, in seconds."""
     async with (
         CompletionFeed(options.topics, **client_options) as feed,
         ExportPublisher(
@@ -110,7 +110,7 @@ async def _play(
                         await follower.all_ended()
                 following.cancel()
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # its only one: the first ends the other
+            raise group.exceptions[0] from None  # the only one: it cancelled the other task
         return sender.last_due_seconds
 
 

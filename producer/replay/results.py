@@ -1,7 +1,7 @@
-"""Which exports were sent again, and how each of them ended.
+"""The copies that were sent, and how each of them ended.
 
-Invariant: an export ends once; a terminal event that comes again changes nothing. Times are seconds
-on one clock of this process, so latencies need no other host's clock.
+Invariant: an export ends once; a repeated terminal event changes nothing. Times are seconds on one
+clock of this process, so latencies need no other host's clock.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ _LATENESSES = "SELECT late FROM sent ORDER BY 1"
 
 
 class ReplayResults:
-    """Exports by their new ids. ``sent`` and ``waiting`` count them."""
+    """Exports by their new ids; ``sent`` counts all, ``waiting`` those that have not ended."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self.sent = 0
@@ -30,7 +30,7 @@ class ReplayResults:
         self._database = database
 
     def add(self, export_id: str, due_at: float, sent_at: float) -> None:
-        """A request was sent."""
+        """Add an export whose request was sent."""
         row = (export_id, max(0.0, sent_at - due_at), sent_at)
         self._database.execute("INSERT INTO sent (id, late, sent_at) VALUES (?, ?, ?)", row)
         self.sent += 1
@@ -44,7 +44,7 @@ class ReplayResults:
         return found.fetchone() is not None
 
     def end(self, export_id: str, outcome: str, ended_at: float) -> None:
-        """It has ended, as one of these two words or by the reason why it failed."""
+        """Set its outcome: ``COMPLETED``, ``CANCELLED`` or the reason why it failed."""
         changed = self._database.execute(
             "UPDATE sent SET outcome = ?, ended_at = ? WHERE id = ? AND outcome IS NULL",
             (outcome, ended_at, export_id),
@@ -52,7 +52,7 @@ class ReplayResults:
         self.waiting -= changed.rowcount
 
     def outcomes(self) -> dict[str, int]:
-        """How many exports ended in which way, the most first."""
+        """Exports by outcome, the most frequent first."""
         found = self._database.execute(
             "SELECT outcome, count(*) FROM sent WHERE outcome IS NOT NULL"
             " GROUP BY outcome ORDER BY 2 DESC, 1"
@@ -60,16 +60,16 @@ class ReplayResults:
         return dict(found.fetchall())
 
     def seconds(self) -> float:
-        """From the first request to the last end; 0 where there is none."""
+        """Seconds from the first request to the last end; 0 if none has ended."""
         found = self._database.execute("SELECT max(ended_at) - min(sent_at) FROM sent")
         return found.fetchone()[0] or 0.0
 
     def latencies(self) -> Percentiles | None:
-        """Of completed exports, from request to event; None where there is none."""
+        """Seconds from request to event of completed exports; None if there is none."""
         return self._percentiles(_LATENCIES, self.outcomes().get(COMPLETED, 0))
 
     def lateness(self) -> Percentiles | None:
-        """How long after their time requests were sent; None where none was."""
+        """Seconds that requests were sent after their due time; None if none was sent."""
         return self._percentiles(_LATENESSES, self.sent)
 
     def _percentiles(self, ascending: str, count: int) -> Percentiles | None:
@@ -84,6 +84,6 @@ class ReplayResults:
 
 @contextmanager
 def replay_results() -> Iterator[ReplayResults]:
-    """An empty one, for the block."""
+    """Empty results, for the block."""
     with scratch_database(_SENT) as database:
         yield ReplayResults(database)

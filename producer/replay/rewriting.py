@@ -1,7 +1,7 @@
-"""A recorded message under another export id. Pure.
+"""Rewrites a recorded message for another export id. Pure.
 
-Invariant: of a batch nothing changes but the text of its id: digits, escapes, white space and the
-order of its fields stay, so a number means afterwards what it meant before.
+Invariant: in a batch only the text of its id changes. Digits, escapes, white space and the order of
+its fields stay, so no number changes its value.
 """
 
 import re
@@ -25,19 +25,19 @@ def replay_id(original: str, run: str, number: int, copy: int) -> str:
     """The id of a copy, such as ``ord-2026-11-replay-019a…-7-0``; the original may be cut short.
 
     ``run`` is an id of at most 30 characters, such as ``replay-019a…``; ``number``, of at most ten
-    digits, and ``copy``, of four, tell the ids of a run apart.
+    digits, and ``copy``, of four, distinguish the ids of a run.
     """
     return f"{original[:_MOST_OF_THE_ORIGINAL]}-{run}-{number}-{copy}"
 
 
 def request_with_id(request: ExportRequested, export_id: str) -> bytes:
-    """The request under another id, and without ``requested_at``: it is asked for now."""
+    """The request with another id, and without ``requested_at``, as it is requested now."""
     changes = {"export_id": export_id, "requested_at": None}
     return encode_request(request.model_copy(update=changes))
 
 
 def batch_with_id(value: bytes, export_id: str) -> bytes:
-    """The batch under another id; ``value`` is one that ``decode_batch`` takes."""
+    """The batch with another id; ``value`` is one that ``decode_batch`` accepts."""
     text = orjson.dumps(export_id)
     pieces, done = [], 0
     for begin, end in _id_spans(value):
@@ -47,7 +47,7 @@ def batch_with_id(value: bytes, export_id: str) -> bytes:
 
 
 def _id_spans(value: bytes) -> Iterator[tuple[int, int]]:
-    """Where the outermost object has a string under ``export_id``: each, as the last one counts."""
+    """The spans of all ``export_id`` strings in the outermost object; readers take the last one."""
     # In nearly every batch the id comes first, and nothing after it can be another one.
     only_one = value.count(_KEY.encode()) == 1 and not _ESCAPED_ASCII.search(value)
     depth, key = 0, ""

@@ -1,8 +1,8 @@
-"""A scratch database, for what grows with the number of exports.
+"""A scratch database, for data that grows with the number of exports.
 
-Facts of a few hundred bytes an export add up, and a load test may have millions of exports. SQLite
-keeps two MiB of them in memory and the rest in a file without a name, which is gone with the
-process however that ends. A lookup takes some microseconds, far less than a message costs.
+A load test may have millions of exports, of a few hundred bytes each. SQLite keeps two MiB in
+memory and the rest in an unnamed file, which the kernel removes with the process. A lookup takes
+some microseconds, far less than a message costs.
 Invariant: nothing in it outlives its ``with`` block.
 """
 
@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 def scratch_database(*statements: str) -> Iterator[sqlite3.Connection]:
     """An empty database, set up by SQL statements; each statement is its own transaction."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = OFF")  # nobody rolls back
+        database.execute("PRAGMA journal_mode = OFF")  # nothing is rolled back
         for statement in statements:
             database.execute(statement)
         yield database

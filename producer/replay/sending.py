@@ -1,9 +1,9 @@
 """Sends recorded messages again, at their time, under new ids.
 
-Copy n of an export goes n partitions further than the original, its request and batches alike: so
-each copy keeps which exports share a partition, and copies spread. Kept here is what is on its way:
-the messages of the publisher's window, and the ids of exports of which a part was sent. Invariant:
-no export is left half published; if sending ends early, these are cancelled.
+Copy n of an export goes n partitions further than the original, request and batches alike. So
+exports that shared a partition still do, and copies are spread. In memory are only the messages in
+the publisher's window, and the ids of partly sent exports. Invariant: no export is left half
+published; if sending ends early, these are cancelled.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from schemas.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to send a recording that begins at ``began_ms``; ``run`` is in the id of each copy."""
+    """How to send exports that begin at ``began_ms``; ``run`` is in the id of each copy."""
 
     topics: Topics
     partitions: int
@@ -38,7 +38,7 @@ class Plan:
 
 
 class Sender:
-    """Sends one recording once, into the ledger."""
+    """Sends messages once, and adds their exports to the results."""
 
     def __init__(self, plan: Plan, publisher: ExportPublisher, results: ReplayResults) -> None:
         self.last_due_seconds = 0.0
@@ -47,20 +47,22 @@ class Sender:
         self._publisher = publisher
         self._results = results
         self._started_at: float | None = None  # when the first message was at hand
-        self._half: dict[str, Delivery | None] = {}  # with the request, until it is acknowledged
-        self._batches: deque[tuple[Delivery, str | None]] = deque()  # with the id that it ends
+        self._half: dict[str, Delivery | None] = {}  # with its request, until that is acknowledged
+        self._batches: deque[tuple[Delivery, str | None]] = (
+            deque()
+        )  # with the id of an ended export
 
     async def send(self, messages: AsyncIterator[ReplayMessage]) -> None:
         """Send all of them, and return when all are acknowledged.
 
         Raises:
-            ClientError: something can't be read or sent; what is half published is cancelled.
+            ClientError: a message can't be read or sent; half published exports are cancelled.
         """
         try:
             async for message in messages:
                 await self._send(message)
-                await self._settle(all_of_them=False)
-            await self._settle(all_of_them=True)
+                await self._process_acknowledgements(wait=False)
+            await self._process_acknowledgements(wait=True)
         except BaseException as error:
             await self._cancel_half(error)
             raise
@@ -110,9 +112,9 @@ class Sender:
         partition = (message.partition + copy) % self._plan.partitions
         return await self._publisher.forward(topic, self._id_of(message, copy), value, partition)
 
-    async def _settle(self, *, all_of_them: bool) -> None:
-        """Take note of acknowledgements, of those that have come or of all."""
-        while self._batches and (all_of_them or self._batches[0][0].settled):
+    async def _process_acknowledgements(self, *, wait: bool) -> None:
+        """Process the acknowledgements that have come, or wait for all."""
+        while self._batches and (wait or self._batches[0][0].settled):
             delivery, ended_id = self._batches.popleft()
             await delivery.acknowledged()
             if ended_id:

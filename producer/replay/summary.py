@@ -1,4 +1,4 @@
-"""What a replay came to: figures, as text and as JSON. Pure.
+"""The figures of a replay, as text and as JSON. Pure.
 
 Invariant: each export that was sent is completed, failed, cancelled or unfinished.
 """

@@ -1,10 +1,9 @@
-"""The first reading: which of the recorded exports can be replayed.
+"""The first pass: finds the recorded exports that can be replayed.
 
-It is there because half an export must never be published, and only its end says that it is whole.
-Requests are chosen by their Kafka timestamps; their batches are looked for up to the recording's
-end, so that an export that was requested in time is whole even if it took longer. Nothing is kept
-of a message but its place. Invariant: each request that was read is in ``ExportCatalogue`` or
-counted in ``LeftOut``.
+Half an export must never be published, and only its last batch shows that it is whole. Requests are
+selected by their Kafka timestamps; their batches are read up to the source's end, so an export that
+was requested in time is whole even if it took longer. Only offsets of messages are kept. Invariant:
+each request that was read is in the ``ExportCatalogue`` or counted in ``LeftOut``.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -21,14 +20,15 @@ from schemas.records import decode_batch
 from schemas.requests import CancelRequested
 
 CLOCK_SKEW_MS = 60_000
-"""Timestamps are the clocks of upstream's hosts by default, and differ by less than this."""
+"""By default timestamps are of upstream's hosts, whose clocks differ by less than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Whose requests are replayed, in milliseconds since the epoch; None: all there are.
+    """When replayed exports were requested, in milliseconds since the epoch.
 
-    ``latest_ms`` is now: a later timestamp is that of a wrong clock and counts as now.
+    Without ``until_ms`` there is no end. ``latest_ms`` is now: a later timestamp is of a wrong
+    clock and counts as now.
     """
 
     since_ms: int
@@ -36,7 +36,7 @@ class Period:
     latest_ms: int
 
     def holds(self, timestamp_ms: int) -> bool:
-        """Whether a request of this timestamp is one of them."""
+        """Whether a request of this timestamp is replayed."""
         return self.since_ms <= timestamp_ms and (
             self.until_ms is None or timestamp_ms < self.until_ms
         )
@@ -44,7 +44,7 @@ class Period:
 
 @dataclass(slots=True)
 class LeftOut:
-    """What was found and is not replayed, by why; ``unreadable`` counts both topics' messages."""
+    """Messages and exports that are not replayed, by reason; ``unreadable`` counts both topics."""
 
     incomplete: int = 0
     invalid_requests: int = 0
@@ -58,13 +58,16 @@ class LeftOut:
 
 
 def in_words(counts: dict[str, int]) -> str:
-    """``3: 2 sequence_gap, 1 unfinished``: the sum, and what there is of it; or ``0``."""
+    """``3: 2 sequence_gap, 1 unfinished``: the sum and its parts; or ``0``."""
     found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return f"{sum(counts.values())}: {found}" if found else "0"
 
 
 class Survey:
-    """Reads partition after partition, requests before batches; ``on_message`` is told how many."""
+    """Reads partition after partition, requests before batches.
+
+    ``on_message`` is called with the number of messages read so far.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class Survey:
         self._on_message = on_message
 
     async def run(self) -> LeftOut:
-        """Read all that is needed; what won't be replayed.
+        """Fill the catalogue; return what can't be replayed.
 
         Raises:
             ClientError: the topics can't be read.
@@ -131,7 +134,7 @@ class Survey:
                     break
 
     def _note_batch(self, message: ConsumerRecord) -> bool:
-        """Note a batch; whether it may have been the last thing to know."""
+        """Add a batch; return whether the partition may be settled now."""
         self._count()
         try:
             batch = decode_batch(message.value)

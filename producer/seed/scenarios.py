@@ -1,4 +1,4 @@
-"""Generated exports: what is asked for, under ids that are always new, and who publishes it.
+"""Generated exports: their requests, under ids that are always new, and their publication.
 
 Invariant: the same seed, scenario and index give the same rows; ids differ every time.
 """
@@ -45,7 +45,7 @@ class Scenario:
         )
 
     def rows(self, seed: int = 0, index: int = 0) -> Iterator[Row]:
-        """The rows, made as they are asked for; ``index`` tells exports of one seed apart."""
+        """The rows, made lazily; ``index`` distinguishes exports of one seed."""
         return order_rows(f"{seed}/{self.name}/{index}", self.records)
 
 
@@ -59,7 +59,7 @@ FIVE_SCENARIOS = (
 
 
 def new_export_id(prefix: str) -> str:
-    """An id that was never used: the time in milliseconds, so that ids sort by it, and chance."""
+    """A unique id: the time in milliseconds, so that ids sort by it, and random digits."""
     return f"{prefix}-{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
 
 
@@ -71,10 +71,10 @@ async def publish(
     index: int = 0,
     on_rows: Callable[[Export], None] = lambda _: None,
 ) -> Export:
-    """Publish one generated export; ``on_rows`` is told first of the request, then of progress.
+    """Publish one generated export; ``on_rows`` is called after the request and after each chunk.
 
     Raises:
-        ClientError: it can't be published; it is cancelled then, as when the task is.
+        ClientError: it can't be published. It is then cancelled, as it is when the task is.
     """
     async with publisher.export(scenario.request()) as export:
         on_rows(export)

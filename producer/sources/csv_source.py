@@ -57,7 +57,7 @@ def _records(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
         until = f" to {reader.line_num}" if reader.line_num > line else ""
         raise SourceError(f"line {line}{until}: malformed CSV: {error}") from None
     except UnicodeDecodeError as error:
-        # The reader asks for a piece of the file only when all lines before it are read.
+        # The reader decodes a piece of the file only when all lines before it are read.
         further = error.object[: error.start].count(b"\n")
         byte = error.object[error.start]
         raise SourceError(

@@ -1,7 +1,7 @@
-"""Reads a table on a thread of its own, so that a slow pipe never holds up the event loop.
+"""Reads a table on a thread of its own, so that a slow pipe never blocks the event loop.
 
-Knows no format. Invariant: rows are handed over before the thread waits for more input, so none
-lies about while a slow source is waited for; and only so many are read ahead.
+Knows no format. Invariant: rows are handed over before the thread waits for more input, so none is
+held back by a slow source; and only a bounded number is read ahead.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ _CHUNK_BYTES = _BUFFER_BYTES = 256 * 1024
 
 
 class RowStream:
-    """The rows of a file, in chunks, for one task: ``async with`` opens it and lets it go.
+    """The rows of a file, in chunks, for one task. An async context manager.
 
-    Let go of while it waits for input, its thread stays until the process ends: nothing can cut
-    off a read from a pipe.
+    If it is left while its thread waits for input, the thread stays until the process ends: a read
+    from a pipe can't be cancelled.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RowStream:
         self._loop: asyncio.AbstractEventLoop
         self._items: asyncio.Queue[Any] = asyncio.Queue()
         self._room = threading.Semaphore(_ITEMS_AHEAD)
-        self._let_go = threading.Event()
+        self._abandoned = threading.Event()
         self._chunk: list[Row] = []
         self._handed_over_bytes = 0
 
@@ -98,15 +98,15 @@ class RowStream:
         return item
 
     def _end(self) -> None:
-        self._let_go.set()
+        self._abandoned.set()
         self._room.release()
 
     def _run(self) -> None:
-        """The thread. Whatever goes wrong is its last item."""
-        with suppress(_LetGo):
+        """Run the thread; an error is its last item."""
+        with suppress(_Abandoned):
             try:
                 self._read_all()
-            except _LetGo:
+            except _Abandoned:
                 raise
             except SourceError as error:
                 self._put(SourceError(f"{self._name}: {error}"))
@@ -130,7 +130,7 @@ class RowStream:
             self._put([])
 
     def before_read(self, *, waits: bool) -> None:
-        """On the thread: the file is about to be read further."""
+        """Hand rows over before a read that may wait. Called on the thread."""
         if waits or self.bytes_read - self._handed_over_bytes >= _CHUNK_BYTES:
             self._hand_over()
 
@@ -142,20 +142,20 @@ class RowStream:
 
     def _put(self, item: object) -> None:
         self._room.acquire()
-        if self._let_go.is_set():
-            raise _LetGo
+        if self._abandoned.is_set():
+            raise _Abandoned
         try:
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            raise _LetGo from None
+        except RuntimeError:  # the loop is closed: no task waits for items
+            raise _Abandoned from None
 
 
-class _LetGo(Exception):  # noqa: N818 - an event, raised and caught on the thread
+class _Abandoned(Exception):  # noqa: N818 - an event, raised and caught on the thread
     """The task wants no more rows."""
 
 
 class _Tapped(io.RawIOBase):
-    """A file that tells the stream before it is read further, and whether that will wait."""
+    """A file that calls ``before_read`` of the stream, with whether the read will wait."""
 
     def __init__(self, file: io.RawIOBase, rows: RowStream) -> None:
         self._file = file
@@ -170,7 +170,7 @@ class _Tapped(io.RawIOBase):
         readable, _, _ = select.select([self._file], [], [], 0)
         self._rows.before_read(waits=not readable)
         while (count := self._file.readinto(buffer)) is None:
-            select.select([self._file], [], [])  # a pipe that somebody made non-blocking
+            select.select([self._file], [], [])  # a pipe that another process made non-blocking
         self._rows.bytes_read += count
         return count
 

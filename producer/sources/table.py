@@ -1,7 +1,7 @@
-"""What every source gives: column keys, known at once, and rows, read as they are asked for.
+"""The result of every source: column keys, known at once, and rows, read lazily.
 
 Knows nothing of files' formats, nor of Kafka. Invariant: a row has as many cells as there are
-columns, in their order; nothing is dropped but what ``columns`` didn't choose.
+columns, in their order; only columns that were not chosen are dropped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,12 @@ from typing import NamedTuple
 from producer.errors import ProducerError
 from schemas.records import Cell, Row
 
-# Chosen columns are looked for in so many objects before one is said to be unknown: a key may be
-# left out where it is null.
+# A chosen column is unknown if none of so many objects has it, as null keys may be left out.
 _OBJECTS_LOOKED_AT = 100
 
 
 class SourceError(ProducerError):
-    """The source can't be read as rows; the message says where."""
+    """The source can't be read as rows; the message names the line."""
 
 
 @dataclass(frozen=True, slots=True)

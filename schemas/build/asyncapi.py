@@ -1,7 +1,7 @@
 """The four topics as an AsyncAPI 3.0 document: channels, messages, headers, keys, operations.
 
-Made from the same schemas as json/*.schema.json; nothing here says what a model says already.
-AsyncAPI's schemas are JSON Schema draft 7, so the later words of ours are said in that one's.
+Made from the same schemas as json/*.schema.json; nothing here repeats what a model states.
+AsyncAPI's schemas are JSON Schema draft 7, so newer keywords are translated to that draft.
 Invariant: operations are Sluice's: it receives requests and batches, it sends events.
 """
 

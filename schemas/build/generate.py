@@ -51,7 +51,7 @@ def as_text(schema: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes equal objects out in full each time, for readers without anchors."""
+    """Writes equal objects in full each time: some readers lack anchors."""
 
     def ignore_aliases(self, _data: object) -> bool:
         """True of all."""
@@ -93,7 +93,7 @@ def _of_model(model: type[Strict]) -> dict[str, Any]:
 
 
 def _requested() -> dict[str, Any]:
-    """The request's schema, with what its validators say and pydantic can't derive."""
+    """The request's schema, with the rules of its validators, which pydantic can't derive."""
     schema = _of_model(ExportRequested)
     schema["$defs"]["Column"]["properties"]["header"].pop("default")  # it is the key
     schema["properties"]["user"]["pattern"] = NO_CONTROLS
