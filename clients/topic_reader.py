@@ -114,10 +114,11 @@ class TopicReader:
 
         Iterating raises a ClientError where records can't be read, or none comes for 30 s.
         """
-        self._consumer.assign([partition for partition, span in offsets.items() if span])
-        for partition, span in offsets.items():
-            if span:
-                self._consumer.seek(partition, span.start)
+        wanted = {partition: span for partition, span in offsets.items() if span}
+        if wanted:  # assigned to nothing, aiokafka would fetch the metadata of every topic
+            self._consumer.assign(list(wanted))
+        for partition, span in wanted.items():
+            self._consumer.seek(partition, span.start)
         most_records = None if len(offsets) == 1 else 1
         return [self._stream(partition, span, most_records) for partition, span in offsets.items()]
 
