@@ -1,7 +1,7 @@
-"""How many exports may be accepted and unfinished: the group's, and those that begin here.
+"""Admission of new exports, bounded by the number of unfinished exports of the group.
 
-Invariant: of the exports admitted by this node, each is counted from its admission on, in memory
-until the backlog has surely seen its request.
+Invariant: each export admitted by this node is counted from its admission on: in memory, until a
+count of the backlog that began after its request was in Kafka has included it.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sluice.http.view import BacklogView
 
 
 class Ticket:
-    """An admission. ``accepted``: the request is in Kafka, where the next look will find it."""
+    """An admission. ``accepted``: the request is in Kafka, so the next count includes it."""
 
     __slots__ = ("accepted", "request")
 
@@ -26,7 +26,7 @@ class Ticket:
 class Admission:
     """Admits exports while the group has fewer than ``limit`` unfinished ones.
 
-    Nodes that admit at the same moment may pass the limit, by one each.
+    Nodes that admit at the same moment may exceed the limit by one each.
     """
 
     def __init__(self, backlog: BacklogView, limit: int) -> None:
@@ -36,14 +36,14 @@ class Admission:
         self._under_way: dict[str, Ticket] = {}
 
     def under_way(self, export_id: str) -> Ticket | None:
-        """The export of this id that is being published by this node now."""
+        """The admission of this id, while this node publishes the export."""
         return self._under_way.get(export_id)
 
     async def count_unfinished(self) -> int:
-        """How many are unfinished now.
+        """How many exports are unfinished now.
 
         Raises:
-            BacklogUnavailable: Kafka doesn't say.
+            BacklogUnavailable: Kafka doesn't answer.
         """
         accepted = {ticket for ticket in self._uncounted if ticket.accepted}
         count = await self._backlog.count(fresh=True)

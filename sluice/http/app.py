@@ -29,7 +29,7 @@ from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import BacklogView, FinishedView, NodeView
 
-# A probe that gets no answer tells an operator less than one that says so.
+# A probe that times out tells an operator less than an answer with the reason.
 _READY_SECONDS = 10.0
 
 

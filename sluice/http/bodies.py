@@ -1,9 +1,9 @@
-"""The bodies of requests, read no faster than they are used.
+"""Request bodies, read no faster than they are used.
 
-A small JSON body is held in memory and never waits for another. A larger one is kept on disk until
-all of it is there; then it is in memory, as text, while it is checked and published, and waits for
-its turn before. Invariant: the text of all larger ones in memory is bounded, however slowly they
-come and however many.
+A small JSON body stays in memory and never waits for another. A larger one is spooled to disk until
+it is complete; then it waits for its turn to be in memory, as text, while it is checked and
+published. Invariant: the text of all large bodies in memory is bounded, however many arrive and
+however slowly.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ _Parsed = TypeVar("_Parsed")
 
 
 class BrokenOff(Exception):  # noqa: N818 - an event
-    """The client went away before the end of its body; there is nobody to answer."""
+    """The client disconnected before the end of its body, so no answer reaches it."""
 
 
 def media_type(request: Request) -> str:
     """``JSON`` or ``NDJSON``.
 
     Raises:
-        Refusal: 415, it is another one, compressed, or not in UTF-8.
+        Refusal: 415, the type is another one, or the body is compressed or not in UTF-8.
     """
     kind, *parameters = request.headers.get("content-type", "").lower().split(";")
     charsets = [text.strip() for text in parameters if text.strip().startswith("charset=")]
@@ -54,11 +54,11 @@ def media_type(request: Request) -> str:
 
 
 async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; an empty piece says that nothing came for a second.
+    """The body as it arrives; an empty piece means that nothing arrived for a second.
 
     Raises:
-        BrokenOff: the client went away.
-        Refusal: 408, nothing came for ``idle_seconds``; 503, the node stops.
+        BrokenOff: the client disconnected.
+        Refusal: 408, nothing arrived for ``idle_seconds``; 503, the node stops.
     """
     loop, stopping, more = asyncio.get_running_loop(), stopping_of(request), True
     came_at = loop.time()
@@ -78,7 +78,7 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
             raise BrokenOff("the upload broke off")
         came_at = loop.time()
         if message.get("body"):
-            yield message.pop("body")  # it isn't kept until the next one comes
+            yield message.pop("body")  # so that it is freed before the next one arrives
         more = message.get("more_body", False)
 
 
@@ -93,16 +93,16 @@ class JsonBodies:
         self._checks = DaemonThreads(1, "body")
         self._heavy = DaemonThreads(1, "row")
         self.lines = Room(_LEAST_MEMORY_BYTES)
-        """For the beginnings of long lines of NDJSON."""
+        """Memory for NDJSON lines whose end has not arrived yet."""
 
     @asynccontextmanager
     async def whole(self, request: Request) -> AsyncIterator[bytes]:
-        """The body, for the block, at whose end its bytes no longer count.
+        """The whole body; its bytes count as used until the block ends.
 
         Raises:
-            BrokenOff: the client went away.
-            Refusal: 408, it comes too slowly; 413, it is too large; 503, too many large ones are
-                there already; 408 and 503 as ``pieces``.
+            BrokenOff: the client disconnected.
+            Refusal: 408, the body arrives too slowly; 413, it is too large; 503, too many large
+                bodies are being read; 408 and 503 as ``pieces``.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._most_bytes:
@@ -123,9 +123,9 @@ class JsonBodies:
             pace.check(spool.size)
 
     async def parsed(self, body: bytes, parse: Callable[[Callable[[], bool]], _Parsed]) -> _Parsed:
-        """What a thread makes of a body; of large ones, one at a time.
+        """Parse a body on a thread; large bodies one at a time.
 
-        ``parse`` is given a function that says whether nobody waits any more.
+        ``parse`` gets a function that returns whether the request was given up meanwhile.
         """
         if len(body) <= IN_MEMORY_BYTES:
             return await asyncio.to_thread(parse, lambda: False)
@@ -137,7 +137,7 @@ class JsonBodies:
             left.set()
 
     async def in_turn(self, call: Callable[[], _Parsed]) -> _Parsed:
-        """What a thread makes of a row or two that may hold many values, one call at a time."""
+        """Run ``call`` on a thread, one call at a time: for rows that may hold many values."""
         return await asyncio.wrap_future(self._heavy.submit(call))
 
     def _too_large(self) -> Refusal:

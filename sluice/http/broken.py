@@ -1,8 +1,8 @@
-"""Uploads that broke off: each is cancelled, taken up by a retry, or was never there.
+"""Broken uploads: each is cancelled, resumed by a retry, or turns out not to be in Kafka.
 
-What is cancelled is the very request of the upload that broke off, never a later one of the same
-id, which another node may have published meanwhile. Invariant: while an id is here, this node
-accepts nothing under it but the retry that takes it up.
+Only the request of the broken upload itself is cancelled, never a later one of the same id that
+another node may have published since. Invariant: while an id is held here, this node accepts
+nothing under it but the retry that resumes it.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 IsOurs: TypeAlias = Callable[[str, Source | None, bytes], Awaitable[bool]]
-"""Whether the unfinished export of an id is of the request at this place, or with this mark."""
+"""Whether an id's unfinished export began with the request at this source, or with this mark."""
 
 Cancel: TypeAlias = Callable[["Attempt"], Awaitable[None]]
-"""Ask for the export of an attempt to be cancelled."""
+"""Publish the cancellation of an attempt's export."""
 
-_SECONDS = 60.0
-_AGAIN_SECONDS = 1.0
-_LOOK_SECONDS = 0.5
-# So long may a client take to ask again after Kafka was away, before its export is given up.
+_GIVE_UP_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
+_POLL_SECONDS = 0.5
+# How long a client may take to retry after Kafka was unavailable, before its export is cancelled.
 _RETRY_SECONDS = 5.0
 
 
 @dataclass(eq=False, slots=True)
 class Attempt:
-    """One upload: its request, on its way to Kafka or there, by the publisher of ``lease``.
+    """One upload, whose request is published by the publisher of ``lease``.
 
-    ``mark`` is in the request's headers. ``is_first``: it is surely the first request of its id.
-    ``has_rows``: some may have been sent. ``why`` it broke off, if it did.
+    ``mark`` is in the request's headers. ``is_first``: its request is known to be the first of its
+    id. ``has_rows``: rows may have been sent. ``why``: the reason why it broke off, if it did.
     """
 
     request: ExportRequested
@@ -55,49 +55,49 @@ class Attempt:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the request was refused, or nobody knows what became of it."""
+        """Whether the request was refused, or its outcome is unknown."""
         task = self.requesting
         return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 class BrokenUploads:
-    """The attempts that broke off, by id."""
+    """The attempts that broke off, by export id."""
 
     def __init__(self, is_ours: IsOurs, cancel: Cancel) -> None:
         self._is_ours = is_ours
         self._cancel = cancel
         self._attempts: dict[str, Attempt] = {}
-        self._open: set[str] = set()  # those that a retry may still take up
+        self._open: set[str] = set()  # ids that a retry may still resume
         self._stopping = asyncio.Event()
 
     def __contains__(self, export_id: str) -> bool:
         return export_id in self._attempts
 
     def resume(self, request: ExportRequested) -> Attempt | None:
-        """The attempt of this very request, of which no row was sent and no end is on its way."""
+        """The attempt of an equal request, or None once a row or cancellation was sent."""
         attempt = self._attempts.get(request.export_id)
         if attempt is None or attempt.is_lost or request.export_id not in self._open:
             return None
         if attempt.request != request:
             return None
         self._forget(attempt)
-        return replace(attempt)  # to whoever settles the former one, it is gone
+        return replace(attempt)  # so that ``settle`` sees that the former one is gone
 
     def add(self, attempt: Attempt, *, retried: bool) -> None:
-        """An attempt broke off; ``retried``: its client may come again. ``settle`` it then."""
+        """Hold a broken attempt; call ``settle`` next. ``retried``: its client may retry."""
         self._attempts[attempt.request.export_id] = attempt
         if retried and not attempt.has_rows:
             self._open.add(attempt.request.export_id)
 
     async def settle(self, attempt: Attempt) -> None:
-        """Cancel an attempt, unless a retry takes it up; over once it is cancelled or not there.
+        """Cancel an attempt, unless a retry resumes it or its request is not in Kafka.
 
-        Tries for a minute and then leaves it to its idle timeout. Raises nothing.
+        Tries for a minute, then leaves the export to its idle timeout. Raises nothing.
         """
         if attempt.request.export_id in self._open:
             await self._wait_for_retry(attempt)
         clock = asyncio.get_running_loop().time
-        until = clock() + _SECONDS
+        until = clock() + _GIVE_UP_SECONDS
         while self._is_current(attempt) and clock() < until:
             with suppress(Refusal):
                 if not await self._is_in_kafka(attempt):
@@ -106,35 +106,36 @@ class BrokenUploads:
                     self._open.discard(attempt.request.export_id)
                     await self._cancel(attempt)
                 return
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
         if self._is_current(attempt):
             self._forget(attempt)
             log.warning(
-                "an upload that broke off can't be cancelled", export_id=attempt.request.export_id
+                "broken upload not cancelled within a minute: its idle timeout will end it",
+                export_id=attempt.request.export_id,
             )
 
     async def wait_until_ended(self, attempt: Attempt) -> None:
-        """Keep the id of a cancelled attempt until its export has ended, for a minute at most."""
+        """Hold the id of a cancelled attempt until its export has ended, for a minute at most."""
         clock = asyncio.get_running_loop().time
-        until = clock() + _SECONDS
+        until = clock() + _GIVE_UP_SECONDS
         try:
             while self._is_current(attempt) and clock() < until:
                 with suppress(Refusal):
                     if not await self._is_ours(*await self._identity(attempt)):
                         return
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
         finally:
             if self._is_current(attempt):
                 self._forget(attempt)
 
     async def _wait_for_retry(self, attempt: Attempt) -> None:
-        """Wait until the request is in Kafka or surely isn't, and then for its client."""
+        """Wait until the request's outcome is known; if it is in Kafka, wait for a retry."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETRY_SECONDS if await self._fetch_source(attempt) else 0):
                 await self._stopping.wait()
 
     def stop(self) -> None:
-        """Wait for no retries any more."""
+        """Stop waiting for retries."""
         self._stopping.set()
 
     def _is_current(self, attempt: Attempt) -> bool:
@@ -147,7 +148,7 @@ class BrokenUploads:
         return attempt.request.export_id, await self._fetch_source(attempt), attempt.mark
 
     async def _fetch_source(self, attempt: Attempt) -> Source | None:
-        """Where the request lies; None: its acknowledgement never came, so nobody knows."""
+        """Where the request is in Kafka; None if it was never acknowledged."""
         with suppress(ClientError, TimeoutError, asyncio.CancelledError):
             return (await asyncio.shield(attempt.requesting)).source
         return None

@@ -1,9 +1,9 @@
-"""Connections of the HTTP server, bounded in number and in how long each may hold up its place.
+"""Connections of the HTTP server, bounded in number and in the time each may be idle.
 
-uvicorn speaks HTTP by h11. Here is what that lets a client do without end: send no head, or a huge
-one, or its bytes one by one; read nothing of an answer; and come again and again. Invariant: there
-are never more than ``most_connections()``, and one that has a request under way is never closed to
-make room.
+uvicorn and h11 set no limit to a client that sends no request head, a huge one, or one byte at a
+time; that reads nothing of a response; or that opens connection after connection. The limits are
+here. Invariant: there are never more than ``most_connections()``, and one with a request under way
+is never closed to make room.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from sluice.http.problems import Problem
 log = structlog.get_logger(__name__)
 
 HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers, and up to a slice more."""
+"""At most so much request line and headers, give or take a slice."""
 HEAD_SECONDS = 10.0
-"""From connecting, or from the end of the answer before, until a request's head is there."""
+"""From connecting, or from the end of the previous response, until a request head is complete."""
 UNREAD_SECONDS = 60.0
-"""So long may a client read so little of an answer that nothing more can be sent."""
+"""How long a client may leave the send buffer full before its connection is aborted."""
 _Handle = TypeVar("_Handle", bound=asyncio.Handle)
 _SLICE_BYTES = 16 * 1024
 _READ_SECONDS = 0.01
 _MOST_CONNECTIONS = 500
-_DESCRIPTORS_EACH = 3  # its own, a body's on disk, and as many for all else
+_DESCRIPTORS_EACH = 3  # the socket, a spooled body, and a share for everything else
 
 
 def most_connections() -> int:
-    """How many there may be at a time, by the process's limit of open files."""
+    """How many connections may be open, by the process's limit of open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS
@@ -44,7 +44,7 @@ def most_connections() -> int:
 
 
 class Protocol(H11Protocol):
-    """One connection. Its answer to what is no HTTP is a problem like all others."""
+    """One connection. Malformed HTTP is answered with a problem, like every other error."""
 
     def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **named)
@@ -56,19 +56,19 @@ class Protocol(H11Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether no request is under way on it."""
+        """Whether no request is under way."""
         return self.cycle is None or self.cycle.response_complete
 
     def cut_answer_off(self) -> None:
-        """Break off the answer that is being sent, if one is."""
+        """Abort the response that is being sent, if one is."""
         if self.cycle and self.cycle.response_started:
-            log.warning("an answer is cut off: the node stops", path=self.cycle.scope["path"])
+            log.warning("response cut off: the node stops", path=self.cycle.scope["path"])
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection; where there are too many, the one goes that was free for longest."""
+        """Accept a connection; over the limit, close the one that was idle for longest."""
         super().connection_made(transport)
-        # What waits in ``_received`` is read before the transport gives more.
+        # What is left in ``_received`` is parsed before the transport reads more.
         self.flow = FlowControl(_Reading(transport, self._resume_transport))  # type: ignore[arg-type]
         self._note_state()
         if len(self.connections) > most_connections() and not self._make_room():
@@ -76,7 +76,7 @@ class Protocol(H11Protocol):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what waits, and the timers."""
+        """Drop unparsed bytes and stop the timers."""
         super().connection_lost(exc)
         self._received.clear()
         self._reading = _none(self._reading)
@@ -84,9 +84,9 @@ class Protocol(H11Protocol):
         self._unread = _none(self._unread)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, a slice at a time; what is left after a while waits until others had their turn.
+        """Parse a slice at a time; after 10 ms the rest waits until other tasks had their turn.
 
-        h11 makes an event of each chunk of a body: 256 KiB of chunks of a byte took 0.7 s at once.
+        h11 makes an event of each chunk of a body: 256 KiB of one-byte chunks took 0.7 s in one go.
         """
         self._received += data
         if self._reading is None:
@@ -108,7 +108,7 @@ class Protocol(H11Protocol):
         self._note_state()
 
     def _resume_transport(self) -> None:
-        """Let more come, once all that came was read."""
+        """Read more from the socket, once everything received was parsed."""
         if self.flow.read_paused or self.transport.is_closing():
             return
         if not self._received:
@@ -117,29 +117,29 @@ class Protocol(H11Protocol):
             self._reading = self.loop.call_soon(self._read_on)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Start the time limit for the next request."""
         super().on_response_complete()
         self._free_since = self.loop.time()
         self._note_state()
 
     def pause_writing(self) -> None:
-        """The client reads nothing, or too slowly."""
+        """Start the time limit for a client that does not read."""
         super().pause_writing()
         self._unread = self._unread or self._later(UNREAD_SECONDS, self._give_up_writing)
 
     def resume_writing(self) -> None:
-        """It reads on."""
+        """Stop that time limit: the client reads again."""
         super().resume_writing()
         self._unread = _none(self._unread)
 
     def send_400_response(self, msg: str) -> None:
-        """Say so, unless an answer is on its way already, and hang up."""
-        # uvicorn calls this where it has caught h11's error, and doesn't hand that on.
+        """Answer malformed HTTP, unless a response has begun, and close the connection."""
+        # uvicorn calls this in its handler of h11's error, and doesn't pass that on.
         hint = getattr(sys.exc_info()[1], "error_status_hint", HTTPStatus.BAD_REQUEST)
         self._answer(HTTPStatus(hint), msg)
 
     def _note_state(self) -> None:
-        """Set the time limit while no request is under way, whatever comes meanwhile."""
+        """Keep the time limit while no request is under way; bytes that arrive don't extend it."""
         if not self.is_free:
             self._deadline = _none(self._deadline)
         elif self._deadline is None and not self.transport.is_closing():
@@ -160,22 +160,22 @@ class Protocol(H11Protocol):
     def _give_up_writing(self) -> None:
         self._unread = None
         path = self.cycle.scope["path"] if self.cycle else None
-        log.info("an answer is cut off: its client doesn't read", path=path)
+        log.info("response cut off: the client does not read", path=path)
         self.transport.abort()
 
     def _make_room(self) -> bool:
-        """Close the other connection that was free for longest, if there is one."""
+        """Close the other connection that was idle for longest, if there is one."""
         others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
         free = [one for one in others if one.is_free]
         if not free:
             return False
         longest = min(free, key=lambda one: one._free_since)  # noqa: SLF001 - one of ours
         longest.transport.abort()
-        self.connections.discard(longest)  # now, as it goes only when the loop comes round
+        self.connections.discard(longest)  # now: uvicorn does so only in the loop's next cycle
         return True
 
     def _answer(self, status: HTTPStatus, detail: str) -> None:
-        """Answer without the application, if no answer is on its way, and hang up."""
+        """Answer without the application, unless a response has begun, and close the connection."""
         if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
             again = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
             problem = Problem(status, detail, {"Connection": "close", **again})
@@ -189,7 +189,7 @@ class Protocol(H11Protocol):
 
 
 class _Reading:
-    """The part of a transport that flow control uses, which resumes by ``resume_reading``."""
+    """A transport as flow control sees it, with a ``resume_reading`` of our own."""
 
     def __init__(self, transport: asyncio.Transport, resume_reading: Callable[[], None]) -> None:
         self.pause_reading = transport.pause_reading
@@ -197,7 +197,7 @@ class _Reading:
 
 
 def _none(timer: _Handle | None) -> _Handle | None:
-    """No timer, instead of this one."""
+    """Cancel a timer, if there is one; returns None to take its place."""
     if timer:
         timer.cancel()
     return None

@@ -1,4 +1,4 @@
-"""``GET`` and ``HEAD /export/download/{export_id}``: a finished file, whoever made it.
+"""``GET`` and ``HEAD /export/download/{export_id}``: a finished file, whichever node wrote it.
 
 The file never changes under its name, so its SHA-256 is its strong entity tag.
 """
@@ -64,8 +64,8 @@ class _Download(FileResponse):
         try:
             await super().__call__({**scope, "headers": headers}, receive, send)
         except Refusal as refusal:
-            # The status was sent. Without a last piece the server closes the connection.
-            log.warning("a download broke off", path=scope["path"], reason=refusal.detail)
+            # The status was sent already. uvicorn closes a connection whose response is incomplete.
+            log.warning("download cut off", path=scope["path"], reason=refusal.detail)
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncIterator[Any]:
@@ -99,6 +99,6 @@ def _in_range(request: Request, response: _Download, size_bytes: int) -> Respons
 
 
 def _field(request: Request, name: str) -> str | None:
-    """A header; its lines, if there are several, are one list (RFC 9110, 5.3)."""
+    """A header, or None; several lines of it are joined to one list (RFC 9110, 5.3)."""
     lines = request.headers.getlist(name)
     return ", ".join(lines) if lines else None

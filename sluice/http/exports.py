@@ -1,8 +1,7 @@
-"""Exports as HTTP sees them, on any node of the group: whose they are, and how they are doing.
+"""Exports of the whole group, as any of its nodes answers for them over HTTP.
 
-An unfinished export is known from the topics, an ended one from its manifest; nothing is remembered
-here, so a restart forgets nothing. Invariant: nobody learns of another user's export that it is
-there.
+An unfinished export is known from the topics, an ended one from its manifest. No state is kept
+here, so a restart loses none. Invariant: no answer reveals that another user's export exists.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
 from sluice.locations import local_path
 
-# A node cancels what broke off within 5 s (``broken``), and the partition's owner soon after.
+# A node publishes the cancellation of a broken upload within 5 s (``broken``); it ends soon after.
 _BREAKING_OFF_SECONDS = 8.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 
@@ -41,10 +40,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An export that there is. ``event`` is None until the end.
+    """An export that exists. ``event`` is None until the end.
 
-    ``source`` is where its request lies, None while this node publishes that. ``rows`` and
-    ``bytes`` are those so far, where this node runs it, and those of an ended one.
+    ``source`` is where its request is in Kafka, None while this node publishes it. ``rows`` and
+    ``bytes`` are those so far if this node runs it, the final ones once it ended, else None.
     """
 
     export_id: str
@@ -57,12 +56,12 @@ class Known:
 
 
 def no_such_export(export_id: str) -> Refusal:
-    """404, in the same words whether there is none or it is another user's."""
+    """404, with the same text whether there is no such export or it is another user's."""
     return Refusal(HTTPStatus.NOT_FOUND, f"there is no export {export_id[:128]!r}")
 
 
 class Exports:
-    """Answers for all exports of the group, and lets new ones in."""
+    """Looks up all exports of the group, and admits new ones."""
 
     def __init__(
         self,
@@ -84,8 +83,8 @@ class Exports:
         """The export of this id, as of now, or None.
 
         Raises:
-            Refusal: 404, it is another user's, or no id at all; 503, Kafka or the storage doesn't
-                say.
+            Refusal: 404, it is another user's, or the id is malformed; 503, Kafka or the storage
+                doesn't answer.
         """
         if not is_export_id(export_id):
             raise no_such_export(export_id)
@@ -95,15 +94,15 @@ class Exports:
         return known
 
     async def belongs_to(self, export_id: str, asker: str) -> bool:
-        """Whether there is such an export and it is this user's. Raises as ``find``, but no 404."""
+        """Whether this user has such an export. Raises as ``find``, but no 404."""
         known = await self._find(export_id)
         return known is not None and known.user == asker
 
     async def is_repeat(self, wanted: ExportRequested) -> bool:
-        """Whether the export of this id is known, and was requested by the like of this request.
+        """Whether an export of this id exists already, from an equivalent request.
 
         Raises:
-            Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't say.
+            Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
         """
         if self.is_under_way(wanted):
             return True
@@ -121,8 +120,9 @@ class Exports:
     async def _wait_until_begun(self, export_id: str) -> None:
         """Wait until an upload to another node has rows in Kafka, or has ended.
 
-        It may have broken off there before its first row, and be cancelled as its client came here
-        instead: to accept the retry now would be to accept it and cancel it. Raises as ``find``.
+        That upload may have broken off before its first row, with this request as the client's
+        retry. Then the other node is about to cancel the export, and the retry would be accepted
+        and cancelled. Raises as ``find``.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_BREAKING_OFF_SECONDS):
@@ -133,7 +133,7 @@ class Exports:
                     await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
     def is_under_way(self, wanted: ExportRequested) -> bool:
-        """As ``is_repeat``, of what this node is publishing now."""
+        """As ``is_repeat``, among the exports that this node is publishing."""
         ticket = self.admission.under_way(wanted.export_id)
         if ticket:
             compare(wanted, ticket.request)
@@ -144,7 +144,7 @@ class Exports:
         return await query_kafka(self.admission.count_unfinished)
 
     async def fetch_manifest(self, export_id: str) -> TerminalEvent | None:
-        """The manifest, whether its event is committed yet or not.
+        """The terminal event in the manifest, committed to Kafka yet or not; None without one.
 
         Raises:
             Refusal: 503, the storage doesn't answer, or the manifest can't be read.
@@ -156,10 +156,10 @@ class Exports:
         return await self._calls.call(event.export_id, lambda: self._open_storage_file(event))
 
     async def is_first(self, export_id: str, source: Source) -> bool:
-        """Whether the request at ``source``, just accepted, is unfinished and not a repeat.
+        """Whether the request at ``source``, just published, is the first of its id.
 
         Two nodes may publish an id at the same moment; the first request in the partition counts.
-        That one may have ended since, so that this one is the unfinished one until it is handled.
+        That one may have ended since; then this one looks unfinished until its repeat is handled.
         Raises as ``find``.
         """
         found = await query_kafka(lambda: self._backlog.find(export_id))
@@ -171,15 +171,15 @@ class Exports:
     async def wait_for_end(
         self, export_id: str, seconds: float, gone: Callable[[], Awaitable[bool]]
     ) -> TerminalEvent | None:
-        """Wait for the end of an export that there is; None: time has run out.
+        """Wait for an existing export to end; None once ``seconds`` have passed.
 
-        ``gone`` says whether nobody waits any more.
+        ``gone`` returns whether the client has disconnected.
         """
         clock = asyncio.get_running_loop().time
         until, pause = clock() + seconds, _FIRST_PAUSE_SECONDS
         while True:
-            with suppress(Refusal):  # it is accepted, whatever can't be asked for a while
-                # The manifest is the cheaper question, so Kafka is asked only at the end.
+            with suppress(Refusal):  # the export goes on while Kafka or the storage is away
+                # Reading the manifest is cheaper, so Kafka is queried only once there is one.
                 known = (
                     await self._find(export_id) if await self.fetch_manifest(export_id) else None
                 )
@@ -194,17 +194,17 @@ class Exports:
     async def _find(self, export_id: str) -> Known | None:
         event = await self.fetch_manifest(export_id)
         try:
-            # Nothing has ended whose request is still held back by an open transaction.
+            # With a manifest the request was read, so no open transaction holds it back.
             ask = partial(self._backlog.find, export_id, accepted=event is not None)
             unfinished = await query_kafka(ask)
         except Refusal:
             event = event or await self.fetch_manifest(export_id)
-            # What a manifest says binds, whether Kafka can be asked or not.
+            # The manifest decides, whether Kafka answers or not.
             if event and (not isinstance(event, ExportCompleted) or await self._has_file(event)):
                 return _known_from_event(event)
             raise
         event = event or await self.fetch_manifest(export_id)
-        # A manifest of this very request may not be committed yet; one of another request means
+        # A manifest of this same request may not be committed yet; one of another request means
         # that this one is a repeat.
         if unfinished and (event is None or event.source == unfinished.source):
             return self._known_from_request(unfinished)

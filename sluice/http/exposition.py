@@ -1,4 +1,4 @@
-"""Metrics as text: Prometheus' own format, or OpenMetrics for who prefers it."""
+"""Metrics as text, in the Prometheus or the OpenMetrics format by content negotiation."""
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -8,11 +8,11 @@ _TEXT = "text/plain"
 
 
 def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The metrics now, and their content type, in the format that an Accept header prefers."""
+    """The current metrics and their content type, in the format that ``accept`` prefers."""
     weights = _weights(accept)
     strict = weights.get(_OPENMETRICS, 0.0)
     prefers_openmetrics = strict > 0 and strict >= weights.get(_TEXT, 0.0)
-    # The library's own choice looks at the order alone, and fails on a version that is no number.
+    # The library's own choice ignores weights, and fails on a version that is not a number.
     encode, content_type = choose_encoder(
         f"{_OPENMETRICS}; version=1.0.0" if prefers_openmetrics else f"{_TEXT}; version=0.0.4"
     )
@@ -20,7 +20,7 @@ def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 
 
 def _weights(accept: str) -> dict[str, float]:
-    """The highest ``q`` of each media type in a version that there is (RFC 9110, 12.5.1)."""
+    """The highest ``q`` of each media type, in versions that we can write (RFC 9110, 12.5.1)."""
     weights: dict[str, float] = {}
     for accepted in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in accepted.split(";"))

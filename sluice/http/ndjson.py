@@ -1,4 +1,4 @@
-"""NDJSON in pieces of any size to rows, a line each.
+"""Splits NDJSON that arrives in pieces of any size into rows, one a line.
 
 No I/O. Rows are handed out as bytes: an upload may take hours, and cells take twenty times their
 text or more. Invariant: at most one line, which is bounded, is held between two pieces, and no
@@ -29,7 +29,7 @@ def wrong_line(number: int, message: str) -> Refusal:
 
 
 class NdjsonRows:
-    """Takes the pieces of one body, in order. Lines that are blank are skipped."""
+    """Takes the pieces of one body, in order. Blank lines are skipped."""
 
     def __init__(self, check: RowCheck) -> None:
         self._check = check
@@ -39,16 +39,16 @@ class NdjsonRows:
 
     @property
     def line_bytes(self) -> int:
-        """Of the line whose end hasn't come yet."""
+        """Bytes held of a line whose end has not arrived yet."""
         return self._beginning_bytes
 
     def feed(self, piece: bytes) -> Iterator[list[bytes]]:
         """The rows of the lines that end in this piece, of at most ``LINES_AT_ONCE`` at a time.
 
-        All of them are to be taken before the next piece.
+        The iterator must be exhausted before the next piece is fed.
 
         Raises:
-            Refusal: 400, a line is no row; it names the line.
+            Refusal: 400, a line is not a row; it names the line.
         """
         while True:
             *lines, piece = piece.split(b"\n", LINES_AT_ONCE)
@@ -63,7 +63,7 @@ class NdjsonRows:
         self._keep(piece)
 
     def end(self) -> Iterator[list[bytes]]:
-        """The row of the last line, where no line break ends it. Raises as ``feed``."""
+        """The row of a last line without a line break. Raises as ``feed``."""
         yield self._rows([self._take()])
 
     def _keep(self, part: bytes) -> None:

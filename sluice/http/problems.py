@@ -1,6 +1,6 @@
-"""Errors on HTTP: ``application/problem+json`` (RFC 9457), whatever went wrong and wherever.
+"""Every error over HTTP is an ``application/problem+json`` (RFC 9457).
 
-Invariant: an error nobody foresaw says nothing of the inside; its traceback is in the log.
+Invariant: the answer to an unexpected error reveals nothing internal; the log has its traceback.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from schemas.errors import FieldError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 1_000
-"""Wrong fields that are named one by one; what is wrong beyond them is counted."""
+"""Wrong fields that are listed one by one; any beyond them are only counted."""
 _MESSAGE_CHARACTERS = 300
 
 
 class Problem(JSONResponse):
-    """An error's answer. ``more`` are further members, such as the names of wrong fields."""
+    """The response to an error. ``more`` are extension members, such as ``errors``."""
 
     media_type = MEDIA_TYPE
 
@@ -33,9 +33,9 @@ class Problem(JSONResponse):
 
 
 class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
-    """Raised anywhere below an endpoint: answer with this problem.
+    """Raised anywhere below an endpoint to answer with a problem.
 
-    ``unnamed`` errors are counted beside those that are given.
+    ``unnamed`` is the number of errors beyond those listed in ``errors``.
     """
 
     def __init__(
@@ -55,19 +55,19 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
 
 
 def wrong_fields(errors: Sequence[FieldError], unnamed: int = 0) -> Refusal:
-    """400, naming each wrong field that is given and counting ``unnamed`` others."""
+    """400, listing ``errors`` and counting ``unnamed`` others."""
     number = len(errors) + unnamed
     count = "a field is" if number == 1 else f"{number:,} fields are"
     return Refusal(HTTPStatus.BAD_REQUEST, f"{count} wrong", errors, unnamed=unnamed)
 
 
 def unavailable(detail: str) -> Refusal:
-    """503: it may be asked again soon."""
+    """503 with ``Retry-After``: the client may retry soon."""
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
 
 
 def problem_of(refusal: Refusal) -> Problem:
-    """The answer that a refusal is."""
+    """The response for a refusal."""
     more = {"errors": _bounded_errors(refusal.errors, refusal.unnamed)} if refusal.errors else {}
     return Problem(refusal.status, refusal.detail, refusal.headers, **more)
 
@@ -75,7 +75,7 @@ def problem_of(refusal: Refusal) -> Problem:
 async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
-        # Not request.url, which is made from the Host header and fails where that is nonsense.
+        # Not request.url: it is built from the Host header and raises if that is malformed.
         detail = f"there is nothing at {request.scope['path']}"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
@@ -106,4 +106,4 @@ EXCEPTION_HANDLERS = {
     Refusal: _answer_refusal,
     Exception: _answer_unexpected,
 }
-"""For the application: every error becomes a ``Problem``."""
+"""For the application; all of them answer with a ``Problem``."""

@@ -1,4 +1,4 @@
-"""``Range`` and lists of entity tags, read strictly (RFC 9110, sections 8.8.3, 13 and 14). Pure."""
+"""Strict parsers of ``Range`` and of lists of entity tags (RFC 9110, 8.8.3, 13, 14). Pure."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ _RANGE = re.compile(r"(?P<first>[0-9]{1,4000})-(?P<last>[0-9]{0,4000})|-(?P<suff
 def satisfiable(header: str, size_bytes: int) -> list[tuple[int, int]] | None:
     """The first and last byte of each range that overlaps a file of this size.
 
-    Empty: the answer is 416. None: the header is of another unit, malformed, or asks for a hundred
-    ranges and more, and is to be ignored.
+    Empty: the answer is 416. None: ignore the header, as its unit is not bytes, it is malformed, or
+    it has more than 100 ranges.
     """
     unit, _, text = header.partition("=")
     parts = [part.strip(" \t") for part in text.split(",") if part.strip(" \t")]
@@ -32,10 +32,10 @@ def normalised(ranges: Sequence[tuple[int, int]]) -> str:
 
 
 def names(header: str, tag: str, *, strongly: bool) -> bool:
-    """Whether ``If-Match`` or ``If-None-Match`` names the strong entity tag ``tag``, or any.
+    """Whether ``If-Match`` or ``If-None-Match`` matches the strong entity tag ``tag``.
 
-    ``strongly``: weak tags are those of something else (13.1.1). A header that is neither ``*`` nor
-    a list of tags names nothing.
+    ``strongly``: weak tags in the header never match (13.1.1). A header that is neither ``*`` nor
+    a list of tags matches nothing.
     """
     if header.strip(" \t") == "*":
         return True
@@ -51,7 +51,7 @@ def names(header: str, tag: str, *, strongly: bool) -> bool:
 
 
 def _range(match: re.Match[str], size_bytes: int) -> tuple[int, int]:
-    """What of the file is asked for; nothing where the last is before the first."""
+    """The first and last byte of a range in the file; last < first if they don't overlap."""
     end = size_bytes - 1
     if suffix := match["suffix"]:
         return max(0, size_bytes - int(suffix)), end

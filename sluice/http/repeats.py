@@ -1,6 +1,6 @@
-"""Whether a known id is asked for again, or is another export's: its first request is compared.
+"""Tells a repeated request from one that reuses another export's id, by the id's first request.
 
-Invariant: nobody is given another export's answer under an id of his own request.
+Invariant: a request is never answered with an export that an unequal request began.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from sluice.http.problems import Refusal, unavailable
 from sluice.http.view import BacklogView, RequestsView
 
 _ANSWER_SECONDS = 4.0
-_ASK_AGAIN_SECONDS = 0.1
+_PAUSE_SECONDS = 0.1
 _Answer = TypeVar("_Answer")
 _COMPARED = ("format", "columns", "options", "user")
 
 
 class FirstRequests:
-    """The first requests of ids, as far as Kafka still has them."""
+    """Looks up the first requests of ids, which Kafka may no longer have."""
 
     def __init__(self, backlog: BacklogView, requests: RequestsView) -> None:
         self._backlog = backlog
@@ -34,11 +34,11 @@ class FirstRequests:
     async def check(self, wanted: ExportRequested, source: Source) -> bool:
         """Compare a request with the one at ``source``, which was the first of its id.
 
-        Where Kafka no longer has that one, there is nothing to compare with. Returns whether that
-        one came over HTTP to another node, which alone knows how its upload is doing.
+        If Kafka no longer has that one, nothing is compared. Returns whether that one was uploaded
+        to another node, which alone knows how the upload is doing.
 
         Raises:
-            Refusal: 409, it differs in what makes it another export; 503, Kafka doesn't answer.
+            Refusal: 409, the two are not equivalent; 503, Kafka doesn't answer.
         """
         record = await query_kafka(lambda: self._requests.at(source))
         if record is None:
@@ -46,7 +46,7 @@ class FirstRequests:
         try:
             first = decode_request(record.value)
         except SchemaError:
-            first = None  # what HTTP takes has no wrong fields
+            first = None  # an invalid request never came over HTTP, so it is another export's
         if not isinstance(first, ExportRequested):
             raise id_taken(wanted.export_id)
         compare(wanted, first)
@@ -54,9 +54,9 @@ class FirstRequests:
         return bool(marks) and not marks[0].startswith(_THIS_NODE)
 
     async def is_ours(self, export_id: str, source: Source | None, mark: bytes) -> bool:
-        """Whether the unfinished export of an id is of the request at ``source``.
+        """Whether an id's unfinished export began with the request at ``source``.
 
-        Where that is None, whether it is of the one with this value of the header ``ATTEMPT``.
+        If that is None: whether it began with the request that has this ``ATTEMPT`` header.
 
         Raises:
             Refusal: 503, Kafka doesn't answer.
@@ -69,45 +69,49 @@ class FirstRequests:
 
 
 ATTEMPT = "sluice_attempt"
-"""The header that tells requests of one id and content apart: one value for each upload."""
+"""The header with a value of its own for each upload: equal requests of one id differ in it."""
 _THIS_NODE = secrets.token_hex(8).encode()
 
 
 def new_mark() -> bytes:
-    """A value of ``ATTEMPT`` by which this node knows its own uploads."""
+    """A new value of ``ATTEMPT``, with a prefix by which this node knows its own uploads."""
     return _THIS_NODE + secrets.token_hex(8).encode()
 
 
 def compare(wanted: ExportRequested, first: ExportRequested) -> None:
-    """Raises Refusal: 409, the two differ in what makes them two exports."""
+    """Compare two requests of one id.
+
+    Raises:
+        Refusal: 409, they are not equivalent.
+    """
     differing = [name for name in _COMPARED if getattr(wanted, name) != getattr(first, name)]
     if differing:
-        # Who is another user learns no more than that.
+        # Another user learns nothing about the export.
         raise id_taken(wanted.export_id, [] if "user" in differing else differing)
 
 
 def id_taken(export_id: str, differing: list[str] | None = None) -> Refusal:
-    """409: the id is another export's; ``differing`` are the fields that show it."""
+    """409: another export has the id; ``differing`` are the fields that differ."""
     errors = [FieldError(name, "differs from the first request's") for name in differing or ()]
     detail = f"the id {export_id!r} is another export's: use a new one"
     return Refusal(HTTPStatus.CONFLICT, detail, errors)
 
 
-async def query_kafka(question: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What the backlog answers; an open transaction, which may end soon, is waited for.
+async def query_kafka(query: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Query Kafka, and retry while an open transaction hides the answer, as it may end soon.
 
     Raises:
-        Refusal: 503, it doesn't say within some seconds.
+        Refusal: 503, there is no answer within ``_ANSWER_SECONDS``.
     """
     reason = "Kafka doesn't answer"
     with suppress(TimeoutError):
         async with asyncio.timeout(_ANSWER_SECONDS):
             while True:
                 try:
-                    return await question()
+                    return await query()
                 except RequestsHidden as hidden:
                     reason = str(hidden)
-                    await asyncio.sleep(_ASK_AGAIN_SECONDS)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 except BacklogUnavailable as error:
                     raise unavailable(str(error)) from None
     raise unavailable(reason)

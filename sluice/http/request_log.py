@@ -1,6 +1,6 @@
-"""A line in the log for each request: who asked for what, and what came of it.
+"""One log line for each request: client, user, method, path, status, sizes and duration.
 
-Nothing that could be a secret is in it: no header, no query, no body. Invariant: a client without a
+It holds nothing that could be a secret: no header, query or body. Invariant: a client without a
 valid token can't fill the log.
 """
 
@@ -19,7 +19,7 @@ _REFUSED_SECONDS = 10.0
 
 
 class RequestLog:
-    """The outermost layer. ``clock`` gives seconds that never run backwards."""
+    """The outermost middleware. ``clock`` returns monotonic seconds."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class RequestLog:
         self._unlogged = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """The ASGI application."""
         began = self._clock()
         status: int | None = None
         received = sent = 0
@@ -69,7 +69,7 @@ class RequestLog:
             log.info("request", **fields)
 
     def _log_refused(self, fields: dict[str, object]) -> None:
-        """One line in ten seconds, with the number of those that had none."""
+        """A warning at most every ten seconds, with the number of refusals since."""
         if self._clock() - self._refused_at < _REFUSED_SECONDS:
             self._unlogged += 1
             log.debug("request without a valid token", **fields)

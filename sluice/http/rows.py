@@ -1,4 +1,4 @@
-"""Which rows the consumer will take: their shape and size, checked before they are published.
+"""Checks the shape and size of rows before they are published, so that the consumer takes them.
 
 Pure. The shapes are those of ``consumer.core.assembly``, which has the last word. Invariant: a row
 without a finding fits a message.

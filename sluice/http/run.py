@@ -1,7 +1,7 @@
-"""``POST /export/run``: rows over HTTP become an export.
+"""``POST /export/run``: publishes an export from rows over HTTP.
 
-What can be known to be wrong is refused before anything is published. Invariant: one id is
-published once, by whoever came first; whoever comes again gets the same answer.
+What can be checked is refused before anything is published. Invariant: an id is published once, by
+the first request; a repeat gets the same answer.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _FIRST_ROW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RunDependencies:
-    """What this endpoint works with. ``idle_seconds``: so long may an upload send nothing."""
+    """What this endpoint works with. ``idle_seconds``: how long an upload may send nothing."""
 
     exports: Exports
     uploads: UploadGateway
@@ -88,10 +88,10 @@ async def _take_ndjson(
 
 
 async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -> _Rows:
-    """The first rows; what is wrong in them is refused before the id is used up.
+    """The first rows, so that an error in them is refused before the id is used.
 
     Raises:
-        Refusal: 408, none has come in time; else as ``_uploaded``.
+        Refusal: 408, no row arrived in time; else as ``_uploaded``.
     """
     seconds = min(idle_seconds, _FIRST_ROW_SECONDS)
     try:
@@ -108,7 +108,7 @@ async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -
 async def _resumed(
     first: deque[_Rows], chunks: AsyncGenerator[_Rows, None]
 ) -> AsyncGenerator[_Rows, None]:
-    """All rows; ``first`` is emptied, so that nobody keeps them while an upload goes on."""
+    """All rows; ``first`` is emptied, so that its rows are freed while the upload goes on."""
     yield first.popleft()
     async for rows in chunks:
         yield rows
@@ -117,7 +117,7 @@ async def _resumed(
 
 async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
     if seconds:
-        with suppress(Stopped):  # the export goes on, so the ordinary answer is right
+        with suppress(Stopped):  # the export goes on, so 202 is right
             async with stopping_of(request).cut_off():
                 if event := await exports.wait_for_end(export_id, seconds, request.is_disconnected):
                     return Response(encode_event(event), media_type=JSON)
@@ -131,13 +131,13 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
 
 
 async def _is_known(deps: RunDependencies, submission: Submission) -> bool:
-    """Whether the export is there already, by the like of this request.
+    """Whether the export exists already, from an equivalent request.
 
     Raises:
-        Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't say.
+        Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
     """
     wanted = submission.request
-    # One that broke off is unfinished, too; its retry may go on with it.
+    # A broken upload is unfinished too, but its retry may resume it.
     if not submission.is_named or deps.uploads.is_breaking_off(wanted.export_id):
         return False
     return await deps.exports.is_repeat(wanted)
@@ -146,7 +146,7 @@ async def _is_known(deps: RunDependencies, submission: Submission) -> bool:
 async def _publish(
     deps: RunDependencies, submission: Submission, chunks: AsyncGenerator[_Rows, None]
 ) -> None:
-    """Publish it, unless somebody else does so now.
+    """Publish the export, unless another request does so at this moment.
 
     Raises:
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
@@ -165,7 +165,7 @@ async def _publish(
                 upload.is_first()
                 await _send(exports, wanted.export_id, upload, chunks)
                 return
-    await exports.is_repeat(wanted)  # of whoever was faster
+    await exports.is_repeat(wanted)  # of the request that was faster; 409 if they differ
 
 
 async def _send(
@@ -174,17 +174,17 @@ async def _send(
     upload: Upload,
     chunks: AsyncGenerator[_Rows, None],
 ) -> None:
-    """Send all rows and the end; give up once the export has ended on its own."""
+    """Send all rows and the end; stop once the export has ended, for example by a cancellation."""
     clock = asyncio.get_running_loop().time
     looked_at = clock()
     async with aclosing(chunks):
         async for rows in chunks:
             if rows:
                 await upload.send(rows)
-            del rows  # the next ones may take their time
+            del rows  # free them while the next ones arrive
             if clock() - looked_at > _LOOK_SECONDS:
                 looked_at = clock()
-                with suppress(Refusal):  # a storage that doesn't answer is no reason to give up
+                with suppress(Refusal):  # the upload goes on while the storage doesn't answer
                     if await exports.fetch_manifest(export_id):
                         upload.leave()
                         return
@@ -199,7 +199,7 @@ async def _slices(
     while rows := await (deps.bodies.in_turn(following) if is_large else _at_once(following)):
         for start in range(0, len(rows), _CHUNK_ROWS):
             yield rows[start : start + _CHUNK_ROWS]
-            await asyncio.sleep(0)  # a send that has room doesn't wait, and others want to run
+            await asyncio.sleep(0)  # a send with room in its buffer never yields to other tasks
 
 
 async def _at_once(call: Callable[[], _Rows | None]) -> _Rows | None:
@@ -207,7 +207,7 @@ async def _at_once(call: Callable[[], _Rows | None]) -> _Rows | None:
 
 
 def _following(rest: Iterator[list[Row]]) -> _Rows | None:
-    """The next rows; a single one as bytes, as it may be long, and its cells a multiple of that."""
+    """The next rows; a single one as bytes, as a long row's cells take several times its text."""
     rows = next(rest, None)
     return [*map(encode_row, rows)] if rows and len(rows) == 1 else cast("_Rows | None", rows)
 
@@ -215,7 +215,7 @@ def _following(rest: Iterator[list[Row]]) -> _Rows | None:
 async def _uploaded(
     deps: RunDependencies, submission: Submission, request: Request
 ) -> AsyncGenerator[_Rows, None]:
-    """The rows of an NDJSON body: many at a time, and what there is while nothing comes."""
+    """The rows of an NDJSON body in chunks; a short chunk when nothing arrives for a second."""
     reader = NdjsonRows(submission.check)
     rows: list[bytes] = []
     gathered_bytes = 0
@@ -243,7 +243,7 @@ async def _uploaded(
 async def _parsed(
     deps: RunDependencies, reader: NdjsonRows, piece: bytes | None
 ) -> AsyncIterator[list[bytes]]:
-    """The rows of a piece of a body, or of its end, parsed on a thread."""
+    """The rows of a piece of the body, or of its end if None, parsed on a thread."""
     is_long = reader.line_bytes + len(piece or b"") > 2 * IN_MEMORY_BYTES
     parsing = reader.end() if piece is None else reader.feed(piece)
     following = partial(next, parsing, None)

@@ -1,7 +1,7 @@
-"""An HTTP server as an async context manager: it listens, serves and stops within bounds.
+"""An HTTP server as an async context manager: it listens, serves and stops in bounded time.
 
-uvicorn speaks HTTP; the socket, the task and the end of both belong to ``HttpServer``. Invariant:
-after the ``async with`` block nothing listens and no connection is left.
+uvicorn speaks HTTP; ``HttpServer`` owns the socket, the task and their shutdown. Invariant: after
+the ``async with`` block nothing listens and no connection is left.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from sluice.http.connections import HEAD_BYTES, Protocol
 from sluice.http.request_log import RequestLog
 from sluice.http.stopping import AnsweredAtTheEnd, Stopping
 
-_GRACE_SECONDS = 1.5  # for answers that are under way; then they are cut off
-_STOP_SECONDS = 2.5  # for what is cut off: an upload sees that its export is cancelled
+_GRACE_SECONDS = 1.5  # for requests under way to finish; then they are cut off
+_STOP_SECONDS = 2.5  # for cut-off requests to clean up: an upload cancels its export
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 
 
 class HttpServer:
     """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one.
 
-    Signals are none of its business: who enters it decides when to leave.
+    It handles no signals: its caller decides when to stop it.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
@@ -43,7 +43,7 @@ class HttpServer:
                 h11_max_incomplete_event_size=HEAD_BYTES,
                 lifespan="off",
                 ws="none",
-                log_config=None,  # its records go where all records go
+                log_config=None,  # its records go to the root logger's handlers
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -60,28 +60,28 @@ class HttpServer:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on a loopback address, so that only this machine reaches it."""
+        """Whether it listens on a loopback address, which only this machine reaches."""
         return ipaddress.ip_address(self._address[0]).is_loopback
 
     @property
     def url(self) -> str:
-        """Where this machine reaches it, without a slash at the end."""
+        """The URL that reaches it from this machine, without a trailing slash."""
         host = _WILDCARDS.get(self._address[0], self._address[0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def wait(self) -> None:
-        """Wait until the server has stopped. Being cancelled leaves it as it is.
+        """Wait until the server has stopped. Cancelled, it leaves the server running.
 
         Raises:
-            Exception: whatever brought it down.
+            Exception: the error that ended the server.
         """
         await asyncio.shield(self._serving)
 
     async def __aenter__(self) -> Self:
-        """Listen; requests are answered from now on.
+        """Listen and serve.
 
         Raises:
-            UserError: the address can't be had.
+            UserError: the address can't be bound.
         """
         self._listener = await self._listen()
         self._address = self._listener.getsockname()[:2]
@@ -95,10 +95,10 @@ class HttpServer:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Stop accepting, let answers under way end for a while, then cut them off.
+        """Stop accepting, give requests under way a grace time, then cut them off.
 
         Raises:
-            Exception: whatever brought the server down before, if nothing is on its way yet.
+            Exception: the error that ended the server earlier, unless the block raised one.
         """
         self._stopping.begin()
         self._uvicorn.should_exit = True
@@ -130,7 +130,7 @@ class HttpServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, as a part of a program rather than the program."""
+    """uvicorn's server, embedded: it leaves signals and exit to the program."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -138,11 +138,11 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the process's signals alone."""
+        """Install no signal handlers."""
         yield
 
     def cut_answers_off(self) -> None:
-        """Break off what is being sent, and cancel what is under way."""
+        """Abort responses that are being sent, and cancel requests under way."""
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
                 connection.cut_answer_off()

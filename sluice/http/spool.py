@@ -1,6 +1,6 @@
-"""Where a body is kept until all of it has come, and what bounds it meanwhile.
+"""Spools a request body until it is complete, within bounds of memory, disk and pace.
 
-Invariant: a body of up to ``IN_MEMORY_BYTES`` takes nothing that another one could lack.
+Invariant: a body of up to ``IN_MEMORY_BYTES`` uses none of what large bodies share.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ _FULL = "too many large bodies at a time"
 
 
 class Room:
-    """A number of bytes that bodies share; those that wait get it in the order in which they came.
+    """A budget of bytes that bodies share; waiting bodies get their bytes in order of arrival.
 
-    A body larger than all of it may have all of it.
+    A body larger than the whole budget takes all of it.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -39,10 +39,10 @@ class Room:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take(self, size: int) -> None:
-        """Take bytes at once.
+        """Take bytes without waiting.
 
         Raises:
-            Refusal: 503, so many are not free.
+            Refusal: 503, fewer are free.
         """
         if size > self._free_bytes:
             raise unavailable(_FULL)
@@ -59,10 +59,10 @@ class Room:
 
     @asynccontextmanager
     async def held(self, size: int, seconds: float) -> AsyncIterator[None]:
-        """Hold bytes in the block, once they are free.
+        """Wait for bytes and hold them until the block ends.
 
         Raises:
-            Refusal: 503, they weren't within ``seconds``.
+            Refusal: 503, they were not free within ``seconds``.
         """
         size = min(size, self._most_bytes)
         await self._wait(size, seconds)
@@ -86,29 +86,29 @@ class Room:
             else:
                 with suppress(ValueError):
                     self._waiting.remove((size, turn))
-                self.give(0)  # it may have stood in the way of smaller ones
+                self.give(0)  # smaller ones behind it may fit now
             if isinstance(error, TimeoutError):
                 raise unavailable(_FULL) from None
             raise
 
 
 class Hold:
-    """What one body has of a room; all of it is given back after the block."""
+    """One body's share of a room; released at the end of the block."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._size = 0
 
     def __enter__(self) -> Self:
-        """It has nothing yet."""
+        """It holds nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give all of it back."""
+        """Release all of it."""
         self.set(0)
 
     def set(self, size: int) -> None:
-        """Have as many bytes from now on. Raises as ``Room.take``."""
+        """Grow or shrink the share to ``size`` bytes. Raises as ``Room.take``."""
         if size > self._size:
             self._room.take(size - self._size)
         else:
@@ -117,9 +117,9 @@ class Hold:
 
 
 class Pace:
-    """How fast a body has to come: what takes long holds what others may need.
+    """The lowest speed of a body, as a slow one holds bytes that others need.
 
-    ``clock`` gives seconds that never run backwards.
+    ``clock`` returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,10 +128,10 @@ class Pace:
         self._size = 0
 
     def check(self, size: int) -> None:
-        """Look at a body of which so many bytes have come.
+        """Check the speed of a body of which ``size`` bytes have arrived.
 
         Raises:
-            Refusal: 408, too few have come in the last half minute.
+            Refusal: 408, too few have arrived in the last half minute.
         """
         now = self._clock()
         if now - self._since < _PACE_SECONDS:
@@ -143,9 +143,9 @@ class Pace:
 
 
 class Spool:
-    """One body, in memory as long as it is small, then in a file that has no name.
+    """One body, in memory while it is small, then in an unnamed temporary file.
 
-    Use it as a context manager; it is gone after the block.
+    Use it as a context manager, whose end frees both.
     """
 
     def __init__(self, disk: Room) -> None:
@@ -157,11 +157,11 @@ class Spool:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """It is empty."""
+        """It is empty at first."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the file."""
+        """Free the memory and the file."""
         self._parts.clear()
         self._disk.set(0)
         if self._file:
@@ -169,14 +169,14 @@ class Spool:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it has grown beyond what is held in memory."""
+        """Whether it has outgrown memory."""
         return self._file is not None
 
     async def append(self, piece: bytes) -> None:
-        """Add what has come.
+        """Add a piece.
 
         Raises:
-            Refusal: 503, the disk has no room for it, or others' bodies have taken it.
+            Refusal: 503, the disk is full, or other bodies have taken their share of it.
         """
         self.size += len(piece)
         self._held_bytes += len(piece)
@@ -189,7 +189,7 @@ class Spool:
             await self._flush(self._file)
 
     async def content(self) -> bytes:
-        """All of it, once it has come. Raises as ``append``."""
+        """The whole body. Raises as ``append``."""
         if self._file is None:
             return b"".join(self._parts)
         await self._flush(self._file)
@@ -201,12 +201,14 @@ class Spool:
         await self._on_disk(lambda: file.write(text))
 
     async def _on_disk(self, act: Callable[[], _Done]) -> _Done:
-        """Do it on a thread: a disk may be slow."""
+        """Call ``act`` on a thread, as a disk may be slow."""
         try:
             return await asyncio.to_thread(act)
         except OSError as error:
             log.warning(
-                "a body can't be kept on disk", reason=str(error), file=tempfile.gettempdir()
+                "request body not spooled to disk",
+                reason=str(error),
+                directory=tempfile.gettempdir(),
             )
             raise unavailable("there is no room for the body") from None
 

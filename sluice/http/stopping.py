@@ -1,8 +1,8 @@
-"""The end of the server, as requests that are under way see it.
+"""The shutdown of the server, as requests under way see it.
 
-What waits for something that may take long waits in a block of ``Stopping.cut_off``. Whatever else
-is under way has the time that the server gives it, and is cancelled then. Invariant: who was not
-answered by then is told why; a cancellation by the server's end is no error.
+A request that waits for something slow does so in a ``Stopping.cut_off`` block, which ends at once.
+Any other has the server's grace time and is cancelled then. Invariant: a request without a response
+by then is answered 503; its cancellation is not an error.
 """
 
 import asyncio
@@ -14,32 +14,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sluice.http.problems import Refusal, problem_of, unavailable
 
-_LONG_AGO = 0.0  # on the loop's clock: at once
+_LONG_AGO = 0.0  # a deadline in the past of the loop's clock
 
 
 class Stopped(Exception):  # noqa: N818 - an event
-    """The server stops; the block was cut off."""
+    """The block was cut off, as the server stops."""
 
 
 class Stopping:
-    """Whether a server stops. Requests find theirs by ``stopping_of``."""
+    """Whether a server is stopping. Requests get their server's by ``stopping_of``."""
 
     def __init__(self) -> None:
         self.has_begun = False
         self._blocks: set[asyncio.Timeout] = set()
 
     def begin(self) -> None:
-        """From now on it stops."""
+        """Cut off all blocks, now and from now on."""
         self.has_begun = True
         for block in self._blocks:
             block.reschedule(_LONG_AGO)
 
     @asynccontextmanager
     async def cut_off(self) -> AsyncIterator[None]:
-        """Cancel the block when the server stops; what needs no waiting is done even then.
+        """Cancel the block when the server stops. A block that never waits runs even then.
 
         Raises:
-            Stopped: the block was cancelled for that.
+            Stopped: the block was cancelled because the server stops.
         """
         block = asyncio.timeout_at(_LONG_AGO if self.has_begun else None)
         self._blocks.add(block)
@@ -55,14 +55,14 @@ class Stopping:
 
 
 class AnsweredAtTheEnd:
-    """The outermost layer: what the server cancels as it stops is answered, if it wasn't."""
+    """Middleware that answers 503 to requests that the server cancels as it stops."""
 
     def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
         self._app = app
         self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """The ASGI application."""
         scope["state"]["stopping"] = self._stopping
         has_begun = False
 
@@ -81,11 +81,11 @@ class AnsweredAtTheEnd:
 
 
 def stopping_of(request: Request) -> Stopping:
-    """That of the server which took this request; without one, nothing ever stops."""
+    """The ``Stopping`` of the request's server; one that never begins if there is none."""
     stopping: Stopping = getattr(request.state, "stopping", None) or Stopping()
     return stopping
 
 
 def node_stops() -> Refusal:
-    """503: another node may do it, or this one once it is there again."""
+    """503: another node may answer, or this one after its restart."""
     return unavailable("the node stops")

@@ -1,9 +1,9 @@
-"""Calls into the storage that an answer waits for, so that one that hangs holds up no other.
+"""Storage calls that a response waits for, isolated so that one that hangs delays no other.
 
-A call blocks, and into a dead network file system it may for ever. So calls run on threads of their
-own, each for a bounded time; then the answer is 503 and the thread is left behind. Invariants: what
-needs no storage, such as parsing, waits for none; and one export whose file or manifest hangs takes
-no more than ``_MOST_OF_ONE`` threads, however often it is asked for.
+A storage call blocks, on a dead network file system for ever. So calls run on threads of their own,
+each for a bounded time; then the answer is 503 and the thread is abandoned. Invariants: work that
+needs no storage, such as parsing, never waits for these threads; and an export whose file or
+manifest hangs takes at most ``_MOST_OF_ONE`` of them, however often it is requested.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from consumer.errors import ConsumerError, StorageUnavailable
 from sluice.http.problems import unavailable
 
 ANSWER_SECONDS = 4.0
-_PIECE_SECONDS = 15.0  # a download that has begun can't be asked for again so easily
+_PIECE_SECONDS = 15.0  # longer, as a client can't easily retry a download that has begun
 _THREADS = 16
 _MOST_OF_ONE = 2
-_MOST_WAITING = 200  # all threads hang then
+_MOST_WAITING = 200  # by then all threads hang
 _SILENT = "the storage does not answer"
 _T = TypeVar("_T")
 
 
 class _Gate:
-    """Lets so many calls of one export in. ``users`` are in, or wait."""
+    """Limits the calls of one export. ``users`` counts those that run or wait."""
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(_MOST_OF_ONE)
@@ -37,7 +37,7 @@ class _Gate:
 
 
 class StorageCalls:
-    """Use it as a context manager; calls that hang then are left behind."""
+    """Use it as a context manager, whose end abandons calls that hang."""
 
     def __init__(self) -> None:
         self._threads = DaemonThreads(_THREADS, "storage")
@@ -54,10 +54,10 @@ class StorageCalls:
     async def call(
         self, export_id: str, call: Callable[[], _T], seconds: float = ANSWER_SECONDS
     ) -> _T:
-        """What a call that concerns this export returns. Cancelled, it is left behind.
+        """Run a call about an export on a thread. Cancelled, it abandons the call.
 
         Raises:
-            Refusal: 503, the storage refuses, or does not answer within ``seconds``.
+            Refusal: 503, the storage fails, or does not answer within ``seconds``.
         """
         gate = self._gates.setdefault(export_id, _Gate())
         gate.users += 1
@@ -99,9 +99,9 @@ class StorageCalls:
 
 
 class OpenFile:
-    """A finished file, read from a thread. It is closed once nobody refers to it.
+    """A finished file, read on threads. It is closed when the last reference goes.
 
-    So a read that hangs keeps its descriptor, and one that was left behind is the last to let go.
+    So a read that hangs keeps its descriptor open, even once it was abandoned.
     """
 
     def __init__(self, calls: StorageCalls, export_id: str, path: Path) -> None:
@@ -117,11 +117,11 @@ class OpenFile:
             os.close(self._descriptor)
 
     async def seek(self, offset: int) -> None:
-        """Read on from here."""
+        """Read from this offset next."""
         self._offset = offset
 
     async def read(self, size: int) -> bytes:
-        """Up to so many bytes; none at the end. Raises as ``StorageCalls.call``."""
+        """Read up to ``size`` bytes; none at the end. Raises as ``StorageCalls.call``."""
         read = partial(self._read, size, self._offset)
         piece = await self._calls.call(self._export_id, read, _PIECE_SECONDS)
         self._offset += len(piece)

@@ -1,4 +1,4 @@
-"""What ``POST /export/run`` asks for, from a JSON body or from query parameters. Pure.
+"""Parses the request of ``POST /export/run``, from a JSON body or from query parameters. Pure.
 
 Invariant: a refusal names every field that is wrong, and nothing that was sent is ignored.
 """
@@ -34,14 +34,14 @@ _UNKNOWN = "is not a field of the contract"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A valid request. ``is_named``: its id was given, so it may have been given before."""
+    """A valid request. ``is_named``: the client chose its id, so it may be a repeat."""
 
     request: ExportRequested
     is_named: bool
 
     @property
     def check(self) -> RowCheck:
-        """What its rows have to be."""
+        """The check of its rows."""
         return RowCheck(column.key for column in self.request.columns)
 
 

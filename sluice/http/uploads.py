@@ -1,9 +1,8 @@
-"""The node as an upstream service: what comes over HTTP goes to Kafka.
+"""Publishes to Kafka what is uploaded over HTTP: the node as an upstream service.
 
-One ``ExportPublisher`` for all, made when it is first needed; after an error of Kafka's nothing new
-is begun with it, and the last who uses it disconnects it. Invariant: an export that was begun here
-is finished here, or its cancellation is asked for until Kafka has it, for a minute; then it ends by
-being idle.
+All uploads share one ``ExportPublisher``, made on first use. After an error of Kafka nothing new
+begins with it, and its last user disconnects it. Invariant: an export that began here is finished
+here, or its cancellation is retried for a minute until Kafka has it; then the idle timeout ends it.
 """
 
 import asyncio
@@ -25,8 +24,8 @@ from sluice.http.repeats import ATTEMPT, new_mark
 
 log = structlog.get_logger(__name__)
 
-# Whoever asks should know soon that there is no Kafka; in the middle of an export, which waits
-# without harm, a broker has time to come back.
+# A new request should learn soon that Kafka is away. An upload under way can wait, so a broker has
+# time to come back.
 _START_SECONDS = 4.0
 _REQUEST_SECONDS = 4.0
 DELIVERY_SECONDS = 30.0
@@ -36,7 +35,7 @@ _AWAY = "Kafka doesn't answer"
 
 
 class Lease:
-    """A publisher, from its start on, and how many use it now."""
+    """A publisher that has started or is starting, with a count of its users."""
 
     def __init__(self, starting: asyncio.Task[ExportPublisher]) -> None:
         self.starting = starting
@@ -51,7 +50,7 @@ class Lease:
 class UploadGateway:
     """Publishes and cancels exports. Use it as an async context manager.
 
-    ``is_ours`` tells which request an unfinished export is of; see ``BrokenUploads``.
+    ``is_ours`` finds out which request an unfinished export began with; see ``BrokenUploads``.
     """
 
     def __init__(self, make_publisher: Callable[[], ExportPublisher], is_ours: IsOurs) -> None:
@@ -66,7 +65,7 @@ class UploadGateway:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let cancellations end for a while, then disconnect."""
+        """Give cancellations a grace time, then disconnect."""
         self._broken.stop()
         for task in self._watching:
             task.cancel()
@@ -83,11 +82,11 @@ class UploadGateway:
 
     @asynccontextmanager
     async def export(self, request: ExportRequested, *, retried: bool) -> AsyncIterator["Upload"]:
-        """Request an export; the block sends its rows. Left by an error, the export is cancelled.
+        """Publish a request; the block sends its rows.
 
-        Unless the block finishes it, or leaves it, it is cancelled too. ``retried``: its client may
-        try again under the id; the retry of an upload whose request Kafka didn't acknowledge in
-        time goes on with that request.
+        Unless the block calls ``finish`` or ``leave``, the export is cancelled. ``retried``: the
+        client may retry with the same id; if Kafka didn't acknowledge the request in time, that
+        retry resumes it.
 
         Raises:
             Refusal: 503, Kafka can't be reached or refuses, or an upload of the id is being
@@ -111,7 +110,7 @@ class UploadGateway:
 
     @asynccontextmanager
     async def _attempt(self, request: ExportRequested) -> AsyncIterator[Attempt]:
-        """A new attempt, or the one that broke off and is taken up again."""
+        """A new attempt, or a broken one that this request resumes."""
         if attempt := self._broken.resume(request):
             with self._held(attempt.lease):
                 yield attempt
@@ -126,7 +125,7 @@ class UploadGateway:
             yield Attempt(request, lease, mark, requesting)
 
     async def cancel(self, export_id: str) -> None:
-        """Ask every partition to cancel an export.
+        """Publish the cancellation of an export, to every partition.
 
         Raises:
             Refusal: 503, Kafka can't be reached or refuses.
@@ -154,7 +153,7 @@ class UploadGateway:
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Lease]:
-        """A publisher, for the block; the last to use a retired one disconnects it."""
+        """Use a publisher in the block; the last user of a retired one disconnects it."""
         lease.users += 1
         try:
             yield lease
@@ -181,7 +180,7 @@ class UploadGateway:
     def _refusing(self, lease: Lease) -> Iterator[None]:
         """Turn an error of the publisher into a refusal, and begin nothing new with it.
 
-        Others who use it may go on: they wait longer, and what they wait for may still come.
+        Its other users go on: their time limits are longer, and their answers may still arrive.
         """
         try:
             yield
@@ -191,7 +190,7 @@ class UploadGateway:
             if self._current is lease:
                 self._current = None
             if not isinstance(error, ClientError | TimeoutError):
-                log.exception("publishing failed")
+                log.exception("publishing failed: new exports get a new publisher")
                 raise unavailable("publishing failed; see the node's log") from None
             is_away = isinstance(error, KafkaUnreachable | TimeoutError)
             raise unavailable(_AWAY if is_away else str(error)) from None
@@ -203,9 +202,9 @@ class UploadGateway:
             self._spawn(_stop(lease), "stop publisher")
 
     async def _abandon(self, attempt: Attempt, *, retried: bool) -> None:
-        """See that an export is cancelled; wait for it, but not for long."""
+        """Cancel an export in a task of its own; wait for that, but not for long."""
         self._broken.add(attempt, retried=retried)
-        attempt.lease.users += 1  # until the request's fate is known
+        attempt.lease.users += 1  # until ``_settle`` ends
         name = f"cancel {attempt.request.export_id}"
         cancelling = self._spawn(self._settle(attempt), name)
         if not retried:
@@ -233,7 +232,7 @@ class UploadGateway:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        """The task that publishes counts among those that are waited for at the end."""
+        """Have ``__aexit__`` wait for the task of the block."""
         task = asyncio.current_task()
         assert task, "only tasks publish"  # noqa: S101 - for the type checker
         self._tasks.add(task)
@@ -253,18 +252,18 @@ class Upload:
         refusing: Callable[[Lease], AbstractContextManager[None]],
     ) -> None:
         self.settled = False
-        """Whether nothing is left to be done for it here."""
+        """Whether it needs no cancellation any more."""
         self._export = export
         self._attempt = attempt
         self._refusing = partial(refusing, attempt.lease)
 
     def is_first(self) -> None:
-        """Its request is the first of its id, so its cancellation can hit no other."""
+        """Note that its request is the first of its id, so a cancellation hits no other export."""
         self._attempt.is_first = True
 
     @property
     def source(self) -> Source:
-        """Where the request lies."""
+        """Where the request is in Kafka."""
         return self._export.source
 
     async def send(self, rows: Sequence[Row | bytes]) -> None:
@@ -284,7 +283,7 @@ class Upload:
         self.settled = True
 
     def leave(self) -> None:
-        """Neither finish nor cancel it: it is somebody else's, or has ended already."""
+        """Neither finish nor cancel it: another request began the export, or it has ended."""
         self.settled = True
 
 
@@ -293,12 +292,12 @@ async def _stop(lease: Lease) -> None:
         publisher = await lease.starting
         await publisher.__aexit__(None, None, None)
     except ClientError:
-        pass  # who waited for it was told
-    except Exception as error:  # noqa: BLE001 - nobody waits for it any more
-        log.warning("a publisher failed as it stopped", reason=str(error))
+        pass  # its users got the error
+    except Exception as error:  # noqa: BLE001 - no request waits for it
+        log.warning("publisher failed to stop", reason=str(error))
 
 
 def _read_error(task: asyncio.Task[Export]) -> None:
-    """An error that nobody waits for any more is no news."""
+    """Mark an error as retrieved: asyncio would log it if no request waits for the task."""
     if not task.cancelled():
         task.exception()

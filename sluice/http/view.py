@@ -1,4 +1,4 @@
-"""What the HTTP server may ask of the node. It changes nothing."""
+"""What the HTTP server reads of the node, as Protocols. Nothing here changes its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class NodeView(Protocol):
     """A running node, seen from outside."""
 
     def status(self) -> NodeStatus:
-        """What it is doing; answers at once."""
+        """What it is doing; doesn't block."""
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
-        """Rows and bytes so far of an export that is open here; answers at once."""
+        """Rows and bytes so far of an export that is open here, else None; doesn't block."""
 
     async def problems(self) -> list[str]:
         """Why it can't work, one sentence each; empty when it is ready."""
@@ -66,7 +66,7 @@ class RequestsView(Protocol):
     """Messages of the requests topic; see ``consumer.kafka.request_lookup``."""
 
     async def at(self, source: Source) -> Recorded | None:
-        """The message at a place, or None where Kafka no longer has it."""
+        """Fetch the message at a source; None if Kafka no longer has it."""
 
 
 class FinishedView(Protocol):

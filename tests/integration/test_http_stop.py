@@ -96,6 +96,6 @@ async def test_a_download_that_nobody_reads_is_cut(
         reader, writer = await connect(node)
         writer.write(b"GET /export/download/e HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
-        assert await stop(node) == ["an answer is cut off: the node stops"]
+        assert await stop(node) == ["response cut off: the node stops"]
         assert len(await reader.read()) < 30_000_000
         writer.close()

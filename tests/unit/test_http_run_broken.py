@@ -52,7 +52,7 @@ async def test_without_kafka_it_is_unavailable(client: httpx.AsyncClient, world:
 async def test_kafka_goes_away_in_the_middle(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broken, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(broken, "_PAUSE_SECONDS", 0.01)
     world.refuses_records = True
     assert_problem(await run(client, export_id="e-1"), 503)
     assert world.cancelled() == ["e-1"]
