@@ -28,8 +28,8 @@ from bench.document import with_figures
 from bench.processes import cpu_seconds, system_seconds
 from broker.embedded import EmbeddedKafka
 from clients.topics import create_topics
-from consumer.kafka.backlog import Backlog
-from consumer.kafka.cluster import Cluster
+from consumer.backlog.backlog import Backlog
+from consumer.cluster import Cluster
 from producer.completions import CompletionFeed
 from producer.seed.scenarios import Scenario
 from schemas.completions import ExportCompleted

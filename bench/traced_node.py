@@ -16,12 +16,12 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from consumer.core.assembly import Pieces
+from consumer.core.batch_sequence import Pieces
 from consumer.exports import routing
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
 from consumer.formats.pdf import PdfWriter
-from consumer.kafka.transactions import PartitionProducer
+from consumer.lanes.transactions import PartitionProducer
 from consumer.storage.local import LocalPart, LocalStorage
 from sluice.commands.serve import serve
 

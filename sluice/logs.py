@@ -20,7 +20,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from schemas.times import format_time
 
 if TYPE_CHECKING:  # the client would be half of what a short command imports
-    from consumer.kafka.contact import Contact
+    from clients.contact import Contact
 
 _KAFKA = "aiokafka"
 _REPEAT_SECONDS = 10.0

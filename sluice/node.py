@@ -10,15 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from consumer.exports.workshop import Workshop
+from consumer.backlog.backlog import Backlog
+from consumer.backlog.request_lookup import RequestLookup
+from consumer.cluster import Cluster
+from consumer.exports.export_context import ExportContext
 from consumer.formats.registry import Formats
-from consumer.kafka.backlog import Backlog
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.group import ConsumerGroup
-from consumer.kafka.member import Membership
-from consumer.kafka.request_lookup import RequestLookup
-from consumer.kafka.surroundings import LaneLimits
-from consumer.kafka.transactions import Destination
+from consumer.group.group import ConsumerGroup
+from consumer.group.member import Membership
+from consumer.lanes.lane_context import LaneLimits
+from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from producer.publisher import ExportPublisher
@@ -46,7 +46,7 @@ class Node:
     """A running node. Make it with ``node``; then ``run`` it."""
 
     def __init__(
-        self, cluster: Cluster, group: ConsumerGroup, workshop: Workshop, storage_id: str
+        self, cluster: Cluster, group: ConsumerGroup, workshop: ExportContext, storage_id: str
     ) -> None:
         self.storage_id = storage_id
         self.contact = cluster.contact
@@ -139,7 +139,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         dead_letter_bytes = await cluster.check_topics()
         storage_id = await recognise(storage, cluster)
         await within(storage.check)
-        workshop = Workshop(storage, formats.writer, metrics, settings.max_export_bytes)
+        workshop = ExportContext(storage, formats.writer, metrics, settings.max_export_bytes)
         destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(
             _membership(settings), cluster, destination, workshop, settings.max_concurrency

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import structlog
 
+from consumer.cluster import Cluster
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import NodeRefused, StorageUnavailable
-from consumer.kafka.cluster import Cluster
 from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.fonts import cjk_font
 from bench.peers.base import ROWS_PER_PAGE, TITLE, Job, NewEncoder
 from bench.rows import EXPORT_ID
-from consumer.core.assembly import Assembly
+from consumer.core.batch_sequence import BatchSequence
 from consumer.formats.base import FormatWriter
 from consumer.formats.registry import Formats
 from schemas.records import decode_batch
@@ -26,7 +26,7 @@ class OurEncoder:
     """An ``Encoder``."""
 
     def __init__(self, writer: FormatWriter, job: Job) -> None:
-        self._assembly = Assembly(job.columns)
+        self._assembly = BatchSequence(job.columns)
         self._writer = writer
         self._out = job.out
 

@@ -7,7 +7,7 @@ handled, and what was written of it lies in this process's part alone.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from consumer.core.assembly import Pieces
+from consumer.core.batch_sequence import Pieces
 from consumer.errors import ExportFailure
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from consumer.core.assembly import Assembly
-from consumer.exports.origin import Origin, Progress
+from consumer.core.batch_sequence import BatchSequence
+from consumer.exports.terminal_events import Origin, Progress
 from consumer.formats.base import FormatWriter
 from consumer.storage.base import Part
 from schemas.completions import ExportCompleted
@@ -41,7 +41,7 @@ class OpenExport:
         self.origin = origin
         self.decided = decided
         self.active_at = active_at
-        self.assembly = Assembly([column.key for column in request.columns])
+        self.assembly = BatchSequence([column.key for column in request.columns])
         self.writer: FormatWriter | None = None
         self.part: Part | None = None
         self.first_offset: int | None = None

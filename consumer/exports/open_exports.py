@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 import structlog
 
+from consumer.core.admission_limit import MOST_OPEN
 from consumer.core.budget import TurnBudget
-from consumer.core.intake import MOST_OPEN
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
 from consumer.errors import ExportFailure, LaneStopped
 from consumer.exports.application import Application
 from consumer.exports.export import OpenExport
+from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message
-from consumer.exports.origin import Origin, Progress
 from consumer.exports.publication import Ending, Publication
-from consumer.exports.workshop import Workshop
+from consumer.exports.terminal_events import Origin, Progress
 from consumer.formats.base import FormatWriter
 from consumer.metrics import Dropped
 from consumer.storage.base import Part
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class OpenExports:
     """See the module."""
 
-    def __init__(self, partition: int, workshop: Workshop, publication: Publication) -> None:
+    def __init__(self, partition: int, workshop: ExportContext, publication: Publication) -> None:
         self._partition = partition
         self._workshop = workshop
         self._publication = publication

@@ -15,15 +15,15 @@ from enum import Enum, auto
 import structlog
 
 from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
+from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Place, Suspects
-from consumer.core.turn_order import Claim
+from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
 from consumer.exports.messages import LargeMessage, Message, Outcome, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
-from consumer.exports.workshop import Workshop
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import FailReason, Format
 
@@ -55,7 +55,7 @@ class PartitionExports:
         self,
         partition: int,
         point: ResumePoint,
-        workshop: Workshop,
+        workshop: ExportContext,
         given_up: frozenset[str] = frozenset(),
     ) -> None:
         self.partition = partition

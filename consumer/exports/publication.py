@@ -11,7 +11,7 @@ from datetime import datetime
 
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports.export import OpenExport
-from consumer.exports.origin import Origin, Progress
+from consumer.exports.terminal_events import Origin, Progress
 from consumer.storage.base import Part, Storage
 from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.vocabulary import FailReason

@@ -24,9 +24,11 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.export import OpenExport
+from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import DeadLetter, Message, forwardable, value_bytes
 from consumer.exports.open_exports import OpenExports
-from consumer.exports.origin import (
+from consumer.exports.publication import Ending, Publication
+from consumer.exports.terminal_events import (
     Origin,
     died_on_twice,
     id_in_key,
@@ -35,8 +37,6 @@ from consumer.exports.origin import (
     origin_of_unread,
     source_of,
 )
-from consumer.exports.publication import Ending, Publication
-from consumer.exports.workshop import Workshop
 from consumer.metrics import Dropped
 from schemas.codec import InvalidRequest, decode_request
 from schemas.completions import ExportCompleted
@@ -62,7 +62,7 @@ class Routing:
         self,
         partition: int,
         point: ResumePoint,
-        workshop: Workshop,
+        workshop: ExportContext,
         exports: OpenExports,
         publication: Publication,
         given_up: frozenset[str],

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from clients.topics import TopicState, create_topics
+from consumer.cluster import Cluster
 from consumer.errors import NodeRefused
-from consumer.kafka.cluster import Cluster
 from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
 from sluice.foreground import run

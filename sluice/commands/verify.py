@@ -1,6 +1,6 @@
 """``sluice verify``: finished files against their manifests.
 
-What is compared is in ``consumer.exports.verification``. Invariant: Kafka is asked only where a
+What is compared is in ``consumer.verify.verifier``. Invariant: Kafka is asked only where a
 manifest leaves it open whether its CSV begins with a header line; nothing is needed of it.
 """
 
@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from clients.errors import ClientError
 from clients.topic_reader import TopicReader
-from consumer.exports.verification import Verdict, Verifier, partial_files
+from consumer.verify.verifier import Verdict, Verifier, partial_files
 from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import SchemaError

@@ -41,7 +41,7 @@ class NodeView(Protocol):
 
 
 class BacklogView(Protocol):
-    """What the whole group has accepted and not finished; see ``consumer.kafka.backlog``."""
+    """What the whole group has accepted and not finished; see ``consumer.backlog.backlog``."""
 
     async def count(self, *, fresh: bool = False) -> int:
         """How many there are; ``fresh``: with all that was accepted before the call."""
@@ -63,7 +63,7 @@ class Recorded(Protocol):
 
 
 class RequestsView(Protocol):
-    """Messages of the requests topic; see ``consumer.kafka.request_lookup``."""
+    """Messages of the requests topic; see ``consumer.backlog.request_lookup``."""
 
     async def at(self, source: Source) -> Recorded | None:
         """Fetch the message at a source; None if Kafka no longer has it."""

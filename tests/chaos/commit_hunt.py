@@ -33,7 +33,7 @@ from broker.errors import BrokerError
 from clients.topics import create_topics
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.lanes.transactions import Destination, PartitionProducer
 from sluice.logs import quiet_libraries
 from tests.chaos.coordinator import GROUP, LANES, TOPICS, asked
 from tests.chaos.hunted import (

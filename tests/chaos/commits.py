@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
+from consumer.cluster import Cluster, CommitsWentBack
 from consumer.errors import NodeRefused
-from consumer.kafka.cluster import Cluster, CommitsWentBack
 from schemas.topics import Topics
 
 _EVERY_SECONDS = 0.25

@@ -16,10 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
 
 from broker.embedded import EmbeddedKafka
+from consumer.backlog.backlog import Backlog
+from consumer.cluster import Cluster
 from consumer.core.resume import Committed, ResumePoint
 from consumer.errors import BacklogUnavailable, RequestsHidden
-from consumer.kafka.backlog import Backlog
-from consumer.kafka.cluster import Cluster
 from schemas.topics import Topics
 from tests.support.nodes import node_on
 from tests.support.topics import created_topics

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from broker.embedded import EmbeddedKafka
+from consumer.cluster import Cluster
 from consumer.core.resume import Committed
 from consumer.errors import NodeRefused
-from consumer.kafka.cluster import Cluster
 from schemas.topics import Topics
 from tests.support.topics import created_topics
 

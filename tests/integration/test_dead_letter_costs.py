@@ -15,11 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from clients.bounded_fetch import held_bytes
 from clients.topics import create_topics
+from consumer.cluster import Cluster
 from consumer.core.budget import TURN_BYTES
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import DeadLetter, KeptMessage, Outcome
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 from schemas.vocabulary import DeadLetterReason

@@ -13,14 +13,14 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import IllegalStateError
 
+from consumer.cluster import Cluster
 from consumer.errors import NodeRefused
-from consumer.exports.workshop import Workshop
+from consumer.exports.export_context import ExportContext
 from consumer.formats.registry import Formats
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.group import ConsumerGroup
-from consumer.kafka.member import Member, Membership
-from consumer.kafka.surroundings import LaneLimits
-from consumer.kafka.transactions import Destination
+from consumer.group.group import ConsumerGroup
+from consumer.group.member import Member, Membership
+from consumer.lanes.lane_context import LaneLimits
+from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from schemas.completions import TerminalEvent
@@ -60,7 +60,7 @@ async def group_of(
     """A node's part in the group, without its HTTP server, as ``sluice.node`` composes it."""
     options = {"bootstrap_servers": servers}
     group_id = settings_for(servers, topics, Path())["SLUICE_GROUP_ID"]
-    workshop = Workshop(storage, Formats().writer, Metrics(), 1 << 30)
+    workshop = ExportContext(storage, Formats().writer, Metrics(), 1 << 30)
     membership = Membership(None, 6, 1, LaneLimits(800, 300, 300), metadata_age_seconds)
     async with Cluster(topics, group_id, options) as cluster:
         destination = Destination(topics, group_id, options, await checked(cluster))

@@ -118,7 +118,7 @@ async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: 
 
 def assert_told_once(lines: list[dict[str, Any]], servers: str, away_seconds: int) -> None:
     """One warning that Kafka is away, a reminder each half minute, a line that it is back."""
-    told = [line for line in lines if line["logger"] == "consumer.kafka.contact"]
+    told = [line for line in lines if line["logger"] == "clients.contact"]
     lost, *reminders, back = told
     assert (lost["level"], lost["event"]) == ("warning", "Kafka does not answer")
     assert {line["event"] for line in reminders} <= {"Kafka still does not answer"}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumer.kafka.request_lookup import RequestLookup
+from consumer.backlog.request_lookup import RequestLookup
 from schemas.completions import Source
 from schemas.topics import Topics
 from schemas.unread_value import UnreadValue

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from aiokafka import TopicPartition
 
+from consumer.cluster import Cluster
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.lane import LASTING_SECONDS
-from consumer.kafka.said import SaidEvents
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.lanes.lane import LASTING_SECONDS
+from consumer.lanes.published_events import PublishedEvents
+from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.completions import TerminalEvent, encode_event
 from schemas.topics import Topics
 from tests.integration.test_backlog import commit, group_of
@@ -71,7 +71,7 @@ def an_event(topics: Topics, export_id: str, seconds_ago: float = 0.0) -> Termin
 async def said(servers: str, topics: Topics, *asked: TerminalEvent) -> set[str]:
     options = {"bootstrap_servers": servers}
     async with Cluster(topics, group_of(topics), options) as cluster:
-        found = await SaidEvents(cluster, options).among(asked)
+        found = await PublishedEvents(cluster, options).among(asked)
     return {event.export_id for event in asked if event.event_id in found}
 
 
@@ -112,7 +112,7 @@ async def test_what_is_asked_during_a_look_is_looked_for_together(
 
     monkeypatch.setattr(Cluster, "completions_since", counted)
     async with Cluster(topics, group_of(topics), options) as cluster:
-        said_events = SaidEvents(cluster, options)
+        said_events = PublishedEvents(cluster, options)
         absent = an_event(topics, "absent")
         answers = await asyncio.gather(*(said_events.among([one, absent]) for one in there))
         for one, answer in zip(there, answers, strict=True):

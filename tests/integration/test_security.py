@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 
 from clients.errors import ClientError
 from clients.topics import create_topics
+from consumer.cluster import Cluster
 from consumer.errors import NodeRefused
-from consumer.kafka.cluster import Cluster
 from producer.downstream import completions
 from schemas.times import format_time
 from schemas.topics import Topics

@@ -13,10 +13,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from broker.embedded import EmbeddedKafka
+from consumer.cluster import Cluster
 from consumer.core.resume import Committed, ResumePoint
 from consumer.exports.messages import Outcome
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.topics import Topics
 from tests.storage.test_every_storage import cancelled
 from tests.support.nodes import node_on

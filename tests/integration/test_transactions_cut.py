@@ -16,10 +16,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced
 
+from consumer.cluster import Cluster
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
-from consumer.kafka.cluster import Cluster
-from consumer.kafka.transactions import Destination, PartitionProducer
+from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.topics import Topics
 from tests.chaos.broker import StormBroker
 from tests.storage.test_every_storage import cancelled

@@ -1,4 +1,4 @@
-"""What a lane has fetched of a log: ``consumer.kafka.feed``, counted instead of weighed.
+"""What a lane has fetched of a log: ``consumer.lanes.feed``, counted instead of weighed.
 
 Invariant: ``position`` is the offset after all that was fetched, what is shown to nobody included.
 """

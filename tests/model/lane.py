@@ -1,4 +1,4 @@
-"""A lane in explicit steps: ``consumer.kafka.lane``, ``commits`` and ``turns`` without asyncio.
+"""A lane in explicit steps: ``consumer.lanes.lane``, ``commits`` and ``turns`` without asyncio.
 
 Each await of the real lane is the end of a step here, so that anything may happen in between:
 
@@ -25,14 +25,14 @@ from typing import TypeAlias
 
 from aiokafka.errors import KafkaError
 
+from consumer.core.admission_limit import intake
 from consumer.core.budget import TurnBudget
-from consumer.core.intake import intake
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
+from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message, Outcome
 from consumer.exports.partition import PartitionExports, TurnEnd
-from consumer.exports.workshop import Workshop
 from tests.model.broker import Broker, InFlight
 from tests.model.feed import ALL, Feed
 from tests.model.oracle import Oracle, StoppedError, Violation
@@ -78,7 +78,7 @@ class Lane:
         self,
         process: int,
         broker: Broker,
-        workshop: Workshop,
+        workshop: ExportContext,
         oracle: Oracle,
         max_open: int,
         most_open: int,

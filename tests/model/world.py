@@ -14,7 +14,7 @@ from functools import cache, partial
 from consumer.core import budget
 from consumer.core.resume import METADATA_LIMIT
 from consumer.errors import StorageUnavailable
-from consumer.exports.workshop import Workshop
+from consumer.exports.export_context import ExportContext
 from consumer.metrics import Metrics
 from schemas.completions import ExportCancelled, Source, TerminalEvent
 from schemas.records import Cell
@@ -166,7 +166,7 @@ class World:
         strike = partial(self.strike, number)
         decided = partial(self._decided, number)
         storage = self._design.storage(self.disk, number, strike, decided)
-        workshop = Workshop(
+        workshop = ExportContext(
             storage,
             _writer,
             self._metrics,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.backlog.backlog_reader import requested
 from consumer.core.backlog import PartitionBacklog, Requested
 from consumer.core.resume import ResumePoint
-from consumer.kafka.backlog_reader import requested
 from schemas import exact_json
 from schemas.vocabulary import Format
 from tests.support.strategies import cells

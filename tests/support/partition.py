@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from consumer.core.resume import ResumePoint
+from consumer.exports.export_context import ExportContext
 from consumer.exports.partition import PartitionExports, TurnEnd
-from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from consumer.metrics import Metrics
 from consumer.storage import identity
@@ -63,7 +63,7 @@ class Bench:
 
     def owner(self, point: ResumePoint = START) -> PartitionExports:
         """Another owner of the partition, that resumes at ``point``."""
-        workshop = Workshop(
+        workshop = ExportContext(
             self.storage,
             lambda request, _: CsvWriter(request),
             self.metrics,

@@ -2,9 +2,9 @@
 
 import json
 
+from consumer.backlog.backlog_reader import requested
 from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
 from consumer.core.resume import ResumePoint
-from consumer.kafka.backlog_reader import requested
 from schemas.completions import Source
 from schemas.vocabulary import Format
 

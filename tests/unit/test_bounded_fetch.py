@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 
 from clients.bounded_fetch import held_bytes
 from clients.record_stream import PackedBatch
-from consumer.kafka.unpacking import Unpacking
+from consumer.unpacking import Unpacking
 from tests.support.batches import packed, record
 
 MESSAGES = 2_000

@@ -8,10 +8,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
+from consumer import cluster
 
+from consumer.cluster import Cluster, CommitsWentBack
 from consumer.core.resume import Committed
-from consumer.kafka import cluster
-from consumer.kafka.cluster import Cluster, CommitsWentBack
 from schemas.topics import Topics
 
 TOPICS = Topics.named("x")

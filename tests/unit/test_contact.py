@@ -6,8 +6,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, ProducerFenced
 from structlog.testing import capture_logs
 
+from clients.contact import REMINDER_SECONDS, Contact
 from consumer.errors import StorageUnavailable
-from consumer.kafka.contact import REMINDER_SECONDS, Contact
 
 
 class Clock:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from consumer.exports.messages import DeadLetter
-from consumer.kafka.transactions import dead_letter_record
+from consumer.lanes.transactions import dead_letter_record
 from schemas.unread_value import too_large
 from schemas.vocabulary import DeadLetterReason
 

@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from clients.record_stream import PackedBatch
 from consumer.exports.messages import LargeMessage
-from consumer.kafka.feed import HELD_BYTES, PAUSE_BYTES, Feed, Held
+from consumer.lanes.feed import HELD_BYTES, PAUSE_BYTES, Feed, Held
 from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, packed, record
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from consumer.errors import LaneStopped
+from consumer.exports.export_context import ExportContext
 from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.partition import PartitionExports
-from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from tests.support.partition import RECORDS, REQUESTS, START, Bench
 
@@ -23,7 +23,9 @@ def _partition(bench: Bench, seen: Callable[[], None] = lambda: None) -> Partiti
             seen()
             return super().append(rows)
 
-    workshop = Workshop(bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000)
+    workshop = ExportContext(
+        bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000
+    )
     return PartitionExports(3, START, workshop)
 
 

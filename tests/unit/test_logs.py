@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from consumer.kafka.contact import Contact
+from clients.contact import Contact
 from sluice.http.server import HttpServer
 from sluice.logs import KafkaFilter, configure_logging, hushed_while_away
 

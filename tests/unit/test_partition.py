@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumer.core.intake import MOST_OPEN
+from consumer.core.admission_limit import MOST_OPEN
+from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
-from consumer.core.turn_order import Claim
 from consumer.exports.partition import TurnEnd
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason

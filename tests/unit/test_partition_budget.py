@@ -11,8 +11,8 @@ import pytest
 
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports import routing
+from consumer.exports.export_context import ExportContext
 from consumer.exports.partition import PartitionExports, TurnEnd
-from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.records import Cell
@@ -355,7 +355,7 @@ class _LongEnd(CsvWriter):
 
 
 def _long_end(bench: Bench, *rows: Any) -> PartitionExports:
-    workshop = Workshop(
+    workshop = ExportContext(
         bench.storage, lambda request, _: _LongEnd(request), bench.metrics, bench.max_export_bytes
     )
     bench.partition = PartitionExports(3, START, workshop)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from clients.errors import ClientError
-from consumer.core.assembly import Assembly
+from consumer.core.batch_sequence import BatchSequence
 from consumer.formats.csv import CsvWriter
 from producer.batching import (
     BATCH_BYTES,
@@ -137,7 +137,7 @@ def test_no_batch_costs_more_than_one_may(columns: int, null: str, row: Row) -> 
     largest = 0
     for message in Batcher("a", most_rows(request)).batches(rows):
         assembly, batch = (
-            Assembly([column.key for column in request.columns]),
+            BatchSequence([column.key for column in request.columns]),
             decode_batch(message),
         )
         assert len(batch.rows) * columns <= MOST_BATCH_CELLS

@@ -12,10 +12,10 @@ import pytest
 
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark, Place, Suspect
+from consumer.exports.export_context import ExportContext
 from consumer.exports.gate import Gate
 from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.partition import PartitionExports, TurnEnd
-from consumer.exports.workshop import Workshop
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
@@ -226,7 +226,7 @@ class Watched:
                 marks.extend(mark.place for mark in storage.left_marks(3))
                 return super().append(rows)
 
-        workshop = Workshop(storage, lambda request, _: Writer(request), bench.metrics, 1_000)
+        workshop = ExportContext(storage, lambda request, _: Writer(request), bench.metrics, 1_000)
         self.partition = PartitionExports(3, START, workshop)
 
 
@@ -281,7 +281,7 @@ class BesideOne:
         bench.request("a")
         killer = bench.batch(0, [1], last=True)
         hands = PartitionsInHand(Gate(most_seconds))
-        workshop = Workshop(
+        workshop = ExportContext(
             storage, lambda request, _: Writer(request), bench.metrics, 1_000, in_hand=hands
         )
         self.other = hands.begin(4, storage.open_mark(4))

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.formats.csv import CsvWriter
-from consumer.formats.recount import CsvRecount, PdfRecount, Recount, looks_headed
+from consumer.verify.row_counter import CsvRecount, PdfRecount, Recount, looks_headed
 from schemas.requests import ExportRequested
 from tests.support.pdf import pdf_request, write_pdf
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from consumer.core.patience import Patience
+from consumer.core.storage_retry import RetryBudget
 from consumer.exports.messages import LargeMessage
 from consumer.exports.partition import TurnEnd
-from consumer.kafka.slots import Slots
-from consumer.kafka.turns import Turns
+from consumer.lanes.slots import Slots
+from consumer.lanes.turns import Turns
 from tests.support.partition import RECORDS, Bench, only
 
 
@@ -32,7 +32,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def turns_of(bench: Bench, threads: ThreadPoolExecutor, timeout_seconds: float) -> Turns:
-    patience = Patience(timeout_seconds)
+    patience = RetryBudget(timeout_seconds)
     return Turns(bench.partition, Slots(1), threads, bench.metrics, patience)
 
 

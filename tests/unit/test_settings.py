@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.kafka.transactions import Destination
+from consumer.lanes.transactions import Destination
 from schemas.topics import Topics
 from sluice.errors import UsageError
 from sluice.http.app import HttpLimits

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from consumer.core.turn_order import Claim
-from consumer.kafka.slots import Slots
+from consumer.core.fair_queue import Claim
+from consumer.lanes.slots import Slots
 
 ALICE, BOB = Claim("alice", 5), Claim("bob", 5)
 

@@ -4,7 +4,7 @@ import time
 
 from aiokafka.partitioner import DefaultPartitioner
 
-from consumer.kafka.transactions import partition_of
+from consumer.lanes.transactions import partition_of
 
 _PARTITIONS = list(range(12))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from consumer.exports.verification import Verdict, Verifier, partial_files
 from consumer.storage.local import LocalStorage
+from consumer.verify.verifier import Verdict, Verifier, partial_files
 from schemas.completions import ExportCancelled, ExportCompleted, Source
 from schemas.vocabulary import Format
 from tests.support.pdf import pdf_request, write_pdf

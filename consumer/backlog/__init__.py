@@ -1,0 +1,1 @@
+"""What the whole group has accepted and not finished."""

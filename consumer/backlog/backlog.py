@@ -1,0 +1,146 @@
+"""What the whole group has accepted and not finished, known on every node.
+
+Reads the requests topic beside the group, and looks at what the group has committed; which request
+is unfinished is decided in ``core/backlog.py``. Nothing is written, and what an open transaction
+holds back was not accepted yet. Any doubt begins anew. Invariant: an answer stands on ends and
+commits that were fetched after its question.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from clients.diagnosis import NO_CONNECTION
+from clients.reader import groupless_consumer
+from consumer.backlog.backlog_reader import BacklogReader
+from consumer.cluster import Cluster
+from consumer.core.backlog import Unfinished
+from consumer.errors import BacklogUnavailable, RequestsHidden
+
+__all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
+
+log = structlog.get_logger(__name__)
+
+MOST_FOLLOWED = 100_000
+"""Unfinished exports that are held in memory; what is read of more waits for room."""
+
+_ANSWER_SECONDS = 5.0
+_AGAIN_SECONDS = 1.0
+_CONSUMER_OPTIONS = {
+    "fetch_max_wait_ms": 1000,
+    "metadata_max_age_ms": 30_000,  # new partitions are seen as soon as by the group's members
+}
+
+
+class Backlog:
+    """The group's unfinished exports. Use it as an async context manager; it reads in the back."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        client_options: Mapping[str, Any],
+        most_followed: int = MOST_FOLLOWED,
+    ) -> None:
+        self._cluster = cluster
+        self._options = client_options
+        self._most_followed = most_followed
+        self._reader: BacklogReader | None = None
+        self._begun = asyncio.Event()
+        self._trouble: str | None = None
+        self._said: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to read; returns at once, whether Kafka answers or not."""
+        self._task = asyncio.create_task(self._run(), name="backlog")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop reading; a question that waits is refused."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def count(self, *, fresh: bool = False) -> int:
+        """Exports accepted and unfinished in the group; ``most_followed`` stands for more, too.
+
+        At once, as of about a second ago; or ``fresh``: after all that was accepted or committed
+        before the call.
+
+        Raises:
+            BacklogUnavailable: Kafka doesn't answer, or there is too much to read.
+        """
+        async with self._asked() as reader:
+            return await reader.count(fresh=fresh)
+
+    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
+        """The unfinished export of this id, as of now; None: there is none in the whole group.
+
+        Whoever asks for the manifest after a None finds it, if the export has ended. ``accepted``:
+        it surely has been requested, so it is in no transaction that is still open.
+
+        Raises:
+            RequestsHidden: it may be in a transaction that is open.
+            BacklogUnavailable: as ``count``; or there are more than ``most_followed``.
+        """
+        async with self._asked() as reader:
+            return await reader.find(export_id, accepted=accepted)
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[BacklogReader]:
+        """The reader for a question; what goes wrong comes out as BacklogUnavailable."""
+        if self._trouble:
+            raise BacklogUnavailable(self._trouble)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                while self._reader is None:
+                    await self._begun.wait()
+                yield self._reader
+        except TimeoutError:
+            raise BacklogUnavailable("Kafka doesn't answer") from None
+        except (KafkaError, OSError, ValueError) as error:
+            raise BacklogUnavailable(_in_words(error)) from error
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError) as error:
+                self._note(error)
+            except Exception as error:
+                log.exception("backlog failed")
+                self._note(error)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _read(self) -> None:
+        async with groupless_consumer(self._options, **_CONSUMER_OPTIONS) as consumer:
+            reader = BacklogReader(consumer, self._cluster, self._most_followed)
+            try:
+                await reader.begin()
+                self._reader = reader
+                self._trouble = self._said = None
+                self._begun.set()
+                await reader.run()
+            finally:
+                self._reader = None
+                self._begun.clear()
+                await reader.close()
+
+    def _note(self, error: Exception) -> None:
+        """Say why, once; questions are refused meanwhile, unless it only begins anew."""
+        reason = _in_words(error)
+        if reason != self._said:
+            say = log.debug if self._cluster.contact.explains(error) else log.warning
+            say("backlog is not followed", reason=reason)
+        self._said = reason
+        self._trouble = None if isinstance(error, BacklogUnavailable) else reason
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, (OSError, *NO_CONNECTION)):
+        return "Kafka doesn't answer"
+    return str(error) or type(error).__name__

@@ -1,0 +1,265 @@
+"""One reading of the requests topic for the backlog: from the commits to the first doubt.
+
+The requests go into a ``PartitionBacklog`` for each partition, the group's commits prune them. Ends
+and commits are fetched by *looks*, which questions of about the same time share. Invariant:
+``_positions`` are taken when all that lies below them is in the partitions.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from clients.bounded_fetch import bounded_getmany
+from consumer.cluster import Cluster
+from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
+from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.errors import BacklogUnavailable, RequestsHidden
+from consumer.exports.terminal_events import known_format, known_user
+from consumer.unpacking import Consumed, unpacked
+from schemas.codec import request_fields
+from schemas.errors import Unreadable
+from schemas.records import export_id_of
+
+_POLL_MS = 100  # a marker moves the position, but doesn't end a poll
+_POLL_RECORDS = 500
+_CALL_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+_BETWEEN_LOOKS_SECONDS = 0.05
+_LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
+_CHUNK_SECONDS = 0.005
+_HIDDEN_SECONDS = 2.0
+_ANEW = "the backlog is being read anew"
+
+_CommittedPair: TypeAlias = tuple[Committed | None, Committed | None]
+_NOTHING = Committed(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where the partitions ended: ``stable`` of what was accepted, ``all`` with what is hidden."""
+
+    stable: Mapping[TopicPartition, int]
+    all: Mapping[TopicPartition, int]
+
+
+class BacklogReader:
+    """See the module. ``begin`` it, then ``run`` it, then ``close`` it; ``consumer`` is started."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, cluster: Cluster, most_followed: int) -> None:
+        self._consumer = consumer
+        self._cluster = cluster
+        self._most_followed = most_followed
+        self._partitions: dict[TopicPartition, PartitionBacklog] = {}
+        self._committed: dict[int, _CommittedPair] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._moved = asyncio.Event()
+        self._one_look = asyncio.Lock()
+        self._next_look: asyncio.Task[Ends] | None = None
+        self._looks: set[asyncio.Task[Ends]] = set()
+        self._look_due_at = 0.0
+        self._whole = False
+        self._doubt: BaseException | None = None
+        self._closed = False
+
+    async def begin(self) -> None:
+        """Take up what is committed.
+
+        Raises:
+            BacklogUnavailable: not now; begin anew.
+            KafkaError, TimeoutError, OSError: Kafka doesn't answer.
+            ValueError: what was committed can't be read.
+        """
+        partitions = await self._cluster.request_partitions()
+        if not partitions:
+            raise BacklogUnavailable("the requests topic is not there")
+        self._committed = await self._cluster.all_committed(one.partition for one in partitions)
+        async with asyncio.timeout(_CALL_SECONDS):
+            starts = await self._consumer.beginning_offsets(partitions)
+        for one in partitions:
+            self._partitions[one] = self._partition_backlog(one)
+        self._consumer.assign(partitions)
+        for one, backlog in self._partitions.items():
+            self._positions[one] = max(starts[one], backlog.start)
+            self._consumer.seek(one, self._positions[one])
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        Raises:
+            BacklogUnavailable: something is in doubt. Else as ``begin``.
+        """
+        while self._doubt is None:
+            if time.monotonic() >= self._look_due_at + _LOOK_SECONDS:
+                await self.look()
+            if self._full:
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                await self._poll()
+        raise self._doubt
+
+    async def close(self) -> None:
+        """Refuse the questions that wait for an answer."""
+        self._closed = True
+        self._tell_moved()
+        for look in self._looks:
+            look.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
+
+    async def count(self, *, fresh: bool) -> int:
+        """The unfinished exports. Raises as ``run``."""
+        if fresh or not self._whole:
+            await self._read_to((await self.look()).stable)
+            self._whole = True
+        return self._held
+
+    async def find(self, export_id: str, *, accepted: bool) -> Unfinished | None:
+        """The unfinished export of an id. Raises RequestsHidden; else as ``run``."""
+        ends = await self.look()
+        read = self._found(export_id) is not None or await self._read_to(ends.stable)
+        if read and self._found(export_id) is None and not accepted:
+            read = await self._read_hidden(ends.all)
+        found = self._found(export_id)
+        if found is None and not read:
+            raise BacklogUnavailable(f"{self._most_followed} exports and more are unfinished")
+        return found
+
+    async def look(self) -> Ends:
+        """Fetch ends and commits, from now on; and forget what has ended. Raises as ``run``."""
+        if self._next_look is None:
+            self._next_look = asyncio.create_task(self._look_in_turn(), name="backlog-look")
+            self._looks.add(self._next_look)
+            self._next_look.add_done_callback(self._looked)
+        look = self._next_look
+        await asyncio.wait([look])  # it goes on for the others if this call is cancelled
+        if look.cancelled():
+            raise BacklogUnavailable(_ANEW)
+        return look.result()
+
+    def _looked(self, look: asyncio.Task[Ends]) -> None:
+        self._looks.discard(look)
+        if not look.cancelled():
+            self._doubt = self._doubt or look.exception()
+
+    async def _look_in_turn(self) -> Ends:
+        async with self._one_look:
+            if self._doubt:
+                raise BacklogUnavailable(_ANEW)
+            await asyncio.sleep(self._look_due_at - time.monotonic())
+            self._next_look = None  # who asks from now on wants a later look
+            begun = time.monotonic()
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    return await self._look()
+            finally:
+                busy = (time.monotonic() - begun) * _LOOK_SHARE
+                self._look_due_at = begun + min(max(busy, _BETWEEN_LOOKS_SECONDS), _LOOK_SECONDS)
+
+    async def _look(self) -> Ends:
+        partitions, before = list(self._partitions), dict(self._positions)
+        if len(self._consumer.partitions_for_topic(partitions[0].topic) or ()) > len(partitions):
+            raise BacklogUnavailable("the requests topic has more partitions than before")
+        stable = await self._cluster.stable_ends(partitions)
+        ends = Ends(stable, await self._cluster.ends(partitions))
+        if any(before[one] > ends.all[one] for one in partitions):
+            raise BacklogUnavailable("the requests topic is shorter than before")
+        committed = await self._cluster.all_committed(one.partition for one in partitions)
+        for one, backlog in self._partitions.items():
+            await self._prune(one.partition, backlog, committed[one.partition])
+        return ends
+
+    async def _prune(
+        self,
+        partition: int,
+        backlog: PartitionBacklog,
+        committed: _CommittedPair,
+    ) -> None:
+        if committed == self._committed[partition]:
+            return
+        if not backlog.commit(_point(committed)):
+            raise BacklogUnavailable("the group's offsets went back")
+        self._committed[partition] = committed
+        await asyncio.sleep(0)  # a thousand may be open in each
+
+    async def _poll(self) -> None:
+        fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
+        for one, records in fetched.items():
+            async for some in unpacked(records, self._positions[one]):
+                await self._put(self._partitions[one], some)
+        async with asyncio.timeout(_CALL_SECONDS):  # it may be on its way to the log's start
+            for one in self._partitions:
+                self._positions[one] = await self._consumer.position(one)
+        self._tell_moved()
+
+    async def _put(self, backlog: PartitionBacklog, records: Sequence[Consumed]) -> None:
+        until = time.monotonic() + _CHUNK_SECONDS
+        for record in records:
+            request = requested(record.value) if backlog.wants(record.offset) else None
+            if request:
+                backlog.put(record.offset, request)
+            if time.monotonic() >= until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _CHUNK_SECONDS
+
+    async def _read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Wait until all below was read; False: there is no room to read on."""
+        while self._is_behind(ends):
+            if self._closed:
+                raise BacklogUnavailable(_ANEW)
+            if self._full:
+                return False
+            await self._moved.wait()
+        return True
+
+    async def _read_hidden(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """As ``_read_to``, past transactions that were open; most are so for a moment."""
+        try:
+            async with asyncio.timeout(_HIDDEN_SECONDS):
+                return await self._read_to(ends)
+        except TimeoutError:
+            raise RequestsHidden("an open transaction holds requests back") from None
+
+    def _tell_moved(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _is_behind(self, ends: Mapping[TopicPartition, int]) -> bool:
+        return any(self._positions[one] < end for one, end in ends.items())
+
+    def _found(self, export_id: str) -> Unfinished | None:
+        """Of an id that lies on several partitions, which is wrong, rather one that has begun."""
+        found = [one for p in self._partitions.values() if (one := p.find(export_id))]
+        return max(found, key=lambda one: one.begun, default=None)
+
+    def _partition_backlog(self, one: TopicPartition) -> PartitionBacklog:
+        return PartitionBacklog(one.topic, one.partition, _point(self._committed[one.partition]))
+
+    @property
+    def _held(self) -> int:
+        return sum(map(len, self._partitions.values()))
+
+    @property
+    def _full(self) -> bool:
+        return self._held >= self._most_followed
+
+
+def requested(value: bytes | None) -> Requested | None:
+    """What a message of the requests topic asks for; None if it opens no export.
+
+    Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
+    """
+    try:
+        sent, _ = request_fields(value)
+        if sent.get("type") != "export.requested":
+            return None
+        return Requested(export_id_of(sent), known_user(sent), known_format(sent))
+    except Unreadable:
+        return None
+
+
+def _point(committed: _CommittedPair) -> ResumePoint:
+    requests, records = committed
+    return resume_point(requests or _NOTHING, records or _NOTHING)

@@ -1,0 +1,91 @@
+"""Single messages of the requests topic, by where they lie.
+
+Read beside the group, one at a time, by a consumer that starts with the first question. Invariant:
+no message of another offset is ever given.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from clients.lenient_records import read_leniently
+from clients.reader import groupless_consumer
+from consumer.errors import BacklogUnavailable
+from consumer.unpacking import Consumed, unpacked
+from schemas.completions import Source
+
+_CALL_SECONDS = 5.0
+_POLL_MS = 200
+
+
+class RequestLookup:
+    """Use it as an async context manager; nothing is connected before the first question."""
+
+    def __init__(self, client_options: Mapping[str, Any]) -> None:
+        self._options = client_options
+        self._turn = asyncio.Lock()
+        self._opened: Any = None
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Nothing is connected yet."""
+        read_leniently()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._close()
+
+    async def at(self, source: Source) -> Consumed | None:
+        """The message at a place, or None where Kafka no longer has it.
+
+        Raises:
+            BacklogUnavailable: Kafka doesn't answer.
+        """
+        one = TopicPartition(source.topic, source.partition)
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    return await self._read(one, source.offset)
+            except BaseException as error:
+                await self._close()  # whatever it was about, the next question begins anew
+                if isinstance(error, (KafkaError, TimeoutError, OSError)):
+                    raise BacklogUnavailable("Kafka doesn't answer") from None
+                raise
+
+    async def _read(self, one: TopicPartition, offset: int) -> Consumed | None:
+        consumer = await self._started()
+        consumer.assign([one])
+        # Beyond the end, as after the topic was made again, a read would wait for ever.
+        if (await consumer.end_offsets([one]))[one] <= offset:
+            return None
+        consumer.seek(one, offset)
+        while await consumer.position(one) <= offset:
+            fetched = await consumer.getmany(one, timeout_ms=_POLL_MS, max_records=1)
+            if records := fetched.get(one):
+                consumer.pause(one)  # it would fetch on
+                return await _found(records, offset)
+        return None
+
+    async def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            self._opened = groupless_consumer(self._options)
+            self._consumer = await self._opened.__aenter__()
+        return self._consumer
+
+    async def _close(self) -> None:
+        opened, consumer = self._opened, self._consumer
+        self._opened = self._consumer = None
+        if consumer is not None:
+            await opened.__aexit__(None, None, None)
+
+
+async def _found(fetched: Sequence[Any], offset: int) -> Consumed | None:
+    """The message of an offset among what was fetched from there on."""
+    async for some in unpacked(fetched, offset):
+        for message in some:
+            return message if message.offset == offset else None
+    return None

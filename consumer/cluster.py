@@ -1,0 +1,253 @@
+"""What the service asks the cluster: topics, committed offsets, ends of logs.
+
+Read-only. Invariant: offsets asked after a partition's producer has started are stable, as that
+start waited for the predecessor's transaction to end; and none is older than what was told before.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from clients.contact import Contact
+from clients.diagnosis import why_unreachable
+from consumer.core.resume import Committed
+from consumer.errors import NodeRefused
+from schemas.topics import Topics
+
+_CALL_SECONDS = 10.0
+_PING_SECONDS = 5.0
+_RETRY_SECONDS = 0.1
+_BACK_SECONDS = 2.0
+
+
+class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types
+    """The coordinator tells an older commit than before: to go on there would say events again."""
+
+
+class Cluster:
+    """An admin client and consumers without a group. Use it as an async context manager."""
+
+    def __init__(self, topics: Topics, group_id: str, client_options: Mapping[str, Any]) -> None:
+        self.group_id = group_id
+        self._topics = topics
+        self._options = client_options
+        self.contact = Contact(client_options["bootstrap_servers"])
+        self._admin = AIOKafkaAdminClient(**client_options)
+        # read_uncommitted: the end that read_committed shows is the last stable offset, and a
+        # batch can be visible before a request that an open transaction holds back.
+        self._ends = AIOKafkaConsumer(
+            **client_options, isolation_level="read_uncommitted", enable_auto_commit=False
+        )
+        self._stable_ends = AIOKafkaConsumer(
+            **client_options, isolation_level="read_committed", enable_auto_commit=False
+        )
+        self._newest: dict[TopicPartition, int] = {}
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            NodeRefused: no broker answers, or it refuses us.
+        """
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._admin.start()
+                await self._ends.start()
+                await self._stable_ends.start()
+        except (KafkaError, OSError) as error:
+            await self.__aexit__()
+            raise await self._unusable(error) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+        await self._ends.stop()
+        await self._stable_ends.stop()
+
+    async def check_topics(self) -> int:
+        """Check that the node can work with the topics; the largest dead letter, in bytes.
+
+        Raises:
+            NodeRefused: a topic is missing, partition counts differ, an input is compacted, or a
+                broker can't be used.
+        """
+        try:
+            return await self._check_topics()
+        except (KafkaError, OSError) as error:
+            raise await self._unusable(error) from error
+
+    async def _check_topics(self) -> int:
+        topics = self._topics
+        counts = await self._partition_counts()
+        missing = [name for name, count in counts.items() if not count]
+        if missing:
+            raise NodeRefused(
+                f"missing topics: {', '.join(missing)}; `sluice topics create` creates them"
+            )
+        if counts[topics.requests] != counts[topics.records]:
+            raise NodeRefused(
+                f"{topics.requests} has {counts[topics.requests]} partitions, {topics.records} has "
+                f"{counts[topics.records]}: an export's request and batches must share a number"
+            )
+        configs = await self._configs(list(counts))
+        for name in (topics.requests, topics.records):
+            if "compact" in configs[name].get("cleanup.policy", ""):
+                raise NodeRefused(f"{name} is compacted: set its cleanup.policy to delete")
+        return int(configs[topics.dead_letters].get("max.message.bytes", 1_048_588))
+
+    async def ping(self) -> bool:
+        """Whether a broker answers; ``contact`` notes it."""
+        asked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self._admin.describe_cluster()
+        except (KafkaError, OSError):
+            answers = False
+        else:
+            answers = True
+        self.contact.note(answers, time.monotonic() - asked_at)
+        return answers
+
+    async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
+        """The group's offsets and metadata of requests and records; None where there is none.
+
+        Raises:
+            CommitsWentBack: for some seconds they have been older than those told before.
+            KafkaError, TimeoutError: Kafka doesn't answer.
+        """
+        return (await self.all_committed([partition]))[partition]
+
+    async def all_committed(
+        self, partitions: Iterable[int]
+    ) -> dict[int, tuple[Committed | None, Committed | None]]:
+        """As ``committed``, of several partitions."""
+        pairs = {partition: self._pair(partition) for partition in partitions}
+        async with asyncio.timeout(_CALL_SECONDS):
+            found = await self._offsets([one for pair in pairs.values() for one in pair])
+        return {
+            partition: (_committed(found[requests]), _committed(found[records]))
+            for partition, (requests, records) in pairs.items()
+        }
+
+    async def has_worked(self) -> bool:
+        """Whether the group has committed anything. Raises as ``committed``."""
+        partitions = [one.partition for one in await self.request_partitions()]
+        committed = await self.all_committed(partitions)
+        return any(one for pair in committed.values() for one in pair)
+
+    async def log_starts(self, partition: int) -> tuple[int, int]:
+        """The first offsets that there are, of requests and records."""
+        requests, records = self._pair(partition)
+        async with asyncio.timeout(_CALL_SECONDS):
+            starts = await self._ends.beginning_offsets([requests, records])
+        return starts[requests], starts[records]
+
+    async def end(self, partition: TopicPartition) -> int:
+        """The offset after the last message, committed or not."""
+        return (await self.ends([partition]))[partition]
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets after the last messages, committed or not."""
+        async with asyncio.timeout(_CALL_SECONDS):
+            ends: dict[TopicPartition, int] = await self._ends.end_offsets(partitions)
+        return ends
+
+    async def stable_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offsets: below them no transaction is open."""
+        async with asyncio.timeout(_CALL_SECONDS):
+            ends: dict[TopicPartition, int] = await self._stable_ends.end_offsets(partitions)
+        return ends
+
+    async def request_partitions(self) -> list[TopicPartition]:
+        """The partitions of the requests topic."""
+        return await self._partitions(self._topics.requests)
+
+    async def completions_since(self, millis: int) -> dict[TopicPartition, tuple[int, int]]:
+        """First and end of what is in the completions at or after a time, committed or not."""
+        partitions = await self._partitions(self._topics.completions)
+        ends = await self.ends(partitions)
+        async with asyncio.timeout(_CALL_SECONDS):
+            firsts = await self._ends.offsets_for_times(dict.fromkeys(partitions, millis))
+        begins = {one: firsts[one].offset if firsts[one] else ends[one] for one in partitions}
+        return {one: (begins[one], ends[one]) for one in partitions if begins[one] < ends[one]}
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
+        count = (await self._partition_counts())[topic]
+        return [TopicPartition(topic, number) for number in range(count)]
+
+    def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
+        topics = self._topics
+        return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
+
+    async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        """All of them, none older than before: a coordinator that restarted has told such."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while True:
+            found = await self._told(partitions)
+            back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
+            if back:
+                ends = await self.ends(back)
+                # Where the log ends before the commit, the topic is another one of the same name.
+                back = [one for one in back if ends[one] >= self._newest[one]]
+            if not back:
+                self._newest.update((one, found[one].offset) for one in partitions)
+                return found
+            if time.monotonic() > deadline:
+                first = back[0]
+                raise CommitsWentBack(
+                    f"the group's commits went back, of {first.topic} {first.partition} from "
+                    f"{self._newest[first]} to {found[first].offset}: Kafka has lost some, or "
+                    "someone reset them; nodes that start anew begin there"
+                )
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _told(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        while True:
+            try:
+                found: dict[TopicPartition, Any] = await self._admin.list_consumer_group_offsets(
+                    self.group_id, partitions=partitions
+                )
+            except KafkaError as error:
+                # A new cluster has no group coordinator until someone has asked for it.
+                if not error.retriable:
+                    raise
+            else:
+                # aiokafka doesn't look at an error of the whole answer, such as a coordinator that
+                # is loading; it has no partitions then, which would read as: nothing committed.
+                if found.keys() >= {*partitions}:
+                    return found
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _partition_counts(self) -> dict[str, int]:
+        topics = self._topics
+        names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
+        async with asyncio.timeout(_CALL_SECONDS):
+            # Of all topics: to describe one by name would create it where brokers auto-create.
+            found = {topic["topic"]: topic for topic in await self._admin.describe_topics()}
+        return {name: len(found.get(name, {}).get("partitions", ())) for name in names}
+
+    async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        async with asyncio.timeout(_CALL_SECONDS):
+            responses = await self._admin.describe_configs(resources)
+        return {
+            name: {entry[0]: entry[1] or "" for entry in entries}
+            for response in responses
+            for _, _, _, name, entries in response.resources
+        }
+
+    async def _unusable(self, error: Exception) -> NodeRefused:
+        why = await why_unreachable(self._options) or str(error) or "it doesn't answer"
+        return NodeRefused(f"Kafka at {self._options['bootstrap_servers']} can't be used: {why}")
+
+
+def _committed(found: Any) -> Committed | None:  # noqa: ANN401 - aiokafka has no types
+    if found is None or found.offset < 0:
+        return None
+    return Committed(found.offset, found.metadata or "")

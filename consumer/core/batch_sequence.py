@@ -1,0 +1,117 @@
+"""One export's sequence of batches: what to do with the next one.
+
+Pure: batches in, rows in pieces or a verdict out. Rules (the contract, ``export.records``):
+
+- ``seq`` counts from 0 by 1; a lower one is a repeat and is dropped, a higher one is a gap;
+- a row is an array of exactly one cell per column, or an object by column key, in which a missing
+  key is null and an unknown one is wrong;
+- ``total_rows``, which comes with the last batch, must be the number of rows.
+
+Invariant: ``rows`` counts batches applied whole; a batch that raises changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from consumer.core.budget import require_few_cells, rows_at_once
+from consumer.errors import ExportFailure
+from schemas.errors import shown
+from schemas.records import Batch, Cell, Row
+from schemas.vocabulary import FailReason
+
+
+class BatchSequence:
+    """The state of one export: which batch comes next, and how many rows there are."""
+
+    __slots__ = ("_keys", "next_seq", "rows")
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
+        self.next_seq = 0
+        self.rows = 0
+
+    def accept(self, batch: Batch, *, bounded: bool = True) -> bool:
+        """Whether a batch is the next one; a repeat isn't, and is to be dropped.
+
+        Nothing changes until ``apply`` is called with the same batch.
+
+        Raises:
+            ExportFailure: a gap, or more cells than a batch may have, where that is ``bounded``.
+        """
+        if batch.seq < self.next_seq:
+            return False
+        if batch.seq > self.next_seq:
+            raise ExportFailure(
+                FailReason.SEQUENCE_GAP, f"batch {self.next_seq} is missing: got {batch.seq}"
+            )
+        if bounded:
+            require_few_cells(batch, len(self._keys))
+        return True
+
+    def pieces(self, batch: Batch, after: int = 0) -> "Pieces":
+        """The rows of the next batch in column order, some at a time, after the first ``after``."""
+        return Pieces(batch, self._keys, self.rows, after)
+
+    def apply(self, batch: Batch) -> None:
+        """Count an accepted batch, once its rows are in the file."""
+        self.next_seq = batch.seq + 1
+        self.rows += batch.row_count
+
+
+class Pieces(Iterator[list[list[Cell]]]):
+    """The rows of one batch in column order. No generator, as that would keep the last ones.
+
+    ``done`` counts the rows handed out. Raises ExportFailure for a row of the wrong shape.
+    """
+
+    __slots__ = ("_batch", "_keys", "_rows_before", "_source", "done")
+
+    def __init__(self, batch: Batch, keys: tuple[str, ...], rows_before: int, done: int) -> None:
+        self.done = done
+        self._batch = batch
+        self._keys = keys
+        self._rows_before = rows_before
+        self._source = batch.pieces(rows_at_once(len(keys)), done)
+
+    def __next__(self) -> list[list[Cell]]:
+        rows = next(self._source)
+        first, self.done = self.done, self.done + len(rows)
+        return _in_column_order(rows, self._keys, self._batch.seq, first)
+
+    def require_total(self) -> None:
+        """Raises ExportFailure for a wrong total of rows."""
+        total, expected = self._rows_before + self._batch.row_count, self._batch.total_rows
+        if expected is not None and expected != total:
+            raise ExportFailure(
+                FailReason.ROW_COUNT_MISMATCH,
+                f"total_rows: is {expected}, but {total} rows came",
+            )
+
+
+def _in_column_order(
+    rows: list[Row], keys: tuple[str, ...], seq: int, first: int
+) -> list[list[Cell]]:
+    # Most batches hold nothing but arrays of the right length: two passes at C speed.
+    if set(map(type, rows)) <= {list} and set(map(len, rows)) <= {len(keys)}:
+        return rows  # type: ignore[return-value]  # each was just seen to be a list
+    known = frozenset(keys)
+    return [
+        _cells(row, keys, known, f"batch {seq}, row {number}")
+        for number, row in enumerate(rows, first)
+    ]
+
+
+def _cells(row: Row, keys: tuple[str, ...], known: frozenset[str], where: str) -> list[Cell]:
+    if isinstance(row, list):
+        if len(row) != len(keys):
+            raise _wrong(f"{where}: has {len(row)} cells for {len(keys)} columns")
+        return row
+    if isinstance(row, dict):
+        if not row.keys() <= known:
+            unknown = next(key for key in row if key not in known)
+            raise _wrong(f"{where}: {shown(unknown)} is no column")
+        return [row.get(key) for key in keys]
+    raise _wrong(f"{where}: is neither an array nor an object")
+
+
+def _wrong(message: str) -> ExportFailure:
+    return ExportFailure(FailReason.INVALID_BATCH, message)

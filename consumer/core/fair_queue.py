@@ -1,0 +1,125 @@
+"""Whose turn is next: users share a node's slots, and among one's own the priority counts.
+
+Pure: who waits, and the seconds that turns took, go in; who is next comes out. The rules:
+
+- The user who has used the least slot time is next, and of equals who has waited longest. A turn
+  under way counts as ``turn_seconds`` until it ends.
+- Slot time can't be saved up. A user who had nothing waiting goes on no lower than the *level*,
+  which is what the one chosen last had used. A user not known of late begins level with the highest
+  of those who wait: a stream of new users would hold these back for ever otherwise.
+- Of one user's lanes the highest priority is next, and of equals the longest waiting. A lane ranks
+  one priority higher for every ``PASSES_PER_PRIORITY`` turns of its user's that passed it by.
+
+So nobody starves: while a user waits for one of c slots, another gets at most c + 1 turns' worth of
+them; and of a user's n lanes, one of priority p is passed by at most ``PASSES_PER_PRIORITY`` * (9 -
+p) + n - 1 times. Invariant: users remembered are those who wait or work, and ``MOST_IDLE`` others.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+PASSES_PER_PRIORITY = 10
+MOST_IDLE = 100
+MOST_CHARGED = 10
+"""Turns' worth that one turn is charged as at most: a storage that stalls is no user's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a lane wants a turn for: a user's messages, or (None) those of nobody known yet."""
+
+    user: str | None
+    priority: int
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """A lane's place in the order, from its claim to its turn's end."""
+
+    claim: Claim
+    passed: int = 0
+
+    @property
+    def rank(self) -> int:
+        """Its priority among its user's, and what it gained by waiting."""
+        return self.claim.priority + self.passed // PASSES_PER_PRIORITY
+
+
+@dataclass(slots=True)
+class _Account:
+    """What a user has used, and those of its lanes that wait (longest first) or work."""
+
+    used_seconds: float
+    waiting: list[tuple[int, Place]] = field(default_factory=list)
+    working: int = 0
+
+
+class FairQueue:
+    """See the module. ``turn_seconds`` is what a turn is expected to take at most."""
+
+    def __init__(self, turn_seconds: float) -> None:
+        self._turn_seconds = turn_seconds
+        self._accounts: dict[str | None, _Account] = {}
+        self._idle: dict[str | None, float] = {}
+        self._level = 0.0
+        self._arrivals = count()
+
+    @property
+    def remembered(self) -> int:
+        """How many users are known."""
+        return len(self._accounts) + len(self._idle)
+
+    def wait(self, claim: Claim) -> Place:
+        """A lane begins to wait; its place goes to ``leave``, or, once chosen, to ``end``."""
+        account = self._accounts.get(claim.user)
+        if account is None:
+            account = self._accounts[claim.user] = _Account(self._beginning(claim.user))
+        if not account.waiting:
+            account.used_seconds = max(account.used_seconds, self._level)
+        place = Place(claim)
+        account.waiting.append((next(self._arrivals), place))
+        return place
+
+    def leave(self, place: Place) -> None:
+        """A lane waits no longer."""
+        account = self._accounts[place.claim.user]
+        account.waiting = [entry for entry in account.waiting if entry[1] is not place]
+        self._rest(place.claim.user, account)
+
+    def choose(self) -> Place | None:
+        """The one whose turn begins now; None if nobody waits."""
+        waiting = [account for account in self._accounts.values() if account.waiting]
+        if not waiting:
+            return None
+        account = min(waiting, key=lambda each: (self._standing(each), each.waiting[0][0]))
+        self._level = max(self._level, account.used_seconds)
+        chosen = max(account.waiting, key=lambda entry: entry[1].rank)  # the first of equals
+        account.waiting.remove(chosen)
+        for _, place in account.waiting:
+            place.passed += 1
+        account.working += 1
+        return chosen[1]
+
+    def end(self, place: Place, seconds: float) -> None:
+        """A turn has ended, and held its slot for so long."""
+        account = self._accounts[place.claim.user]
+        account.working -= 1
+        account.used_seconds += min(seconds, MOST_CHARGED * self._turn_seconds)
+        self._rest(place.claim.user, account)
+
+    def _standing(self, account: _Account) -> float:
+        return account.used_seconds + account.working * self._turn_seconds
+
+    def _beginning(self, user: str | None) -> float:
+        if user in self._idle:
+            return self._idle.pop(user)
+        waiting = (each.used_seconds for each in self._accounts.values() if each.waiting)
+        return max(waiting, default=0.0)
+
+    def _rest(self, user: str | None, account: _Account) -> None:
+        if account.waiting or account.working:
+            return
+        del self._accounts[user]
+        self._idle[user] = account.used_seconds
+        if len(self._idle) > MOST_IDLE:
+            del self._idle[next(iter(self._idle))]

@@ -1,0 +1,45 @@
+"""What every partition of a node works with: storage, formats, metrics, limits, clocks."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from consumer.exports.in_hand import PartitionsInHand
+from consumer.formats.base import FormatWriter
+from consumer.metrics import Metrics
+from consumer.storage.base import Storage
+from schemas.limits import LARGE_BYTES
+from schemas.requests import ExportRequested
+
+_FREELY = nullcontext()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportContext:
+    """Shared by all partitions and threads of a node.
+
+    ``writer`` makes a format writer for a request and its date, if it has one. ``now`` is for what
+    people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
+    on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
+    moment, so that five at once would be more than a node has.
+    """
+
+    storage: Storage
+    writer: Callable[[ExportRequested, datetime | None], FormatWriter]
+    metrics: Metrics
+    max_export_bytes: int
+    now: Callable[[], datetime] = _utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    in_hand: PartitionsInHand = field(default_factory=PartitionsInHand)
+    large_work: threading.Lock = field(default_factory=threading.Lock)
+
+    def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
+        """Held while a message is decoded, so that large ones are one at a time."""
+        return self.large_work if len(value or b"") > LARGE_BYTES else _FREELY

@@ -1,0 +1,1 @@
+"""A node's membership in the consumer group: poll loop, assignment, a lane per partition."""

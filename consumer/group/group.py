@@ -1,0 +1,104 @@
+"""A node's part in the consumer group, for as long as the node runs.
+
+A member that can't go on (thrown out, fenced, a poll that keeps failing) is stopped and another one
+is made. Invariant: at most one member lives at a time.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from consumer.cluster import Cluster
+from consumer.daemon_threads import DaemonThreads
+from consumer.exports.export_context import ExportContext
+from consumer.group.member import Member, Membership
+from consumer.lanes.lane import Lane
+from consumer.lanes.slots import Slots
+from consumer.lanes.transactions import Destination
+
+log = structlog.get_logger(__name__)
+
+_REJOIN_SECONDS = 1.0
+_MOST_THREADS = 256
+
+
+class ConsumerGroup:
+    """Runs members, one after the other; answers what a node's status needs."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        cluster: Cluster,
+        destination: Destination,
+        workshop: ExportContext,
+        capacity: int,
+    ) -> None:
+        self.slots = Slots(capacity)
+        # More than slots: a turn that hangs in the storage has none, but keeps its thread.
+        self._threads = DaemonThreads(_MOST_THREADS, "turn")
+        self._metrics = workshop.metrics
+        self._contact = cluster.contact
+        self._metrics.slots(capacity)
+        self._member: Member | None = None
+        self._make: Callable[[], Member] = lambda: Member(
+            membership, cluster, destination, workshop, self.slots, self._threads
+        )
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes of the partitions assigned now, in order."""
+        member = self._member
+        return [member.lanes[number] for number in sorted(member.lanes)] if member else []
+
+    @property
+    def settled(self) -> bool:
+        """Whether the node is a member and no rebalance is on its way."""
+        return self._member is not None and self._member.settled
+
+    def problems(self) -> list[str]:
+        """Why the node isn't ready, as far as its membership goes."""
+        if not self.settled or self._member is None:
+            return ["not a settled member of the consumer group"]
+        found = [
+            f"partition {number} is assigned of one input topic only"
+            for number in sorted(self._member.unpaired)
+        ]
+        troubles = ((lane.partition, lane.standstill) for lane in self.lanes)
+        found += [f"partition {number}: {trouble}" for number, trouble in troubles if trouble]
+        if self.lanes and not any(lane.working for lane in self.lanes):
+            found.append("no partition is taken over yet")
+        return found
+
+    async def run(self) -> None:
+        """Take part until cancelled; then drain, commit and leave."""
+        try:
+            while True:
+                await self._take_part()
+                await asyncio.sleep(_REJOIN_SECONDS)
+        finally:
+            self._threads.shutdown()
+
+    async def _take_part(self) -> None:
+        member = self._member = self._make()
+        try:
+            await member.run()
+        except (KafkaError, OSError) as error:
+            say = log.debug if self._contact.explains(error) else log.warning
+            say("membership ended", error=f"{type(error).__name__}: {error}")
+        except Exception:
+            log.exception("membership ended")
+        finally:
+            log.info("leaving the group", partitions=[lane.partition for lane in self.lanes])
+            await member.stop()
+            self._member = None
+            log.info("left the group")
+
+    def observe(self) -> None:
+        """Bring what the metrics say of each partition up to date."""
+        for lane in self.lanes:
+            self._metrics.trouble(lane.partition, troubled=bool(lane.standstill))
+            feeds = (lane.requests, lane.records)
+            for feed, position, lag in zip(feeds, lane.positions, lane.lag, strict=True):
+                self._metrics.progress(feed.partition.topic, lane.partition, position, lag)

@@ -1,0 +1,219 @@
+"""One membership in the consumer group: the consumer, its poller, and a lane per partition.
+
+Facts this is built on, all of aiokafka 0.14: rebalances are eager, so kept partitions come back
+with pause flags lost and positions back at committed; no heartbeats are sent while
+``on_partitions_assigned`` is awaited, so it only notes what is new; what a listener raises is
+swallowed, so it is handed to ``run``. Invariant: a lane lives as long as its pair of partitions is
+assigned, over rebalances too.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from clients.lenient_records import batches_handed_on, read_leniently
+from consumer.cluster import Cluster
+from consumer.exports.export_context import ExportContext
+from consumer.group.poller import Poller
+from consumer.lanes.feed import Feed, Held
+from consumer.lanes.lane import HEARTBEAT_SECONDS, Lane
+from consumer.lanes.lane_context import LaneLimits, Surroundings
+from consumer.lanes.published_events import PublishedEvents
+from consumer.lanes.slots import Slots
+from consumer.lanes.transactions import Destination
+
+log = structlog.get_logger(__name__)
+
+_STOP_SECONDS = 2.0
+_PARTITION_FETCH_BYTES = 1024 * 1024
+_FETCH_BYTES = 8 * 1024 * 1024  # of all partitions, twice while they are divided
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a node takes part in its group. Times are in seconds.
+
+    So often the leader looks for topics made anew and partitions added; by default aiokafka would
+    every five minutes.
+    """
+
+    group_instance_id: str | None
+    session_timeout_seconds: float
+    drain_timeout_seconds: float
+    limits: LaneLimits
+    metadata_age_seconds: float = 30.0
+
+    def consumer_options(self) -> dict[str, Any]:
+        """Keyword arguments for the consumer."""
+        heartbeat = min(HEARTBEAT_SECONDS, self.session_timeout_seconds / 3)
+        return {
+            "group_instance_id": self.group_instance_id,
+            "session_timeout_ms": int(self.session_timeout_seconds * 1000),
+            "heartbeat_interval_ms": int(heartbeat * 1000),
+            # The others wait this long for our revoke, so it must exceed the drain.
+            "rebalance_timeout_ms": int((self.drain_timeout_seconds + 10) * 1000),
+            # Only range keeps equal partitions of two topics together, and a second assignor
+            # would make each join send two requests.
+            "partition_assignment_strategy": (RangePartitionAssignor,),
+            "auto_offset_reset": "none",
+            "enable_auto_commit": False,
+            "isolation_level": "read_committed",
+            "fetch_max_wait_ms": 50,
+            "metadata_max_age_ms": int(self.metadata_age_seconds * 1000),
+            "max_partition_fetch_bytes": _PARTITION_FETCH_BYTES,
+            "fetch_max_bytes": _FETCH_BYTES,
+        }
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """See the module. ``run`` it once, then ``stop`` it."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        cluster: Cluster,
+        destination: Destination,
+        workshop: ExportContext,
+        slots: Slots,
+        threads: Executor,
+    ) -> None:
+        self._membership = membership
+        self._topics = destination.topics
+        self._metrics = workshop.metrics
+        read_leniently()
+        self._consumer = AIOKafkaConsumer(
+            **destination.client_options,
+            group_id=destination.group_id,
+            **membership.consumer_options(),
+        )
+        self._around = Surroundings(
+            self._consumer,
+            cluster,
+            PublishedEvents(cluster, destination.client_options),
+            destination,
+            workshop,
+            slots,
+            threads,
+            membership.limits,
+            Held(),
+        )
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._dropping: set[asyncio.Task[None]] = set()
+        self.lanes: dict[int, Lane] = {}
+        self.unpaired: frozenset[int] = frozenset()
+        self.settled = False
+
+    async def run(self) -> None:
+        """Join the group and work until cancelled.
+
+        Raises:
+            Exception: the membership can't go on; stop it, and make another.
+        """
+        poller = Poller(self._consumer, self._feeds, self._lost, self._around.cluster.contact)
+        self._consumer.subscribe([self._topics.requests, self._topics.records], listener=self)
+        with batches_handed_on():
+            await self._consumer.start()
+        polling = asyncio.create_task(poller.run(), name="poller")
+        try:
+            await asyncio.wait([polling, self._failure], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (polling, self._failure):
+                if ended.done():
+                    ended.result()
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Drain, commit, leave the group (unless a static member); never raises."""
+        await self._rest_all()
+        await self._within(
+            _STOP_SECONDS, *(lane.drop() for lane in self.lanes.values()), *self._dropping
+        )
+        for number in self.lanes:
+            self._metrics.forget_partition(number)
+        self.lanes.clear()
+        await self._within(_STOP_SECONDS, self._consumer.stop())
+
+    # What aiokafka tells, on its own task.
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """A rebalance begins: come to rest, within one deadline."""
+        self.settled = False
+        try:
+            await self._rest_all()
+        except Exception as error:  # noqa: BLE001 - aiokafka would swallow it
+            self._fail(error)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """A rebalance has ended: note what is ours, at once."""
+        try:
+            self._assign(frozenset(assigned))
+        except Exception as error:  # noqa: BLE001 - aiokafka would swallow it
+            self._fail(error)
+
+    def _assign(self, assigned: frozenset[TopicPartition]) -> None:
+        for partition in assigned:
+            # Seek first: with auto_offset_reset=none a pause alone still raises in the poll.
+            self._consumer.seek(partition, 0)
+            self._consumer.pause(partition)
+        numbers = {
+            topic: {p.partition for p in assigned if p.topic == topic}
+            for topic in (self._topics.requests, self._topics.records)
+        }
+        requests, records = numbers.values()
+        pairs = requests & records
+        self.unpaired = frozenset(requests ^ records)
+        for number in self.lanes.keys() - pairs:
+            self._drop(number)
+        for number in sorted(pairs):
+            if number in self.lanes:
+                self.lanes[number].go_on()
+            else:
+                self.lanes[number] = Lane(number, self._around)
+        self.settled = True
+        self._metrics.rebalance()
+        log.info("partitions assigned", partitions=sorted(pairs))
+
+    def _drop(self, number: int) -> None:
+        lane = self.lanes.pop(number)
+        self._metrics.forget_partition(number)
+        log.info("partition lost", partition=number)
+        dropping = asyncio.create_task(lane.drop(), name=f"drop-{number}")
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropping.discard)
+
+    async def _rest_all(self) -> None:
+        lanes = list(self.lanes.values())
+        await self._within(self._membership.drain_timeout_seconds, *(lane.rest() for lane in lanes))
+        for lane in lanes:
+            if lane.working:
+                log.warning("partition is not at rest in time", partition=lane.partition)
+                lane.abandon()
+
+    def _feeds(self) -> list[Feed]:
+        return [feed for lane in self.lanes.values() for feed in (lane.requests, lane.records)]
+
+    def _lost(self, partition: TopicPartition, problem: str) -> None:
+        lane = self.lanes.get(partition.partition)
+        if lane:
+            lane.stop(problem)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _within(self, seconds: float, *calls: Any) -> None:  # noqa: ANN401
+        """Await all at once, up to a deadline; what isn't done then is cancelled."""
+        if not calls:
+            return
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

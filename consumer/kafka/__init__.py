@@ -1,1 +1,0 @@
-"""Kafka's side of the service: poller, lanes, assignment, transactions."""

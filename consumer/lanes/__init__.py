@@ -1,0 +1,1 @@
+"""One partition at work: its lane, turns, commits and transactions."""

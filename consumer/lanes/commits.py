@@ -1,0 +1,124 @@
+"""The commits of one partition: at most one transaction on its way, the next one gathers.
+
+A turn does not wait for a transaction: what turns have to say meanwhile goes into the next.
+Invariant: an outcome and the resume point that follows from it are taken at one moment, between
+turns, and go into one transaction.
+
+An event whose manifest was there before is left out if the completions topic has it already.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from consumer.core.resume import ResumePoint
+from consumer.exports.messages import Outcome
+from consumer.exports.partition import PartitionExports
+from consumer.lanes.published_events import PublishedEvents
+from consumer.lanes.transactions import PartitionProducer
+from consumer.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+COMMIT_SECONDS = 1.0
+"""How often progress alone is committed; an event never waits for it."""
+
+
+class Commits:
+    """Commits what one partition's exports have to say; ``done`` is called after each."""
+
+    def __init__(
+        self,
+        producer: PartitionProducer,
+        said: PublishedEvents,
+        exports: PartitionExports,
+        metrics: Metrics,
+        committed: ResumePoint | None,
+        done: Callable[[], None],
+    ) -> None:
+        self._producer = producer
+        self._said = said
+        self._exports = exports
+        self._metrics = metrics
+        self._committed = committed
+        self._done = done
+        self._begun_at = 0.0
+        self._transaction: asyncio.Task[None] | None = None
+        self._look_since: float | None = None
+
+    @property
+    def looked_for_seconds(self) -> float:
+        """For how long events are being looked for; 0 if none are."""
+        return time.monotonic() - self._look_since if self._look_since else 0.0
+
+    def advance(self, *, at_once: bool = False) -> bool:
+        """Start a transaction if one is due and none is on its way. Call it between turns.
+
+        Returns whether one is on its way now.
+
+        Raises:
+            KafkaError, TimeoutError: the one before failed; the producer is of no use.
+        """
+        if self._transaction and self._transaction.done():
+            finished, self._transaction = self._transaction, None
+            finished.result()
+        if self._transaction is None and self._exports.settled:
+            patient = not at_once and time.monotonic() < self._begun_at + COMMIT_SECONDS
+            # The point sorts what is open, so it is not made after every turn for nothing.
+            if self._exports.has_outcome or not patient:
+                point = self._exports.resume_point()
+                if self._exports.has_outcome or point != self._committed:
+                    self._start(self._exports.take_outcome(), point)
+        return self._transaction is not None
+
+    async def finish(self) -> None:
+        """Commit all there is, and wait for it. Raises as ``advance``."""
+        while self.advance(at_once=True):
+            if self._transaction:
+                await asyncio.wait([self._transaction])
+
+    async def drop(self) -> None:
+        """Forget the transaction that is on its way, however it ends; never raises."""
+        if self._transaction:
+            self._transaction.cancel()
+            await asyncio.gather(self._transaction, return_exceptions=True)
+            self._transaction = None
+
+    def _start(self, outcome: Outcome, point: ResumePoint) -> None:
+        self._begun_at = time.monotonic()
+        self._transaction = asyncio.create_task(self._commit(outcome, point))
+        self._transaction.add_done_callback(lambda _: self._done())
+
+    async def _commit(self, outcome: Outcome, point: ResumePoint) -> None:
+        await self._leave_out_said(outcome)
+        begun = time.monotonic()
+        committed = False
+        try:
+            await self._producer.commit(outcome, point)
+            committed = True
+        finally:
+            self._metrics.transaction(time.monotonic() - begun, committed)
+        self._committed = point
+        for event in outcome.events:
+            self._metrics.ended(event)
+        for letter in outcome.dead_letters:
+            self._metrics.dead_letter(letter.reason)
+
+    async def _leave_out_said(self, outcome: Outcome) -> None:
+        """What has no manifest of before is not asked for: nobody can have said it."""
+        asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
+        if not asked:
+            return
+        self._look_since = time.monotonic()
+        said = await self._said.among(asked)
+        self._look_since = None
+        unsaid = [event for event in outcome.events if event.event_id not in said]
+        if left_out := len(outcome.events) - len(unsaid):
+            log.warning(
+                "events were said before and are not said again: were commits lost, or set back?",
+                partition=self._exports.partition,
+                events=left_out,
+            )
+        outcome.events = unsaid

@@ -1,0 +1,180 @@
+"""What was fetched of one topic's partition and not handled yet, and the way to stop and go.
+
+Invariants: ``position`` is the offset after all that was put in, markers included, so an empty feed
+whose position has reached an end has been read to that end; and no batch is taken packed.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
+
+from clients.bounded_fetch import held_bytes
+from clients.record_stream import MAX_RECORD_BYTES
+from consumer.exports.messages import LargeMessage
+from consumer.unpacking import Consumed, Unpacking, is_packed
+
+PAUSE_BYTES = 4 * 1024 * 1024
+HELD_BYTES = 48 * 1024 * 1024
+_LEAST_PAUSE_BYTES = 256 * 1024
+
+
+class Held:
+    """What the feeds of a member hold together, and what that leaves for each.
+
+    A feed may hold as much as is free, so a few hot partitions have what they can use, and many
+    share. Each may hold a little, as messages of one topic can wait for messages of the other.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    @property
+    def pause_bytes(self) -> int:
+        """A feed that holds more fetches nothing more."""
+        return min(PAUSE_BYTES, max(_LEAST_PAUSE_BYTES, HELD_BYTES - self.bytes))
+
+
+class Feed:
+    """A bounded queue of one partition of one topic; ``moved`` is called when it has changed.
+
+    Of a message of more than ``most_bytes`` the beginning stands in it. Such a one comes packed.
+    """
+
+    def __init__(
+        self,
+        partition: TopicPartition,
+        consumer: AIOKafkaConsumer,
+        moved: Callable[[], None],
+        held: Held | None = None,
+        most_bytes: int = MAX_RECORD_BYTES,
+    ) -> None:
+        self.partition = partition
+        self.position = 0
+        self.seated = False
+        self._consumer = consumer
+        self._moved = moved
+        self._messages: deque[Consumed] = deque()
+        self._held = held or Held()
+        self._most_bytes = most_bytes
+        self._first_offset = 0
+        self._unpacking: Unpacking | None = None
+        self._bytes = 0
+        self._paused = False
+        self._detached = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def seat(self, offset: int) -> None:
+        """Read on from ``offset``. Raises IllegalStateError if the partition isn't assigned."""
+        self._clear()
+        self._consumer.seek(self.partition, offset)
+        self._consumer.resume(self.partition)
+        self.position = self._first_offset = offset
+        self.seated = True
+        self._paused = False
+
+    def unseat(self) -> None:
+        """Take nothing more, and forget what is there."""
+        self.seated = False
+        self._clear()
+        if not self._detached:
+            with contextlib.suppress(IllegalStateError):  # it was taken away already
+                self._consumer.pause(self.partition)
+
+    def detach(self) -> None:
+        """Leave the consumer alone from now on: the partition may have a new feed by now."""
+        self._detached = True
+        self.unseat()
+
+    def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
+        """Add what was fetched; ``position`` is the consumer's, after it."""
+        if not self.seated or (not messages and position == self.position):
+            return
+        for message in messages:
+            self._messages.append(message)
+            self._count(held_bytes(message))
+        self.position = position
+        if self._bytes > self._held.pause_bytes and not self._paused:
+            self._paused = True
+            self._consumer.pause(self.partition)
+        self._moved()
+
+    @property
+    def next_unpacking(self) -> Unpacking | None:
+        """What is first to be unpacked before more can be taken, if it is: call its ``piece``."""
+        if not (self._messages and is_packed(self._messages[0])):
+            return None
+        if self._unpacking is None:
+            packed = self._messages[0]
+            self._unpacking = Unpacking(packed, self._first_offset, self._most_bytes)
+        return self._unpacking
+
+    async def unpack(self, threads: Executor) -> bool:
+        """Unpack a piece of the batch that is first, if it is packed; whether it still is."""
+        unpacking = self.next_unpacking
+        if unpacking:
+            loop = asyncio.get_running_loop()
+            self.put_unpacked(unpacking, await loop.run_in_executor(threads, unpacking.piece))
+        return self.next_unpacking is not None
+
+    def put_unpacked(self, unpacking: Unpacking, piece: Sequence[Consumed]) -> None:
+        """Add what ``next_unpacking`` gave, in its place."""
+        if unpacking is not self._unpacking:
+            return  # the feed was seated elsewhere meanwhile
+        if unpacking.ended:
+            self._count(-held_bytes(self._messages.popleft()))
+            self._unpacking = None
+        self._messages.extendleft(reversed(piece))
+        self._count(sum(map(_size, piece)))
+
+    def take(
+        self, most_bytes: int, most_messages: int | None = None, free_below: int = 0
+    ) -> list[Consumed]:
+        """Remove messages from the front: at least one if there is any and it is allowed.
+
+        Those with an offset below ``free_below`` don't count as one of ``most_messages``.
+        """
+        taken: list[Consumed] = []
+        size = counted = 0
+        while self._messages and size < most_bytes and not is_packed(self._messages[0]):
+            counted += self._messages[0].offset >= free_below
+            if most_messages is not None and counted > most_messages:
+                break
+            message = self._messages.popleft()
+            taken.append(message)
+            size += _size(message)
+        self._count(-size)
+        if self._paused and not self._detached and self._bytes < self._held.pause_bytes / 2:
+            self._resume()
+        return taken
+
+    def behind(self, handled: int) -> int:
+        """Messages between ``handled`` and the end of what may be read (last stable offset)."""
+        assigned = self.partition in self._consumer.assignment()
+        end = self._consumer.last_stable_offset(self.partition) if assigned else None
+        return max(0, max(end or 0, self.position) - handled)
+
+    def _resume(self) -> None:
+        self._paused = False
+        with contextlib.suppress(IllegalStateError):  # the listener is about to say so
+            self._consumer.resume(self.partition)
+
+    def _clear(self) -> None:
+        self._messages.clear()
+        self._unpacking = None
+        self._count(-self._bytes)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._held.bytes += size
+
+
+def _size(message: Consumed) -> int:
+    # What is read later is not held now.
+    return 0 if isinstance(message, LargeMessage) else held_bytes(message)

@@ -1,0 +1,390 @@
+"""One partition's lane: its order, its one task, from taking the partition over to losing it.
+
+    load    start the producer (fences the predecessor), read what is committed, sweep, seek
+    work    take from the feeds, a turn in a slot, a transaction on its way while the next turn runs
+    rest    during a rebalance: turns and transactions finished, queues dropped, position kept
+    reload  after any doubt: drop the producer and the partial files, wait a heartbeat, load
+
+A kept partition goes on with its producer and its state: any other owner must have started a
+producer before its first read, so ours would be fenced at its next transaction. Invariant: a lane
+decides nothing before ``load`` has fenced whoever was here before.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from consumer.core.admission_limit import intake
+from consumer.core.budget import TURN_BYTES
+from consumer.core.resume import ResumePoint, whole_resume_point
+from consumer.core.storage_retry import RetryBudget
+from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
+from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.lanes.commits import COMMIT_SECONDS, Commits
+from consumer.lanes.deaths import count_deaths
+from consumer.lanes.idle import IdleWatch
+from consumer.lanes.lane_context import Surroundings
+from consumer.lanes.transactions import PartitionProducer
+from consumer.lanes.turns import Turns
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS = 1.0
+LASTING_SECONDS = 10.0
+MANY_RELOADS = 3
+STOPPED_SECONDS = 30.0
+SILENT_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnerSearch:
+    """Read requests up to ``requests_end``; then batches below ``records_below`` have theirs."""
+
+    requests_end: int
+    records_below: int
+    begun_at: float
+
+
+class Lane:
+    """One partition's task and what the group may ask of it."""
+
+    def __init__(self, partition: int, surroundings: Surroundings) -> None:
+        self.partition = partition
+        self.problem: str | None = None
+        """Why it stands still until a person has acted, if it does."""
+        self.trouble: str | None = None
+        """Why it keeps reloading, if it does."""
+        self._around = surroundings
+        self._moved = asyncio.Event()
+        self._go = asyncio.Event()
+        self._go.set()
+        self._rest_asked = False
+        self._resting = asyncio.Event()
+        self._resting.set()
+        self.requests, self.records = surroundings.feeds(partition, self._moved.set)
+        self._in_hand = surroundings.workshop.in_hand.begin(partition)
+        self._exports: PartitionExports | None = None
+        self._search: _OwnerSearch | None = None
+        self._stop_asked: str | None = None
+        self._positions = (0, 0)
+        self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
+        self._reloads = 0
+        self._loaded_at = math.inf
+        self._patience = RetryBudget(surroundings.limits.storage_timeout_seconds)
+        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+
+    # What the group asks and tells.
+
+    @property
+    def standstill(self) -> str | None:
+        """Why it makes no progress, if it doesn't."""
+        silent_seconds = self._in_hand.storage_seconds()
+        if silent_seconds > SILENT_SECONDS:
+            return f"the storage does not answer, for {silent_seconds:.0f} s now"
+        return self.problem or self.trouble
+
+    @property
+    def open_count(self) -> int:
+        """Exports accepted and unfinished."""
+        return self._exports.open_count if self._exports else 0
+
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes so far of an export that is open here."""
+        return self._exports.progress(export_id) if self._exports else None
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """Offsets to be handled next, of requests and records; while it reloads, as last known."""
+        if self._exports:
+            self._positions = self._exports.next_offsets
+        return self._positions
+
+    @property
+    def lag(self) -> tuple[int, int]:
+        """Messages not handled yet, of requests and records, likewise."""
+        requests, records = self.positions
+        return self.requests.behind(requests), self.records.behind(records)
+
+    @property
+    def working(self) -> bool:
+        """Whether the partition was taken over and is not resting."""
+        return self._exports is not None and not self._resting.is_set()
+
+    async def rest(self) -> None:
+        """Come to rest for a rebalance: returns when turns and transactions are finished."""
+        self._go.clear()
+        self._rest_asked = True
+        self._moved.set()
+        await self._resting.wait()
+
+    def go_on(self) -> None:
+        """The partition was kept: go on where it was."""
+        self._go.set()
+
+    def abandon(self) -> None:
+        """The revoke's deadline has passed: decide nothing more."""
+        if self._exports:
+            self._exports.abandon()
+
+    def stop(self, problem: str) -> None:
+        """Stop loudly: a person has to act."""
+        self._stop_asked = problem
+        self._moved.set()
+
+    async def drop(self) -> None:
+        """The partition is lost: remove what is partial, close what is open; never raises."""
+        self.abandon()
+        self.requests.detach()
+        self.records.detach()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    # The lane's own task.
+
+    async def _run(self) -> None:
+        while not self._task.cancelling():
+            await self._go.wait()
+            seconds = HEARTBEAT_SECONDS
+            try:
+                await self._own()
+            except LaneStopped as error:
+                self._say_stopped(str(error))
+                seconds = STOPPED_SECONDS  # then see whether a person has acted
+            except (ConsumerError, KafkaError, OSError) as error:
+                self._say_reloading(error)
+            except Exception as error:
+                if self._task.cancelling():
+                    return  # the node's threads are gone before a call that hung was
+                log.exception("lane failed", partition=self.partition)
+                self._say_reloading(error)
+            finally:
+                self._resting.set()
+            await asyncio.sleep(seconds)
+
+    def _say_reloading(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        say = log.debug if self._around.cluster.contact.explains(error) else log.warning
+        say("lane reloads", partition=self.partition, reason=reason)
+        self._around.workshop.metrics.lane_reloaded()
+        if isinstance(error, StorageUnavailable):
+            self._around.workshop.metrics.storage_failed(error)
+        lasted, self._loaded_at = time.monotonic() - self._loaded_at, math.inf
+        self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
+        if self._reloads >= MANY_RELOADS:
+            self.trouble = f"loaded anew {self._reloads} times in a row: {reason}"
+
+    def _say_stopped(self, problem: str) -> None:
+        self.problem = problem
+        log.error("lane stopped", partition=self.partition, problem=problem)
+
+    async def _own(self) -> None:
+        """Own the partition until something is in doubt, which is raised."""
+        to = self._around.destination
+        producer = PartitionProducer(self.partition, to, self._dead_letter_bytes)
+        commits: Commits | None = None
+        try:
+            committed, exports = await self._load(producer)
+            metrics = self._around.workshop.metrics
+            commits = Commits(
+                producer, self._around.said, exports, metrics, committed, self._moved.set
+            )
+            await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
+        except MessageSizeTooLargeError:
+            # The topic takes less than it says, or than we reckon: forward less the next time.
+            self._dead_letter_bytes //= 4
+            raise
+        finally:
+            await self._unload(producer, commits)
+
+    async def _load(
+        self, producer: PartitionProducer
+    ) -> tuple[ResumePoint | None, PartitionExports]:
+        await producer.start()  # fences; only now are offsets stable
+        committed = await self._around.cluster.committed(self.partition)
+        starts = await self._around.cluster.log_starts(self.partition)
+        try:
+            point = whole_resume_point(committed, starts)
+        except ValueError as error:
+            raise LaneStopped(str(error)) from None
+        around = self._around
+        self._in_hand = in_hand = around.workshop.in_hand.begin(self.partition)
+        swept = await self._in_thread(self._sweep)
+        point = await count_deaths(point, producer, around.workshop, around.threads, in_hand)
+        given_up = self._patience.given_up(time.monotonic())
+        exports = PartitionExports(self.partition, point, around.workshop, given_up)
+        self._exports, self._in_hand = exports, exports.in_hand
+        self._search = self._stop_asked = None
+        await self._told_to_go()
+        self.problem = None
+        self._loaded_at = time.monotonic()
+        self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
+        log.info(
+            "partition taken over",
+            partition=self.partition,
+            offset=point.records_resume,
+            open_exports=len(point.open_requests),
+            swept=swept,
+        )
+        return (point if all(committed) else None), exports
+
+    async def _unload(self, producer: PartitionProducer, commits: Commits | None) -> None:
+        self.requests.unseat()
+        self.records.unseat()
+        exports, self._exports = self._exports, None
+        if commits:
+            await commits.drop()
+        if exports:
+            # A node that has ended has no threads left; the next owner sweeps.
+            with contextlib.suppress(RuntimeError):
+                await self._in_thread(exports.discard)
+        await producer.drop()
+
+    async def _work(
+        self, exports: PartitionExports, turns: Turns, commits: Commits, idle: IdleWatch
+    ) -> None:
+        while True:
+            self._moved.clear()
+            if self._rest_asked:
+                await self._rest_until_told(exports, commits)
+            if self._stop_asked:
+                raise LaneStopped(self._stop_asked)
+            unpacking = await self._unpack(exports)
+            self._take(exports)
+            await idle.expire()
+            full = exports.outcome_full and commits.advance()
+            if self._can_turn(exports) and not turns.wait_seconds and not full:
+                await self._turn(exports, turns)
+                await self._keep_verdict(exports, commits)
+                commits.advance()
+                continue
+            commits.advance()
+            self._note_health(turns, commits)
+            if not unpacking:
+                await self._wait(turns.wait_seconds or COMMIT_SECONDS)
+
+    async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
+        handled = exports.next_offsets[1]
+        end = await turns.run()
+        if exports.next_offsets[1] > handled or exports.half_applied:
+            self._search = None  # its batch has found its owner
+        if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
+            # One search at a time, or steady requests would move its end for ever.
+            await self._begin_search()
+
+    async def _keep_verdict(self, exports: PartitionExports, commits: Commits) -> None:
+        """Commit that a batch was an orphan before its id can be requested after all."""
+        if exports.verdict_due and exports.settled:
+            await commits.finish()
+            exports.verdict_kept()
+
+    async def _unpack(self, exports: PartitionExports) -> bool:
+        """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
+        threads = self._around.threads
+        more = not exports.pending_requests and await self.requests.unpack(threads)
+        return (not exports.pending_records and await self.records.unpack(threads)) or more
+
+    def _take(self, exports: PartitionExports) -> None:
+        """Hand over a turn's worth; requests only as far as more exports may be open."""
+        if not exports.pending_requests:
+            allowed = intake(
+                max_open=self._around.limits.max_open_exports,
+                open_count=exports.open_count,
+                searching=self._search is not None and not exports.batches_next,
+                restored_below=exports.next_offsets[0] if exports.restoring else None,
+            )
+            taken = self.requests.take(TURN_BYTES, allowed.most, allowed.free_below)
+            exports.take_requests(taken)
+        if not exports.pending_records:
+            exports.take_records(self.records.take(TURN_BYTES))
+        exports.advance(
+            0 if self.requests else self.requests.position,
+            0 if self.records else self.records.position,
+        )
+
+    def _can_turn(self, exports: PartitionExports) -> bool:
+        if self._search is None:
+            return exports.runnable
+        # Handled up to it: steady requests would keep us for ever, had the feed to run dry first.
+        if exports.next_offsets[0] >= self._search.requests_end:
+            exports.owners_known(self._search.records_below)
+            self._search = None
+            return True
+        return exports.writes_due or exports.pending_requests or exports.batches_next
+
+    async def _begin_search(self) -> None:
+        """A batch's owner isn't known: requests up to an end fetched from now on may hold it."""
+        below = self.records.position
+        end = await self._around.cluster.end(self.requests.partition)
+        self._search = _OwnerSearch(end, below, time.monotonic())
+
+    async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
+        if not exports.settled:
+            raise PartLost("a rebalance came while the storage refused")
+        if commits.looked_for_seconds > HEARTBEAT_SECONDS:
+            raise PartLost("a rebalance came while events were looked for")
+        await commits.finish()
+        self.requests.unseat()
+        self.records.unseat()
+        exports.drop_pending()
+        self._search = None
+        self._resting.set()
+        await self._told_to_go()
+        if exports.restoring:
+            raise PartLost("a rebalance came before open requests were read")
+        self._seat(*exports.next_offsets)
+
+    async def _told_to_go(self) -> None:
+        while not self._go.is_set():
+            await self._go.wait()
+        self._rest_asked = False
+
+    def _note_health(self, turns: Turns, commits: Commits) -> None:
+        now, search = time.monotonic(), self._search
+        if turns.trouble:
+            self.trouble = turns.trouble
+        elif commits.looked_for_seconds > LASTING_SECONDS:
+            self.trouble = "events wait: a transaction is open on the completions topic"
+        elif search and now - search.begun_at > LASTING_SECONDS:
+            self.trouble = "a batch waits for its request: a transaction is open on the requests"
+        elif self.trouble and now - self._loaded_at > LASTING_SECONDS:
+            self.trouble = None
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
+        except TimeoutError:
+            pass
+
+    def _seat(self, requests_offset: int, records_offset: int) -> None:
+        self.requests.seat(requests_offset)
+        self.records.seat(records_offset)
+        self._resting.clear()
+
+    def _turns(self, exports: PartitionExports) -> Turns:
+        around, metrics = self._around, self._around.workshop.metrics
+        return Turns(exports, around.slots, around.threads, metrics, self._patience)
+
+    def _idle_watch(self, exports: PartitionExports) -> IdleWatch:
+        around = self._around
+        timeout_seconds = around.limits.idle_timeout_seconds
+        return IdleWatch(exports, around.cluster, self.records.partition, timeout_seconds)
+
+    def _sweep(self) -> int:
+        with self._in_hand:
+            swept = self._around.workshop.storage.sweep(self.partition)
+        self._around.workshop.metrics.swept(swept)
+        return swept
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._around.threads, call)

@@ -1,0 +1,51 @@
+"""What the lanes of one member share, and the limits of each. Shapes only."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from clients.record_stream import MAX_RECORD_BYTES
+from consumer.cluster import Cluster
+from consumer.exports.export_context import ExportContext
+from consumer.lanes.feed import Feed, Held
+from consumer.lanes.published_events import PublishedEvents
+from consumer.lanes.slots import Slots
+from consumer.lanes.transactions import Destination
+from schemas.limits import LARGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """A lane's limits: open exports before requests wait, timeouts, and bytes of a message."""
+
+    max_open_exports: int
+    idle_timeout_seconds: float
+    storage_timeout_seconds: float
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lanes of one member share."""
+
+    consumer: AIOKafkaConsumer
+    cluster: Cluster
+    said: PublishedEvents
+    destination: Destination
+    workshop: ExportContext
+    slots: Slots
+    threads: Executor
+    limits: LaneLimits
+    held: Held
+
+    def feeds(self, partition: int, moved: Callable[[], None]) -> tuple[Feed, Feed]:
+        """Those of a partition, of requests and records. No large request is held."""
+        topics, most_bytes = self.destination.topics, self.limits.max_record_bytes
+        requests = TopicPartition(topics.requests, partition)
+        records = TopicPartition(topics.records, partition)
+        return (
+            Feed(requests, self.consumer, moved, self.held, LARGE_BYTES),
+            Feed(records, self.consumer, moved, self.held, most_bytes),
+        )

@@ -1,0 +1,77 @@
+"""Slots: how many partitions of a node may work at a time, and who waits for one.
+
+A slot is held for one bounded turn, never for an export's life: with more exports interleaved in
+a partition than slots, that would be a deadlock. Who is next is ``FairQueue``'s to say. It is asked
+when the event loop comes round, not at once: the lane whose turn has just ended asks for the next
+one before that, and stands beside the others. Invariant: a place in the order is given up, or ends,
+exactly once, whatever is cancelled when.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from consumer.core.budget import TURN_SECONDS
+from consumer.core.fair_queue import Claim, FairQueue, Place
+
+
+class Slots:
+    """``capacity`` slots; ``running`` are held now."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.running = 0
+        self._order = FairQueue(TURN_SECONDS)
+        self._waiting: dict[Place, asyncio.Future[int]] = {}
+        self._begun = 0
+        self._to_be_granted = False
+
+    @asynccontextmanager
+    async def turn(self, claim: Claim) -> AsyncIterator[int]:
+        """Hold a slot for the block; gives how many turns of others were waited for.
+
+        These are the turns that began meanwhile, and one more if no slot was free. Cancelled while
+        waiting, none is held.
+        """
+        before = self._begun - (self.running == self.capacity)
+        place = self._order.wait(claim)
+        begun = await self._granted(place)
+        since = time.monotonic()
+        try:
+            yield begun - before
+        finally:
+            self._end(place, time.monotonic() - since)
+
+    async def _granted(self, place: Place) -> int:
+        """Wait for the slot; returns how many turns had begun before this one."""
+        granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[place] = granted
+        self._grant_soon()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if self._waiting.pop(place, None) is None:
+                self._end(place, 0.0)  # it was granted at the same moment
+            else:
+                self._order.leave(place)
+            raise
+
+    def _end(self, place: Place, seconds: float) -> None:
+        self._order.end(place, seconds)
+        self.running -= 1
+        self._grant_soon()
+
+    def _grant_soon(self) -> None:
+        if not self._to_be_granted:
+            self._to_be_granted = True
+            asyncio.get_running_loop().call_soon(self._grant)
+
+    def _grant(self) -> None:
+        self._to_be_granted = False
+        while self.running < self.capacity and (place := self._order.choose()):
+            granted = self._waiting.pop(place)
+            if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
+                granted.set_result(self._begun)
+            self.running += 1
+            self._begun += 1

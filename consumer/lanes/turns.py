@@ -1,0 +1,165 @@
+"""Turns of one partition: a slot, a thread, and patience with the storage.
+
+Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
+can't be cancelled: whoever cancels ``run`` waits for the turn's end, and the turn decides nothing
+any more. Invariant: no slot is held while the storage is waited for, be it that it refuses or that
+a call into it hangs.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+
+import structlog
+
+from consumer.core.fair_queue import Claim
+from consumer.core.storage_retry import RetryBudget
+from consumer.errors import PartUnsynced, StorageUnavailable
+from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.lanes.slots import Slots
+from consumer.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+HANGS_SECONDS = 2.0
+"""A storage call that lasts longer hangs: a disk, or a network file system, takes milliseconds."""
+_LOOK_SECONDS = 1.0
+
+
+class Turns:
+    """Runs the turns of one partition's exports, one at a time."""
+
+    def __init__(
+        self,
+        exports: PartitionExports,
+        slots: Slots,
+        threads: Executor,
+        metrics: Metrics,
+        patience: RetryBudget,
+    ) -> None:
+        self._exports = exports
+        self._slots = slots
+        self._threads = threads
+        self._metrics = metrics
+        self._patience = patience
+        self._read_refused = False
+        self.trouble: str | None = None
+        """What the storage refuses that can't be given up, if there is such."""
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long to wait before the next turn makes sense: 0 but after a refusal."""
+        return self._patience.wait_seconds(time.monotonic())
+
+    async def run(self) -> TurnEnd | None:
+        """Take one turn; None: the storage refused, and it is to be tried again.
+
+        Raises:
+            PartLost, LaneStopped: as ``PartitionExports.turn``.
+        """
+        due = self._exports.writes_due
+        try:
+            end, wrote = await self._taken()
+        except StorageUnavailable as error:
+            await self._refused(error)
+            return None
+        except PartUnsynced as error:
+            self._metrics.storage_retried(error)
+            self._patience.unsynced(error.export_id, time.monotonic())
+            raise
+        self.trouble = None
+        # That an owner is searched says nothing of the storage.
+        read = self._read_refused and end is not TurnEnd.OWNER_UNKNOWN
+        if wrote or due or read:
+            self._read_refused = False
+            self._patience.served()
+            self._patience.ended(self._exports.ended)
+        return end
+
+    async def _taken(self) -> tuple[TurnEnd, bool]:
+        """Take the turn, in a slot for as long as it works."""
+        turn: asyncio.Future[TurnEnd] | None = None
+        try:
+            async with self._slot():
+                loop = asyncio.get_running_loop()
+                turn = loop.run_in_executor(self._threads, self._exports.turn)
+                await self._worked(turn)
+            if not turn.done():
+                await asyncio.wait([turn])
+        except asyncio.CancelledError:
+            if turn:
+                self._exports.abandon()
+                await asyncio.wait([turn])
+            raise
+        finally:
+            formats = self._exports.take_formats()
+            self._metrics.wrote(formats)
+        return turn.result(), bool(formats) or self._exports.has_outcome
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        claim = self._exports.claim
+        async with self._slots.turn(claim) as waited_turns:
+            self._log_turn(claim, waited_turns)
+            begun = time.monotonic()
+            try:
+                yield
+            finally:
+                self._metrics.turn(time.monotonic() - begun)
+
+    async def _worked(self, turn: "asyncio.Future[TurnEnd]") -> None:
+        """Wait for the turn's end, or until it hangs in the storage; being cancelled, likewise.
+
+        It computes nothing there, and five such partitions would leave no slot to the others. What
+        it computes when the storage answers at last goes over the capacity; but a turn that has
+        lasted so long ends with its next message.
+        """
+        try:
+            while not turn.done() and not self._hangs:
+                await asyncio.wait([turn], timeout=_LOOK_SECONDS)
+        except asyncio.CancelledError:
+            self._exports.abandon()
+            while not turn.done() and not self._hangs:
+                await asyncio.wait([turn], timeout=_LOOK_SECONDS)
+            raise
+        if not turn.done():
+            log.warning("a turn hangs in the storage", partition=self._exports.partition)
+
+    @property
+    def _hangs(self) -> bool:
+        return self._exports.in_hand.storage_seconds() > HANGS_SECONDS
+
+    def _log_turn(self, claim: Claim, waited_turns: int) -> None:
+        log.debug(
+            "turn",
+            partition=self._exports.partition,
+            user=claim.user,
+            priority=claim.priority,
+            waited_turns=waited_turns,
+        )
+
+    async def _refused(self, error: StorageUnavailable) -> None:
+        self._metrics.storage_retried(error)
+        # A turn begins with what is due, then does what it was refused again: it will have passed.
+        self._read_refused = not self._exports.writes_due
+        too_long = self._patience.refused(time.monotonic())
+        given_up = too_long and await self._given_up(str(error))
+        self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
+        log.warning(
+            "storage given up" if given_up else "storage refuses",
+            partition=self._exports.partition,
+            error=str(error),
+        )
+
+    async def _given_up(self, why: str) -> bool:
+        """Let go what was refused, on a thread: a dead letter's value may have to be unpacked."""
+        loop = asyncio.get_running_loop()
+        giving_up = loop.run_in_executor(self._threads, self._exports.give_up, why)
+        try:
+            await asyncio.wait([giving_up])
+        except asyncio.CancelledError:
+            await asyncio.wait([giving_up])
+            raise
+        return giving_up.result()

@@ -1,0 +1,1 @@
+"""Finished files checked against their manifests."""

@@ -1,0 +1,191 @@
+"""Finished files against their manifests: is what was said still what is there?
+
+Reads only, and blocks. Invariant: a file is read in pieces, and each export gives one verdict,
+whatever its file and manifest hold.
+"""
+
+import hashlib
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from pydantic import ValidationError
+
+from consumer.verify.row_counter import Recount, looks_headed, recount
+from schemas.completions import ExportCompleted, TerminalEvent, decode_event
+from schemas.errors import field_errors, summary
+from schemas.vocabulary import Format, is_export_id
+
+HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
+"""Whether a CSV was asked for with a header line; None where nobody knows."""
+
+_MANIFEST = ".manifest.json"
+_PARTS = ".parts"
+_PIECE_BYTES = 256 * 1024
+_MOST_MANIFEST_BYTES = 1024 * 1024
+# A node makes the manifest first and gives the file its name within milliseconds.
+_YOUNG_SECONDS = 10.0
+_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an export's file is as its manifest says, and in what it differs or what it is."""
+
+    name: str
+    good: bool
+    words: str
+
+
+class Verifier:
+    """Verifies exports; ``has_header`` is asked only where the manifest leaves it open."""
+
+    def __init__(self, has_header: HasHeader) -> None:
+        self._has_header = has_header
+
+    def directory(self, directory: Path) -> Iterator[Verdict]:
+        """All exports of a directory, in order of their names. What belongs to none is passed over.
+
+        Raises:
+            OSError: it can't be listed.
+        """
+        names = sorted(path.name for path in directory.iterdir())
+        manifests = {name.removesuffix(_MANIFEST) for name in names if name.endswith(_MANIFEST)}
+        for name in names:
+            export_id, is_manifest = _export_of(name)
+            if is_manifest or (_is_file_of(name, export_id) and export_id not in manifests):
+                yield self.export(directory, name)
+
+    def export(self, directory: Path, name: str) -> Verdict:
+        """One export, by the name of its file or of its manifest."""
+        try:
+            return self._verdict(directory, name)
+        except ValidationError as error:
+            wrong = summary(field_errors(error))
+            return Verdict(name, False, f"has a manifest that is none: {wrong}")
+        except ValueError as error:
+            return Verdict(name, False, f"has a manifest that is none: {error}")
+        except OSError as error:
+            return Verdict(name, False, f"can't be read: {error.strerror}")
+
+    def _verdict(self, directory: Path, name: str) -> Verdict:
+        export_id, is_manifest = _export_of(name)
+        event = _read_manifest(directory / f"{export_id}{_MANIFEST}")
+        if event is None:
+            there = (directory / name).exists()
+            return Verdict(name, False, "has no manifest" if there else "isn't there")
+        if event.export_id != export_id:
+            return Verdict(name, False, f"has the manifest of {event.export_id}")
+        asked_for = _files_of(directory, export_id) if is_manifest else {name}
+        if not isinstance(event, ExportCompleted):
+            return _without_file(directory, event, asked_for)
+        file = directory / f"{export_id}.{event.format}"
+        for stray in asked_for - {file.name}:
+            return Verdict(stray, False, f"is not the file of its manifest: {file.name} is")
+        return self._file(file, event)
+
+    def _file(self, file: Path, event: ExportCompleted) -> Verdict:
+        if not _appears(file):
+            return Verdict(file.name, False, "isn't there, but its manifest is")
+        if not stat.S_ISREG(file.stat().st_mode):
+            return Verdict(file.name, False, "is no regular file")
+        with file.open("rb") as content:
+            size, sha256, counted = _read(content, event.format)
+            rows = self._rows(content, counted, event)
+        facts = [
+            ("bytes", size, event.bytes),
+            ("rows", rows, event.rows),
+            ("pages", counted.pages, event.pages),
+            ("sha256", sha256, event.sha256),
+        ]
+        differ = [
+            f"{name} {found}, manifest {said}" for name, found, said in facts if found != said
+        ]
+        if differ:
+            return Verdict(file.name, False, "differs: " + "; ".join(differ))
+        pages = "" if counted.pages is None else f"{counted.pages} pages "
+        return Verdict(file.name, True, f"{rows} rows {pages}{size} bytes sha256 {sha256}")
+
+    def _rows(self, content: BinaryIO, counted: Recount, event: ExportCompleted) -> int:
+        """Rows without a header line; whether there is one, no manifest says.
+
+        As many records as rows: a CSV without a header line, or one row too few. One more: one
+        with. Any other number is wrong in both cases.
+        """
+        if event.format != Format.CSV:
+            return counted.rows
+        is_open = counted.rows == event.rows
+        headed = self._headed(content, event) if is_open else True
+        return max(0, counted.rows - headed)
+
+    def _headed(self, content: BinaryIO, event: ExportCompleted) -> bool:
+        headed = self._has_header(event)
+        if headed is None:
+            content.seek(0)
+            headed = looks_headed(content.read(_PIECE_BYTES))
+        return headed
+
+
+def partial_files(directory: Path) -> int:
+    """How many partial files a directory holds: being written, or left by a node that died."""
+    parts = directory / _PARTS
+    if not parts.is_dir():
+        return 0
+    places = (place for place in parts.iterdir() if place.name.isdecimal())
+    return sum(1 for place in places for _ in place.iterdir())
+
+
+def _export_of(name: str) -> tuple[str, bool]:
+    """The id that a name belongs to, and whether it is its manifest's."""
+    if name.endswith(_MANIFEST):
+        return name.removesuffix(_MANIFEST), True
+    return name.rpartition(".")[0] or name, False
+
+
+def _is_file_of(name: str, export_id: str) -> bool:
+    return is_export_id(export_id) and name.removeprefix(f"{export_id}.") in {*Format}
+
+
+def _read_manifest(manifest: Path) -> TerminalEvent | None:
+    if not manifest.exists():
+        return None
+    if not stat.S_ISREG(manifest.stat().st_mode):
+        raise ValueError("it is no regular file")
+    with manifest.open("rb") as content:
+        return decode_event(content.read(_MOST_MANIFEST_BYTES))
+
+
+def _without_file(directory: Path, event: TerminalEvent, names: set[str]) -> Verdict:
+    """A failed or cancelled export: there must be no file of it."""
+    state = event.type.removeprefix("export.")
+    for name in sorted(names):
+        there = "is there, but its" if (directory / name).exists() else "isn't there: its"
+        return Verdict(name, False, f"{there} export ended as {state}")
+    return Verdict(event.export_id, True, f"{state}, no file")
+
+
+def _files_of(directory: Path, export_id: str) -> set[str]:
+    """The files of an export that are there, in whatever format."""
+    names = {f"{export_id}.{one}" for one in Format}
+    return {name for name in names if (directory / name).exists()}
+
+
+def _appears(file: Path) -> bool:
+    """Whether the file is there, or comes while its export is just being published."""
+    manifest = file.with_name(f"{file.stem}{_MANIFEST}")
+    if not file.exists() and time.time() - manifest.stat().st_mtime < _YOUNG_SECONDS:
+        time.sleep(_PATIENCE_SECONDS)
+    return file.exists()
+
+
+def _read(content: BinaryIO, file_format: Format) -> tuple[int, str, Recount]:
+    """Bytes, sha256 and what is counted of a file."""
+    size, digest, counted = 0, hashlib.sha256(), recount(file_format)
+    while piece := content.read(_PIECE_BYTES):
+        size += len(piece)
+        digest.update(piece)
+        counted.feed(piece)
+    return size, digest.hexdigest(), counted
