@@ -46,14 +46,14 @@ class Node:
     """A running node. Make it with ``node``; then ``run`` it."""
 
     def __init__(
-        self, cluster: Cluster, group: ConsumerGroup, workshop: ExportContext, storage_id: str
+        self, cluster: Cluster, group: ConsumerGroup, context: ExportContext, storage_id: str
     ) -> None:
         self.storage_id = storage_id
         self.contact = cluster.contact
         self._cluster = cluster
         self._group = group
-        self._metrics = workshop.metrics
-        self._storage = StorageProbe(workshop.storage.check)
+        self._metrics = context.metrics
+        self._storage = StorageProbe(context.storage.check)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
 
     def status(self) -> NodeStatus:
@@ -139,12 +139,12 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         dead_letter_bytes = await cluster.check_topics()
         storage_id = await recognise(storage, cluster)
         await within(storage.check)
-        workshop = ExportContext(storage, formats.writer, metrics, settings.max_export_bytes)
+        context = ExportContext(storage, formats.writer, metrics, settings.max_export_bytes)
         destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(
-            _membership(settings), cluster, destination, workshop, settings.max_concurrency
+            _membership(settings), cluster, destination, context, settings.max_concurrency
         )
-        node = Node(cluster, group, workshop, storage_id)
+        node = Node(cluster, group, context, storage_id)
         async with (
             Backlog(cluster, options) as backlog,
             RequestLookup(options) as lookup,
@@ -152,7 +152,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         ):
             deps = AppDependencies(node, backlog, storage, storage_calls, firsts, uploads, metrics)
             app = build_app(deps, _http_limits(settings))
-            with LoopWatch(workshop.in_hand, metrics):
+            with LoopWatch(context.in_hand, metrics):
                 async with HttpServer(app, settings.http_host, settings.http_port) as server:
                     _warn_if_open_to_all(settings, server)
                     yield node, server

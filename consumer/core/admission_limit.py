@@ -15,21 +15,21 @@ _SEARCHED_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class AdmissionLimit:
+class Admissible:
     """At most so many messages of the requests topic; those at offsets ``free_below`` are free."""
 
     most: int
     free_below: int = 0
 
 
-def intake(
+def admission_limit(
     *,
     max_open: int,
     open_count: int,
     searching: bool,
     restored_below: int | None,
     most_open: int = MOST_OPEN,
-) -> AdmissionLimit:
+) -> Admissible:
     """What may be taken now.
 
     ``max_open`` exports make all others wait. ``open_count`` counts those to be restored too; their
@@ -40,4 +40,4 @@ def intake(
     if searching:
         # One by one where each may be one too many: the first may be the owner.
         room = max(room, min(_SEARCHED_AT_ONCE, most_open - open_count), 1)
-    return AdmissionLimit(room, restored_below or 0)
+    return Admissible(room, restored_below or 0)

@@ -1,6 +1,6 @@
 """How long a refusing storage is waited for, and when to try again.
 
-Pure: the clock is given, in monotonic seconds. One partition's patience outlives a reload of its
+Pure: the clock is given, in monotonic seconds. One partition's budget outlives a reload of its
 lane, or a fault that makes it reload would be waited for without end.
 """
 

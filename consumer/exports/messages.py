@@ -127,12 +127,12 @@ class DeadLetter:
 class Outcome:
     """What turns have to say to the world, in order; it goes into one transaction.
 
-    ``perhaps_said`` are the exports whose manifest was there before: their events may be, too.
+    ``maybe_published`` are the exports whose manifest was there before: their events may be, too.
     """
 
     events: list[TerminalEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    perhaps_said: set[str] = field(default_factory=set)
+    maybe_published: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dead_letters)

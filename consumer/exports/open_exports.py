@@ -33,9 +33,9 @@ log = structlog.get_logger(__name__)
 class OpenExports:
     """See the module."""
 
-    def __init__(self, partition: int, workshop: ExportContext, publication: Publication) -> None:
+    def __init__(self, partition: int, context: ExportContext, publication: Publication) -> None:
         self._partition = partition
-        self._workshop = workshop
+        self._context = context
         self._publication = publication
         self._open: dict[str, OpenExport] = {}
         self.most_open = MOST_OPEN
@@ -75,12 +75,12 @@ class OpenExports:
             message = f"{len(self._open)} exports are open in partition {self._partition}"
             self.refuse(origin, FailReason.TOO_MANY_OPEN, message)
             return
-        now = self._workshop.monotonic()
+        now = self._context.monotonic()
         self._open[origin.export_id] = OpenExport(request, origin, decided, now)
 
     def refuse(self, origin: Origin, reason: FailReason, message: str) -> None:
         """End an export as failed that was not opened."""
-        progress = Progress(0, None, self._workshop.now())
+        progress = Progress(0, None, self._context.now())
         self._publication.end(Ending(origin.failed(reason, message, progress), origin))
 
     def apply(self, export: OpenExport, batch: Batch, message: Message, turn: TurnBudget) -> bool:
@@ -89,11 +89,11 @@ class OpenExports:
         Raises:
             LaneStopped: it is known to have completed, but its batches don't come to that.
         """
-        most_bytes = None if export.decided else self._workshop.max_export_bytes
+        most_bytes = None if export.decided else self._context.max_export_bytes
         try:
             if export.assembly.accept(batch, bounded=export.decided is None):
                 return self._go_on(Application(export, batch, message, most_bytes), turn)
-            self._workshop.metrics.dropped(Dropped.REPEAT)
+            self._context.metrics.dropped(Dropped.REPEAT)
         except Exception as error:  # noqa: BLE001 - what is none of ours is logged
             self._broken(export, error)
         return True
@@ -124,7 +124,7 @@ class OpenExports:
         export.assembly.apply(batch)
         if export.first_offset is None:
             export.first_offset = application.message.offset
-        export.active_at = self._workshop.monotonic()
+        export.active_at = self._context.monotonic()
         self.half_applied = None
         if batch.last:
             self._complete(export, writer, part)
@@ -134,7 +134,7 @@ class OpenExports:
         """Write a piece; whether the batch is whole. Large batches of a node take turns."""
         if not application.batch.large:
             return application.step(writer, part)
-        with self._workshop.large_work:
+        with self._context.large_work:
             return application.step(writer, part)
 
     def _broken(self, export: OpenExport, error: Exception) -> None:
@@ -155,12 +155,12 @@ class OpenExports:
 
     def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
         """End an open export as failed."""
-        progress = export.progress(self._workshop.now())
+        progress = export.progress(self._context.now())
         self._close(export, Ending(export.origin.failed(reason, message, progress), export.origin))
 
     def cancel(self, export: OpenExport, message: str | None) -> None:
         """End an open export as cancelled; ``message`` is why, where its sender says so."""
-        progress = export.progress(self._workshop.now())
+        progress = export.progress(self._context.now())
         event = export.origin.cancelled(message or "cancelled on request", progress)
         self._close(export, Ending(event, export.origin))
 
@@ -175,7 +175,7 @@ class OpenExports:
                 continue
             if export.decided:
                 raise _differs(export, export.decided, f"they end after {export.assembly.rows}")
-            seconds = round(self._workshop.monotonic() - export.active_at)
+            seconds = round(self._context.monotonic() - export.active_at)
             self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
 
     def discard(self) -> None:
@@ -190,18 +190,18 @@ class OpenExports:
         """The export's writer and part, begun with its first batch."""
         if export.writer is None or export.part is None:
             origin, request = export.origin, export.request
-            export.writer = self._workshop.writer(request, origin.dated_at)
-            export.part = self._workshop.storage.open_part(
+            export.writer = self._context.writer(request, origin.dated_at)
+            export.part = self._context.storage.open_part(
                 self._partition, origin.export_id, request.format
             )
-            export.started_at = self._workshop.now()
+            export.started_at = self._context.now()
         return export.writer, export.part
 
     def _complete(self, export: OpenExport, writer: FormatWriter, part: Part) -> None:
         origin = export.origin
         event = origin.completed(
-            export.progress(self._workshop.now()),
-            location=self._workshop.storage.location(origin.export_id, export.request.format),
+            export.progress(self._context.now()),
+            location=self._context.storage.location(origin.export_id, export.request.format),
             size_bytes=part.size,
             sha256=part.sha256,
             pages=writer.pages,

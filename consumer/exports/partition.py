@@ -55,18 +55,18 @@ class PartitionExports:
         self,
         partition: int,
         point: ResumePoint,
-        workshop: ExportContext,
+        context: ExportContext,
         given_up: frozenset[str] = frozenset(),
     ) -> None:
         self.partition = partition
-        self.in_hand = workshop.in_hand.begin(partition, workshop.storage.open_mark(partition))
+        self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
         """What it works on now; any thread may look."""
-        workshop = replace(workshop, storage=MarkedStorage(workshop.storage, self.in_hand))
-        self._workshop = workshop
-        self._publication = Publication(workshop.storage)
-        self._exports = OpenExports(partition, workshop, self._publication)
+        context = replace(context, storage=MarkedStorage(context.storage, self.in_hand))
+        self._context = context
+        self._publication = Publication(context.storage)
+        self._exports = OpenExports(partition, context, self._publication)
         self._routing = Routing(
-            partition, point, workshop, self._exports, self._publication, given_up
+            partition, point, context, self._exports, self._publication, given_up
         )
         self._first_batches = dict(point.first_batches)
         self._suspects = Suspects(point.suspects)
@@ -113,9 +113,9 @@ class PartitionExports:
         return bool(self._queue()) or self._publication.due
 
     @property
-    def verdict_due(self) -> bool:
+    def orphan_pending(self) -> bool:
         """Whether an orphan's verdict has to be committed before a turn handles more."""
-        return self._routing.verdict_due
+        return self._routing.orphan_pending
 
     @property
     def claim(self) -> Claim:
@@ -220,9 +220,9 @@ class PartitionExports:
         """The requests of all batches below this offset were read, if there are any."""
         self._routing.owners_known_below = below
 
-    def verdict_kept(self) -> None:
+    def orphan_committed(self) -> None:
         """The outcomes so far were committed."""
-        self._routing.verdict_due = False
+        self._routing.orphan_pending = False
 
     def take_outcome(self) -> Outcome:
         """What turns had to say since the last call."""
@@ -255,7 +255,7 @@ class PartitionExports:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
             return export.decided is None
         if self._publication.due:
-            return self._publication.give_up(message, self._workshop.now())
+            return self._publication.give_up(message, self._context.now())
         if self._queue() is not self._records:
             return False
         given_up = self._routing.give_up_on(self._records[0], message)
@@ -284,9 +284,9 @@ class PartitionExports:
             LaneStopped: a person has to act.
         """
         self._write_out()
-        if self.verdict_due:
+        if self.orphan_pending:
             return TurnEnd.IDLE
-        end = self._work(TurnBudget(self._workshop.monotonic, budget_seconds))
+        end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
         self._write_out()
         return end
 
@@ -295,7 +295,7 @@ class PartitionExports:
             self._events.append(event)
             _log_end(event)
         for origin in self._publication.take_repeats():
-            self._workshop.metrics.duplicate(origin.format, origin.user)
+            self._context.metrics.duplicate(origin.format, origin.user)
             log.warning(
                 "request is a repeat: its id ended in another partition",
                 export_id=origin.export_id,

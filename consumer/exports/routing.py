@@ -62,7 +62,7 @@ class Routing:
         self,
         partition: int,
         point: ResumePoint,
-        workshop: ExportContext,
+        context: ExportContext,
         exports: OpenExports,
         publication: Publication,
         given_up: frozenset[str],
@@ -70,7 +70,7 @@ class Routing:
         self.owners_known_below = 0
         self.dead_letters: list[DeadLetter] = []
         self.dead_letter_bytes = 0
-        self.verdict_due = False
+        self.orphan_pending = False
         self.to_restore = set(point.open_requests)
         self.requests_position = self._requests_floor = point.requests_position
         self.records_floor = point.records_position
@@ -78,11 +78,11 @@ class Routing:
         self._first_batches = dict(point.first_batches)
         self._searched_first = -1
         self._partition = partition
-        self._workshop = workshop
+        self._context = context
         self._exports = exports
         self._publication = publication
         self._given_up = given_up
-        self._turn = TurnBudget(workshop.monotonic, 0)
+        self._turn = TurnBudget(context.monotonic, 0)
 
     def pass_requests(self, position: int) -> None:
         """All requests below were handled, or are shown to nobody.
@@ -117,18 +117,18 @@ class Routing:
 
     def _read_request(self, message: Message) -> bool:
         try:
-            with self._workshop.decoding(message.value):
+            with self._context.decoding(message.value):
                 request = decode_request(message.value)
         except Unreadable as error:
             self._dead_letter(error.reason, message, str(error))
         except InvalidRequest as error:
-            origin = origin_of_invalid(error, message, self._workshop.now())
+            origin = origin_of_invalid(error, message, self._context.now())
             self._on_requested(None, origin, str(error))
         else:
             if isinstance(request, CancelRequested):
                 self._on_cancel(request)
             else:
-                self._on_requested(request, origin_of(request, message, self._workshop.now()))
+                self._on_requested(request, origin_of(request, message, self._context.now()))
         return True
 
     def _guarded(self, handle: Callable[[Message], bool], message: Message) -> bool:
@@ -174,12 +174,10 @@ class Routing:
         reason: FailReason = FailReason.INVALID_REQUEST,
     ) -> None:
         """A request with a valid id; None stands for one that fails, for a reason."""
-        manifest = self._workshop.storage.manifest(origin.export_id)
+        manifest = self._context.storage.manifest(origin.export_id)
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
-            self._workshop.metrics.duplicate(origin.format, origin.user)
-        elif isinstance(manifest, ExportCompleted) and not self._workshop.storage.has_file(
-            manifest
-        ):
+            self._context.metrics.duplicate(origin.format, origin.user)
+        elif isinstance(manifest, ExportCompleted) and not self._context.storage.has_file(manifest):
             if request is None:
                 raise LaneStopped(
                     f"the manifest of {origin.export_id} says that it completed, but to this build"
@@ -199,7 +197,7 @@ class Routing:
     def _on_cancel(self, request: CancelRequested) -> None:
         export = self._exports.get(request.export_id)
         if export is None or export.decided:
-            self._workshop.metrics.cancel_ignored()
+            self._context.metrics.cancel_ignored()
         else:
             self._exports.cancel(export, request.message)
 
@@ -227,7 +225,7 @@ class Routing:
 
     def _route(self, message: Message) -> bool:
         try:
-            with self._workshop.decoding(message.value):
+            with self._context.decoding(message.value):
                 batch = decode_batch(message.value)
         except Unreadable as error:
             return self._on_unreadable(error, message)
@@ -240,7 +238,7 @@ class Routing:
         if export is None:
             return self._on_ownerless(export_id, message)
         if self._was_handled(message, export):
-            self._workshop.metrics.dropped(Dropped.REPLAYED)
+            self._context.metrics.dropped(Dropped.REPLAYED)
         elif isinstance(batch, Invalid):
             self._fail(export, str(batch))
         else:
@@ -270,15 +268,15 @@ class Routing:
         elif export:
             self._fail(export, str(error))
         elif export_id:
-            self.verdict_due = True
+            self.orphan_pending = True
         return True
 
     def _on_ownerless(self, export_id: str, message: Message) -> bool:
         """A batch of no open export: handled before, late, an orphan, or (False) too early."""
         if message.offset < self.records_floor:
-            self._workshop.metrics.dropped(Dropped.REPLAYED)
+            self._context.metrics.dropped(Dropped.REPLAYED)
         elif self._has_ended(export_id, message):
-            self._workshop.metrics.dropped(Dropped.LATE)
+            self._context.metrics.dropped(Dropped.LATE)
         elif self._is_searched(message):
             self._bury_ownerless(message, f"nobody requested {export_id}")
         else:
@@ -299,7 +297,7 @@ class Routing:
 
     def _bury_ownerless(self, message: Message, why: str) -> None:
         self._dead_letter(DeadLetterReason.ORPHAN_BATCH, message, why)
-        self.verdict_due = True
+        self.orphan_pending = True
 
     def _is_searched(self, message: Message) -> bool:
         """Whether the request that owns a batch was read, if there is one."""
@@ -314,7 +312,7 @@ class Routing:
             return True
         searched = self._is_searched(message)
         try:
-            manifest = self._workshop.storage.manifest(export_id)
+            manifest = self._context.storage.manifest(export_id)
         except StorageUnavailable:
             if searched or message.offset != self._searched_first:
                 raise
@@ -337,7 +335,7 @@ class Routing:
         if is_batch:
             export = self._exports.get(export_id)
             return export is not None and export.decided is not None
-        storage = self._workshop.storage
+        storage = self._context.storage
         manifest = storage.manifest(export_id)
         ours = isinstance(manifest, ExportCompleted) and manifest.source == source_of(message)
         return ours and manifest is not None and not storage.has_file(manifest)
@@ -351,9 +349,9 @@ class Routing:
         if export_id is None or self._is_known(export_id) or cancels:
             self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
         else:
-            origin = origin_of_unread(export_id, message, self._workshop.now())
+            origin = origin_of_unread(export_id, message, self._context.now())
             self._on_requested(None, origin, died_on_twice(message), FailReason.INTERNAL)
-        self._workshop.metrics.set_aside()
+        self._context.metrics.set_aside()
         return True
 
     def _set_batch_aside(self, message: Message) -> bool:
@@ -363,16 +361,16 @@ class Routing:
         if export and not self._was_handled(message, export):
             self._fail(export, died_on_twice(message), FailReason.INTERNAL)
         elif message.offset < self.records_floor:
-            self._workshop.metrics.dropped(Dropped.REPLAYED)
+            self._context.metrics.dropped(Dropped.REPLAYED)
             return True
         elif export_id and self._has_ended(export_id, message):
-            self._workshop.metrics.dropped(Dropped.LATE)
+            self._context.metrics.dropped(Dropped.LATE)
         elif export_id and not self._is_searched(message):
             return False
         else:
             self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
-            self.verdict_due = export_id is not None
-        self._workshop.metrics.set_aside()
+            self.orphan_pending = export_id is not None
+        self._context.metrics.set_aside()
         return True
 
     def _fail(

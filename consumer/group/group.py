@@ -32,18 +32,18 @@ class ConsumerGroup:
         membership: Membership,
         cluster: Cluster,
         destination: Destination,
-        workshop: ExportContext,
+        context: ExportContext,
         capacity: int,
     ) -> None:
         self.slots = Slots(capacity)
         # More than slots: a turn that hangs in the storage has none, but keeps its thread.
         self._threads = DaemonThreads(_MOST_THREADS, "turn")
-        self._metrics = workshop.metrics
+        self._metrics = context.metrics
         self._contact = cluster.contact
         self._metrics.slots(capacity)
         self._member: Member | None = None
         self._make: Callable[[], Member] = lambda: Member(
-            membership, cluster, destination, workshop, self.slots, self._threads
+            membership, cluster, destination, context, self.slots, self._threads
         )
 
     @property

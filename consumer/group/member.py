@@ -23,7 +23,7 @@ from consumer.exports.export_context import ExportContext
 from consumer.group.poller import Poller
 from consumer.lanes.feed import Feed, Held
 from consumer.lanes.lane import HEARTBEAT_SECONDS, Lane
-from consumer.lanes.lane_context import LaneLimits, Surroundings
+from consumer.lanes.lane_context import LaneContext, LaneLimits
 from consumer.lanes.published_events import PublishedEvents
 from consumer.lanes.slots import Slots
 from consumer.lanes.transactions import Destination
@@ -79,25 +79,25 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         membership: Membership,
         cluster: Cluster,
         destination: Destination,
-        workshop: ExportContext,
+        context: ExportContext,
         slots: Slots,
         threads: Executor,
     ) -> None:
         self._membership = membership
         self._topics = destination.topics
-        self._metrics = workshop.metrics
+        self._metrics = context.metrics
         read_leniently()
         self._consumer = AIOKafkaConsumer(
             **destination.client_options,
             group_id=destination.group_id,
             **membership.consumer_options(),
         )
-        self._around = Surroundings(
+        self._around = LaneContext(
             self._consumer,
             cluster,
             PublishedEvents(cluster, destination.client_options),
             destination,
-            workshop,
+            context,
             slots,
             threads,
             membership.limits,

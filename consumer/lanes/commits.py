@@ -39,7 +39,7 @@ class Commits:
         done: Callable[[], None],
     ) -> None:
         self._producer = producer
-        self._said = said
+        self._published_events = said
         self._exports = exports
         self._metrics = metrics
         self._committed = committed
@@ -108,11 +108,11 @@ class Commits:
 
     async def _leave_out_said(self, outcome: Outcome) -> None:
         """What has no manifest of before is not asked for: nobody can have said it."""
-        asked = [event for event in outcome.events if event.export_id in outcome.perhaps_said]
+        asked = [event for event in outcome.events if event.export_id in outcome.maybe_published]
         if not asked:
             return
         self._look_since = time.monotonic()
-        said = await self._said.among(asked)
+        said = await self._published_events.find(asked)
         self._look_since = None
         unsaid = [event for event in outcome.events if event.event_id not in said]
         if left_out := len(outcome.events) - len(unsaid):

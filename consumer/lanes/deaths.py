@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 async def count_deaths(
     point: ResumePoint,
     producer: PartitionProducer,
-    workshop: ExportContext,
+    context: ExportContext,
     threads: Executor,
     in_hand: InHand,
 ) -> ResumePoint:
@@ -39,14 +39,14 @@ async def count_deaths(
         KafkaError, TimeoutError: as ``PartitionProducer.commit``.
     """
     loop, partition = asyncio.get_running_loop(), in_hand.partition
-    storage = MarkedStorage(workshop.storage, in_hand)
+    storage = MarkedStorage(context.storage, in_hand)
     marks = await loop.run_in_executor(threads, storage.left_marks, partition)
     if not marks:
         return point
     suspected = point.suspecting(marks)
     await producer.commit(Outcome(), suspected)
     new = [suspect for suspect in suspected.suspects if suspect not in point.suspects]
-    workshop.metrics.suspected(len(new))
+    context.metrics.suspected(len(new))
     for suspect in new:
         _log(partition, suspect)
     await loop.run_in_executor(threads, partial(storage.remove_marks, partition, marks))

@@ -70,7 +70,7 @@ class Feed:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def seat(self, offset: int) -> None:
+    def start_at(self, offset: int) -> None:
         """Read on from ``offset``. Raises IllegalStateError if the partition isn't assigned."""
         self._clear()
         self._consumer.seek(self.partition, offset)
@@ -79,7 +79,7 @@ class Feed:
         self.seated = True
         self._paused = False
 
-    def unseat(self) -> None:
+    def stop(self) -> None:
         """Take nothing more, and forget what is there."""
         self.seated = False
         self._clear()
@@ -90,7 +90,7 @@ class Feed:
     def detach(self) -> None:
         """Leave the consumer alone from now on: the partition may have a new feed by now."""
         self._detached = True
-        self.unseat()
+        self.stop()
 
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
         """Add what was fetched; ``position`` is the consumer's, after it."""

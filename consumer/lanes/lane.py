@@ -21,7 +21,7 @@ from typing import TypeVar
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from consumer.core.admission_limit import intake
+from consumer.core.admission_limit import admission_limit
 from consumer.core.budget import TURN_BYTES
 from consumer.core.resume import ResumePoint, whole_resume_point
 from consumer.core.storage_retry import RetryBudget
@@ -30,7 +30,7 @@ from consumer.exports.partition import PartitionExports, TurnEnd
 from consumer.lanes.commits import COMMIT_SECONDS, Commits
 from consumer.lanes.deaths import count_deaths
 from consumer.lanes.idle import IdleWatch
-from consumer.lanes.lane_context import Surroundings
+from consumer.lanes.lane_context import LaneContext
 from consumer.lanes.transactions import PartitionProducer
 from consumer.lanes.turns import Turns
 
@@ -57,29 +57,29 @@ class _OwnerSearch:
 class Lane:
     """One partition's task and what the group may ask of it."""
 
-    def __init__(self, partition: int, surroundings: Surroundings) -> None:
+    def __init__(self, partition: int, context: LaneContext) -> None:
         self.partition = partition
         self.problem: str | None = None
         """Why it stands still until a person has acted, if it does."""
         self.trouble: str | None = None
         """Why it keeps reloading, if it does."""
-        self._around = surroundings
+        self._context = context
         self._moved = asyncio.Event()
         self._go = asyncio.Event()
         self._go.set()
         self._rest_asked = False
         self._resting = asyncio.Event()
         self._resting.set()
-        self.requests, self.records = surroundings.feeds(partition, self._moved.set)
-        self._in_hand = surroundings.workshop.in_hand.begin(partition)
+        self.requests, self.records = context.feeds(partition, self._moved.set)
+        self._in_hand = context.export_context.in_hand.begin(partition)
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
         self._stop_asked: str | None = None
         self._positions = (0, 0)
-        self._dead_letter_bytes = surroundings.destination.dead_letter_bytes
+        self._dead_letter_bytes = context.destination.dead_letter_bytes
         self._reloads = 0
         self._loaded_at = math.inf
-        self._patience = RetryBudget(surroundings.limits.storage_timeout_seconds)
+        self._retry_budget = RetryBudget(context.limits.storage_timeout_seconds)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
     # What the group asks and tells.
@@ -172,11 +172,11 @@ class Lane:
 
     def _say_reloading(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        say = log.debug if self._around.cluster.contact.explains(error) else log.warning
+        say = log.debug if self._context.cluster.contact.explains(error) else log.warning
         say("lane reloads", partition=self.partition, reason=reason)
-        self._around.workshop.metrics.lane_reloaded()
+        self._context.export_context.metrics.lane_reloaded()
         if isinstance(error, StorageUnavailable):
-            self._around.workshop.metrics.storage_failed(error)
+            self._context.export_context.metrics.storage_failed(error)
         lasted, self._loaded_at = time.monotonic() - self._loaded_at, math.inf
         self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
         if self._reloads >= MANY_RELOADS:
@@ -188,14 +188,19 @@ class Lane:
 
     async def _own(self) -> None:
         """Own the partition until something is in doubt, which is raised."""
-        to = self._around.destination
+        to = self._context.destination
         producer = PartitionProducer(self.partition, to, self._dead_letter_bytes)
         commits: Commits | None = None
         try:
             committed, exports = await self._load(producer)
-            metrics = self._around.workshop.metrics
+            metrics = self._context.export_context.metrics
             commits = Commits(
-                producer, self._around.said, exports, metrics, committed, self._moved.set
+                producer,
+                self._context.published_events,
+                exports,
+                metrics,
+                committed,
+                self._moved.set,
             )
             await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
         except MessageSizeTooLargeError:
@@ -209,18 +214,20 @@ class Lane:
         self, producer: PartitionProducer
     ) -> tuple[ResumePoint | None, PartitionExports]:
         await producer.start()  # fences; only now are offsets stable
-        committed = await self._around.cluster.committed(self.partition)
-        starts = await self._around.cluster.log_starts(self.partition)
+        committed = await self._context.cluster.committed(self.partition)
+        starts = await self._context.cluster.log_starts(self.partition)
         try:
             point = whole_resume_point(committed, starts)
         except ValueError as error:
             raise LaneStopped(str(error)) from None
-        around = self._around
-        self._in_hand = in_hand = around.workshop.in_hand.begin(self.partition)
+        context = self._context
+        self._in_hand = in_hand = context.export_context.in_hand.begin(self.partition)
         swept = await self._in_thread(self._sweep)
-        point = await count_deaths(point, producer, around.workshop, around.threads, in_hand)
-        given_up = self._patience.given_up(time.monotonic())
-        exports = PartitionExports(self.partition, point, around.workshop, given_up)
+        point = await count_deaths(
+            point, producer, context.export_context, context.threads, in_hand
+        )
+        given_up = self._retry_budget.given_up(time.monotonic())
+        exports = PartitionExports(self.partition, point, context.export_context, given_up)
         self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_asked = None
         await self._told_to_go()
@@ -237,8 +244,8 @@ class Lane:
         return (point if all(committed) else None), exports
 
     async def _unload(self, producer: PartitionProducer, commits: Commits | None) -> None:
-        self.requests.unseat()
-        self.records.unseat()
+        self.requests.stop()
+        self.records.stop()
         exports, self._exports = self._exports, None
         if commits:
             await commits.drop()
@@ -282,21 +289,21 @@ class Lane:
 
     async def _keep_verdict(self, exports: PartitionExports, commits: Commits) -> None:
         """Commit that a batch was an orphan before its id can be requested after all."""
-        if exports.verdict_due and exports.settled:
+        if exports.orphan_pending and exports.settled:
             await commits.finish()
-            exports.verdict_kept()
+            exports.orphan_committed()
 
     async def _unpack(self, exports: PartitionExports) -> bool:
         """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
-        threads = self._around.threads
+        threads = self._context.threads
         more = not exports.pending_requests and await self.requests.unpack(threads)
         return (not exports.pending_records and await self.records.unpack(threads)) or more
 
     def _take(self, exports: PartitionExports) -> None:
         """Hand over a turn's worth; requests only as far as more exports may be open."""
         if not exports.pending_requests:
-            allowed = intake(
-                max_open=self._around.limits.max_open_exports,
+            allowed = admission_limit(
+                max_open=self._context.limits.max_open_exports,
                 open_count=exports.open_count,
                 searching=self._search is not None and not exports.batches_next,
                 restored_below=exports.next_offsets[0] if exports.restoring else None,
@@ -323,7 +330,7 @@ class Lane:
     async def _begin_search(self) -> None:
         """A batch's owner isn't known: requests up to an end fetched from now on may hold it."""
         below = self.records.position
-        end = await self._around.cluster.end(self.requests.partition)
+        end = await self._context.cluster.end(self.requests.partition)
         self._search = _OwnerSearch(end, below, time.monotonic())
 
     async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
@@ -332,8 +339,8 @@ class Lane:
         if commits.looked_for_seconds > HEARTBEAT_SECONDS:
             raise PartLost("a rebalance came while events were looked for")
         await commits.finish()
-        self.requests.unseat()
-        self.records.unseat()
+        self.requests.stop()
+        self.records.stop()
         exports.drop_pending()
         self._search = None
         self._resting.set()
@@ -366,25 +373,25 @@ class Lane:
             pass
 
     def _seat(self, requests_offset: int, records_offset: int) -> None:
-        self.requests.seat(requests_offset)
-        self.records.seat(records_offset)
+        self.requests.start_at(requests_offset)
+        self.records.start_at(records_offset)
         self._resting.clear()
 
     def _turns(self, exports: PartitionExports) -> Turns:
-        around, metrics = self._around, self._around.workshop.metrics
-        return Turns(exports, around.slots, around.threads, metrics, self._patience)
+        context, metrics = self._context, self._context.export_context.metrics
+        return Turns(exports, context.slots, context.threads, metrics, self._retry_budget)
 
     def _idle_watch(self, exports: PartitionExports) -> IdleWatch:
-        around = self._around
-        timeout_seconds = around.limits.idle_timeout_seconds
-        return IdleWatch(exports, around.cluster, self.records.partition, timeout_seconds)
+        context = self._context
+        timeout_seconds = context.limits.idle_timeout_seconds
+        return IdleWatch(exports, context.cluster, self.records.partition, timeout_seconds)
 
     def _sweep(self) -> int:
         with self._in_hand:
-            swept = self._around.workshop.storage.sweep(self.partition)
-        self._around.workshop.metrics.swept(swept)
+            swept = self._context.export_context.storage.sweep(self.partition)
+        self._context.export_context.metrics.swept(swept)
         return swept
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._around.threads, call)
+        return await loop.run_in_executor(self._context.threads, call)

@@ -27,14 +27,14 @@ class LaneLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class LaneContext:
     """What the lanes of one member share."""
 
     consumer: AIOKafkaConsumer
     cluster: Cluster
-    said: PublishedEvents
+    published_events: PublishedEvents
     destination: Destination
-    workshop: ExportContext
+    export_context: ExportContext
     slots: Slots
     threads: Executor
     limits: LaneLimits

@@ -48,7 +48,7 @@ class PublishedEvents:
         self._waiting: list[_Question] = []
         self._one_look = asyncio.Lock()
 
-    async def among(self, events: Sequence[TerminalEvent]) -> set[str]:
+    async def find(self, events: Sequence[TerminalEvent]) -> set[str]:
         """The event ids of those that were committed; ids of others' events may be among them.
 
         Reads until all are found, or else to the end, which waits for open transactions.

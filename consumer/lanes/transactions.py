@@ -102,7 +102,10 @@ class PartitionProducer:
         """
         async with asyncio.timeout(_CALL_SECONDS):
             await self._producer.begin_transaction()
-            deliveries = [*await self._send_events(outcome), *await self._bury(outcome)]
+            deliveries = [
+                *await self._send_events(outcome),
+                *await self._send_dead_letters(outcome),
+            ]
             await asyncio.gather(*deliveries)
             await self._producer.send_offsets_to_transaction(
                 self._offsets(point), self._to.group_id
@@ -131,7 +134,7 @@ class PartitionProducer:
             for event in outcome.events
         ]
 
-    async def _bury(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
+    async def _send_dead_letters(self, outcome: Outcome) -> list[asyncio.Future[Any]]:
         return [
             await self._send(
                 self._to.topics.dead_letters,

@@ -1,4 +1,4 @@
-"""Turns of one partition: a slot, a thread, and patience with the storage.
+"""Turns of one partition: a slot, a thread, and retry_budget with the storage.
 
 Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
 can't be cancelled: whoever cancels ``run`` waits for the turn's end, and the turn decides nothing
@@ -37,13 +37,13 @@ class Turns:
         slots: Slots,
         threads: Executor,
         metrics: Metrics,
-        patience: RetryBudget,
+        retry_budget: RetryBudget,
     ) -> None:
         self._exports = exports
         self._slots = slots
         self._threads = threads
         self._metrics = metrics
-        self._patience = patience
+        self._retry_budget = retry_budget
         self._read_refused = False
         self.trouble: str | None = None
         """What the storage refuses that can't be given up, if there is such."""
@@ -51,7 +51,7 @@ class Turns:
     @property
     def wait_seconds(self) -> float:
         """How long to wait before the next turn makes sense: 0 but after a refusal."""
-        return self._patience.wait_seconds(time.monotonic())
+        return self._retry_budget.wait_seconds(time.monotonic())
 
     async def run(self) -> TurnEnd | None:
         """Take one turn; None: the storage refused, and it is to be tried again.
@@ -67,15 +67,15 @@ class Turns:
             return None
         except PartUnsynced as error:
             self._metrics.storage_retried(error)
-            self._patience.unsynced(error.export_id, time.monotonic())
+            self._retry_budget.unsynced(error.export_id, time.monotonic())
             raise
         self.trouble = None
         # That an owner is searched says nothing of the storage.
         read = self._read_refused and end is not TurnEnd.OWNER_UNKNOWN
         if wrote or due or read:
             self._read_refused = False
-            self._patience.served()
-            self._patience.ended(self._exports.ended)
+            self._retry_budget.served()
+            self._retry_budget.ended(self._exports.ended)
         return end
 
     async def _taken(self) -> tuple[TurnEnd, bool]:
@@ -144,7 +144,7 @@ class Turns:
         self._metrics.storage_retried(error)
         # A turn begins with what is due, then does what it was refused again: it will have passed.
         self._read_refused = not self._exports.writes_due
-        too_long = self._patience.refused(time.monotonic())
+        too_long = self._retry_budget.refused(time.monotonic())
         given_up = too_long and await self._given_up(str(error))
         self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(

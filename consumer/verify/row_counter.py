@@ -14,7 +14,7 @@ from schemas.vocabulary import Format
 _MOST_STREAM_BYTES = 64 * 1024 * 1024  # of a page; one of 1,000 rows in 256 columns has a tenth
 
 
-class Recount(Protocol):
+class RowCounter(Protocol):
     """What every format's recount does. Feed it the file in pieces of any size, then ask."""
 
     def feed(self, piece: bytes) -> None:
@@ -29,12 +29,12 @@ class Recount(Protocol):
         """Pages so far, or None where the format has none."""
 
 
-def recount(file_format: Format) -> Recount:
+def row_counter(file_format: Format) -> RowCounter:
     """A recount of a file of this format."""
-    return CsvRecount() if file_format == Format.CSV else PdfRecount()
+    return CsvRowCounter() if file_format == Format.CSV else PdfRowCounter()
 
 
-class CsvRecount:
+class CsvRowCounter:
     """A record ends at an LF outside quotes.
 
     Neither delimiter nor line ending need be known: a field that holds a quote, CR or LF is quoted
@@ -48,7 +48,7 @@ class CsvRecount:
         self._beginning = b""
 
     def feed(self, piece: bytes) -> None:
-        """See ``Recount.feed``."""
+        """See ``RowCounter.feed``."""
         parts = piece.split(b'"')
         self._ended += sum(part.count(b"\n") for part in parts[self._quoted :: 2])
         self._quoted ^= len(parts) % 2 == 0
@@ -57,7 +57,7 @@ class CsvRecount:
 
     @property
     def rows(self) -> int:
-        """See ``Recount.rows``. A record that has no end counts too."""
+        """See ``RowCounter.rows``. A record that has no end counts too."""
         is_open = self._quoted or self._last != b"\n"
         return self._ended + (is_open and self._beginning != codecs.BOM_UTF8)
 
@@ -66,7 +66,7 @@ class CsvRecount:
         """A CSV has no pages."""
 
 
-class PdfRecount:
+class PdfRowCounter:
     """A row is a step down in a page's content stream; no string there holds a line break.
 
     See ``consumer.formats.pdf``: a page's object is followed by its content, whose length is said.
@@ -86,7 +86,7 @@ class PdfRecount:
         self._stream_bytes: int | None = None
 
     def feed(self, piece: bytes) -> None:
-        """See ``Recount.feed``."""
+        """See ``RowCounter.feed``."""
         self._unread += piece
         while self._advance():
             pass

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeAlias
 
 from pydantic import ValidationError
 
-from consumer.verify.row_counter import Recount, looks_headed, recount
+from consumer.verify.row_counter import RowCounter, looks_headed, row_counter
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
 from schemas.vocabulary import Format, is_export_id
@@ -109,7 +109,7 @@ class Verifier:
         pages = "" if counted.pages is None else f"{counted.pages} pages "
         return Verdict(file.name, True, f"{rows} rows {pages}{size} bytes sha256 {sha256}")
 
-    def _rows(self, content: BinaryIO, counted: Recount, event: ExportCompleted) -> int:
+    def _rows(self, content: BinaryIO, counted: RowCounter, event: ExportCompleted) -> int:
         """Rows without a header line; whether there is one, no manifest says.
 
         As many records as rows: a CSV without a header line, or one row too few. One more: one
@@ -181,9 +181,9 @@ def _appears(file: Path) -> bool:
     return file.exists()
 
 
-def _read(content: BinaryIO, file_format: Format) -> tuple[int, str, Recount]:
+def _read(content: BinaryIO, file_format: Format) -> tuple[int, str, RowCounter]:
     """Bytes, sha256 and what is counted of a file."""
-    size, digest, counted = 0, hashlib.sha256(), recount(file_format)
+    size, digest, counted = 0, hashlib.sha256(), row_counter(file_format)
     while piece := content.read(_PIECE_BYTES):
         size += len(piece)
         digest.update(piece)

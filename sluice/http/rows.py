@@ -1,6 +1,6 @@
 """Checks the shape and size of rows before they are published, so that the consumer takes them.
 
-Pure. The shapes are those of ``consumer.core.batch_sequence``, which has the last word. Invariant: a row
+Pure. The shapes are those of ``consumer.core.batch_sequence``, which decides. Invariant: a row
 without a finding fits a message.
 """
 

@@ -60,11 +60,11 @@ async def group_of(
     """A node's part in the group, without its HTTP server, as ``sluice.node`` composes it."""
     options = {"bootstrap_servers": servers}
     group_id = settings_for(servers, topics, Path())["SLUICE_GROUP_ID"]
-    workshop = ExportContext(storage, Formats().writer, Metrics(), 1 << 30)
+    context = ExportContext(storage, Formats().writer, Metrics(), 1 << 30)
     membership = Membership(None, 6, 1, LaneLimits(800, 300, 300), metadata_age_seconds)
     async with Cluster(topics, group_id, options) as cluster:
         destination = Destination(topics, group_id, options, await checked(cluster))
-        group = ConsumerGroup(membership, cluster, destination, workshop, 5)
+        group = ConsumerGroup(membership, cluster, destination, context, 5)
         running = asyncio.create_task(group.run())
         try:
             await until(lambda: not group.problems())

@@ -18,7 +18,7 @@ class Feed:
         self.position = 0
         self.messages: list[Sent] = []
 
-    def seat(self, offset: int) -> None:
+    def start_at(self, offset: int) -> None:
         """Read on from here."""
         self.messages.clear()
         self.position = offset

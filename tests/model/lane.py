@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from aiokafka.errors import KafkaError
 
-from consumer.core.admission_limit import intake
+from consumer.core.admission_limit import admission_limit
 from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
@@ -78,7 +78,7 @@ class Lane:
         self,
         process: int,
         broker: Broker,
-        workshop: ExportContext,
+        context: ExportContext,
         oracle: Oracle,
         max_open: int,
         most_open: int,
@@ -97,7 +97,7 @@ class Lane:
         self.requests = Feed(broker.requests)
         self.records = Feed(broker.records)
         self._broker = broker
-        self._workshop = workshop
+        self._context = context
         self._oracle = oracle
         self._max_open = max_open
         self._most_open = most_open
@@ -216,7 +216,7 @@ class Lane:
         outcome.events = [
             event
             for event in outcome.events
-            if event.export_id not in outcome.perhaps_said or event.event_id not in said
+            if event.export_id not in outcome.maybe_published or event.event_id not in said
         ]
         flight.asked = True
 
@@ -251,12 +251,12 @@ class Lane:
         self.phase = SWEEPING
 
     def _sweep(self, _: Tape) -> None:
-        self._workshop.storage.sweep(PARTITION)
+        self._context.storage.sweep(PARTITION)
         self.phase = COUNTING
 
     def _count_deaths(self, _: Tape) -> None:
         self._oracle.deaths_counted(self)
-        self._marks = self._workshop.storage.left_marks(PARTITION)
+        self._marks = self._context.storage.left_marks(PARTITION)
         self.phase = UNMARKING
         if self._marks:
             self.transaction = InFlight(Outcome(), self._point.suspecting(self._marks))
@@ -272,11 +272,11 @@ class Lane:
             self.phase = UNMARKING
 
     def _remove_marks(self, tape: Tape) -> None:
-        self._workshop.storage.remove_marks(PARTITION, self._marks)
+        self._context.storage.remove_marks(PARTITION, self._marks)
         given_up = frozenset(self._unsynced if tape.once_in(2) else ())
         if given_up:
             self._oracle.storage_given_up = True
-        self.exports = self.exports_type(PARTITION, self._point, self._workshop, given_up)
+        self.exports = self.exports_type(PARTITION, self._point, self._context, given_up)
         self.exports.moment = self._have_in_hand
         self.exports._exports.most_open = self._most_open  # a thousand would take too long
         self._search = self._idle_look = None
@@ -295,8 +295,8 @@ class Lane:
             self._seat(first, point.records_resume)
 
     def _seat(self, requests_offset: int, records_offset: int) -> None:
-        self.requests.seat(requests_offset)
-        self.records.seat(records_offset)
+        self.requests.start_at(requests_offset)
+        self.records.start_at(records_offset)
         self.phase = WORKING
 
     def _unload(self, tape: Tape) -> None:
@@ -349,7 +349,7 @@ class Lane:
         )
 
     def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
-        allowed = intake(
+        allowed = admission_limit(
             max_open=self._max_open,
             open_count=exports.open_count,
             searching=self._search is not None and not exports.batches_next,
@@ -395,14 +395,14 @@ class Lane:
         self._keep_verdict(self._owned(), tape)
 
     def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
-        if exports.verdict_due and exports.settled:
+        if exports.orphan_pending and exports.settled:
             self.phase = KEEPING
         else:
             self._advance(exports, at_once=not tape.once_in(3))
 
     def _keep(self, _: Tape) -> None:
         if self._all_committed():
-            self._owned().verdict_kept()
+            self._owned().orphan_committed()
             self.phase = WORKING
 
     def _all_committed(self) -> bool:
@@ -425,7 +425,7 @@ class Lane:
 
     def _expire_idle(self, exports: PartitionExports) -> bool:
         """Fail what is idle, or begin to find out: False then."""
-        now, since = self._workshop.monotonic(), exports.idle_since()
+        now, since = self._context.monotonic(), exports.idle_since()
         if self._idle_look is None:
             if since is None or now - since < IDLE_SECONDS:
                 return True

@@ -265,7 +265,7 @@ class _HastyRouting(Routing):
     """Any manifest makes a batch late."""
 
     def _has_ended(self, export_id: str, message: Message) -> bool:
-        ended = self._workshop.storage.manifest(export_id) is not None
+        ended = self._context.storage.manifest(export_id) is not None
         return ended or self._publication.is_ending(export_id)
 
 
@@ -327,7 +327,7 @@ class _Hasty(Lane):
     """Goes on before an orphan's verdict is committed."""
 
     def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
-        exports.verdict_kept()
+        exports.orphan_committed()
         super()._keep_verdict(exports, tape)
 
 
@@ -409,7 +409,9 @@ _mutant("what has a manifest is said again", lane=_Trusting)
 class _Silent(Lane):
     def _leave_out_said(self, flight: InFlight) -> None:
         outcome = flight.outcome
-        outcome.events = [it for it in outcome.events if it.export_id not in outcome.perhaps_said]
+        outcome.events = [
+            it for it in outcome.events if it.export_id not in outcome.maybe_published
+        ]
         flight.asked = True
 
 

@@ -166,7 +166,7 @@ class World:
         strike = partial(self.strike, number)
         decided = partial(self._decided, number)
         storage = self._design.storage(self.disk, number, strike, decided)
-        workshop = ExportContext(
+        context = ExportContext(
             storage,
             _writer,
             self._metrics,
@@ -176,7 +176,7 @@ class World:
         )
         open_exports, most_open = self._limits.open_exports, self._limits.most_open
         lane = self._design.lane(
-            number, self.broker, workshop, self.oracle, open_exports, most_open, self._in_hand
+            number, self.broker, context, self.oracle, open_exports, most_open, self._in_hand
         )
         self.say(number, "starts")
         self.lanes.append(lane)

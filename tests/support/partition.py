@@ -63,7 +63,7 @@ class Bench:
 
     def owner(self, point: ResumePoint = START) -> PartitionExports:
         """Another owner of the partition, that resumes at ``point``."""
-        workshop = ExportContext(
+        context = ExportContext(
             self.storage,
             lambda request, _: CsvWriter(request),
             self.metrics,
@@ -72,7 +72,7 @@ class Bench:
             self.clock.monotonic,
         )
         self.storage.sweep(3)
-        return PartitionExports(3, point, workshop)
+        return PartitionExports(3, point, context)
 
     def request(self, export_id: str = "a", **fields: Any) -> Sent:
         sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}
@@ -131,8 +131,8 @@ class Bench:
 
 def work_off(owner: PartitionExports) -> None:
     """Turns until nothing is left, as with a lane whose every commit succeeds."""
-    while owner.turn() is TurnEnd.SPENT or owner.verdict_due:
-        owner.verdict_kept()
+    while owner.turn() is TurnEnd.SPENT or owner.orphan_pending:
+        owner.orphan_committed()
 
 
 def only(events: list[TerminalEvent]) -> TerminalEvent:

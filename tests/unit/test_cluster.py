@@ -8,8 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
-from consumer import cluster
 
+from consumer import cluster
 from consumer.cluster import Cluster, CommitsWentBack
 from consumer.core.resume import Committed
 from schemas.topics import Topics

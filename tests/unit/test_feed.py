@@ -40,7 +40,7 @@ def message(offset: int, value: bytes | None, **more: Any) -> ConsumerRecord:
 
 def feed(consumer: Any, held: Held | None = None, offset: int = 0, **more: int) -> Feed:
     made = Feed(PLACE, consumer, lambda: None, held, **more)
-    made.seat(offset)
+    made.start_at(offset)
     return made
 
 
@@ -89,7 +89,7 @@ def test_feeds_share_what_a_member_may_hold() -> None:
     assert len(feeds[0]) * 100_000 > PAUSE_BYTES
     assert held.bytes < HELD_BYTES + 72 * 400_000
     for one in feeds:
-        one.unseat()
+        one.stop()
     assert held.bytes == 0
 
 
@@ -127,7 +127,7 @@ def test_what_is_unpacked_for_a_feed_that_was_seated_elsewhere_is_dropped() -> N
     moved.put([batch(0, b"0")], 1)
     unpacking = moved.next_unpacking
     assert unpacking
-    moved.seat(0)
+    moved.start_at(0)
     moved.put_unpacked(unpacking, unpacking.piece())
     assert len(moved) == 0
 

@@ -23,10 +23,8 @@ def _partition(bench: Bench, seen: Callable[[], None] = lambda: None) -> Partiti
             seen()
             return super().append(rows)
 
-    workshop = ExportContext(
-        bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000
-    )
-    return PartitionExports(3, START, workshop)
+    context = ExportContext(bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000)
+    return PartitionExports(3, START, context)
 
 
 def test_the_message_being_handled_is_in_hand(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def begun(bench: Bench) -> PartitionExports:
 def work_off(owner: PartitionExports) -> int:
     """Turns of a piece each, until nothing is left; how many."""
     turns = 1
-    while owner.turn(0.0) is TurnEnd.SPENT or owner.verdict_due:
-        owner.verdict_kept()
+    while owner.turn(0.0) is TurnEnd.SPENT or owner.orphan_pending:
+        owner.orphan_committed()
         turns += 1
     return turns
 
@@ -355,10 +355,10 @@ class _LongEnd(CsvWriter):
 
 
 def _long_end(bench: Bench, *rows: Any) -> PartitionExports:
-    workshop = ExportContext(
+    context = ExportContext(
         bench.storage, lambda request, _: _LongEnd(request), bench.metrics, bench.max_export_bytes
     )
-    bench.partition = PartitionExports(3, START, workshop)
+    bench.partition = PartitionExports(3, START, context)
     bench.request()
     bench.batch(0, *(rows or [[1]]), last=True)
     return take_all(bench)

@@ -154,13 +154,13 @@ def test_what_had_a_manifest_when_it_was_requested_is_perhaps_said(bench: Bench)
     work_off(owner)
     outcome = owner.take_outcome()
     assert {event.export_id for event in outcome.events} == {"whole", "lost", "cancelled", "open"}
-    assert outcome.perhaps_said == {"whole", "lost", "cancelled"}
-    assert not owner.take_outcome().perhaps_said
+    assert outcome.maybe_published == {"whole", "lost", "cancelled"}
+    assert not owner.take_outcome().maybe_published
 
 
 def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
     bench.request()
-    owner = PartitionExports(3, START, bench.partition._workshop, frozenset({"a"}))
+    owner = PartitionExports(3, START, bench.partition._context, frozenset({"a"}))
     owner.take_requests(bench.requests)
     owner.turn()
     event = only(owner.take_outcome().events)
@@ -254,7 +254,7 @@ def test_a_request_whose_id_ended_in_another_partition_is_counted(bench: Bench) 
     bench.partition.take_requests(bench.requests)
     bench.partition.turn()
     elsewhere = replace(bench.requests[0], partition=4)
-    other = PartitionExports(4, START, bench.partition._workshop)
+    other = PartitionExports(4, START, bench.partition._context)
     other.take_requests([elsewhere])
     other.turn()
     bench.partition.take_records(bench.records)

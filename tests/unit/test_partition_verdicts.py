@@ -48,12 +48,12 @@ def test_an_orphan_is_committed_before_anything_more_is_handled(bench: Bench) ->
     partition.take_records([bench.batch(0, [1], export_id="y")])
     partition.owners_known(below=1)
     assert partition.turn() is TurnEnd.IDLE
-    assert partition.verdict_due
+    assert partition.orphan_pending
     partition.take_requests([bench.request("y")])
     assert partition.turn() is TurnEnd.IDLE
     assert partition.next_offsets == (0, 1), "its request waits for the commit"
     assert partition.resume_point() == ResumePoint(0, (), 1, 1)
-    partition.verdict_kept()
+    partition.orphan_committed()
     partition.turn()
     assert partition.next_offsets == (1, 1)
 
@@ -62,7 +62,7 @@ def test_poison_that_names_nobody_is_committed_before_anything_more(bench: Bench
     bench.partition.take_records([bench.raw(RECORDS, b"{", b"y")])
     bench.partition.owners_known(below=1)
     bench.partition.turn()
-    assert bench.partition.verdict_due
+    assert bench.partition.orphan_pending
 
 
 def unreadable(bench: Bench, export_id: str) -> Path:

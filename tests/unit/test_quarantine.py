@@ -88,7 +88,7 @@ def test_a_batch_whose_key_is_no_id_is_a_dead_letter(bench: Bench, key: bytes | 
     partition = owner(bench, suspect(killer))
     partition.take_records([killer])
     assert partition.turn() is TurnEnd.IDLE
-    assert not partition.verdict_due
+    assert not partition.orphan_pending
     letter = partition.take_outcome().dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.NODE_KILLER, killer)
 
@@ -101,7 +101,7 @@ def test_a_batch_of_nobody_waits_for_its_owner_and_is_a_dead_letter(bench: Bench
     assert partition.resume_point().suspects == (suspect(killer),)
     partition.owners_known(below=1)
     assert partition.turn() is TurnEnd.IDLE
-    assert partition.verdict_due, "its id can't be requested before this is committed"
+    assert partition.orphan_pending, "its id can't be requested before this is committed"
     letter = partition.take_outcome().dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.NODE_KILLER, killer)
 
@@ -226,8 +226,8 @@ class Watched:
                 marks.extend(mark.place for mark in storage.left_marks(3))
                 return super().append(rows)
 
-        workshop = ExportContext(storage, lambda request, _: Writer(request), bench.metrics, 1_000)
-        self.partition = PartitionExports(3, START, workshop)
+        context = ExportContext(storage, lambda request, _: Writer(request), bench.metrics, 1_000)
+        self.partition = PartitionExports(3, START, context)
 
 
 def places(marks: Sequence[Mark]) -> list[Place | None]:
@@ -281,13 +281,13 @@ class BesideOne:
         bench.request("a")
         killer = bench.batch(0, [1], last=True)
         hands = PartitionsInHand(Gate(most_seconds))
-        workshop = ExportContext(
+        context = ExportContext(
             storage, lambda request, _: Writer(request), bench.metrics, 1_000, in_hand=hands
         )
         self.other = hands.begin(4, storage.open_mark(4))
         self.other.take(killer, is_batch=True)
         point = replace(START, suspects=(suspect(killer, ONCE),))
-        self.partition = PartitionExports(3, point, workshop)
+        self.partition = PartitionExports(3, point, context)
 
 
 def test_a_suspect_waits_until_its_node_has_nothing_else_in_hand(bench: Bench) -> None:

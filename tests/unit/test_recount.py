@@ -3,14 +3,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.formats.csv import CsvWriter
-from consumer.verify.row_counter import CsvRecount, PdfRecount, Recount, looks_headed
+from consumer.verify.row_counter import CsvRowCounter, PdfRowCounter, RowCounter, looks_headed
 from schemas.requests import ExportRequested
 from tests.support.pdf import pdf_request, write_pdf
 
 CELLS = st.one_of(st.none(), st.text('ab,;"\r\n\t€=Td-1.( ', max_size=6), st.integers())
 
 
-def counted(by: Recount, content: bytes, piece_bytes: int = 7) -> tuple[int, int | None]:
+def counted(by: RowCounter, content: bytes, piece_bytes: int = 7) -> tuple[int, int | None]:
     for start in range(0, len(content), piece_bytes):
         by.feed(content[start : start + piece_bytes])
     return by.rows, by.pages
@@ -49,7 +49,7 @@ def test_records_of_a_csv_are_counted_whatever_its_options(
     )
     writer = CsvWriter(request)
     content = writer.append(rows) + b"".join(writer.finish())
-    assert counted(CsvRecount(), content, piece_bytes) == (len(rows) + header, None)
+    assert counted(CsvRowCounter(), content, piece_bytes) == (len(rows) + header, None)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_records_of_a_csv_are_counted_whatever_its_options(
     [(b"", 0), (b"\r\n", 1), (b"a", 1), (b"a\n\n", 2), (b'"a\n', 1), (b'a\n"b""\n"', 2)],
 )
 def test_a_record_without_an_end_counts(content: bytes, records: int) -> None:
-    assert counted(CsvRecount(), content) == (records, None)
+    assert counted(CsvRowCounter(), content) == (records, None)
 
 
 @settings(max_examples=20, deadline=None)
@@ -72,20 +72,20 @@ def test_rows_and_pages_of_a_pdf_are_counted(
     columns = ["n", "0 -1 Td (", "c"]
     content = write_pdf(pdf_request(columns, "1 -2 Td (x)", records_per_page=per_page), rows)
     pages = max(1, -(-len(rows) // per_page))
-    assert counted(PdfRecount(), content, piece_bytes) == (len(rows), pages)
+    assert counted(PdfRowCounter(), content, piece_bytes) == (len(rows), pages)
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 1_000_000])
 def test_one_column_of_numbers_is_a_table_too(piece_bytes: int) -> None:
     content = write_pdf(pdf_request(["n"]), [[n] for n in range(120)])
-    assert counted(PdfRecount(), content, piece_bytes) == (120, 3)
+    assert counted(PdfRowCounter(), content, piece_bytes) == (120, 3)
 
 
 def test_a_page_whose_content_is_broken_has_no_rows() -> None:
     page = b"<< /Type /Page /Parent 4 0 R /Contents 6 0 R >>\nendobj\n6 0 obj\n"
     stream = b"<< /Filter /FlateDecode /Length 5 >>\nstream\nno zl"
-    assert counted(PdfRecount(), b"%PDF-1.7\n5 0 obj\n" + page + stream) == (0, 1)
-    assert counted(PdfRecount(), b"no PDF at all" * 100) == (0, 0)
+    assert counted(PdfRowCounter(), b"%PDF-1.7\n5 0 obj\n" + page + stream) == (0, 1)
+    assert counted(PdfRowCounter(), b"no PDF at all" * 100) == (0, 0)
 
 
 @pytest.mark.parametrize(

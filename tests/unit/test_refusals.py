@@ -32,8 +32,8 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def turns_of(bench: Bench, threads: ThreadPoolExecutor, timeout_seconds: float) -> Turns:
-    patience = RetryBudget(timeout_seconds)
-    return Turns(bench.partition, Slots(1), threads, bench.metrics, patience)
+    retry_budget = RetryBudget(timeout_seconds)
+    return Turns(bench.partition, Slots(1), threads, bench.metrics, retry_budget)
 
 
 def refuse_manifest(bench: Bench) -> None:
@@ -56,7 +56,7 @@ async def test_a_refused_read_that_passes_leaves_no_patience_used_up(
     assert turns.wait_seconds > 0
     serve_manifest(bench)
     assert await turns.run() is TurnEnd.IDLE
-    assert turns.wait_seconds == 0, "the patience is renewed, though nothing was written"
+    assert turns.wait_seconds == 0, "the retry_budget is renewed, though nothing was written"
     assert turns.trouble is None
 
 

@@ -88,7 +88,7 @@ def test_neither_the_file_nor_the_latency_shows_it(tmp_path: Path, timestamp: in
 
 
 def _exported(bench: Bench, timestamp: int) -> ExportCompleted:
-    workshop = ExportContext(
+    context = ExportContext(
         bench.storage,
         Formats().writer,
         bench.metrics,
@@ -96,7 +96,7 @@ def _exported(bench: Bench, timestamp: int) -> ExportCompleted:
         bench.clock.now,
         bench.clock.monotonic,
     )
-    partition = PartitionExports(3, START, workshop)
+    partition = PartitionExports(3, START, context)
     partition.take_requests([sent(timestamp)[1]])
     partition.turn()
     bench.clock.seconds += 2

@@ -71,7 +71,7 @@ def an_event(topics: Topics, export_id: str, seconds_ago: float = 0.0) -> Termin
 async def said(servers: str, topics: Topics, *asked: TerminalEvent) -> set[str]:
     options = {"bootstrap_servers": servers}
     async with Cluster(topics, group_of(topics), options) as cluster:
-        found = await PublishedEvents(cluster, options).among(asked)
+        found = await PublishedEvents(cluster, options).find(asked)
     return {event.export_id for event in asked if event.event_id in found}
 
 
@@ -114,12 +114,12 @@ async def test_what_is_asked_during_a_look_is_looked_for_together(
     async with Cluster(topics, group_of(topics), options) as cluster:
         said_events = PublishedEvents(cluster, options)
         absent = an_event(topics, "absent")
-        answers = await asyncio.gather(*(said_events.among([one, absent]) for one in there))
+        answers = await asyncio.gather(*(said_events.find([one, absent]) for one in there))
         for one, answer in zip(there, answers, strict=True):
             assert one.event_id in answer
             assert absent.event_id not in answer
         assert len(looks) == 2
-        first, second = (asyncio.create_task(said_events.among([one])) for one in there[:2])
+        first, second = (asyncio.create_task(said_events.find([one])) for one in there[:2])
         await asyncio.sleep(0)
         first.cancel()
         assert there[1].event_id in await second
