@@ -2,8 +2,9 @@
 
 When a node dies, each message that it has in hand is under suspicion. One that is so already is
 handled alone, so that the next death says whether it was this one. Threads wait here within their
-turns, between two messages. Invariant: who goes in alone finds nobody inside, and nobody follows
-for ``MOST_SECONDS``; nobody waits for longer either, as what hangs must not keep others from work.
+turns, between two messages. Invariant: who goes in alone finds nobody inside, and only a
+thread that has waited for ``MOST_SECONDS`` follows; nobody waits for longer, however many suspects
+come one after the other, as what hangs must not keep others from work.
 """
 
 import time
@@ -66,6 +67,10 @@ class Gate:
         self._kept_until = time.monotonic() + self._most_seconds
 
     def _wait_until(self, free: Callable[[], bool]) -> bool:
-        while not (is_free := free()) and (left := self._kept_until - time.monotonic()) > 0:
+        own_until = time.monotonic() + self._most_seconds  # each suspect renews ``_kept_until``
+        while not (is_free := free()):
+            left = min(self._kept_until, own_until) - time.monotonic()
+            if left <= 0:
+                break
             self._changed.wait(left)
         return is_free

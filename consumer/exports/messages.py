@@ -42,7 +42,7 @@ class Message(Protocol):
         """The value, as it was sent."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """The headers, as they were sent."""
 
 
@@ -60,7 +60,7 @@ class LargeMessage:
     key: bytes | None
     value_bytes: int
     read: Callable[[], bytes | None] = field(repr=False)
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
     _value: bytes | None = field(default=None, repr=False)
 
     @property
@@ -91,7 +91,7 @@ class KeptMessage:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 def value_bytes(message: Message) -> int:

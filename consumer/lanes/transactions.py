@@ -195,7 +195,7 @@ def _bytes_or_null(value: bytes) -> bytes | None:
     return None if value is _NULL else value
 
 
-def _texts(headers: list[tuple[str, bytes]]) -> Iterator[bytes]:
+def _texts(headers: list[tuple[str, bytes | None]]) -> Iterator[bytes]:
     for name, text in headers:
         yield name.encode()
         yield text or b""

@@ -50,7 +50,8 @@ class FirstRequests:
         if not isinstance(first, ExportRequested):
             raise id_taken(wanted.export_id)
         compare(wanted, first)
-        marks = [mark for name, mark in record.headers if name == ATTEMPT]
+        # A header of any name may be null, from whatever producer: that is no upload of a node.
+        marks = [mark for name, mark in record.headers if name == ATTEMPT and mark is not None]
         return bool(marks) and not marks[0].startswith(_THIS_NODE)
 
     async def is_ours(self, export_id: str, source: Source | None, mark: bytes) -> bool:

@@ -58,7 +58,7 @@ class Recorded(Protocol):
         """The value, as it was sent."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """The headers, as they were sent."""
 
 

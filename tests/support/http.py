@@ -52,7 +52,7 @@ class Recorded:
     """A message of the requests topic."""
 
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
 
 
 @dataclass
@@ -77,7 +77,7 @@ class World:
     others: dict[str, str] = field(default_factory=dict)
     """Users of exports that were requested elsewhere, by id."""
 
-    headers: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    headers: dict[int, list[tuple[str, bytes | None]]] = field(default_factory=dict)
     """Of requests, by their offset."""
     start_fails: Exception | None = None
     """What a publisher raises as it starts."""

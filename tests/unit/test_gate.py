@@ -125,6 +125,31 @@ def test_one_that_hangs_alone_delays_each_other_thread_once(threads: ThreadPoolE
     hanging.leave()
 
 
+def test_suspects_that_follow_one_another_keep_nobody_out_for_longer_than_one(
+    threads: ThreadPoolExecutor,
+) -> None:
+    gate = Gate(0.4)
+    is_over = Event()
+
+    def be_suspect() -> None:
+        while not is_over.is_set():
+            is_alone = gate.enter_alone()
+            is_over.wait(0.1)
+            (gate.leave_alone if is_alone else gate.leave)()
+
+    suspects = [threads.submit(be_suspect) for _ in range(3)]
+    until(lambda: gate.wanted)
+    others = [Inside(threads, gate) for _ in range(2)]
+    try:
+        assert all(other.is_in.wait(2) for other in others)
+    finally:
+        is_over.set()
+        for other in others:
+            other.leave()
+        for suspect in suspects:
+            suspect.result(10)
+
+
 def test_after_a_storm_of_both_kinds_the_gate_is_free(threads: ThreadPoolExecutor) -> None:
     gate = Gate(LONG_SECONDS)
     inside, most_beside = [0, 0], [0]

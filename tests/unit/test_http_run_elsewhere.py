@@ -58,6 +58,15 @@ async def test_an_upload_whose_rows_wait_for_a_turn_is_answered_too(
     assert (await client.post("/export/run", json=BODY)).status_code == 202
 
 
+async def test_a_header_without_a_value_is_no_upload_of_a_node(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.headers[0] = [(ATTEMPT, None)]
+    answer = asyncio.create_task(client.post("/export/run", json=BODY))
+    assert await has_answered(answer)
+    assert (await answer).status_code == 202
+
+
 async def test_one_of_another_export_is_a_conflict_at_once(client: httpx.AsyncClient) -> None:
     answer = await client.post("/export/run", json={**BODY, "columns": ["b"]})
     assert answer.status_code == 409
