@@ -111,7 +111,7 @@ dashboard: install ## write compose/grafana/export.json, the Grafana dashboard
 metrics-docs: install ## write docs/metrics.md from the catalogue
 	$(BIN)/python -m consumer.metrics.document
 
-lock: ## resolve the dependencies anew (needs uv)
+lock: ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements.lock
 	uv pip compile --group pyproject.toml:bench -c requirements.lock --universal --python-version 3.11 \

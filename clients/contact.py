@@ -32,7 +32,7 @@ class Contact:
         self._clock = clock
         self._answered_at = clock()
         self._answered_time = datetime.now(UTC)
-        self._told_at: float | None = None
+        self._warned_at: float | None = None
         self._failed_calls = 0
         self._failed_at = 0.0
         self._errors: set[str] = set()
@@ -42,7 +42,7 @@ class Contact:
     @property
     def away(self) -> bool:
         """Whether Kafka gave no answer when it was asked last."""
-        return self._told_at is not None
+        return self._warned_at is not None
 
     def note(self, answers: bool, asked_seconds: float) -> None:
         """Kafka was asked so long ago, and answered or didn't."""
@@ -56,7 +56,7 @@ class Contact:
     def explains(self, error: BaseException) -> bool:
         """Whether an error says no more than that Kafka doesn't answer.
 
-        Then it is counted here; should Kafka answer when it is asked next, that is told.
+        Then it is counted here, and a warning follows if Kafka answers the next call.
         """
         if not isinstance(error, _SIGNS):
             return False
@@ -72,19 +72,19 @@ class Contact:
             log.info("Kafka answers again", servers=self._servers, away_seconds=away_seconds)
         elif self._failed_calls and self._failed_at < asked_at:
             log.warning(
-                "calls to Kafka failed, and are made again: Kafka answers",
+                "calls to Kafka failed, and are retried: Kafka answers",
                 servers=self._servers,
                 times=self._failed_calls,
                 errors=sorted(self._errors),
             )
         if self.away or self._failed_at < asked_at:
             self._failed_calls, self._errors = 0, set()
-        self._told_at = None
+        self._warned_at = None
         self._answered_at, self._answered_time = now, datetime.now(UTC)
 
     def _note_silence(self, now: float) -> None:
         self._failed_calls, self._errors = 0, set()
-        if self._told_at is not None and now - self._told_at < REMINDER_SECONDS:
+        if self._warned_at is not None and now - self._warned_at < REMINDER_SECONDS:
             return
         log.warning(
             "Kafka still does not answer" if self.away else "Kafka does not answer",
@@ -92,4 +92,4 @@ class Contact:
             since=format_time(self._answered_time),
             away_seconds=round(now - self._answered_at, 1),
         )
-        self._told_at = now
+        self._warned_at = now

@@ -1,7 +1,7 @@
 """What the service asks the cluster: topics, committed offsets, ends of logs.
 
 Read-only. Invariant: offsets asked after a partition's producer has started are stable, as that
-start waited for the predecessor's transaction to end; and none is older than what was told before.
+start waited for the predecessor's transaction to end; and none is older than one returned before.
 """
 
 import asyncio
@@ -118,7 +118,7 @@ class Cluster:
         """The group's offsets and metadata of requests and records; None where there is none.
 
         Raises:
-            CommitsWentBack: for some seconds they have been older than those told before.
+            CommitsWentBack: for some seconds they have been older than those returned before.
             KafkaError, TimeoutError: Kafka doesn't answer.
         """
         return (await self.all_committed([partition]))[partition]
@@ -186,10 +186,10 @@ class Cluster:
         return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
 
     async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        """All of them, none older than before: a coordinator that restarted has told such."""
+        """All of them, none older than before: a coordinator that restarted has returned such."""
         deadline = time.monotonic() + _BACK_SECONDS
         while True:
-            found = await self._told(partitions)
+            found = await self._fetch_committed(partitions)
             back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
             if back:
                 ends = await self.ends(back)
@@ -203,11 +203,11 @@ class Cluster:
                 raise CommitsWentBack(
                     f"the group's commits went back, of {first.topic} {first.partition} from "
                     f"{self._newest[first]} to {found[first].offset}: Kafka has lost some, or "
-                    "someone reset them; nodes that start anew begin there"
+                    "someone reset them; nodes that start now begin there"
                 )
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _told(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+    async def _fetch_committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
         while True:
             try:
                 found: dict[TopicPartition, Any] = await self._admin.list_consumer_group_offsets(

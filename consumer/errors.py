@@ -3,11 +3,11 @@
 ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
 ├── StorageUnavailable   try again later: the partition waits
-├── PartLost             load the partition's state anew, and make its files again
+├── PartLost             load the partition's state again, and make its files again
 │   └── PartUnsynced     likewise, but not for ever for this export
 ├── LaneStopped          stop this partition: a person has to act
 ├── NodeRefused          don't start: a person has to act
-└── BacklogUnavailable   ask again later: what is unfinished in the group can't be told now
+└── BacklogUnavailable   retry later: what is unfinished in the group isn't known now
     └── RequestsHidden   likewise, for as long as an upstream's transaction is open
 
 A message that can't be tied to an export is ``schemas.errors.Unreadable``: a dead letter. Losing a
@@ -30,7 +30,7 @@ class ExportFailure(ConsumerError):  # noqa: N818 - an outcome of the contract
 
 
 class StorageUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
-    """The storage refused. What was asked may be asked again, as it was."""
+    """The storage refused. The same call may be retried."""
 
 
 class PartLost(ConsumerError):  # noqa: N818 - an event rather than a fault
@@ -54,7 +54,7 @@ class NodeRefused(ConsumerError):  # noqa: N818 - the state it leaves
 
 
 class BacklogUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
-    """The backlog can't be told now; the message says why."""
+    """The backlog isn't known now; the message says why."""
 
 
 class RequestsHidden(BacklogUnavailable):

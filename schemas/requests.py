@@ -165,7 +165,7 @@ class ExportRequested(Strict):
         _require_few(given)
         model = _OPTIONS.get(info.data.get("format", Format.CSV), CsvOptions)
         if "format" not in info.data:
-            # Of a wrong format, only what no format knows can be told to be wrong.
+            # Of a wrong format, only what no format knows is certainly wrong.
             known = CsvOptions.model_fields.keys() | PdfOptions.model_fields.keys()
             unknown = sorted(given.keys() - known) if isinstance(given, dict) else []
             if unknown:

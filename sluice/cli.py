@@ -59,7 +59,7 @@ def main() -> None:
 def _run() -> int:
     try:
         return app(standalone_mode=False) or 0
-    except BrokenPipeError:  # whoever read our answer has left
+    except BrokenPipeError:  # the reader of our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):

@@ -157,12 +157,12 @@ class KafkaFilter(logging.Filter):
         return record.exc_info is not None or not self._holds(record)
 
     def note(self, answers: bool, asked_seconds: float) -> list[logging.LogRecord]:
-        """Kafka was asked so long ago, and answered or didn't; what is to be told after all."""
+        """Kafka was asked so long ago, and answered or didn't; what is to be logged after all."""
         self._answers = answers
         asked_at = self._clock() - asked_seconds
-        told = [record for held_at, record in self._held if answers and held_at < asked_at]
+        released = [record for held_at, record in self._held if answers and held_at < asked_at]
         self._held = [one for one in self._held if answers and one[0] >= asked_at]
-        return told
+        return released
 
     def hold_no_more(self) -> None:
         """Nobody notes answers any more."""
@@ -194,11 +194,11 @@ def _no_login(argument: object) -> object:
 
 
 def _head(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """Put the same four keys first on every line. One that was held has the time it was said at."""
+    """Put the same four keys first on every line. A line that was held keeps its time."""
     record = fields.get("_record")
-    said_at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
+    made_at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
     return {
-        "timestamp": format_time(said_at),
+        "timestamp": format_time(made_at),
         "level": fields.pop("level"),
         "logger": fields.pop("logger"),
         "event": str(fields.pop("event")).rstrip(),

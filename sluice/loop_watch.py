@@ -4,7 +4,7 @@ While the loop stands still, no heartbeat leaves the node and ``/health`` gets n
 when a callback takes long, when another thread keeps the interpreter to itself (a call in C that
 doesn't let go of it), or when the process doesn't run at all. The loop notes a beat every
 ``BEAT_SECONDS`` and measures how late it is; a thread looks at the beats from outside and, where
-one is missing, at the task and the line that the loop is in. Whoever comes first also notes the
+one is missing, at the task and the line that the loop is in. The first of them also notes the
 messages in hand: after a long call in C that may be either of them. Invariant: watching takes no
 lock, and changes nothing.
 """
@@ -99,7 +99,7 @@ class LoopWatch:
     # On the thread.
 
     def _look_on(self) -> None:
-        told_at = 0.0
+        warned_at = 0.0
         while not self._ended:
             time.sleep(_LOOK_SECONDS)  # cheaper than an event's wait
             beat_at = self._beat_at
@@ -109,8 +109,8 @@ class LoopWatch:
             seen = self._seen
             if seen is None:
                 seen = self._seen = self._look(of_loop=True)
-            if seconds > _LASTING_SECONDS and told_at != beat_at:
-                told_at = beat_at
+            if seconds > _LASTING_SECONDS and warned_at != beat_at:
+                warned_at = beat_at
                 self._warn("event loop stands still", seconds, seen)
 
     def _look(self, *, of_loop: bool) -> _Seen:
@@ -124,8 +124,8 @@ class LoopWatch:
 
     def _warn(self, event: str, seconds: float, seen: _Seen, **more: float) -> None:
         """``in_hand`` may hold innocent messages: those of other slots that worked meanwhile."""
-        told = {"task": seen.task, "at": seen.at, "in_hand": seen.in_hand}
-        log.warning(event, seconds=round(seconds, 3), **told, **more)
+        context = {"task": seen.task, "at": seen.at, "in_hand": seen.in_hand}
+        log.warning(event, seconds=round(seconds, 3), **context, **more)
 
 
 def _computes(hand: InHand) -> bool:

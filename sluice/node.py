@@ -186,8 +186,8 @@ async def run_node(settings: Settings) -> None:
 def _warn_if_open_to_all(settings: Settings, server: HttpServer) -> None:
     if not (server.is_local or settings.users_by_token):
         log.warning(
-            "whoever reaches this node may use it: set SLUICE_API_TOKENS, or SLUICE_HTTP_HOST to a "
-            "loopback address",
+            "anyone who reaches this node may use it: set SLUICE_API_TOKENS, or SLUICE_HTTP_HOST "
+            "to a loopback address",
             host=settings.http_host,
             port=server.port,
         )
@@ -204,7 +204,7 @@ def _load_formats(settings: Settings) -> Formats:
 async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage, StorageCalls]]:
     storage = LocalStorage(settings.storage_directory)
     if await within(storage.identity.find):
-        await within(storage.check)  # what is wrong with it needs no Kafka to be told
+        await within(storage.check)  # what is wrong with it shows without Kafka
     try:
         with StorageCalls() as storage_calls:
             yield storage, storage_calls

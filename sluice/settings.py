@@ -151,7 +151,7 @@ class Settings(BaseModel):
         protocol = info.data.get("security_protocol")  # absent, where it is wrong itself
         if protocol and protocol.startswith("SASL") and not given:
             raise ValueError(f"must be set when SLUICE_SECURITY_PROTOCOL is {protocol}")
-        # Unused, it would be a promise that isn't kept: whoever sets it counts on a login.
+        # Unused, it would be a promise that isn't kept: setting it means counting on a login.
         if protocol and not protocol.startswith("SASL") and given:
             raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
         return given

@@ -190,7 +190,7 @@ _KAFKA = (
     ),
     Graph(
         "Done over",
-        "Rebalances, partitions read anew, refusals of the storage. Alert: ExportStorageFailing",
+        "Rebalances, partitions read again, refusals of the storage. Alert: ExportStorageFailing",
         "short",
         (
             (_events("sluice_rebalances_total", "job"), "rebalances"),

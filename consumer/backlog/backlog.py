@@ -2,8 +2,8 @@
 
 Reads the requests topic beside the group, and looks at what the group has committed; which request
 is unfinished is decided in ``core/backlog.py``. Nothing is written, and what an open transaction
-holds back was not accepted yet. Any doubt begins anew. Invariant: an answer stands on ends and
-commits that were fetched after its question.
+holds back was not accepted yet. Any doubt reads all of it again. Invariant: an answer stands on
+ends and commits that were fetched after its question.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Backlog:
         self._reader: BacklogReader | None = None
         self._begun = asyncio.Event()
         self._trouble: str | None = None
-        self._said: str | None = None
+        self._logged_reason: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,7 +80,7 @@ class Backlog:
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now; None: there is none in the whole group.
 
-        Whoever asks for the manifest after a None finds it, if the export has ended. ``accepted``:
+        A look for the manifest after a None finds it, if the export has ended. ``accepted``:
         it surely has been requested, so it is in no transaction that is still open.
 
         Raises:
@@ -122,7 +122,7 @@ class Backlog:
             try:
                 await reader.begin()
                 self._reader = reader
-                self._trouble = self._said = None
+                self._trouble = self._logged_reason = None
                 self._begun.set()
                 await reader.run()
             finally:
@@ -131,12 +131,12 @@ class Backlog:
                 await reader.close()
 
     def _note(self, error: Exception) -> None:
-        """Say why, once; questions are refused meanwhile, unless it only begins anew."""
+        """Log why, once; questions are refused meanwhile, unless it is only read again."""
         reason = _in_words(error)
-        if reason != self._said:
+        if reason != self._logged_reason:
             say = log.debug if self._cluster.contact.explains(error) else log.warning
             say("backlog is not followed", reason=reason)
-        self._said = reason
+        self._logged_reason = reason
         self._trouble = None if isinstance(error, BacklogUnavailable) else reason
 
 

@@ -32,7 +32,7 @@ _BETWEEN_LOOKS_SECONDS = 0.05
 _LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
 _CHUNK_SECONDS = 0.005
 _HIDDEN_SECONDS = 2.0
-_ANEW = "the backlog is being read anew"
+_READ_AGAIN = "the backlog is being read again"
 
 _CommittedPair: TypeAlias = tuple[Committed | None, Committed | None]
 _NOTHING = Committed(0, "")
@@ -69,7 +69,7 @@ class BacklogReader:
         """Take up what is committed.
 
         Raises:
-            BacklogUnavailable: not now; begin anew.
+            BacklogUnavailable: not now; begin again.
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
             ValueError: what was committed can't be read.
         """
@@ -136,7 +136,7 @@ class BacklogReader:
         look = self._next_look
         await asyncio.wait([look])  # it goes on for the others if this call is cancelled
         if look.cancelled():
-            raise BacklogUnavailable(_ANEW)
+            raise BacklogUnavailable(_READ_AGAIN)
         return look.result()
 
     def _looked(self, look: asyncio.Task[Ends]) -> None:
@@ -147,7 +147,7 @@ class BacklogReader:
     async def _look_in_turn(self) -> Ends:
         async with self._one_look:
             if self._doubt:
-                raise BacklogUnavailable(_ANEW)
+                raise BacklogUnavailable(_READ_AGAIN)
             await asyncio.sleep(self._look_due_at - time.monotonic())
             self._next_look = None  # who asks from now on wants a later look
             begun = time.monotonic()
@@ -208,7 +208,7 @@ class BacklogReader:
         """Wait until all below was read; False: there is no room to read on."""
         while self._is_behind(ends):
             if self._closed:
-                raise BacklogUnavailable(_ANEW)
+                raise BacklogUnavailable(_READ_AGAIN)
             if self._full:
                 return False
             await self._moved.wait()

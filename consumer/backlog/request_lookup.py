@@ -51,7 +51,7 @@ class RequestLookup:
                 async with asyncio.timeout(_CALL_SECONDS):
                     return await self._read(one, source.offset)
             except BaseException as error:
-                await self._close()  # whatever it was about, the next question begins anew
+                await self._close()  # on any error the next question starts a new consumer
                 if isinstance(error, (KafkaError, TimeoutError, OSError)):
                     raise BacklogUnavailable("Kafka doesn't answer") from None
                 raise

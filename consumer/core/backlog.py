@@ -3,7 +3,7 @@
 A commit lists the open requests below its position Q, so what is unfinished is known without
 following any completion: requests at or above Q, which nobody has handled yet, and the listed ones.
 A request below Q that isn't listed has ended, or was a repeat, or was none. Pure. Invariant: every
-request that is held is unfinished by the latest commit that was told.
+request that is held is unfinished by the latest commit that was read.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Unfinished:
 class PartitionBacklog:
     """The unfinished exports of one partition. ``len`` is how many; an id counts once.
 
-    ``point`` is what the partition has committed. Requests are told in the order of their offsets,
+    ``point`` is what the partition has committed. Requests are given in the order of their offsets,
     from ``start`` on.
     """
 
@@ -84,7 +84,7 @@ class PartitionBacklog:
         """The partition has committed ``point``: forget what has ended by it.
 
         Returns False if it went back, as after a reset of the group's offsets; then requests that
-        were forgotten are unfinished, and have to be read anew.
+        were forgotten are unfinished, and have to be read again.
         """
         if point == self._point:
             return True

@@ -215,7 +215,7 @@ def decode_ascending(text: str) -> Iterator[int]:
 
 def _known(text: str) -> str:
     if text and text[0] not in (_VERSION, _WITH_FIRST_BATCHES):
-        raise ValueError(f"metadata of an unknown version, perhaps of a newer build: {text:.20}")
+        raise ValueError(f"metadata of an unknown version, it may be of a newer build: {text:.20}")
     return text
 
 

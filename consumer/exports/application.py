@@ -22,7 +22,7 @@ _MOST_KEPT_VALUES = 100_000
 
 
 class Application:
-    """Applies one batch, the next one of an open export; between turns perhaps without its rows.
+    """Applies one batch, the next one of an open export; between turns it may be without its rows.
 
     The last batch ends the file as well. ``max_export_bytes`` bounds the file, None: nothing does,
     as what was decided as completed stays so, even if the bounds are other ones by now.

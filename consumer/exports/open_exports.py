@@ -142,7 +142,7 @@ class OpenExports:
         if not isinstance(error, ExportFailure):
             # A fault in a writer must not stop the partition: it would strike again on replay.
             log.error(
-                "export broke its writer",
+                "export failed unexpectedly",
                 export_id=export.origin.export_id,
                 partition=self._partition,
                 exc_info=error,

@@ -4,7 +4,7 @@ Blocking code: one thread at a time runs ``turn``; nothing else is called meanwh
 and ``progress``. A turn is of requests or of batches, so that it goes to whom it was claimed for.
 Requests come first, so that a batch finds its owner, but let waiting batches have every other turn.
 A turn may end within a batch: its message isn't handled yet, and the next turn of batches goes on.
-Invariant: between turns, ``resume_point`` describes exactly what the outcomes so far have told of.
+Invariant: between turns, ``resume_point`` describes exactly what the outcomes so far contain.
 """
 
 from collections import deque
@@ -276,11 +276,11 @@ class PartitionExports:
     # A turn, on a thread.
 
     def turn(self, budget_seconds: float = TURN_SECONDS) -> TurnEnd:
-        """Handle what was taken, up to a turn's share of bytes and time, and perhaps a piece more.
+        """Handle what was taken, up to a turn's share of bytes and time, and at most a piece more.
 
         Raises:
             StorageUnavailable: call it again, later; it goes on where it was.
-            PartLost: load the partition anew.
+            PartLost: load the partition again.
             LaneStopped: a person has to act.
         """
         self._write_out()

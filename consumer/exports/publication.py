@@ -80,7 +80,7 @@ class Publication:
 
         Raises:
             StorageUnavailable: call it again.
-            PartLost: another owner interfered; load the partition anew.
+            PartLost: another owner interfered; load the partition again.
             LaneStopped: the storage holds what this build can't have made.
         """
         while self._dirty:

@@ -143,7 +143,7 @@ class Routing:
             raise
         except Exception as error:
             log.exception(
-                "message broke its handling",
+                "message failed unexpectedly",
                 topic=message.topic,
                 partition=message.partition,
                 offset=message.offset,

@@ -1,7 +1,7 @@
 """Where a request came from, and the terminal events that can be made of it.
 
 Pure: times are given. Invariant: what an event says of its request comes from the request's record
-alone, so it is the same whoever makes it. Only where the record has no timestamp to go by do
+alone, so it is the same on every node. Only where the record has no timestamp to go by do
 ``requested_at`` and ``duration_ms`` count from when a node read it; a file never shows that.
 """
 

@@ -27,7 +27,7 @@ class FormatWriter(Protocol):
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows; each has exactly one cell per column, in column order.
 
-        Returns the bytes that are ready to be written, perhaps none.
+        Returns the bytes that are ready to be written; there may be none.
 
         Raises:
             ExportFailure: a cell can't be written; the export must end.

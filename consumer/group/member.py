@@ -39,7 +39,7 @@ _FETCH_BYTES = 8 * 1024 * 1024  # of all partitions, twice while they are divide
 class Membership:
     """How a node takes part in its group. Times are in seconds.
 
-    So often the leader looks for topics made anew and partitions added; by default aiokafka would
+    So often the leader looks for topics made again and partitions added; by default aiokafka would
     every five minutes.
     """
 

@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 _POLL_MS = 200
 _POLL_RECORDS = 500
-_MOST_ERRORS = 10  # in a row, a second apart: then the member is built anew
+_MOST_ERRORS = 10  # in a row, a second apart: then a new member is built
 
 
 class Poller:
-    """Feeds lanes; ``feeds`` are those of now, ``lost`` is told of a partition that can't go on."""
+    """Feeds lanes; ``feeds`` are those of now, ``lost`` is called with one that can't go on."""
 
     def __init__(
         self,

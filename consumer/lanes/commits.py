@@ -32,14 +32,14 @@ class Commits:
     def __init__(
         self,
         producer: PartitionProducer,
-        said: PublishedEvents,
+        published_events: PublishedEvents,
         exports: PartitionExports,
         metrics: Metrics,
         committed: ResumePoint | None,
         done: Callable[[], None],
     ) -> None:
         self._producer = producer
-        self._published_events = said
+        self._published_events = published_events
         self._exports = exports
         self._metrics = metrics
         self._committed = committed
@@ -92,7 +92,7 @@ class Commits:
         self._transaction.add_done_callback(lambda _: self._done())
 
     async def _commit(self, outcome: Outcome, point: ResumePoint) -> None:
-        await self._leave_out_said(outcome)
+        await self._skip_published(outcome)
         begun = time.monotonic()
         committed = False
         try:
@@ -106,19 +106,21 @@ class Commits:
         for letter in outcome.dead_letters:
             self._metrics.dead_letter(letter.reason)
 
-    async def _leave_out_said(self, outcome: Outcome) -> None:
-        """What has no manifest of before is not asked for: nobody can have said it."""
-        asked = [event for event in outcome.events if event.export_id in outcome.maybe_published]
-        if not asked:
+    async def _skip_published(self, outcome: Outcome) -> None:
+        """Leave out events that are in the topic; only one with an earlier manifest can be."""
+        candidates = [
+            event for event in outcome.events if event.export_id in outcome.maybe_published
+        ]
+        if not candidates:
             return
         self._look_since = time.monotonic()
-        said = await self._published_events.find(asked)
+        published = await self._published_events.find(candidates)
         self._look_since = None
-        unsaid = [event for event in outcome.events if event.event_id not in said]
-        if left_out := len(outcome.events) - len(unsaid):
+        unpublished = [event for event in outcome.events if event.event_id not in published]
+        if skipped := len(outcome.events) - len(unpublished):
             log.warning(
-                "events were said before and are not said again: were commits lost, or set back?",
+                "terminal events already published, skipped: were group offsets lost or reset?",
                 partition=self._exports.partition,
-                events=left_out,
+                events=skipped,
             )
-        outcome.events = unsaid
+        outcome.events = unpublished

@@ -7,7 +7,7 @@
 
 A kept partition goes on with its producer and its state: any other owner must have started a
 producer before its first read, so ours would be fenced at its next transaction. Invariant: a lane
-decides nothing before ``load`` has fenced whoever was here before.
+decides nothing before ``load`` has fenced the owner before.
 """
 
 import asyncio
@@ -180,7 +180,7 @@ class Lane:
         lasted, self._loaded_at = time.monotonic() - self._loaded_at, math.inf
         self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
         if self._reloads >= MANY_RELOADS:
-            self.trouble = f"loaded anew {self._reloads} times in a row: {reason}"
+            self.trouble = f"loaded {self._reloads} times in a row: {reason}"
 
     def _say_stopped(self, problem: str) -> None:
         self.problem = problem
@@ -230,7 +230,7 @@ class Lane:
         exports = PartitionExports(self.partition, point, context.export_context, given_up)
         self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_asked = None
-        await self._told_to_go()
+        await self._wait_to_resume()
         self.problem = None
         self._loaded_at = time.monotonic()
         self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
@@ -261,7 +261,7 @@ class Lane:
         while True:
             self._moved.clear()
             if self._rest_asked:
-                await self._rest_until_told(exports, commits)
+                await self._rest_until_resumed(exports, commits)
             if self._stop_asked:
                 raise LaneStopped(self._stop_asked)
             unpacking = await self._unpack(exports)
@@ -333,7 +333,7 @@ class Lane:
         end = await self._context.cluster.end(self.requests.partition)
         self._search = _OwnerSearch(end, below, time.monotonic())
 
-    async def _rest_until_told(self, exports: PartitionExports, commits: Commits) -> None:
+    async def _rest_until_resumed(self, exports: PartitionExports, commits: Commits) -> None:
         if not exports.settled:
             raise PartLost("a rebalance came while the storage refused")
         if commits.looked_for_seconds > HEARTBEAT_SECONDS:
@@ -344,12 +344,12 @@ class Lane:
         exports.drop_pending()
         self._search = None
         self._resting.set()
-        await self._told_to_go()
+        await self._wait_to_resume()
         if exports.restoring:
             raise PartLost("a rebalance came before open requests were read")
         self._seat(*exports.next_offsets)
 
-    async def _told_to_go(self) -> None:
+    async def _wait_to_resume(self) -> None:
         while not self._go.is_set():
             await self._go.wait()
         self._rest_asked = False

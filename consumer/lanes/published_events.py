@@ -1,9 +1,9 @@
-"""Which events the completions topic has already, asked where the commits alone might not tell.
+"""Which events the completions topic has already; checked where the commits alone may be wrong.
 
-The group's commits say what was said, in the transaction that said it. Should they ever go back,
-as a broker's did in a storm (docs/guarantees.md), all since then would be said again. So an event
-whose manifest was there before its request was read is looked for, from shortly before its end on.
-Memory is that of the ids that are asked for. Invariant: what a fenced predecessor has committed is
+An event and the offsets behind it are committed in one transaction. Should these offsets ever go
+back, as a broker's did in a storm (docs/guarantees.md), all since then would be published again. So
+an event whose manifest was there before its request was read is looked for, from shortly before its
+end on. Memory is that of the ids looked for. Invariant: what a fenced predecessor has committed is
 found, as it lies below an end of the log that was fetched after the fencing.
 """
 

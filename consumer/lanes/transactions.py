@@ -3,7 +3,7 @@
 Facts this is built on, all of aiokafka 0.14: a failed send does not fail the transaction, so every
 send is awaited before the commit; TxnOffsetCommit v0 does not fence by generation, so a stable
 transactional id per partition does; ``stop`` can hang while the broker is away, so every call has a
-deadline. Invariant: after any error the producer is of no use; what was committed is read anew.
+deadline. Invariant: after any error the producer is of no use; what was committed is read again.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Destination:
     dead_letter_bytes: int
 
     def transactional_id(self, partition: int) -> str:
-        """Stable per partition: whoever starts it fences whoever had it before."""
+        """Stable per partition: starting it fences the owner before."""
         return f"{self.group_id}.{self.topics.requests}.{partition}"
 
 
@@ -187,7 +187,9 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
         return {"key": key, "value": value, "headers": theirs + ours}
     truncated = [*ours, ("sluice_truncated", b"true")]
     if not _fits([key], most_bytes):
-        key = (key or b"")[:_MOST_KEY_BYTES]  # it can't be said otherwise where the message was
+        key = (key or b"")[
+            :_MOST_KEY_BYTES
+        ]  # else the headers, which name the message's place, wouldn't fit
     return {"key": key, "value": b"", "headers": truncated}
 
 

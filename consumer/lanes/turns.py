@@ -1,7 +1,7 @@
 """Turns of one partition: a slot, a thread, and retry_budget with the storage.
 
 Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
-can't be cancelled: whoever cancels ``run`` waits for the turn's end, and the turn decides nothing
+can't be cancelled: cancelling ``run`` waits for the turn's end, and the turn decides nothing
 any more. Invariant: no slot is held while the storage is waited for, be it that it refuses or that
 a call into it hangs.
 """

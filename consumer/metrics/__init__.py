@@ -1,4 +1,4 @@
-"""What a node counts and times, and how it is told."""
+"""What a node counts and times, and how it is shown."""
 
 from consumer.metrics.catalogue import Dropped
 from consumer.metrics.recorder import Metrics

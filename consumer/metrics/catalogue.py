@@ -251,7 +251,7 @@ class NodeMetrics:
         )
         self.lane_reloads = Counter(
             "sluice_lane_reloads_total",
-            "Times a partition's state was dropped and read anew.",
+            "Times a partition's state was dropped and read again.",
             registry=registry,
         )
         self.storage_retries = Counter(

@@ -140,7 +140,7 @@ class Metrics:
         self._node.rebalances.inc()
 
     def lane_reloaded(self) -> None:
-        """A lane dropped its state and reads it anew."""
+        """A lane dropped its state and reads it again."""
         self._node.lane_reloads.inc()
 
     def storage_failed(self, error: Exception) -> None:

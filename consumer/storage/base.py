@@ -1,6 +1,6 @@
 """What every storage does: bytes to a published file, and one decision per export.
 
-Invariant: a manifest is created once and never changed; whoever creates it decides how the export
+Invariant: a manifest is created once and never changed; creating it decides how the export
 ended. A final name holds a whole file or nothing. All calls block; every ``OSError`` comes out as
 ``StorageUnavailable`` and the call may be made again.
 """

@@ -75,7 +75,7 @@ class Identity:
             ) from error
         except OSError as error:
             raise StorageUnavailable(f"{self._path} can't be read: {error.strerror}") from error
-        if (status.st_dev, status.st_ino) != self._seen:  # replaced; by a copy of it, perhaps
+        if (status.st_dev, status.st_ino) != self._seen:  # replaced; it may be by a copy of it
             self._compare()
             self._seen = status.st_dev, status.st_ino
 

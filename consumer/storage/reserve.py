@@ -1,4 +1,4 @@
-"""A little room that is kept free for manifests, so that a full disk can still be told about.
+"""A little room that is kept free for manifests, so that an export can still fail on a full disk.
 
 A file without a name holds it: it is gone with the process, and no one has to sweep it. Invariant:
 spending or keeping it never raises.

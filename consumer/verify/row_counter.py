@@ -1,4 +1,4 @@
-"""Counts the rows in finished files again: bytes in, rows out, without what the request said.
+"""Counts the rows in finished files again: bytes in, rows out, without the request.
 
 It reads what the writers beside it write, and nothing else. Invariant: memory doesn't grow with the
 file, whatever is in it.
@@ -69,7 +69,7 @@ class CsvRowCounter:
 class PdfRowCounter:
     """A row is a step down in a page's content stream; no string there holds a line break.
 
-    See ``consumer.formats.pdf``: a page's object is followed by its content, whose length is said.
+    See ``consumer.formats.pdf``: a page's object is followed by its content, whose length is given.
     """
 
     _PAGE = re.compile(

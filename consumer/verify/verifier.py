@@ -1,4 +1,4 @@
-"""Finished files against their manifests: is what was said still what is there?
+"""Finished files against their manifests: is what was published still what is there?
 
 Reads only, and blocks. Invariant: a file is read in pieces, and each export gives one verdict,
 whatever its file and manifest hold.
@@ -102,7 +102,7 @@ class Verifier:
             ("sha256", sha256, event.sha256),
         ]
         differ = [
-            f"{name} {found}, manifest {said}" for name, found, said in facts if found != said
+            f"{name} {found}, manifest {stated}" for name, found, stated in facts if found != stated
         ]
         if differ:
             return Verdict(file.name, False, "differs: " + "; ".join(differ))

@@ -15,7 +15,7 @@ from sluice.settings import Settings, load_settings
 def run_cancel(
     export_id: Annotated[str, typer.Argument(help="The id that it was requested under.")],
 ) -> int:
-    """Ask for an export to be cancelled, whoever requested it.
+    """Ask for an export to be cancelled, no matter who requested it.
 
     The cancellation goes to every partition. One that comes after the end changes nothing;
     `sluice watch` shows how the export ends.

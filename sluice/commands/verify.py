@@ -79,7 +79,7 @@ def _verdicts(paths: list[Path], verifier: Verifier) -> Iterator[Verdict]:
 def _partial_files(path: Path) -> int:
     try:
         return partial_files(path)
-    except OSError:  # it was said already, or is a matter of nodes
+    except OSError:  # it was reported already, or is a matter of nodes
         return 0
 
 

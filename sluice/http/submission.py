@@ -190,7 +190,7 @@ def _submission(
 
 
 def _keys(fields: dict[str, Any], errors: list[FieldError]) -> list[str] | None:
-    """Column keys, of a request that is perhaps wrong in other ways; None if they are wrong."""
+    """Column keys, of a request that may be wrong in other ways; None if they are wrong."""
     if any(error.field.partition(".")[0] == "columns" for error in errors):
         return None
     return [column if isinstance(column, str) else column["key"] for column in fields["columns"]]

@@ -74,7 +74,7 @@ def test_what_failed_while_kafka_answers_is_told(contact: Contact, clock: Clock)
         clock.seconds += 2
         contact.note(True, 0.1)
     (line,) = logs
-    assert line["event"] == "calls to Kafka failed, and are made again: Kafka answers"
+    assert line["event"] == "calls to Kafka failed, and are retried: Kafka answers"
     assert (line["times"], len(line["errors"])) == (20, 5)
 
 

@@ -52,7 +52,7 @@ class Typesetter:
     """Sets text in one document. Widths are in units, ``UNITS_PER_EM`` at any size.
 
     A line is what stands between the parentheses of a string that is shown in ``base_font``; it may
-    end that string, show others in other fonts, and begin one anew.
+    end that string, show others in other fonts, and begin another one.
     """
 
     def __init__(self, faces: Sequence[Face], name: str) -> None:

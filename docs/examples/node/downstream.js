@@ -27,7 +27,7 @@ async function eachMessage({ partition, message }) {
   await consumer.commitOffsets([{ topic, partition, offset }]);
 }
 
-// Aborted events are left out: kafkajs reads committed messages only, unless told otherwise.
+// Aborted events are left out: kafkajs reads committed messages only, by default.
 const consumer = new Kafka({ clientId: "mailer", brokers, logLevel: logLevel.ERROR }).consumer({
   groupId: "mailer-node",
   readUncommitted: false,
