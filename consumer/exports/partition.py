@@ -4,13 +4,12 @@ Blocking code: one thread at a time runs ``turn``; nothing else is called meanwh
 and ``progress``. A turn is of requests or of batches, so that it goes to whom it was claimed for.
 Requests come first, so that a batch finds its owner, but let waiting batches have every other turn.
 A turn may end within a batch: its message isn't handled yet, and the next turn of batches goes on.
-Invariant: between turns, ``resume_point`` describes exactly what the outcomes so far contain.
+Invariant: a ``Checkpoint``'s resume point covers exactly what this and earlier outcomes contain.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import Enum, auto
 
 import structlog
 
@@ -18,30 +17,21 @@ from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Place, Suspects
+from consumer.errors import StorageUnavailable
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
 from consumer.exports.messages import LargeMessage, Message, Outcome, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
+from consumer.exports.turn_result import Checkpoint, TurnEnd, TurnResult
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
-from schemas.vocabulary import FailReason, Format
+from schemas.vocabulary import FailReason
 
 log = structlog.get_logger(__name__)
 
 _REQUESTS = Claim(None, 9)
 _UNOWNED = Claim(None, 5)
-
-
-class TurnEnd(Enum):
-    """Why a turn ended."""
-
-    IDLE = auto()
-    """Everything taken was handled."""
-    SPENT = auto()
-    """The turn's share was used; there is more."""
-    OWNER_UNKNOWN = auto()
-    """The next batch's owner may lie further on in the requests topic."""
 
 
 class PartitionExports:
@@ -74,6 +64,8 @@ class PartitionExports:
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
         self._batches_next = False
+        self._began_at = point.records_resume
+        """The next record when the last turn began."""
 
     # What a lane asks, between turns.
 
@@ -98,11 +90,6 @@ class PartitionExports:
         return bool(self._records)
 
     @property
-    def half_applied(self) -> bool:
-        """Whether the last turn ended within a batch, so that its owner is known."""
-        return self._exports.half_applied is not None
-
-    @property
     def batches_next(self) -> bool:
         """Whether requests were handled since batches that wait had a turn."""
         return self._batches_next
@@ -111,11 +98,6 @@ class PartitionExports:
     def runnable(self) -> bool:
         """Whether a turn could do something."""
         return bool(self._queue()) or self._publication.due
-
-    @property
-    def orphan_pending(self) -> bool:
-        """Whether an orphan's verdict has to be committed before a turn handles more."""
-        return self._routing.orphan_pending
 
     @property
     def claim(self) -> Claim:
@@ -137,19 +119,9 @@ class PartitionExports:
         return self._publication.due
 
     @property
-    def ended(self) -> list[str]:
-        """The exports whose events wait in the outcome."""
-        return [event.export_id for event in self._events]
-
-    @property
     def settled(self) -> bool:
         """Whether no end of an export waits for the storage; only then there is a resume point."""
         return self._publication.settled
-
-    @property
-    def has_outcome(self) -> bool:
-        """Whether turns have something to say."""
-        return bool(self._events or self._routing.dead_letters)
 
     @property
     def outcome_full(self) -> bool:
@@ -162,7 +134,7 @@ class PartitionExports:
         return self._routing.requests_position, self._routing.next_record
 
     def resume_point(self) -> ResumePoint:
-        """What may be committed together with the outcome, when it is settled.
+        """What a ``Checkpoint`` would hold, if it is settled.
 
         In the middle of a replay too: what is still to be restored is open, and the next owner
         replays from the earliest batch that it needs.
@@ -224,17 +196,20 @@ class PartitionExports:
         """The outcomes so far were committed."""
         self._routing.orphan_pending = False
 
-    def take_outcome(self) -> Outcome:
-        """What turns had to say since the last call."""
-        bound = self._publication.take_bound()
-        outcome = Outcome(self._events, self._routing.dead_letters, bound)
-        self._events, self._routing.dead_letters, self._routing.dead_letter_bytes = [], [], 0
-        return outcome
+    def take_checkpoint(
+        self, committed: ResumePoint | None, *, progress: bool
+    ) -> Checkpoint | None:
+        """What is to be committed now; None: nothing is, or an end waits for the storage.
 
-    def take_formats(self) -> set[Format]:
-        """The formats that turns wrote since the last call."""
-        formats, self._exports.formats_written = self._exports.formats_written, set()
-        return formats
+        Without an outcome it is the ``progress`` since what is ``committed``, if that is wanted.
+        """
+        # The point sorts what is open, so it is not made after every turn for nothing.
+        if not self.settled or not (self._has_outcome or progress):
+            return None
+        point = self.resume_point()
+        if not self._has_outcome and point == committed:
+            return None
+        return Checkpoint(self._take_outcome(), point)
 
     def expire(self, active_before: float) -> None:
         """Fail the exports that were not active since a monotonic time; then take a turn.
@@ -244,12 +219,16 @@ class PartitionExports:
         """
         self._exports.expire(active_before)
 
-    def give_up(self, message: str) -> bool:
+    def give_up(self, message: str) -> TurnResult | None:
         """The storage refused for too long: let go what it refused; then take a turn.
 
         What was refused is an export's file, which fails, or a look at the manifest of a batch that
-        no open export has: a dead letter then. False: nothing can be let go.
+        no open export has: a dead letter then. Returns what the refused turn comes to with that;
+        None: nothing can be let go.
         """
+        return self._result(TurnEnd.REFUSED) if self._let_go(message) else None
+
+    def _let_go(self, message: str) -> bool:
         if export := self._publication.refused:
             if export.decided is None:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
@@ -275,20 +254,51 @@ class PartitionExports:
 
     # A turn, on a thread.
 
-    def turn(self, budget_seconds: float = TURN_SECONDS) -> TurnEnd:
+    def turn(self, budget_seconds: float = TURN_SECONDS) -> TurnResult:
         """Handle what was taken, up to a turn's share of bytes and time, and at most a piece more.
 
         Raises:
-            StorageUnavailable: call it again, later; it goes on where it was.
             PartLost: load the partition again.
             LaneStopped: a person has to act.
         """
-        self._write_out()
-        if self.orphan_pending:
-            return TurnEnd.IDLE
-        end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
-        self._write_out()
-        return end
+        self._began_at, was_due = self._routing.next_record, self._publication.due
+        end, refusal = TurnEnd.IDLE, None
+        try:
+            self._write_out()
+            if not self._routing.orphan_pending:
+                end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
+                self._write_out()
+        except StorageUnavailable as error:
+            end, refusal = TurnEnd.REFUSED, error
+        return self._result(end, refusal, was_due=was_due)
+
+    def _result(
+        self, end: TurnEnd, refusal: StorageUnavailable | None = None, *, was_due: bool = False
+    ) -> TurnResult:
+        formats, self._exports.formats_written = self._exports.formats_written, set()
+        return TurnResult(
+            end,
+            refusal,
+            frozenset(formats),
+            tuple(event.export_id for event in self._events),
+            served=was_due or bool(formats) or self._has_outcome,
+            owner_found=self._routing.next_record > self._began_at or self._within_a_batch,
+            orphan_pending=self._routing.orphan_pending and self.settled,
+        )
+
+    @property
+    def _within_a_batch(self) -> bool:
+        return self._exports.half_applied is not None
+
+    @property
+    def _has_outcome(self) -> bool:
+        return bool(self._events or self._routing.dead_letters)
+
+    def _take_outcome(self) -> Outcome:
+        bound = self._publication.take_bound()
+        outcome = Outcome(self._events, self._routing.dead_letters, bound)
+        self._events, self._routing.dead_letters, self._routing.dead_letter_bytes = [], [], 0
+        return outcome
 
     def _write_out(self) -> None:
         for event in self._publication.write_out():
@@ -317,7 +327,7 @@ class PartitionExports:
             self._release()
         self.in_hand.put_down()
         self._batches_next = queue is self._requests and bool(self._records)
-        if not handled and not self.half_applied and not self._requests:
+        if not handled and not self._within_a_batch and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
         return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
 

@@ -1,8 +1,7 @@
 """The commits of one partition: at most one transaction on its way, the next one gathers.
 
 A turn does not wait for a transaction: what turns have to say meanwhile goes into the next.
-Invariant: an outcome and the resume point that follows from it are taken at one moment, between
-turns, and go into one transaction.
+Invariant: a ``Checkpoint`` is taken between turns, and goes into one transaction.
 
 An event whose manifest was there before is left out if the completions topic has it already.
 """
@@ -16,6 +15,7 @@ import structlog
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import Checkpoint
 from consumer.lanes.published_events import PublishedEvents
 from consumer.lanes.transactions import PartitionProducer
 from consumer.metrics import Metrics
@@ -64,13 +64,11 @@ class Commits:
         if self._transaction and self._transaction.done():
             finished, self._transaction = self._transaction, None
             finished.result()
-        if self._transaction is None and self._exports.settled:
-            patient = not at_once and time.monotonic() < self._begun_at + COMMIT_SECONDS
-            # The point sorts what is open, so it is not made after every turn for nothing.
-            if self._exports.has_outcome or not patient:
-                point = self._exports.resume_point()
-                if self._exports.has_outcome or point != self._committed:
-                    self._start(self._exports.take_outcome(), point)
+        if self._transaction is None:
+            progress = at_once or time.monotonic() >= self._begun_at + COMMIT_SECONDS
+            checkpoint = self._exports.take_checkpoint(self._committed, progress=progress)
+            if checkpoint:
+                self._start(checkpoint)
         return self._transaction is not None
 
     async def finish(self) -> None:
@@ -86,12 +84,13 @@ class Commits:
             await asyncio.gather(self._transaction, return_exceptions=True)
             self._transaction = None
 
-    def _start(self, outcome: Outcome, point: ResumePoint) -> None:
+    def _start(self, checkpoint: Checkpoint) -> None:
         self._begun_at = time.monotonic()
-        self._transaction = asyncio.create_task(self._commit(outcome, point))
+        self._transaction = asyncio.create_task(self._commit(checkpoint))
         self._transaction.add_done_callback(lambda _: self._done())
 
-    async def _commit(self, outcome: Outcome, point: ResumePoint) -> None:
+    async def _commit(self, checkpoint: Checkpoint) -> None:
+        outcome, point = checkpoint.outcome, checkpoint.point
         await self._skip_published(outcome)
         begun = time.monotonic()
         committed = False

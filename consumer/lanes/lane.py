@@ -26,7 +26,8 @@ from consumer.core.budget import TURN_BYTES
 from consumer.core.resume import ResumePoint, whole_resume_point
 from consumer.core.storage_retry import RetryBudget
 from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
 from consumer.lanes.commits import COMMIT_SECONDS, Commits
 from consumer.lanes.deaths import count_deaths
 from consumer.lanes.idle import IdleWatch
@@ -269,8 +270,7 @@ class Lane:
             await idle.expire()
             full = exports.outcome_full and commits.advance()
             if self._can_turn(exports) and not turns.wait_seconds and not full:
-                await self._turn(exports, turns)
-                await self._keep_verdict(exports, commits)
+                await self._turn(exports, turns, commits)
                 commits.advance()
                 continue
             commits.advance()
@@ -278,18 +278,14 @@ class Lane:
             if not unpacking:
                 await self._wait(turns.wait_seconds or COMMIT_SECONDS)
 
-    async def _turn(self, exports: PartitionExports, turns: Turns) -> None:
-        handled = exports.next_offsets[1]
-        end = await turns.run()
-        if exports.next_offsets[1] > handled or exports.half_applied:
-            self._search = None  # its batch has found its owner
-        if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
+    async def _turn(self, exports: PartitionExports, turns: Turns, commits: Commits) -> None:
+        result = await turns.run()
+        if result.owner_found:
+            self._search = None
+        if result.end is TurnEnd.OWNER_UNKNOWN and self._search is None:
             # One search at a time, or steady requests would move its end for ever.
             await self._begin_search()
-
-    async def _keep_verdict(self, exports: PartitionExports, commits: Commits) -> None:
-        """Commit that a batch was an orphan before its id can be requested after all."""
-        if exports.orphan_pending and exports.settled:
+        if result.orphan_pending:  # before its id can be requested after all
             await commits.finish()
             exports.orphan_committed()
 

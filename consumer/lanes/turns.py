@@ -17,7 +17,8 @@ import structlog
 from consumer.core.fair_queue import Claim
 from consumer.core.storage_retry import RetryBudget
 from consumer.errors import PartUnsynced, StorageUnavailable
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd, TurnResult
 from consumer.lanes.slots import Slots
 from consumer.metrics import Metrics
 
@@ -53,34 +54,33 @@ class Turns:
         """How long to wait before the next turn makes sense: 0 but after a refusal."""
         return self._retry_budget.wait_seconds(time.monotonic())
 
-    async def run(self) -> TurnEnd | None:
-        """Take one turn; None: the storage refused, and it is to be tried again.
+    async def run(self) -> TurnResult:
+        """Take one turn; one that the storage refused is to be tried again.
 
         Raises:
             PartLost, LaneStopped: as ``PartitionExports.turn``.
         """
-        due = self._exports.writes_due
         try:
-            end, wrote = await self._taken()
-        except StorageUnavailable as error:
-            await self._refused(error)
-            return None
+            result = await self._taken()
         except PartUnsynced as error:
             self._metrics.storage_retried(error)
             self._retry_budget.unsynced(error.export_id, time.monotonic())
             raise
+        self._metrics.wrote(result.formats)
+        if result.refusal:
+            return await self._refused(result, result.refusal)
         self.trouble = None
         # That an owner is searched says nothing of the storage.
-        read = self._read_refused and end is not TurnEnd.OWNER_UNKNOWN
-        if wrote or due or read:
+        read = self._read_refused and result.end is not TurnEnd.OWNER_UNKNOWN
+        if result.served or read:
             self._read_refused = False
             self._retry_budget.served()
-            self._retry_budget.ended(self._exports.ended)
-        return end
+            self._retry_budget.ended(result.ended)
+        return result
 
-    async def _taken(self) -> tuple[TurnEnd, bool]:
+    async def _taken(self) -> TurnResult:
         """Take the turn, in a slot for as long as it works."""
-        turn: asyncio.Future[TurnEnd] | None = None
+        turn: asyncio.Future[TurnResult] | None = None
         try:
             async with self._slot():
                 loop = asyncio.get_running_loop()
@@ -93,10 +93,7 @@ class Turns:
                 self._exports.abandon()
                 await asyncio.wait([turn])
             raise
-        finally:
-            formats = self._exports.take_formats()
-            self._metrics.wrote(formats)
-        return turn.result(), bool(formats) or self._exports.has_outcome
+        return turn.result()
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -109,7 +106,7 @@ class Turns:
             finally:
                 self._metrics.turn(time.monotonic() - begun)
 
-    async def _worked(self, turn: "asyncio.Future[TurnEnd]") -> None:
+    async def _worked(self, turn: "asyncio.Future[TurnResult]") -> None:
         """Wait for the turn's end, or until it hangs in the storage; being cancelled, likewise.
 
         It computes nothing there, and five such partitions would leave no slot to the others. What
@@ -140,20 +137,21 @@ class Turns:
             waited_turns=waited_turns,
         )
 
-    async def _refused(self, error: StorageUnavailable) -> None:
+    async def _refused(self, result: TurnResult, error: StorageUnavailable) -> TurnResult:
         self._metrics.storage_retried(error)
         # A turn begins with what is due, then does what it was refused again: it will have passed.
         self._read_refused = not self._exports.writes_due
         too_long = self._retry_budget.refused(time.monotonic())
-        given_up = too_long and await self._given_up(str(error))
+        given_up = await self._give_up(str(error)) if too_long else None
         self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(
             "storage given up" if given_up else "storage refuses",
             partition=self._exports.partition,
             error=str(error),
         )
+        return given_up or result
 
-    async def _given_up(self, why: str) -> bool:
+    async def _give_up(self, why: str) -> TurnResult | None:
         """Let go what was refused, on a thread: a dead letter's value may have to be unpacked."""
         loop = asyncio.get_running_loop()
         giving_up = loop.run_in_executor(self._threads, self._exports.give_up, why)

@@ -32,7 +32,8 @@ from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message, Outcome
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd, TurnResult
 from tests.model.broker import Broker, InFlight
 from tests.model.feed import ALL, Feed
 from tests.model.oracle import Oracle, StoppedError, Violation
@@ -108,6 +109,7 @@ class Lane:
         self._committed: ResumePoint | None = None
         self._search: tuple[int, int] | None = None
         self._idle_look: tuple[int, float] | None = None
+        self._result: TurnResult | None = None
         self._below = 0
         self._active_before = 0.0
         self._unsynced: set[str] = set()
@@ -327,15 +329,14 @@ class Lane:
                 raise Violation("an export has ended, and no turn writes it out")
             self._advance(exports, at_once=not tape.once_in(3))
             return
-        handled = exports.next_offsets[1]
-        end = self._turn(exports, tape)
-        if exports.next_offsets[1] > handled or exports.half_applied:
+        self._result = result = self._turn(exports, tape)
+        if result.owner_found:
             self._search = None
-        if end is TurnEnd.OWNER_UNKNOWN and self._search is None:
+        if result.end is TurnEnd.OWNER_UNKNOWN and self._search is None:
             self._below = self.records.position
             self.phase = ASKING
         else:
-            self._keep_verdict(exports, tape)
+            self._keep_verdict(exports, result, tape)
 
     def _take(self, exports: PartitionExports, count: int) -> None:
         """At most ``count`` messages of each feed make a turn's worth."""
@@ -368,34 +369,36 @@ class Lane:
             return True
         return exports.writes_due or exports.pending_requests or exports.batches_next
 
-    def _turn(self, exports: PartitionExports, tape: Tape) -> TurnEnd | None:
+    def _turn(self, exports: PartitionExports, tape: Tape) -> TurnResult:
         self.busy = True
         try:
-            return exports.turn(0.0 if tape.once_in(2) else _WHOLE)
-        except StorageUnavailable as error:
-            if tape.once_in(8):
-                self._give_up(exports, str(error))
-            return None
+            result = exports.turn(0.0 if tape.once_in(2) else _WHOLE)
+            if result.refusal and tape.once_in(8):
+                return self._give_up(exports, str(result.refusal)) or result
         except PartUnsynced as error:
             self._unsynced.add(error.export_id)
             raise
+        else:
+            return result
         finally:
             self.busy = False
 
-    def _give_up(self, exports: PartitionExports, why: str) -> None:
+    def _give_up(self, exports: PartitionExports, why: str) -> TurnResult | None:
         handled = exports.next_offsets[1]
         self._oracle.storage_given_up = True
-        exports.give_up(why)
+        given_up = exports.give_up(why)
         if exports.next_offsets[1] > handled:
             self._oracle.batch_given_up(handled, exports.next_offsets[1])
+        return given_up
 
     def _ask_end(self, tape: Tape) -> None:
         self._search = (self._broker.requests.end, self._below)
         self.phase = WORKING
-        self._keep_verdict(self._owned(), tape)
+        if self._result:
+            self._keep_verdict(self._owned(), self._result, tape)
 
-    def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
-        if exports.orphan_pending and exports.settled:
+    def _keep_verdict(self, exports: PartitionExports, result: TurnResult, tape: Tape) -> None:
+        if result.orphan_pending:
             self.phase = KEEPING
         else:
             self._advance(exports, at_once=not tape.once_in(3))
@@ -418,10 +421,10 @@ class Lane:
             if flight.error:
                 raise flight.error
             self._committed = flight.point
-        if self.transaction is None and exports.settled:
-            point = exports.resume_point()
-            if exports.has_outcome or (at_once and point != self._committed):
-                self.transaction = InFlight(exports.take_outcome(), point)
+        if self.transaction is None:
+            checkpoint = exports.take_checkpoint(self._committed, progress=at_once)
+            if checkpoint:
+                self.transaction = InFlight(checkpoint.outcome, checkpoint.point)
 
     def _expire_idle(self, exports: PartitionExports) -> bool:
         """Fail what is idle, or begin to find out: False then."""

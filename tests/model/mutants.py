@@ -14,6 +14,7 @@ from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message
 from consumer.exports.partition import PartitionExports
 from consumer.exports.routing import Routing
+from consumer.exports.turn_result import TurnResult
 from schemas.completions import TerminalEvent
 from schemas.errors import Unreadable
 from schemas.vocabulary import Format
@@ -159,7 +160,7 @@ _mutant("a replay counts as done when it begins", lane=_exports(_replay_done))
 class _UnsettledCommits(Lane):
     def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
         if self.transaction is None and not exports.settled:
-            self.transaction = InFlight(exports.take_outcome(), exports.resume_point())
+            self.transaction = InFlight(exports._take_outcome(), exports.resume_point())
         super()._advance(exports, at_once=at_once)
 
 
@@ -193,7 +194,7 @@ class _BegunAgain(Lane):
 
 
 def _with_part_of_a_batch(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
-    if not exports.half_applied:
+    if not exports._exports.half_applied:
         return point
     after = exports.next_offsets[1] + 1
     return replace(point, records_position=max(after, point.records_position))
@@ -326,9 +327,9 @@ class _Refusing(Routing):
 class _Hasty(Lane):
     """Goes on before an orphan's verdict is committed."""
 
-    def _keep_verdict(self, exports: PartitionExports, tape: Tape) -> None:
+    def _keep_verdict(self, exports: PartitionExports, result: TurnResult, tape: Tape) -> None:
         exports.orphan_committed()
-        super()._keep_verdict(exports, tape)
+        super()._keep_verdict(exports, replace(result, orphan_pending=False), tape)
 
 
 _mutant("the end of the requests is the last stable offset", lane=_StableEnd)

@@ -8,7 +8,9 @@ from typing import Any
 
 from consumer.core.resume import ResumePoint
 from consumer.exports.export_context import ExportContext
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.messages import Outcome
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd, TurnResult
 from consumer.formats.csv import CsvWriter
 from consumer.metrics import Metrics
 from consumer.storage import identity
@@ -107,7 +109,7 @@ class Bench:
         owner.take_requests(self.requests[requests:])
         owner.take_records(self.records[records:])
         work_off(owner)
-        return owner.take_outcome().events
+        return take_outcome(owner).events
 
     def replay(self, point: ResumePoint) -> tuple[PartitionExports, list[TerminalEvent]]:
         """What an owner after a crash makes of the logs."""
@@ -116,7 +118,7 @@ class Bench:
         owner.take_requests(self.requests[first:])
         owner.take_records(self.records[point.records_resume :])
         work_off(owner)
-        return owner, owner.take_outcome().events
+        return owner, take_outcome(owner).events
 
     def files(self) -> set[str]:
         found = {path.name for path in self.directory.iterdir() if path.is_file()}
@@ -131,8 +133,21 @@ class Bench:
 
 def work_off(owner: PartitionExports) -> None:
     """Turns until nothing is left, as with a lane whose every commit succeeds."""
-    while owner.turn() is TurnEnd.SPENT or owner.orphan_pending:
+    while (result := served(owner.turn())).end is TurnEnd.SPENT or result.orphan_pending:
         owner.orphan_committed()
+
+
+def served(result: TurnResult) -> TurnResult:
+    """The result of a turn that the storage did not refuse."""
+    if result.refusal:
+        raise result.refusal
+    return result
+
+
+def take_outcome(owner: PartitionExports) -> Outcome:
+    """What a transaction would hold now."""
+    checkpoint = owner.take_checkpoint(None, progress=False)
+    return checkpoint.outcome if checkpoint else Outcome()
 
 
 def only(events: list[TerminalEvent]) -> TerminalEvent:

@@ -9,10 +9,10 @@ import pytest
 from consumer.core.admission_limit import MOST_OPEN
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
-from consumer.exports.partition import TurnEnd
+from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, REQUESTS, Bench, only
+from tests.support.partition import RECORDS, REQUESTS, Bench, only, take_outcome
 
 
 @pytest.fixture
@@ -59,18 +59,18 @@ def test_more_exports_than_slots_interleave(bench: Bench) -> None:
 def test_a_batch_waits_for_its_owner_and_then_is_an_orphan(bench: Bench) -> None:
     bench.batch(0, [1], export_id="nobody")
     bench.partition.take_records(bench.records)
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
     bench.partition.owners_known(below=1)
-    assert bench.partition.turn() is TurnEnd.IDLE
-    letter = bench.partition.take_outcome().dead_letters[0]
+    assert bench.partition.turn().end is TurnEnd.IDLE
+    letter = take_outcome(bench.partition).dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.ORPHAN_BATCH, bench.records[0])
 
 
 def test_a_batch_that_was_visible_before_its_request_finds_it(bench: Bench) -> None:
     bench.batch(0, [1], last=True)
     bench.partition.take_records(bench.records)
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
     bench.request()
     assert isinstance(only(bench.turn()), ExportCompleted)
 
@@ -193,13 +193,13 @@ def test_what_cannot_be_tied_to_an_export_is_a_dead_letter(
     bench.partition.take_requests([])
     assert bench.partition.next_offsets in {(1, 0), (0, 1)}
     replayed, _ = bench.replay(bench.partition.resume_point())
-    assert replayed.take_outcome().dead_letters == [], "sent once"
+    assert take_outcome(replayed).dead_letters == [], "sent once"
     owner = bench.owner()
     owner.owners_known(below=1)
     feed = owner.take_requests if topic == REQUESTS else owner.take_records
     feed([message])
     owner.turn()
-    letter = owner.take_outcome().dead_letters[0]
+    letter = take_outcome(owner).dead_letters[0]
     assert (letter.reason, letter.message) == (reason, message)
 
 
@@ -208,9 +208,9 @@ def test_an_unreadable_batch_fails_the_open_export_of_its_key(bench: Bench) -> N
     bench.raw(RECORDS, b"{", b"a")
     bench.partition.take_requests(bench.requests)
     bench.partition.take_records(bench.records)
-    assert bench.partition.turn() is TurnEnd.SPENT
-    assert bench.partition.turn() is TurnEnd.IDLE
-    outcome = bench.partition.take_outcome()
+    assert bench.partition.turn().end is TurnEnd.SPENT
+    assert bench.partition.turn().end is TurnEnd.IDLE
+    outcome = take_outcome(bench.partition)
     assert len(outcome.dead_letters) == 1
     event = only(outcome.events)
     assert isinstance(event, ExportFailed)
@@ -299,10 +299,10 @@ def test_a_batch_whose_request_is_at_hand_needs_no_search(bench: Bench) -> None:
     partition.take_records(bench.records)
     partition.turn()
     partition.take_requests([bench.request("b")])
-    assert partition.turn() is TurnEnd.SPENT, "a turn of batches, whose owner isn't open yet"
-    while partition.turn() is TurnEnd.SPENT:
+    assert partition.turn().end is TurnEnd.SPENT, "a turn of batches, whose owner isn't open yet"
+    while partition.turn().end is TurnEnd.SPENT:
         pass
-    assert only(partition.take_outcome().events).export_id == "b"
+    assert only(take_outcome(partition).events).export_id == "b"
 
 
 def test_a_turn_is_claimed_for_the_user_of_its_first_batch(bench: Bench) -> None:
@@ -320,7 +320,7 @@ def test_a_turn_is_claimed_for_the_user_of_its_first_batch(bench: Bench) -> None
     assert partition.claim == Claim(None, 9), "a request, of whomever"
     partition.turn()
     claims = [partition.claim]
-    while partition.turn(0.0) is TurnEnd.SPENT:
+    while partition.turn(0.0).end is TurnEnd.SPENT:
         claims.append(partition.claim)
     assert claims == [
         Claim("anonymous", 5),

@@ -12,12 +12,13 @@ import pytest
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports import routing
 from consumer.exports.export_context import ExportContext
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.records import Cell
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, START, Bench, only
+from tests.support.partition import RECORDS, START, Bench, only, served, take_outcome
 
 MIB = 1024 * 1024
 MANY = 50_000
@@ -43,15 +44,15 @@ def begun(bench: Bench) -> PartitionExports:
     bench.batch(0, *([n] for n in range(MANY)), last=True)
     owner = take_all(bench)
     owner.turn(0.0)
-    assert owner.turn(0.0) is TurnEnd.SPENT
-    assert owner.half_applied
+    assert owner.turn(0.0).end is TurnEnd.SPENT
+    assert owner._exports.half_applied
     return owner
 
 
 def work_off(owner: PartitionExports) -> int:
     """Turns of a piece each, until nothing is left; how many."""
     turns = 1
-    while owner.turn(0.0) is TurnEnd.SPENT or owner.orphan_pending:
+    while (result := served(owner.turn(0.0))).end is TurnEnd.SPENT or result.orphan_pending:
         owner.orphan_committed()
         turns += 1
     return turns
@@ -83,7 +84,7 @@ def test_a_turn_ends_within_a_batch_and_the_next_goes_on(bench: Bench, tmp_path:
     assert (point.open_requests, point.records_resume, point.records_position) == ((0,), 0, 0)
     assert point.begun_requests == ()
     assert work_off(owner) == 2
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportCompleted)
     assert event.rows == MANY
     lines = "".join(f"{n}\r\n" for n in ("n", *range(MANY)))
@@ -93,9 +94,9 @@ def test_a_turn_ends_within_a_batch_and_the_next_goes_on(bench: Bench, tmp_path:
 def test_a_rest_between_two_turns_applies_nothing_twice(bench: Bench, tmp_path: Path) -> None:
     owner = begun(bench)
     owner.drop_pending()
-    assert owner.half_applied
+    assert owner._exports.half_applied
     work_off(take_all(bench))
-    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
+    assert isinstance(only(take_outcome(owner).events), ExportCompleted)
     assert (tmp_path / "a.csv").read_bytes().count(b"\n") == MANY + 1
 
 
@@ -111,10 +112,10 @@ def test_a_cancellation_in_between_ends_it(bench: Bench) -> None:
     bench.cancel()
     owner.take_requests(bench.requests[1:])
     work_off(owner)
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportCancelled)
     assert event.rows == 0
-    assert not owner.half_applied
+    assert not owner._exports.half_applied
     assert owner.next_offsets == (2, 1)
     assert not bench.parts()
 
@@ -126,7 +127,7 @@ def test_another_request_in_between_is_opened(bench: Bench) -> None:
     owner.take_requests(bench.requests[1:])
     owner.take_records(bench.records[1:])
     work_off(owner)
-    events = owner.take_outcome().events
+    events = take_outcome(owner).events
     assert [(event.export_id, event.rows) for event in events] == [("a", MANY), ("b", 1)]
 
 
@@ -166,10 +167,10 @@ def test_a_file_is_given_up_in_between(bench: Bench) -> None:
     owner._publication.touch(export)
     assert owner.give_up("no room")
     work_off(owner)
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportFailed)
     assert event.reason is FailReason.STORAGE_UNAVAILABLE
-    assert not owner.half_applied
+    assert not owner._exports.half_applied
 
 
 def test_rows_that_take_much_memory_are_read_once_more_after_a_pause(
@@ -185,7 +186,7 @@ def test_rows_that_take_much_memory_are_read_once_more_after_a_pause(
     assert half
     assert half.batch.rows == [[]] * 15_000
     work_off(owner)
-    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
+    assert isinstance(only(take_outcome(owner).events), ExportCompleted)
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[1:] == [
         f'{n},"{{""of"":{json.dumps([n] * 6, separators=(",", ":"))}}}"' for n, _ in rows
@@ -288,7 +289,7 @@ def test_of_a_large_batch_that_is_no_json_nothing_is_applied(bench: Bench) -> No
     bench.partition.take_requests(bench.requests)
     bench.partition.take_records(bench.records)
     work_off(bench.partition)
-    outcome = bench.partition.take_outcome()
+    outcome = take_outcome(bench.partition)
     assert [(letter.reason, letter.message) for letter in outcome.dead_letters] == [
         (DeadLetterReason.UNREADABLE, message)
     ]
@@ -338,7 +339,7 @@ def test_no_memory_to_decode_makes_a_dead_letter_and_fails_the_named_export(
     message = bench.batch(0, [1], last=True)
     bench.partition.take_records(bench.records)
     work_off(bench.partition)
-    outcome = bench.partition.take_outcome()
+    outcome = take_outcome(bench.partition)
     assert [letter.message for letter in outcome.dead_letters] == [message]
     event = only(outcome.events)
     assert isinstance(event, ExportFailed)
@@ -367,14 +368,14 @@ def _long_end(bench: Bench, *rows: Any) -> PartitionExports:
 def test_the_end_of_a_file_is_no_part_of_the_last_batch(bench: Bench, tmp_path: Path) -> None:
     owner = _long_end(bench)
     work_off(owner)
-    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
+    assert isinstance(only(take_outcome(owner).events), ExportCompleted)
     assert (tmp_path / "a.csv").stat().st_size == 20 * MIB + len("n\r\n1\r\n")
 
 
 def test_a_turn_ends_within_the_end_of_a_file(bench: Bench, tmp_path: Path) -> None:
     owner = _long_end(bench)
     assert work_off(owner) > 20
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportCompleted)
     assert event.rows == 1
 
@@ -383,11 +384,11 @@ def test_a_cancellation_within_the_end_of_a_file_ends_it(bench: Bench) -> None:
     owner = _long_end(bench)
     for _ in range(5):
         owner.turn(0.0)
-    assert owner.half_applied
+    assert owner._exports.half_applied
     bench.cancel()
     owner.take_requests(bench.requests[1:])
     work_off(owner)
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportCancelled)
     assert event.rows == 0
     assert not bench.parts()
@@ -397,7 +398,7 @@ def test_the_end_of_a_file_is_held_to_the_bound_of_files(tmp_path: Path) -> None
     bench = Bench(tmp_path, max_export_bytes=10 * MIB)
     owner = _long_end(bench)
     work_off(owner)
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportFailed)
     assert event.message == f"the file passes {10 * MIB} bytes"
 
@@ -405,4 +406,4 @@ def test_the_end_of_a_file_is_held_to_the_bound_of_files(tmp_path: Path) -> None
 def test_rows_that_take_much_memory_count_after_a_pause_within_the_end(bench: Bench) -> None:
     owner = _long_end(bench, *([{"of": [n] * 6}] for n in range(20_000)))
     work_off(owner)
-    assert only(owner.take_outcome().events).rows == 20_000
+    assert only(take_outcome(owner).events).rows == 20_000

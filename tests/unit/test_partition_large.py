@@ -8,11 +8,11 @@ import pytest
 from clients.inflate import BrokenData
 from consumer.core.budget import TURN_BYTES
 from consumer.exports.messages import LargeMessage
-from consumer.exports.partition import TurnEnd
+from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportFailed
 from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, REQUESTS, Bench, only, work_off
+from tests.support.partition import RECORDS, REQUESTS, Bench, only, take_outcome, work_off
 
 UNREAD = too_large(60_000_000, 16_777_216)
 WHY = "the message has 60000000 bytes, more than 16777216"
@@ -50,7 +50,7 @@ def test_its_key_names_the_export_that_fails(bench: Bench) -> None:
     bench.partition.take_requests(bench.requests)
     bench.partition.take_records(bench.records)
     work_off(bench.partition)
-    outcome = bench.partition.take_outcome()
+    outcome = take_outcome(bench.partition)
     failed, completed = outcome.events
     assert isinstance(failed, ExportFailed)
     assert (failed.reason, failed.message, failed.rows) == (FailReason.TOO_LARGE, WHY, 1)
@@ -61,7 +61,7 @@ def test_its_key_names_the_export_that_fails(bench: Bench) -> None:
 
 def test_of_an_unknown_key_it_waits_for_its_request(bench: Bench) -> None:
     bench.partition.take_records([bench.raw(RECORDS, UNREAD, b"a")])
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
     bench.request("a")
     assert only(bench.turn()).type == "export.failed"
 
@@ -80,7 +80,7 @@ def test_a_request_fails_by_the_id_at_its_beginning(bench: Bench) -> None:
         [bench.raw(REQUESTS, too_large(60_000_000, 1_048_576, beginning), b"b")]
     )
     work_off(bench.partition)
-    outcome = bench.partition.take_outcome()
+    outcome = take_outcome(bench.partition)
     failed = only(outcome.events)
     assert isinstance(failed, ExportFailed)
     assert (failed.export_id, failed.reason) == ("a", FailReason.INVALID_REQUEST)
@@ -91,7 +91,7 @@ def test_a_request_fails_by_the_id_at_its_beginning(bench: Bench) -> None:
 def test_a_request_without_one_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
     bench.partition.take_requests([bench.raw(REQUESTS, UNREAD, b"a")])
     work_off(bench.partition)
-    outcome = bench.partition.take_outcome()
+    outcome = take_outcome(bench.partition)
     assert outcome.events == []
     assert [it.reason for it in outcome.dead_letters] == [DeadLetterReason.UNREADABLE]
 
@@ -109,12 +109,12 @@ def test_a_large_value_is_read_in_its_turn_and_let_go(bench: Bench) -> None:
     source = Source(bench.encode({"export_id": "a", "seq": 0, "rows": [[1]], "last": True}))
     message = source.message(0)
     bench.partition.take_records([message])
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
     assert source.times == 1
     assert message._value is None  # nothing public says whether it is held
     bench.partition.take_requests(bench.requests)
     work_off(bench.partition)
-    assert only(bench.partition.take_outcome().events).type == "export.completed"
+    assert only(take_outcome(bench.partition).events).type == "export.completed"
 
 
 def test_a_large_value_counts_as_its_turn(bench: Bench) -> None:
@@ -127,7 +127,7 @@ def test_a_large_value_counts_as_its_turn(bench: Bench) -> None:
     bench.partition.take_requests(bench.requests)
     bench.partition.turn()
     bench.partition.take_records([it.message(n) for n, it in enumerate(sources)])
-    assert bench.partition.turn() is TurnEnd.SPENT
+    assert bench.partition.turn().end is TurnEnd.SPENT
     assert [it.times for it in sources] == [1, 0]
 
 
@@ -136,7 +136,7 @@ def test_a_large_value_that_breaks_off_is_unreadable(bench: Bench) -> None:
     bench.partition.take_requests(bench.requests)
     bench.partition.take_records([Source(b"", fault=BrokenData("it ends")).message(0)])
     work_off(bench.partition)
-    assert only(bench.partition.take_outcome().events).type == "export.failed"
+    assert only(take_outcome(bench.partition).events).type == "export.failed"
 
 
 def test_dead_letters_hold_no_large_value(bench: Bench) -> None:
@@ -144,7 +144,7 @@ def test_dead_letters_hold_no_large_value(bench: Bench) -> None:
         source = Source(b"{" * size)
         bench.partition.take_records([source.message(offset, b"no id!")])
     work_off(bench.partition)
-    small, large = (it.message for it in bench.partition.take_outcome().dead_letters)
+    small, large = (it.message for it in take_outcome(bench.partition).dead_letters)
     assert small.value == b"{" * 1_500_000
     assert isinstance(large.value, UnreadValue)
 
@@ -155,5 +155,5 @@ def test_many_dead_letters_fill_an_outcome(bench: Bench) -> None:
     bench.partition.take_records(bench.records)
     work_off(bench.partition)
     full = bench.partition.outcome_full
-    bench.partition.take_outcome()
+    take_outcome(bench.partition)
     assert (full, bench.partition.outcome_full) == (True, False)

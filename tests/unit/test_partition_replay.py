@@ -7,10 +7,11 @@ import pytest
 
 from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import FailReason
-from tests.support.partition import RECORDS, START, Bench, only, work_off
+from tests.support.partition import RECORDS, START, Bench, only, take_outcome, work_off
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_takeover_in_the_middle_of_its_replay_forgets_nothing(bench: Bench) ->
     assert owner.resume_point() == point, "one request restored, one to come"
     owner.take_requests(bench.requests[1:])
     owner.take_records(bench.records[:1])
-    while owner.turn() is TurnEnd.SPENT:
+    while owner.turn().end is TurnEnd.SPENT:
         pass
     assert owner.resume_point() == point, "b's first batch is to come"
     assert owner.next_offsets == (2, 1), "a rebalance goes on where the replay was"
@@ -108,17 +109,17 @@ def test_a_batch_is_not_late_before_its_own_request_was_read(bench: Bench) -> No
     (bench.directory / "a.csv").unlink()
     owner = bench.owner()
     owner.take_records(bench.records)
-    assert owner.turn() is TurnEnd.OWNER_UNKNOWN
+    assert owner.turn().end is TurnEnd.OWNER_UNKNOWN
     owner.take_requests(bench.requests)
-    assert owner.turn() is TurnEnd.SPENT
-    assert owner.turn() is TurnEnd.IDLE
-    assert only(owner.take_outcome().events) == first
+    assert owner.turn().end is TurnEnd.SPENT
+    assert owner.turn().end is TurnEnd.IDLE
+    assert only(take_outcome(owner).events) == first
 
 
 def test_an_unreadable_batch_waits_for_the_owner_that_its_key_names(bench: Bench) -> None:
     bench.raw(RECORDS, b"{", b"a")
     bench.partition.take_records(bench.records)
-    assert bench.partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
     bench.request()
     event = only(bench.turn())
     assert isinstance(event, ExportFailed)
@@ -152,10 +153,10 @@ def test_what_had_a_manifest_when_it_was_requested_is_perhaps_said(bench: Bench)
     work_off(owner)
     owner.take_records(bench.records)
     work_off(owner)
-    outcome = owner.take_outcome()
+    outcome = take_outcome(owner)
     assert {event.export_id for event in outcome.events} == {"whole", "lost", "cancelled", "open"}
     assert outcome.maybe_published == {"whole", "lost", "cancelled"}
-    assert not owner.take_outcome().maybe_published
+    assert not take_outcome(owner).maybe_published
 
 
 def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
@@ -163,7 +164,7 @@ def test_what_can_not_be_synced_for_too_long_fails(bench: Bench) -> None:
     owner = PartitionExports(3, START, bench.partition._context, frozenset({"a"}))
     owner.take_requests(bench.requests)
     owner.turn()
-    event = only(owner.take_outcome().events)
+    event = only(take_outcome(owner).events)
     assert isinstance(event, ExportFailed)
     assert event.reason is FailReason.STORAGE_UNAVAILABLE
 
@@ -230,7 +231,7 @@ def test_what_an_earlier_attempt_completed_is_not_given_up(bench: Bench) -> None
         assert not owner.give_up("the disk is full")
     parts.unlink()
     work_off(owner)
-    assert isinstance(only(owner.take_outcome().events), ExportCompleted)
+    assert isinstance(only(take_outcome(owner).events), ExportCompleted)
 
 
 def test_a_directory_in_the_way_fails_its_own_export_only(bench: Bench) -> None:
@@ -258,9 +259,9 @@ def test_a_request_whose_id_ended_in_another_partition_is_counted(bench: Bench) 
     other.take_requests([elsewhere])
     other.turn()
     bench.partition.take_records(bench.records)
-    assert bench.partition.turn() is TurnEnd.IDLE
+    assert bench.partition.turn().end is TurnEnd.IDLE
     other.take_records([replace(bench.records[0], partition=4)])
     other.turn()
-    assert not other.take_outcome()
+    assert not take_outcome(other)
     labels = {"format": "csv", "status": "duplicate", "user": "anonymous"}
     assert bench.metric("export_requests_total", **labels) == 1

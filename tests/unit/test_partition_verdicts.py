@@ -6,10 +6,11 @@ import pytest
 
 from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped, StorageUnavailable
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import DeadLetterReason
-from tests.support.partition import RECORDS, Bench, only
+from tests.support.partition import RECORDS, Bench, only, take_outcome
 
 
 @pytest.fixture
@@ -40,17 +41,18 @@ def test_what_was_an_orphan_is_not_given_to_its_export_by_a_replay(
     owner, events = bench.replay(begun if restored else buried)
     assert only(events).rows == 2
     assert (bench.directory / "y.csv").read_bytes() == b"n\r\nright\r\nlast\r\n"
-    assert owner.take_outcome().dead_letters == []
+    assert take_outcome(owner).dead_letters == []
 
 
 def test_an_orphan_is_committed_before_anything_more_is_handled(bench: Bench) -> None:
     partition = bench.partition
     partition.take_records([bench.batch(0, [1], export_id="y")])
     partition.owners_known(below=1)
-    assert partition.turn() is TurnEnd.IDLE
-    assert partition.orphan_pending
+    result = partition.turn()
+    assert result.end is TurnEnd.IDLE
+    assert result.orphan_pending
     partition.take_requests([bench.request("y")])
-    assert partition.turn() is TurnEnd.IDLE
+    assert partition.turn().end is TurnEnd.IDLE
     assert partition.next_offsets == (0, 1), "its request waits for the commit"
     assert partition.resume_point() == ResumePoint(0, (), 1, 1)
     partition.orphan_committed()
@@ -61,8 +63,7 @@ def test_an_orphan_is_committed_before_anything_more_is_handled(bench: Bench) ->
 def test_poison_that_names_nobody_is_committed_before_anything_more(bench: Bench) -> None:
     bench.partition.take_records([bench.raw(RECORDS, b"{", b"y")])
     bench.partition.owners_known(below=1)
-    bench.partition.turn()
-    assert bench.partition.orphan_pending
+    assert bench.partition.turn().orphan_pending
 
 
 def unreadable(bench: Bench, export_id: str) -> Path:
@@ -80,16 +81,14 @@ def test_a_late_batch_whose_manifest_stays_unreadable_is_let_go(bench: Bench) ->
     unreadable(bench, "a")
     partition = bench.partition
     partition.take_records([bench.batch(0, export_id="a")])
-    with pytest.raises(StorageUnavailable):
-        partition.turn()
+    assert partition.turn().end is TurnEnd.REFUSED
     assert not partition.writes_due
     assert not partition.give_up("it can't be read"), "first it is searched for an owner"
-    assert partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert partition.turn().end is TurnEnd.OWNER_UNKNOWN
     partition.owners_known(below=2)
-    with pytest.raises(StorageUnavailable):
-        partition.turn()
+    assert partition.turn().end is TurnEnd.REFUSED
     assert partition.give_up("it can't be read")
-    (letter,) = partition.take_outcome().dead_letters
+    (letter,) = take_outcome(partition).dead_letters
     assert (letter.reason, letter.message) == (DeadLetterReason.ORPHAN_BATCH, bench.records[1])
     assert partition.next_offsets == (1, 2)
 
@@ -103,16 +102,15 @@ def test_a_batch_is_not_let_go_before_its_own_request_was_read(bench: Bench) -> 
     manifest = unreadable(bench, "a")
     owner = bench.owner()
     owner.take_records(bench.records)
-    with pytest.raises(StorageUnavailable):
-        owner.turn()
+    assert owner.turn().end is TurnEnd.REFUSED
     assert not owner.give_up("it can't be read")
-    assert owner.turn() is TurnEnd.OWNER_UNKNOWN
+    assert owner.turn().end is TurnEnd.OWNER_UNKNOWN
     manifest.rmdir()
     (bench.directory / "aside").rename(manifest)
     owner.take_requests(bench.requests)
-    while owner.turn() is TurnEnd.SPENT:
+    while owner.turn().end is TurnEnd.SPENT:
         pass
-    outcome = owner.take_outcome()
+    outcome = take_outcome(owner)
     assert (outcome.events, outcome.dead_letters) == ([first], [])
 
 
@@ -139,7 +137,7 @@ def decided_and_killed(bench: Bench, *rows: list[int], **fields: object) -> Part
     bench.batch(0, *rows, export_id="a", **fields)
     owner.take_requests(bench.requests)
     owner.take_records(bench.records)
-    assert owner.turn() is TurnEnd.SPENT
+    assert owner.turn().end is TurnEnd.SPENT
     return owner
 
 

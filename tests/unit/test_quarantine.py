@@ -15,11 +15,12 @@ from consumer.core.suspects import Mark, Place, Suspect
 from consumer.exports.export_context import ExportContext
 from consumer.exports.gate import Gate
 from consumer.exports.in_hand import PartitionsInHand
-from consumer.exports.partition import PartitionExports, TurnEnd
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, REQUESTS, START, Bench, Sent, only
+from tests.support.partition import RECORDS, REQUESTS, START, Bench, Sent, only, take_outcome
 
 ONCE, TWICE = 17, None
 
@@ -75,7 +76,7 @@ def test_a_batch_that_one_node_died_on_is_handled_and_no_suspect_any_more(bench:
     partition = owner(bench, suspect(first, ONCE), suspect(last, ONCE))
     partition.take_requests(bench.requests)
     partition.take_records([first])
-    while partition.turn() is TurnEnd.SPENT:
+    while partition.turn().end is TurnEnd.SPENT:
         pass
     assert partition.resume_point().suspects == (suspect(last, ONCE),)
     assert isinstance(only(bench.turn(partition)), ExportCompleted)
@@ -87,9 +88,10 @@ def test_a_batch_whose_key_is_no_id_is_a_dead_letter(bench: Bench, key: bytes | 
     killer = bench.raw(RECORDS, b"{", key)
     partition = owner(bench, suspect(killer))
     partition.take_records([killer])
-    assert partition.turn() is TurnEnd.IDLE
-    assert not partition.orphan_pending
-    letter = partition.take_outcome().dead_letters[0]
+    result = partition.turn()
+    assert result.end is TurnEnd.IDLE
+    assert not result.orphan_pending
+    letter = take_outcome(partition).dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.NODE_KILLER, killer)
 
 
@@ -97,12 +99,13 @@ def test_a_batch_of_nobody_waits_for_its_owner_and_is_a_dead_letter(bench: Bench
     killer = bench.raw(RECORDS, b"{", b"nobody")
     partition = owner(bench, suspect(killer))
     partition.take_records([killer])
-    assert partition.turn() is TurnEnd.OWNER_UNKNOWN
+    assert partition.turn().end is TurnEnd.OWNER_UNKNOWN
     assert partition.resume_point().suspects == (suspect(killer),)
     partition.owners_known(below=1)
-    assert partition.turn() is TurnEnd.IDLE
-    assert partition.orphan_pending, "its id can't be requested before this is committed"
-    letter = partition.take_outcome().dead_letters[0]
+    result = partition.turn()
+    assert result.end is TurnEnd.IDLE
+    assert result.orphan_pending, "its id can't be requested before this is committed"
+    letter = take_outcome(partition).dead_letters[0]
     assert (letter.reason, letter.message) == (DeadLetterReason.NODE_KILLER, killer)
 
 
@@ -112,7 +115,7 @@ def test_a_batch_of_an_export_that_has_ended_is_late(bench: Bench) -> None:
     killer = bench.raw(RECORDS, b"{", b"a")
     partition = owner(bench, suspect(killer))
     assert isinstance(only(bench.turn(partition)), ExportCompleted)
-    assert partition.take_outcome().dead_letters == []
+    assert take_outcome(partition).dead_letters == []
     assert bench.metric("sluice_batches_dropped_total", why="late") == 1
 
 
@@ -147,9 +150,9 @@ def test_what_cannot_be_the_request_of_an_export_is_a_dead_letter(
     partition = owner(bench, suspect(killer))
     partition.take_requests(bench.requests)
     partition.take_records(bench.records)
-    while partition.turn() is TurnEnd.SPENT:
+    while partition.turn().end is TurnEnd.SPENT:
         pass
-    outcome = partition.take_outcome()
+    outcome = take_outcome(partition)
     assert isinstance(only(outcome.events), ExportCompleted)
     assert [it.reason for it in outcome.dead_letters] == [DeadLetterReason.NODE_KILLER]
 
@@ -197,7 +200,7 @@ def test_what_was_set_aside_is_known_as_long_as_it_is_read_again(bench: Bench) -
     assert point.suspects == (suspect(killer),)
     replayed, events = bench.replay(point)
     assert events == []
-    assert replayed.take_outcome().dead_letters == []
+    assert take_outcome(replayed).dead_letters == []
     bench.batch(1, export_id="a", last=True)
     assert isinstance(only(bench.turn(replayed)), ExportCompleted)
     assert replayed.resume_point().suspects == ()

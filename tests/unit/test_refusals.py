@@ -9,10 +9,10 @@ import pytest
 
 from consumer.core.storage_retry import RetryBudget
 from consumer.exports.messages import LargeMessage
-from consumer.exports.partition import TurnEnd
+from consumer.exports.turn_result import TurnEnd
 from consumer.lanes.slots import Slots
 from consumer.lanes.turns import Turns
-from tests.support.partition import RECORDS, Bench, only
+from tests.support.partition import RECORDS, Bench, only, take_outcome
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ async def test_a_refused_read_that_passes_leaves_no_patience_used_up(
     turns = turns_of(bench, threads, timeout_seconds=600)
     bench.partition.take_records([bench.batch(0, export_id="a")])
     refuse_manifest(bench)
-    assert await turns.run() is None
+    assert (await turns.run()).end is TurnEnd.REFUSED
     assert turns.wait_seconds > 0
     serve_manifest(bench)
-    assert await turns.run() is TurnEnd.IDLE
+    assert (await turns.run()).end is TurnEnd.IDLE
     assert turns.wait_seconds == 0, "the retry_budget is renewed, though nothing was written"
     assert turns.trouble is None
 
@@ -66,14 +66,14 @@ async def test_a_read_that_is_refused_for_too_long_is_let_go_after_a_search(
     turns = turns_of(bench, threads, timeout_seconds=0)
     bench.partition.take_records([bench.batch(0, export_id="a")])
     refuse_manifest(bench)
-    assert await turns.run() is None
+    assert (await turns.run()).end is TurnEnd.REFUSED
     assert "a.manifest.json" in str(turns.trouble)
-    assert await turns.run() is TurnEnd.OWNER_UNKNOWN
+    assert (await turns.run()).end is TurnEnd.OWNER_UNKNOWN
     assert turns.wait_seconds > 0, "a search says nothing of the storage"
     bench.partition.owners_known(below=2)
-    assert await turns.run() is None
+    assert (await turns.run()).end is TurnEnd.REFUSED
     assert turns.trouble is None, "it was let go"
-    assert len(bench.partition.take_outcome().dead_letters) == 1
+    assert len(take_outcome(bench.partition).dead_letters) == 1
 
 
 async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
@@ -83,10 +83,10 @@ async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
     bench.partition.take_requests([bench.request("a")])
     refuse_manifest(bench)
     for _ in range(3):
-        assert await turns.run() is None
+        assert (await turns.run()).end is TurnEnd.REFUSED
         assert "a.manifest.json" in str(turns.trouble)
     serve_manifest(bench)
-    assert await turns.run() is TurnEnd.IDLE
+    assert (await turns.run()).end is TurnEnd.IDLE
     assert turns.trouble is None
 
 
@@ -105,8 +105,8 @@ async def test_a_large_value_that_is_let_go_is_read_on_a_thread(
     bench.partition.owners_known(below=2)
     bench.partition.take_records([LargeMessage(RECORDS, 3, 1, 0, b"a", len(value), read)])
     refuse_manifest(bench)
-    assert await turns.run() is None
-    (letter,) = bench.partition.take_outcome().dead_letters
+    assert (await turns.run()).end is TurnEnd.REFUSED
+    (letter,) = take_outcome(bench.partition).dead_letters
     assert letter.message.value == value
     assert len(readers) == 2, "once for its turn, once for its dead letter"
     assert threading.main_thread() not in readers

@@ -13,7 +13,7 @@ from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.requests import ExportRequested
 from schemas.times import from_millis, to_millis
-from tests.support.partition import REQUESTS, START, Bench, Sent, only
+from tests.support.partition import REQUESTS, START, Bench, Sent, only, take_outcome
 
 READ = datetime(2026, 11, 21, 10, tzinfo=UTC)
 ASKED = "2026-11-20T08:00:00.000Z"
@@ -103,6 +103,6 @@ def _exported(bench: Bench, timestamp: int) -> ExportCompleted:
     bench.batch(0, [1], last=True)
     partition.take_records(bench.records)
     partition.turn()
-    event = only(partition.take_outcome().events)
+    event = only(take_outcome(partition).events)
     assert isinstance(event, ExportCompleted)
     return event
