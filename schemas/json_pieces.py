@@ -87,8 +87,8 @@ class Divided:
         self.others = others
         self.has_array = spans is not None
         self._value = value
-        self._spans = list(zip(spans[::2], spans[1::2], strict=True)) if spans else []
-        self.most_values = sum(_at_most(value, start, end) for start, end in self._spans)
+        self._spans = spans or array("Q")
+        self.most_values = sum(_at_most(value, start, end) for start, end in self._pairs())
 
     def pieces(self, longest_bytes: int | None = None) -> Iterator[list[Any]]:
         """The array's elements in order, some at a time; it may be walked again.
@@ -100,9 +100,7 @@ class Divided:
             TooManyValues: an element has more than ``MOST_ELEMENT_VALUES``.
             ValueError: as ``exact_json.loads``; it names the byte at which the piece begins.
         """
-        for start, end in self._spans:
-            if len(self._spans) == 1 and not self._value[start:end].strip(_BLANK):
-                return
+        for start, end in self._pairs():
             # Only a piece of one element is as long.
             is_longer = longest_bytes is not None and end - start > max(longest_bytes, PIECE_BYTES)
             yield [UNBUILT] if is_longer else _elements(self._value, start, end)
@@ -112,11 +110,10 @@ class Divided:
 
         Takes about as long as to parse it. It means nothing for what is no JSON.
         """
-        return sum(
-            _exactly(self._value, start, end)
-            for start, end in self._spans
-            if len(self._spans) > 1 or self._value[start:end].strip(_BLANK)
-        )
+        return sum(_exactly(self._value, start, end) for start, end in self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        return zip(self._spans[::2], self._spans[1::2], strict=True)
 
 
 def divide(value: bytes, name: str) -> Divided:
@@ -202,21 +199,29 @@ class _Reader:
         return str(exact_json.loads(self._value[start : self._at]))
 
     def _read_array(self) -> "array[int]":
-        """Beginnings and ends of the pieces, in pairs; the position is after the ``]`` then."""
+        """Beginnings and ends of the pieces, in pairs; the position is after the ``]`` then.
+
+        Two neighbours are longer than a piece together, so there are few, whatever the elements.
+        """
         spans = array("Q")
         while True:
             start = self._at
-            self._at = _skip(_ELEMENTS, self._value, start)
-            if self._at > start:
-                spans.extend((start, self._at - 1))
-                continue
-            end = self._element_end(start)
-            spans.extend((start, end))
+            end = _skip(_ELEMENTS, self._value, start) - 1
+            if end < start:
+                end = self._element_end(start)
             self._at = end + 1
-            if self._value[end : self._at] != b",":
+            is_last = self._value[end : self._at] != b","
+            if end == start and (spans or not is_last):  # each would be a piece
+                raise ValueError(f"not JSON: no value at byte {start}")
+            if spans and end - spans[-2] <= PIECE_BYTES:
+                spans[-1] = end
+            else:
+                spans.extend((start, end))
+            if is_last:
                 self._at = end
                 self._take(b"]")
-                return spans
+                is_empty = len(spans) == 2 and not self._value[spans[0] : end].strip(_BLANK)
+                return array("Q") if is_empty else spans
 
     def _member(self, start: int, end: int) -> Any:  # noqa: ANN401 - any JSON value
         count = _at_most(self._value, start, end)

@@ -157,6 +157,7 @@ async def _wrong_later_line(target: Target) -> None:
 KINDS = (
     Kind("POST of 16 MiB of rows []", partial(_wrong_rows, row=b"[]"), short=True),
     Kind("POST of 16 MiB of rows 0", partial(_wrong_rows, row=b"0")),
+    Kind("POST of 16 MiB of commas", partial(_wrong_rows, row=b""), short=True),
     Kind("four POSTs of 16 MiB at once", partial(_wrong_rows, row=b"[]", at_once=4)),
     Kind("POST of 64 MiB of tiny rows", partial(_valid, row=b"[1]"), seconds=240),
     Kind(

@@ -144,6 +144,21 @@ async def _unlike_rows(target: Target) -> None:
         await target.export(BOUNDED, repeated(row, 100_000))
 
 
+async def _missing(target: Target) -> None:
+    """16 MiB of commas between rows that aren't there; some hundred bytes on the wire."""
+    for row in (b",", b"1,,"):
+        await target.export(
+            BOUNDED, Text(b"[", row, 16_000_000 // len(row), b"1]"), codec=Codec.ZSTD
+        )
+        target.wanted_letters["unreadable"] += 1
+
+
+async def _deep(target: Target) -> None:
+    """380,000 rows that are nested deeply and shallowly in turn."""
+    rows = Text(b"[", b"[[[[1]]]],[1],", 190_000, b"[2]]")
+    await target.export(COMPLETED, rows, codec=Codec.ZSTD)
+
+
 async def _not_an_object(target: Target) -> None:
     """Huge and no object: dead letters, whose reason is the contract's."""
     for value in (repeated(b"0", 400_000), Text(b'"', b"x", _LONG, b'"'), Text(b"", b" ", _LONG)):
@@ -181,5 +196,7 @@ KINDS = (
     Kind("arrays by the million in a cell", _nested_millions),
     Kind("100,000 keys in an object", _objects),
     Kind("100,000 wrong rows", _unlike_rows),
+    Kind("16,000,000 commas without rows", _missing, short=True),
+    Kind("380,000 rows, deep and shallow", _deep),
     Kind("900 KB that are no request and no batch", _not_an_object),
 )

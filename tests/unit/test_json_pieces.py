@@ -64,6 +64,37 @@ def test_memory_is_that_of_a_piece() -> None:
     assert peak < 4 * MIB
 
 
+@pytest.mark.parametrize(
+    ("rows", "at_byte"),
+    [(b"," * LARGE, 9), (b"1,," * (LARGE // 3), 11), (b"[1]," * MIB, 9 + 4 * MIB)],
+)
+def test_an_element_that_is_missing_is_refused_at_once(rows: bytes, at_byte: int) -> None:
+    value = b'{"rows":[' + rows + b"]}"
+    begun = time.thread_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"no value at byte {at_byte}$"):
+            divide(value, "rows")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MIB
+    assert time.thread_time() - begun < 2
+
+
+@pytest.mark.parametrize("row", [b"[[[[1]]]]", b"[[[[1]]]],[1]", b"[[[[[[]]]]]]"])
+def test_deep_elements_share_a_piece(row: bytes) -> None:
+    value = b'{"rows":[' + filled(row, MIB) + b"]}"
+    tracemalloc.start()
+    try:
+        divided = divide(value, "rows")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MIB // 4
+    assert sum(1 for _ in divided.pieces()) <= 2 * MIB / json_pieces.PIECE_BYTES
+
+
 def test_an_element_of_too_many_values_is_refused_and_not_built() -> None:
     divided = divide(b'{"rows":[[1],[' + filled(b"[]", 4 * MIB) + b"]]}", "rows")
     tracemalloc.start()
@@ -114,10 +145,10 @@ def test_too_many_members_are_refused() -> None:
 
 def test_an_error_names_the_byte() -> None:
     divided = divide(b'{"rows":[[1],[\xff]]}', "rows")
-    with pytest.raises(ValueError, match="from byte 13"):
+    with pytest.raises(ValueError, match="from byte 9"):
         list(divided.pieces())
 
 
 def test_it_can_be_walked_again() -> None:
     divided = divide(b'{"rows":[[1],{"a":2}]}', "rows")
-    assert list(divided.pieces()) == list(divided.pieces()) == [[[1]], [{"a": 2}]]
+    assert list(divided.pieces()) == list(divided.pieces()) == [[[1], {"a": 2}]]
