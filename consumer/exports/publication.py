@@ -83,6 +83,7 @@ class Publication:
             PartLost: another owner interfered; load the partition again.
             LaneStopped: the storage holds what this build can't have made.
         """
+        # 1. Write the rows of open exports.
         while self._dirty:
             export_id, export = next(iter(self._dirty.items()))
             if export.part:
@@ -130,17 +131,20 @@ class Publication:
         proposed, part = ending.proposed, ending.part
         if self._abandoned:
             raise PartLost("the partition is no longer ours")
+        # 2. Sync the part, or drop it.
         if part:
             if isinstance(proposed, ExportCompleted):
                 part.sync()
             else:
                 part.discard()  # first of all: a full disk needs the room for the manifest
+        # 3. Decide: create the manifest, or take the event of the one that is there.
         event = self._storage.decide(proposed)
         if event.source != proposed.source:
             if part:
                 part.discard()
             self._repeats.append(ending.origin)
             return None
+        # 4. Give the part its final name.
         if isinstance(event, ExportCompleted):
             _publish(event, ending)
         elif part:
@@ -148,6 +152,7 @@ class Publication:
         return event
 
     def _settle(self) -> list[TerminalEvent]:
+        # 5. Sync the directory once for all ends; only now their events may be sent.
         if self._unsettled:
             self._storage.settle()
         settled, self._unsettled = self._unsettled, []

@@ -65,6 +65,7 @@ class Commits:
             finished, self._transaction = self._transaction, None
             finished.result()
         if self._transaction is None:
+            # 1. Take a checkpoint, between turns.
             progress = at_once or time.monotonic() >= self._begun_at + COMMIT_SECONDS
             checkpoint = self._exports.take_checkpoint(self._committed, progress=progress)
             if checkpoint:
@@ -91,7 +92,9 @@ class Commits:
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         outcome, point = checkpoint.outcome, checkpoint.point
+        # 2. Skip what the topic has already.
         await self._skip_published(outcome)
+        # Steps 3 to 6 are in PartitionProducer.commit.
         begun = time.monotonic()
         committed = False
         try:
@@ -100,6 +103,7 @@ class Commits:
         finally:
             self._metrics.transaction(time.monotonic() - begun, committed)
         self._committed = point
+        # 7. Count what is committed.
         for event in outcome.events:
             self._metrics.ended(event)
         for letter in outcome.dead_letters:

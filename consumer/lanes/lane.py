@@ -214,26 +214,34 @@ class Lane:
     async def _load(
         self, producer: PartitionProducer
     ) -> tuple[ResumePoint | None, PartitionExports]:
-        await producer.start()  # fences; only now are offsets stable
+        """Take the partition over. The steps are those of docs/architecture.md."""
+        # 1. Fence the predecessor; only now are offsets stable.
+        await producer.start()
+        # 2. Read where to resume.
         committed = await self._context.cluster.committed(self.partition)
         starts = await self._context.cluster.log_starts(self.partition)
         try:
             point = whole_resume_point(committed, starts)
         except ValueError as error:
             raise LaneStopped(str(error)) from None
+        # 3. Remove the partial files of former owners.
         context = self._context
         self._in_hand = in_hand = context.export_context.in_hand.begin(self.partition)
         swept = await self._in_thread(self._sweep)
+        # 4. Read their marks, and commit what they died on.
         point = await count_deaths(
             point, producer, context.export_context, context.threads, in_hand
         )
+        # 5. Begin with the open exports of the resume point.
         given_up = self._retry_budget.given_up(time.monotonic())
         exports = PartitionExports(self.partition, point, context.export_context, given_up)
         self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_asked = None
+        # 6. Wait while the group rebalances.
         await self._wait_to_resume()
         self.problem = None
         self._loaded_at = time.monotonic()
+        # 7. Read on from there.
         self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
         log.info(
             "partition taken over",

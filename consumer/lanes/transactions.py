@@ -101,15 +101,19 @@ class PartitionProducer:
             KafkaError, TimeoutError: drop it.
         """
         async with asyncio.timeout(_CALL_SECONDS):
+            # 3. Send events and dead letters.
             await self._producer.begin_transaction()
             deliveries = [
                 *await self._send_events(outcome),
                 *await self._send_dead_letters(outcome),
             ]
+            # 4. Await each acknowledgement: a failed send does not fail the transaction.
             await asyncio.gather(*deliveries)
+            # 5. Add both offsets, with their metadata.
             await self._producer.send_offsets_to_transaction(
                 self._offsets(point), self._to.group_id
             )
+            # 6. Commit.
             await self._producer.commit_transaction()
 
     async def drop(self) -> None:

@@ -264,6 +264,24 @@ def test_the_documents_are_short() -> None:
     assert len(architecture.read_text("utf-8").splitlines()) <= 350
 
 
+@pytest.mark.parametrize(
+    ("title", "modules"),
+    [
+        ("Taking a partition over", ["lanes/lane.py"]),
+        ("An end's way out", ["exports/publication.py"]),
+        ("A commit", ["lanes/commits.py", "lanes/transactions.py"]),
+    ],
+)
+def test_steps_of_a_path_are_numbered_comments_in_the_code(title: str, modules: list[str]) -> None:
+    (_, _, below) = (
+        (ROOT / "docs" / "architecture.md").read_text("utf-8").partition(f"## {title}\n")
+    )
+    steps = re.findall(r"^(\d)\. ", below.partition("\n## ")[0], re.MULTILINE)
+    source = "".join((ROOT / "consumer" / name).read_text("utf-8") for name in modules)
+    assert steps
+    assert sorted(re.findall(r"^ +# (\d)\. ", source, re.MULTILINE)) == steps
+
+
 def mapped_files() -> Iterator[str]:
     """The paths that the file map in ``docs/architecture.md`` names, by its indents."""
     (_, _, below) = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## File map")
