@@ -37,21 +37,21 @@ class Contact:
         self._failed_at = 0.0
         self._errors: set[str] = set()
         self.on_answer: Callable[[bool, float], None] = lambda *_: None
-        """Called as ``note`` is: whether there was an answer, and how long ago it was asked for."""
+        """Called as ``note`` is: whether there was an answer, and how long ago the call began."""
 
     @property
     def away(self) -> bool:
-        """Whether Kafka gave no answer when it was asked last."""
+        """Whether Kafka gave no answer to the latest call."""
         return self._warned_at is not None
 
-    def note(self, answers: bool, asked_seconds: float) -> None:
-        """Kafka was asked so long ago, and answered or didn't."""
+    def note(self, answers: bool, call_seconds: float) -> None:
+        """A call to Kafka began so long ago, and was answered or wasn't."""
         now = self._clock()
         if answers:
-            self._note_answer(now, now - asked_seconds)
+            self._note_answer(now, now - call_seconds)
         else:
             self._note_silence(now)
-        self.on_answer(answers, asked_seconds)
+        self.on_answer(answers, call_seconds)
 
     def explains(self, error: BaseException) -> bool:
         """Whether an error says no more than that Kafka doesn't answer.
@@ -66,18 +66,18 @@ class Contact:
             self._errors.add(f"{type(error).__name__}: {error}")
         return True
 
-    def _note_answer(self, now: float, asked_at: float) -> None:
+    def _note_answer(self, now: float, called_at: float) -> None:
         if self.away:
             away_seconds = round(now - self._answered_at, 1)
             log.info("Kafka answers again", servers=self._servers, away_seconds=away_seconds)
-        elif self._failed_calls and self._failed_at < asked_at:
+        elif self._failed_calls and self._failed_at < called_at:
             log.warning(
                 "calls to Kafka failed, and are retried: Kafka answers",
                 servers=self._servers,
                 times=self._failed_calls,
                 errors=sorted(self._errors),
             )
-        if self.away or self._failed_at < asked_at:
+        if self.away or self._failed_at < called_at:
             self._failed_calls, self._errors = 0, set()
         self._warned_at = None
         self._answered_at, self._answered_time = now, datetime.now(UTC)

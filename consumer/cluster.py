@@ -1,6 +1,6 @@
 """What the service asks the cluster: topics, committed offsets, ends of logs.
 
-Read-only. Invariant: offsets asked after a partition's producer has started are stable, as that
+Read-only. Invariant: offsets fetched after a partition's producer has started are stable, as that
 start waited for the predecessor's transaction to end; and none is older than one returned before.
 """
 
@@ -103,7 +103,7 @@ class Cluster:
 
     async def ping(self) -> bool:
         """Whether a broker answers; ``contact`` notes it."""
-        asked_at = time.monotonic()
+        called_at = time.monotonic()
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 await self._admin.describe_cluster()
@@ -111,7 +111,7 @@ class Cluster:
             answers = False
         else:
             answers = True
-        self.contact.note(answers, time.monotonic() - asked_at)
+        self.contact.note(answers, time.monotonic() - called_at)
         return answers
 
     async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
@@ -214,7 +214,7 @@ class Cluster:
                     self.group_id, partitions=partitions
                 )
             except KafkaError as error:
-                # A new cluster has no group coordinator until someone has asked for it.
+                # A new cluster has no group coordinator until a client has looked for it.
                 if not error.retriable:
                     raise
             else:

@@ -71,7 +71,7 @@ class ExportFailed(_Ended):
 
 
 class ExportCancelled(_Ended):
-    """``export.cancelled``: there is no file, as someone asked for."""
+    """``export.cancelled``: there is no file, as someone requested."""
 
     type: Literal["export.cancelled"] = "export.cancelled"
     format: Annotated[Format, Field(strict=False)]

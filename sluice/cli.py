@@ -1,6 +1,6 @@
 """The command ``sluice``: which commands there are, and how each one ends.
 
-Exit 0: it did what was asked. 1: it failed. 2: it was called wrongly. An error is one line on
+Exit 0: it did its task. 1: it failed. 2: it was called wrongly. An error is one line on
 stderr, never a traceback; an error nobody foresaw says where to see more.
 """
 

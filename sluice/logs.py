@@ -2,7 +2,7 @@
 
 A line is readable on a terminal and one JSON object otherwise. Its keys are ``timestamp`` (RFC
 3339, UTC), ``level``, ``logger`` and ``event``, then what was bound: ``export_id``, ``partition``
-and ``offset`` where they concern it. Standard output is for what a command was asked for.
+and ``offset`` where they concern it. Standard output is for a command's results.
 """
 
 import logging
@@ -106,9 +106,9 @@ def hushed_while_away(contact: "Contact") -> Iterator[None]:
         if isinstance(one, KafkaFilter)
     ]
 
-    def note(answers: bool, asked_seconds: float) -> None:
+    def note(answers: bool, call_seconds: float) -> None:
         for handler, kafka_filter in handlers:
-            for record in kafka_filter.note(answers, asked_seconds):
+            for record in kafka_filter.note(answers, call_seconds):
                 with handler.lock or nullcontext():
                     handler.emit(record)
 
@@ -156,12 +156,12 @@ class KafkaFilter(logging.Filter):
             return False
         return record.exc_info is not None or not self._holds(record)
 
-    def note(self, answers: bool, asked_seconds: float) -> list[logging.LogRecord]:
-        """Kafka was asked so long ago, and answered or didn't; what is to be logged after all."""
+    def note(self, answers: bool, call_seconds: float) -> list[logging.LogRecord]:
+        """Whether a call of so long ago was answered; returns what is to be logged after all."""
         self._answers = answers
-        asked_at = self._clock() - asked_seconds
-        released = [record for held_at, record in self._held if answers and held_at < asked_at]
-        self._held = [one for one in self._held if answers and one[0] >= asked_at]
+        called_at = self._clock() - call_seconds
+        released = [record for held_at, record in self._held if answers and held_at < called_at]
+        self._held = [one for one in self._held if answers and one[0] >= called_at]
         return released
 
     def hold_no_more(self) -> None:

@@ -201,7 +201,7 @@ class Settings(BaseModel):
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:
-        """Further fonts for PDF, in the order in which they are asked for a glyph."""
+        """Further fonts for PDF, in the order in which they are searched for a glyph."""
         return _files(self.pdf_fonts)
 
     @property

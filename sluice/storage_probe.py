@@ -11,17 +11,17 @@ from concurrent.futures import Future
 
 from consumer.errors import StorageUnavailable
 
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 
 
 class StorageProbe:
     """Whether the storage works, by ``check``, which blocks and raises ``StorageUnavailable``."""
 
     def __init__(
-        self, check: Callable[[], None], patience_seconds: float = _PATIENCE_SECONDS
+        self, check: Callable[[], None], timeout_seconds: float = _TIMEOUT_SECONDS
     ) -> None:
         self._check = check
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._under_way: Future[str | None] | None = None
 
     async def problem(self) -> str | None:
@@ -32,7 +32,7 @@ class StorageProbe:
         if self._under_way is None or self._under_way.done():
             self._under_way = self._begin()
         answer = asyncio.wrap_future(self._under_way)
-        done, _ = await asyncio.wait([answer], timeout=self._patience_seconds)
+        done, _ = await asyncio.wait([answer], timeout=self._timeout_seconds)
         return answer.result() if done else "the storage does not answer"
 
     def _begin(self) -> Future[str | None]:

@@ -74,7 +74,7 @@ class Backlog:
         Raises:
             BacklogUnavailable: Kafka doesn't answer, or there is too much to read.
         """
-        async with self._asked() as reader:
+        async with self._reader_ready() as reader:
             return await reader.count(fresh=fresh)
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
@@ -87,11 +87,11 @@ class Backlog:
             RequestsHidden: it may be in a transaction that is open.
             BacklogUnavailable: as ``count``; or there are more than ``most_followed``.
         """
-        async with self._asked() as reader:
+        async with self._reader_ready() as reader:
             return await reader.find(export_id, accepted=accepted)
 
     @asynccontextmanager
-    async def _asked(self) -> AsyncIterator[BacklogReader]:
+    async def _reader_ready(self) -> AsyncIterator[BacklogReader]:
         """The reader for a question; what goes wrong comes out as BacklogUnavailable."""
         if self._trouble:
             raise BacklogUnavailable(self._trouble)

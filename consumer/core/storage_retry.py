@@ -11,7 +11,7 @@ LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class RetryBudget:
-    """Patience with the storage, as it is used up and renewed."""
+    """How long the storage may refuse, as it is used up and renewed."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -35,7 +35,7 @@ class RetryBudget:
         self._backoff_seconds = self._retry_at = 0.0
 
     def wait_seconds(self, now: float) -> float:
-        """How long to wait before it is asked again: 0 but after a refusal."""
+        """How long to wait before it is called again: 0 but after a refusal."""
         return max(0.0, self._retry_at - now)
 
     def unsynced(self, export_id: str, now: float) -> None:

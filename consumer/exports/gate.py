@@ -43,7 +43,7 @@ class Gate:
                 self._changed.notify_all()
 
     def enter_alone(self) -> bool:
-        """Go in when nobody is inside; False: somebody is for so long that it is beside others."""
+        """Go in when nobody is inside; False: someone is for so long that it is beside others."""
         with self._lock:
             self.wanted += 1
             self._keep()

@@ -77,7 +77,7 @@ class LargeMessage:
         return self._value
 
     def release(self) -> None:
-        """Let go of the value; it is read again if it is asked for again."""
+        """Let go of the value; it is read again when it is needed again."""
         self._value = None
 
 

@@ -278,7 +278,7 @@ class Routing:
         elif self._has_ended(export_id, message):
             self._context.metrics.dropped(Dropped.LATE)
         elif self._is_searched(message):
-            self._bury_ownerless(message, f"nobody requested {export_id}")
+            self._dead_letter_ownerless(message, f"nobody requested {export_id}")
         else:
             return False
         return True
@@ -291,11 +291,11 @@ class Routing:
         if not self._is_searched(message):
             self._searched_first = message.offset
             return False
-        self._bury_ownerless(message, why)
+        self._dead_letter_ownerless(message, why)
         self.next_record = message.offset + 1
         return True
 
-    def _bury_ownerless(self, message: Message, why: str) -> None:
+    def _dead_letter_ownerless(self, message: Message, why: str) -> None:
         self._dead_letter(DeadLetterReason.ORPHAN_BATCH, message, why)
         self.orphan_pending = True
 

@@ -134,7 +134,7 @@ class CsvWriter:
     def _strings(self, column: Sequence[str]) -> Sequence[str]:
         """The fields of strings; a string without anything special is its own field.
 
-        Whether any is special is asked of the whole column at once. To find one in vain, as where
+        Checks the whole column at once for special ones. To find one in vain, as where
         a cell itself holds the character between them, costs time only.
         """
         joined = _BETWEEN + _BETWEEN.join(column)

@@ -17,7 +17,7 @@ from schemas.vocabulary import Format
 class Formats:
     """Makes writers. Made once per node; threads may share it.
 
-    ``pdf_font_files`` are TrueType files, asked for a glyph after the bundled font, in their order.
+    ``pdf_font_files`` are TrueType files, searched after the bundled font, in their order.
 
     Raises:
         ValueError: one of them holds no TrueType font that can be embedded; the message names it.

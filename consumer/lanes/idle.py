@@ -1,6 +1,6 @@
 """Idle exports of one partition, failed without wronging any that an outage kept waiting.
 
-Invariant: what fails was idle for the timeout when an end of the records was asked for, and the
+Invariant: what fails was idle for the timeout when an end of the records was fetched, and the
 partition has been read to that end since: nothing that its upstream had sent was on its way. It
 may take a while until that end is reached; nothing waits for it.
 """
@@ -43,7 +43,7 @@ class IdleWatch:
 
         Raises:
             LaneStopped: as ``PartitionExports.expire``.
-            KafkaError, TimeoutError: the end can't be asked for.
+            KafkaError, TimeoutError: the end can't be fetched.
         """
         if self._look is None:
             self._look = await self._begun()

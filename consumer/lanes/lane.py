@@ -68,14 +68,14 @@ class Lane:
         self._moved = asyncio.Event()
         self._go = asyncio.Event()
         self._go.set()
-        self._rest_asked = False
+        self._rest_requested = False
         self._resting = asyncio.Event()
         self._resting.set()
         self.requests, self.records = context.feeds(partition, self._moved.set)
         self._in_hand = context.export_context.in_hand.begin(partition)
         self._exports: PartitionExports | None = None
         self._search: _OwnerSearch | None = None
-        self._stop_asked: str | None = None
+        self._stop_requested: str | None = None
         self._positions = (0, 0)
         self._dead_letter_bytes = context.destination.dead_letter_bytes
         self._reloads = 0
@@ -123,7 +123,7 @@ class Lane:
     async def rest(self) -> None:
         """Come to rest for a rebalance: returns when turns and transactions are finished."""
         self._go.clear()
-        self._rest_asked = True
+        self._rest_requested = True
         self._moved.set()
         await self._resting.wait()
 
@@ -138,7 +138,7 @@ class Lane:
 
     def stop(self, problem: str) -> None:
         """Stop loudly: a person has to act."""
-        self._stop_asked = problem
+        self._stop_requested = problem
         self._moved.set()
 
     async def drop(self) -> None:
@@ -236,7 +236,7 @@ class Lane:
         given_up = self._retry_budget.given_up(time.monotonic())
         exports = PartitionExports(self.partition, point, context.export_context, given_up)
         self._exports, self._in_hand = exports, exports.in_hand
-        self._search = self._stop_asked = None
+        self._search = self._stop_requested = None
         # 6. Wait while the group rebalances.
         await self._wait_to_resume()
         self.problem = None
@@ -269,10 +269,10 @@ class Lane:
     ) -> None:
         while True:
             self._moved.clear()
-            if self._rest_asked:
+            if self._rest_requested:
                 await self._rest_until_resumed(exports, commits)
-            if self._stop_asked:
-                raise LaneStopped(self._stop_asked)
+            if self._stop_requested:
+                raise LaneStopped(self._stop_requested)
             unpacking = await self._unpack(exports)
             self._take(exports)
             await idle.expire()
@@ -356,7 +356,7 @@ class Lane:
     async def _wait_to_resume(self) -> None:
         while not self._go.is_set():
             await self._go.wait()
-        self._rest_asked = False
+        self._rest_requested = False
 
     def _note_health(self, turns: Turns, commits: Commits) -> None:
         now, search = time.monotonic(), self._search

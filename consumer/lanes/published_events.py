@@ -40,7 +40,7 @@ class _Question:
 
 
 class PublishedEvents:
-    """The completions topic, asked for some events. Lanes share it, and what it reads."""
+    """Looks events up in the completions topic. Lanes share it, and what it reads."""
 
     def __init__(self, cluster: Cluster, client_options: Mapping[str, Any]) -> None:
         self._cluster = cluster
@@ -60,10 +60,10 @@ class PublishedEvents:
         self._waiting.append(question)
         async with self._one_look:
             if question.found is None:
-                # What was asked while another look was under way is looked for together.
-                asked, self._waiting = {question, *self._waiting}, []
-                found = await self._look([event for one in asked for event in one.events])
-                for one in asked:
+                # Questions that came while another look was under way are looked up together.
+                questions, self._waiting = {question, *self._waiting}, []
+                found = await self._look([event for one in questions for event in one.events])
+                for one in questions:
                     one.found = found
         return question.found or set()
 

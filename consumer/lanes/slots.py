@@ -1,7 +1,7 @@
 """Slots: how many partitions of a node may work at a time, and who waits for one.
 
 A slot is held for one bounded turn, never for an export's life: with more exports interleaved in
-a partition than slots, that would be a deadlock. Who is next is ``FairQueue``'s to say. It is asked
+a partition than slots, that would be a deadlock. Who is next is ``FairQueue``'s to say. It chooses
 when the event loop comes round, not at once: the lane whose turn has just ended asks for the next
 one before that, and stands beside the others. Invariant: a place in the order is given up, or ends,
 exactly once, whatever is cancelled when.

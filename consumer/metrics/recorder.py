@@ -150,7 +150,7 @@ class Metrics:
         self._node.storage_errors.labels(errno.errorcode.get(number or 0, OTHER_ERROR)).inc()
 
     def storage_retried(self, error: Exception) -> None:
-        """The storage refused a turn with this error, and is asked again."""
+        """The storage refused a turn with this error, and the turn is retried."""
         self._node.storage_retries.inc()
         self.storage_failed(error)
 

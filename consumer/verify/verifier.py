@@ -20,7 +20,7 @@ from schemas.errors import field_errors, summary
 from schemas.vocabulary import Format, is_export_id
 
 HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
-"""Whether a CSV was asked for with a header line; None where nobody knows."""
+"""Whether a CSV was requested with a header line; None where nobody knows."""
 
 _MANIFEST = ".manifest.json"
 _PARTS = ".parts"
@@ -28,7 +28,7 @@ _PIECE_BYTES = 256 * 1024
 _MOST_MANIFEST_BYTES = 1024 * 1024
 # A node makes the manifest first and gives the file its name within milliseconds.
 _YOUNG_SECONDS = 10.0
-_PATIENCE_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class Verifier:
-    """Verifies exports; ``has_header`` is asked only where the manifest leaves it open."""
+    """Verifies exports; ``has_header`` is called only where the manifest leaves it open."""
 
     def __init__(self, has_header: HasHeader) -> None:
         self._has_header = has_header
@@ -79,11 +79,11 @@ class Verifier:
             return Verdict(name, False, "has no manifest" if there else "isn't there")
         if event.export_id != export_id:
             return Verdict(name, False, f"has the manifest of {event.export_id}")
-        asked_for = _files_of(directory, export_id) if is_manifest else {name}
+        expected = _files_of(directory, export_id) if is_manifest else {name}
         if not isinstance(event, ExportCompleted):
-            return _without_file(directory, event, asked_for)
+            return _without_file(directory, event, expected)
         file = directory / f"{export_id}.{event.format}"
-        for stray in asked_for - {file.name}:
+        for stray in expected - {file.name}:
             return Verdict(stray, False, f"is not the file of its manifest: {file.name} is")
         return self._file(file, event)
 
@@ -177,7 +177,7 @@ def _appears(file: Path) -> bool:
     """Whether the file is there, or comes while its export is just being published."""
     manifest = file.with_name(f"{file.stem}{_MANIFEST}")
     if not file.exists() and time.time() - manifest.stat().st_mtime < _YOUNG_SECONDS:
-        time.sleep(_PATIENCE_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
     return file.exists()
 
 

@@ -32,5 +32,5 @@ async def _cancel(settings: Settings, export_id: str) -> int:
     async with ExportPublisher(settings.topics, **settings.client_options()) as publisher:
         await publisher.cancel(export_id)
     topic = settings.topics.requests
-    typer.echo(f"asked for {export_id} to be cancelled, on every partition of {topic}")
+    typer.echo(f"requested that {export_id} be cancelled, on every partition of {topic}")
     return 0

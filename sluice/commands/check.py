@@ -81,7 +81,7 @@ def _fetch(url: str) -> str:
     request = urllib.request.Request(  # noqa: S310 - of a scheme that was checked
         url, headers={"Accept": "text/plain; version=0.0.4"}
     )
-    # Nodes are asked themselves: a proxy of the environment is for other places.
+    # Nodes are called directly: a proxy of the environment is for other places.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:

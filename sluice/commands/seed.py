@@ -1,4 +1,4 @@
-"""``sluice seed``: publish generated exports, and follow them if asked to."""
+"""``sluice seed``: publish generated exports, and follow them with ``--wait``."""
 
 from typing import Annotated, TypeAlias
 
@@ -22,7 +22,7 @@ def run_seed(
     *,
     records: Annotated[int | None, typer.Option(min=0, help="Rows of each export.")] = None,
     file_format: Annotated[
-        Format | None, typer.Option("--format", help="The file that is asked for.")
+        Format | None, typer.Option("--format", help="The format of the file.")
     ] = None,
     exports: Annotated[int, typer.Option(min=1, help="How many of each.")] = 1,
     batch: Annotated[

@@ -78,7 +78,7 @@ class FileExport:
 def run_submit(  # noqa: PLR0913 - each argument is an option
     file: Annotated[str, typer.Argument(help="The file with the rows; - is standard input.")],
     *,
-    file_format: Annotated[Format, typer.Option("--format", help="The file that is asked for.")],
+    file_format: Annotated[Format, typer.Option("--format", help="The format of the file.")],
     input_format: Annotated[
         InputFormat | None, typer.Option(help="Default: by the file's extension.")
     ] = None,

@@ -1,7 +1,7 @@
 """``sluice verify``: finished files against their manifests.
 
-What is compared is in ``consumer.verify.verifier``. Invariant: Kafka is asked only where a
-manifest leaves it open whether its CSV begins with a header line; nothing is needed of it.
+What is compared is in ``consumer.verify.verifier``. Invariant: Kafka is needed only where a
+manifest leaves it open whether its CSV begins with a header line; else it may be away.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ def _partial_files(path: Path) -> int:
 
 
 class _Requests:
-    """What was asked for, as far as Kafka still has it. Connects when it is first needed."""
+    """What was requested, as far as Kafka still has it. Connects when it is first needed."""
 
     def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
         self._settings = settings
@@ -94,7 +94,7 @@ class _Requests:
         self._reachable = True
 
     def has_header(self, event: ExportCompleted) -> bool | None:
-        """Whether a CSV was asked for with a header line; None where its request can't be read."""
+        """Whether a CSV was requested with a header line; None where its request can't be read."""
         if not self._reachable or event.source.topic != self._settings.topics.requests:
             return None
         try:

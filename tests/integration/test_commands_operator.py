@@ -97,7 +97,7 @@ async def test_cancel_reaches_an_export_on_whatever_partition(
     request = {"type": "export.requested", "export_id": "ord-1", "format": "csv", "columns": ["n"]}
     await upstream.send(topics.requests, None, request, partition=7)
     done = shell.run("cancel", "ord-1")
-    said = f"asked for ord-1 to be cancelled, on every partition of {topics.requests}\n"
+    said = f"requested that ord-1 be cancelled, on every partition of {topics.requests}\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
     (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
     assert isinstance(event, ExportCancelled)

@@ -19,7 +19,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Words
 
-NOT_OURS = ("said", "told", "anew", "whoever", "perhaps")
+NOT_OURS = (
+    *("said", "told", "asked", "anew", "whoever", "perhaps", "somebody", "mend", "mended", "bury"),
+    *("surroundings", "workshop", "patience", "unseat", "unseated"),
+)
 """Each has a plainer one: published, returned, logged; known; again; the one who; may."""
 _WORD = re.compile(rf"(?i)(?<![a-z])(?:{'|'.join(NOT_OURS)})(?![a-z])")
 _SPOKEN = 'He said "tomorrow", then hung up'  # a cell of generated rows, whose bytes stay

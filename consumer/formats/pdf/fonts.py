@@ -70,7 +70,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class FontStack:
-    """The faces of a document, in the order in which they are asked for a glyph."""
+    """The faces of a document, in the order in which they are searched for a glyph."""
 
     body: tuple[Face, ...]
     heading: tuple[Face, ...]

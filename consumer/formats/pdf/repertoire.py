@@ -3,8 +3,8 @@
 Characters that Unicode calls default-ignorable (joiners, variation selectors, byte-order and
 direction marks, soft hyphens) are left out; control characters, tabs and line breaks are a space,
 but the separator of texts stays; what no font has is U+FFFD, which Open Sans has. Invariant: a
-character's answer never changes, and depends on nothing but the fonts and the characters asked
-before it.
+character's answer never changes, and depends on nothing but the fonts and the characters looked
+up before it.
 """
 
 import re
@@ -36,7 +36,7 @@ class Repertoire(dict[int, str]):
 
     ``token_of`` has what is shown as itself, for ``codecs.charmap_encode``: the code of a character
     in the base font, and of any other ``(``, its font's number among the composites and its code
-    there, two bytes each. No byte of a code is a parenthesis. ``has_marks``: it was asked for one.
+    there, two bytes each. No byte of a code is a parenthesis. ``has_marks``: one was looked up.
     """
 
     def __init__(self, faces: Sequence[Face], name: str) -> None:
