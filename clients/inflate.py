@@ -5,9 +5,11 @@ A few KB can decompress to gigabytes, so nothing here decompresses a whole batch
 neither holds more than its bound, a codec's window and one block, for any input.
 """
 
+import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import cramjam
@@ -25,12 +27,19 @@ MOST_BLOCK_BYTES = 64 * 1024 * 1024
 """A snappy block can't be decompressed in pieces."""
 MOST_KEPT_BYTES = 4 * 1024 * 1024
 """How much of a snappy block is kept between two pieces."""
+MOST_LIGHT_FRAMES = 1_000
+"""gzip members or snappy blocks that are decompressed at once: each costs 1 to 3 us, however little
+it holds."""
 
+_FIRST_INPUT_BYTES = 512  # codecs copy what follows a frame's end, and frames may be tiny
 _INPUT_BYTES = 16 * 1024  # lz4 makes up to 255 bytes of one, before it looks at a limit
 _XERIAL = b"\x82SNAPPY\x00"
-_XERIAL_HEADER_BYTES, _LENGTH_BYTES = 16, 4
+_XERIAL_HEADER_BYTES = 16
+_XERIAL_LENGTH = struct.Struct(">i")
+_SMALL_BLOCKS = 256  # that make one piece: a step for each would double what they cost
 _MOST_SNAPPY_RATIO = 22  # a copy of 64 bytes takes three
 _GZIP_WRAPPER = 31
+_GZIP_MAGIC = b"\x1f\x8b\x08"
 
 _scratch = threading.local()
 _one_block = threading.Lock()
@@ -45,9 +54,11 @@ def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview
 
     The result is valid until this thread's next call.
     """
+    if len(data) > most_bytes:
+        return None
     if codec == NONE:
-        return data if len(data) <= most_bytes else None
-    if codec == SNAPPY and _snappy_bytes(data) > most_bytes:
+        return data
+    if codec == GZIP and bytes(data).count(_GZIP_MAGIC) > MOST_LIGHT_FRAMES:
         return None
     buffer: bytearray | None = getattr(_scratch, "buffer", None)
     if buffer is None or len(buffer) < most_bytes:
@@ -80,8 +91,11 @@ def pieces(codec: int, data: memoryview) -> Iterator[bytes]:
 
 def _inflate_into(codec: int, data: memoryview, into: memoryview) -> int:
     if codec == SNAPPY:
+        blocks = list(islice(_snappy_blocks(data), MOST_LIGHT_FRAMES + 1))
+        if len(blocks) > MOST_LIGHT_FRAMES:
+            raise BrokenData("it has too many snappy blocks")
         size = 0
-        for block in _snappy_blocks(data):
+        for block in blocks:
             size += cramjam.snappy.decompress_raw_into(block, into[size:])
         return size
     modules: dict[int, Any] = {GZIP: cramjam.gzip, LZ4: cramjam.lz4, ZSTD: cramjam.zstd}
@@ -96,54 +110,57 @@ def _plain(data: memoryview) -> Iterator[bytes]:
 
 
 def _gunzipped(data: memoryview) -> Iterator[bytes]:
-    rest: bytes | memoryview = data
-    while rest:
+    at = 0
+    while at < len(data):
         member = zlib.decompressobj(_GZIP_WRAPPER)
-        # Sliced, as zlib copies what it has not consumed each time.
-        source = _slices(rest)
-        unused = b""
-        for part in source:
-            pending: bytes | memoryview = part
-            while pending and not member.eof:
-                yield member.decompress(pending, PIECE_BYTES)
-                pending = member.unconsumed_tail
-            if member.eof:
-                unused = member.unused_data + b"".join(source)
-                break
-        if not member.eof:
-            raise BrokenData("gzip ends too early")
-        rest = unused
+        size = _FIRST_INPUT_BYTES
+        while not member.eof:
+            part = data[at : at + size]
+            if not part:
+                raise BrokenData("gzip ends too early")
+            yield member.decompress(part, PIECE_BYTES)
+            # By position: to carry on with a copy of the rest is quadratic in the members.
+            at += len(part) - len(member.unconsumed_tail) - len(member.unused_data)
+            size = min(2 * size, _INPUT_BYTES)
 
 
 def _unsnapped(data: memoryview) -> Iterator[bytes]:
-    for block in _snappy_blocks(data):
+    small = bytearray()
+    for number, block in enumerate(_snappy_blocks(data)):
         size = cramjam.snappy.decompress_raw_len(block)
         if size > min(MOST_BLOCK_BYTES, _MOST_SNAPPY_RATIO * len(block) + PIECE_BYTES):
             raise BrokenData(f"a snappy block of {size} bytes")
-        for at in range(0, max(size, 1), MOST_KEPT_BYTES):
+        if size <= PIECE_BYTES // _SMALL_BLOCKS:
+            small += cramjam.snappy.decompress_raw(block)
+            if number % _SMALL_BLOCKS == 0:
+                yield bytes(small)
+                small.clear()
+            continue
+        yield bytes(small)
+        small.clear()
+        for at in range(0, size, MOST_KEPT_BYTES):
             # Again for each piece: a node has many batches half unpacked, all of such blocks.
             with _one_block:
                 whole = memoryview(cramjam.snappy.decompress_raw(block))
                 piece = bytes(whole[at : at + MOST_KEPT_BYTES])
                 del whole
             yield piece
+    yield bytes(small)
 
 
 def _unlz4ed(data: memoryview) -> Iterator[bytes]:
-    frame = lz4.frame.LZ4FrameDecompressor()
-    begun = False
-    for part in _slices(data):
-        pending = bytes(part)
-        while pending or (begun and not frame.needs_input):
-            if frame.eof:
-                frame, begun = lz4.frame.LZ4FrameDecompressor(), False
-            yield frame.decompress(pending, PIECE_BYTES)
-            begun = True
-            pending = frame.unused_data or b"" if frame.eof else b""
-            if frame.eof and not pending:
-                break
-    if not (begun and frame.eof):
-        raise BrokenData("lz4 ends too early")
+    frame, at = lz4.frame.LZ4FrameDecompressor(), 0
+    while at < len(data):
+        frame.reset()
+        size = _FIRST_INPUT_BYTES
+        while not frame.eof:
+            part = bytes(data[at : at + size]) if frame.needs_input else b""
+            if frame.needs_input and not part:
+                raise BrokenData("lz4 ends too early")
+            at += len(part)
+            yield frame.decompress(part, PIECE_BYTES)
+            size = min(2 * size, _INPUT_BYTES)
+        at -= len(frame.unused_data or b"")
 
 
 def _unzstded(data: memoryview) -> Iterator[bytes]:
@@ -168,20 +185,6 @@ _PIECES: dict[int, Callable[[memoryview], Iterator[bytes]]] = {
 }
 
 
-def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
-    view = memoryview(data)
-    for at in range(0, len(view), _INPUT_BYTES):
-        yield view[at : at + _INPUT_BYTES]
-
-
-def _snappy_bytes(data: memoryview) -> int:
-    """The decompressed size by the blocks' headers; the maximum if these are broken."""
-    try:
-        return sum(map(cramjam.snappy.decompress_raw_len, _snappy_blocks(data)))
-    except (cramjam.DecompressionError, BrokenData):
-        return MOST_BLOCK_BYTES
-
-
 def _snappy_blocks(data: memoryview) -> Iterator[memoryview]:
     """The blocks of the xerial framing; without it, all is one block."""
     if bytes(data[: len(_XERIAL)]) != _XERIAL:
@@ -189,8 +192,10 @@ def _snappy_blocks(data: memoryview) -> Iterator[memoryview]:
         return
     at = _XERIAL_HEADER_BYTES
     while at < len(data):
-        size = int.from_bytes(data[at : at + _LENGTH_BYTES], "big", signed=True)
-        at += _LENGTH_BYTES
+        if at + _XERIAL_LENGTH.size > len(data):
+            raise BrokenData("a snappy block ends too early")
+        (size,) = _XERIAL_LENGTH.unpack_from(data, at)
+        at += _XERIAL_LENGTH.size
         if size < 0 or at + size > len(data):
             raise BrokenData("a snappy block ends too early")
         yield data[at : at + size]

@@ -9,7 +9,7 @@ order; at most one record, a codec's window and one piece are held.
 import struct
 from collections.abc import Generator, Iterator
 from io import BytesIO
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from clients.inflate import BrokenData, pieces
 from schemas.unread_value import UnreadValue, too_large
@@ -104,7 +104,7 @@ class RecordStream:
         """The value of a ``LargeValue``, as its ``read``."""
         if self._waiting is large:
             self._waiting = None
-            return self._source.take(large.size_bytes)
+            return _to_its_end(self._source.take(large.size_bytes))
         again = RecordStream(
             self._batch,
             first_offset=offset,
@@ -131,12 +131,12 @@ class RecordStream:
                 yield self._unread(self._last_offset, 0, None, UnreadValue(why, too_large=False))
 
     def _next(self) -> Iterator[StreamedRecord | None]:
-        size = self._source.varint()
+        size = yield from self._source.varint()
         if size > self._large_bytes:
             yield from self._next_large(size)
             return
         try:
-            record = self._parsed(self._source.take(size))
+            record = self._parsed((yield from self._source.take(size)))
         except (IndexError, UnicodeError) as error:
             raise BrokenData(f"a record is broken: {error}") from None
         yield record if record.offset >= self._first_offset else None
@@ -144,26 +144,29 @@ class RecordStream:
     def _next_large(self, size: int) -> Iterator[StreamedRecord | None]:
         source = self._source
         end = source.position + size
-        source.take(1)  # attributes, of which there are none
-        millis, offset = source.varint(), self._base_offset + source.varint()
-        key_bytes = self._length_within(end)
-        key = source.take(min(key_bytes, MOST_KEY_BYTES)) if key_bytes >= 0 else None
+        yield from source.take(1)  # attributes, of which there are none
+        millis = yield from source.varint()
+        offset = self._base_offset + (yield from source.varint())
+        key_bytes = yield from self._length_within(end)
+        key = None
+        if key_bytes >= 0:
+            key = yield from source.take(min(key_bytes, MOST_KEY_BYTES))
         if offset < self._first_offset:
             yield from source.skip(end - source.position)
             return
         yield from source.skip(max(0, key_bytes - MOST_KEY_BYTES))
-        value_bytes = self._length_within(end)
+        value_bytes = yield from self._length_within(end)
         if size <= self._most_bytes:
             yield self._large(offset, millis, key, value_bytes)
             self._waiting = None  # read or not, the stream continues after it
             yield from source.skip(end - source.position)
             return
-        beginning = source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
+        beginning = yield from source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
         yield from source.skip(end - source.position)
         yield self._unread(offset, millis, key, too_large(size, self._most_bytes, beginning))
 
-    def _length_within(self, end: int) -> int:
-        length = self._source.varint()
+    def _length_within(self, end: int) -> "_Steps[int]":
+        length = yield from self._source.varint()
         if length > end - self._source.position:
             raise BrokenData("a key or a value is longer than its record")
         return length
@@ -262,8 +265,26 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at + 1
 
 
+_T = TypeVar("_T")
+_Steps: TypeAlias = Generator[None, None, _T]
+
+
+def _to_its_end(steps: _Steps[_T]) -> _T:
+    """What the steps come to, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
 class _Source:
-    """Reads forward through bytes that arrive in pieces."""
+    """Reads forward through bytes that arrive in pieces.
+
+    Each method is a generator that yields whenever it has fetched a piece: pieces may be empty, and
+    as many as the batch has bytes.
+    """
 
     def __init__(self, coming: Iterator[bytes]) -> None:
         self._coming = coming
@@ -271,7 +292,7 @@ class _Source:
         self._at = 0
         self.position = 0
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int) -> _Steps[bytes]:
         """The next bytes. Raises BrokenData."""
         if size < 0:
             raise BrokenData("a length is negative")
@@ -287,11 +308,12 @@ class _Source:
             self._fetch()
             self._at = taken.write(self._piece[:missing])
             missing -= self._at
+            yield None
         self.position += size
         return taken.getvalue()
 
-    def skip(self, size: int) -> Iterator[None]:
-        """Skip bytes, one piece per step. Raises BrokenData."""
+    def skip(self, size: int) -> _Steps[None]:
+        """Skip bytes. Raises BrokenData."""
         if size < 0:
             raise BrokenData("a length is wrong")
         while size:
@@ -303,12 +325,13 @@ class _Source:
             size -= passed
             yield None
 
-    def varint(self) -> int:
+    def varint(self) -> _Steps[int]:
         """The next number, zigzag as Protocol Buffers'. Raises BrokenData."""
         value = shift = 0
         while shift < _MOST_VARINT_BITS:
-            if self._at == len(self._piece):
+            while self._at == len(self._piece):
                 self._fetch()
+                yield None
             byte = self._piece[self._at]
             self._at += 1
             self.position += 1
@@ -319,9 +342,8 @@ class _Source:
         raise BrokenData("a length is no number")
 
     def _fetch(self) -> None:
-        self._piece, self._at = b"", 0
-        while not self._piece:
-            try:
-                self._piece = next(self._coming)
-            except StopIteration:
-                raise BrokenData("it ends too early") from None
+        self._piece, self._at = b"", 0  # never two at a time
+        piece = next(self._coming, None)
+        if piece is None:
+            raise BrokenData("it ends too early")
+        self._piece = piece

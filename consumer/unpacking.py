@@ -20,11 +20,15 @@ from clients.record_stream import (
     RecordStream,
     StreamedRecord,
 )
+from consumer.daemon_threads import DaemonThreads
 from consumer.exports.messages import LargeMessage
 from schemas.limits import LARGE_BYTES
 
 PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05
+
+# For reads beside the group. On the event loop's own threads, small bodies wait to be parsed.
+_THREADS = DaemonThreads(2, "unpack")
 
 Consumed: TypeAlias = ConsumerRecord | LargeMessage
 
@@ -94,12 +98,12 @@ async def unpacked(
 
     A large one comes without its value: no event is large, and no large request is read.
     """
-    begin = 0
+    begin, loop = 0, asyncio.get_running_loop()
     for end, message in enumerate(messages):
         if is_packed(message):
             yield messages[begin:end]
             begin = end + 1
             unpacking = Unpacking(message, first_offset, LARGE_BYTES)
             while not unpacking.ended:
-                yield await asyncio.to_thread(unpacking.piece)
+                yield await loop.run_in_executor(_THREADS, unpacking.piece)
     yield messages[begin:]

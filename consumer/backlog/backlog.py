@@ -30,6 +30,8 @@ MOST_FOLLOWED = 100_000
 
 _ANSWER_SECONDS = 5.0
 _AGAIN_SECONDS = 1.0
+_AWAY = "Kafka doesn't answer"
+_STILL_READ = "the requests topic is still being read"
 _CONSUMER_OPTIONS = {
     "fetch_max_wait_ms": 1000,
     "metadata_max_age_ms": 30_000,  # new partitions are seen as soon as by the group's members
@@ -72,7 +74,7 @@ class Backlog:
         before the call.
 
         Raises:
-            BacklogUnavailable: Kafka doesn't answer, or there is too much to read.
+            BacklogUnavailable: Kafka doesn't answer, or there is more to read than 5 s allow.
         """
         async with self._reader_ready() as reader:
             return await reader.count(fresh=fresh)
@@ -95,13 +97,16 @@ class Backlog:
         """The reader for a question; what goes wrong comes out as BacklogUnavailable."""
         if self._trouble:
             raise BacklogUnavailable(self._trouble)
+        reader, pieces_read = self._reader, 0
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                while self._reader is None:
+                while (reader := self._reader) is None:
                     await self._begun.wait()
-                yield self._reader
+                pieces_read = reader.pieces_read
+                yield reader
         except TimeoutError:
-            raise BacklogUnavailable("Kafka doesn't answer") from None
+            reads = reader is not None and reader.pieces_read > pieces_read
+            raise BacklogUnavailable(_STILL_READ if reads else _AWAY) from None
         except (KafkaError, OSError, ValueError) as error:
             raise BacklogUnavailable(_in_words(error)) from error
 
@@ -142,5 +147,5 @@ class Backlog:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, (OSError, *NO_CONNECTION)):
-        return "Kafka doesn't answer"
+        return _AWAY
     return str(error) or type(error).__name__

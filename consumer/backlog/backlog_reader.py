@@ -64,6 +64,8 @@ class BacklogReader:
         self._whole = False
         self._doubt: BaseException | None = None
         self._closed = False
+        self.pieces_read = 0
+        """Of a batch, or of what a call gave; that it grows shows that Kafka answers."""
 
     async def begin(self) -> None:
         """Take up what is committed.
@@ -189,6 +191,7 @@ class BacklogReader:
         for one, records in fetched.items():
             async for some in unpacked(records, self._positions[one]):
                 await self._put(self._partitions[one], some)
+                self.pieces_read += 1
         async with asyncio.timeout(_CALL_SECONDS):  # it may be on its way to the log's start
             for one in self._partitions:
                 self._positions[one] = await self._consumer.position(one)
