@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
-from schemas.json_pieces import first_members, values_at_most
+from schemas.json_pieces import PIECE_BYTES, first_members, values_at_most
 from schemas.limits import LARGE_BYTES, MOST_REQUEST_SIGNS
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
@@ -30,15 +30,17 @@ class InvalidRequest(Invalid):
         self.fields = fields
 
 
-def decode_request(value: bytes | None) -> Request:
+def decode_request(value: bytes | None, key: bytes | None = None) -> Request:
     """Read a record of the requests topic.
+
+    The key stands for an id that may lie beyond what is read; see ``request_fields``.
 
     Raises:
         Unreadable: null, not JSON, of an unknown type, without a valid id, or a cancellation
             with further fields: a dead letter.
         InvalidRequest: the request of a valid id has wrong fields; it names each.
     """
-    fields, excess = request_fields(value)
+    fields, excess = request_fields(value, key)
     match fields.get("type"):
         case "export.requested":
             export_id = export_id_of(fields)
@@ -59,11 +61,14 @@ def decode_request(value: bytes | None) -> Request:
             raise Unreadable(DeadLetterReason.UNKNOWN_TYPE, f"type: {shown(other)} is unknown")
 
 
-def request_fields(value: bytes | None) -> tuple[dict[str, Any], str | None]:
+def request_fields(
+    value: bytes | None, key: bytes | None = None
+) -> tuple[dict[str, Any], str | None]:
     """The fields of a record of the requests topic, not checked yet; always quick.
 
-    With them, which bound the record passes: then the fields are those at its beginning, they open
-    an export by a valid id, and the rest is not read.
+    With them, which bound the record passes: then they open an export by a valid id. Of a value
+    that is held they are all but the costly ones; of a larger one those at its beginning, and it is
+    a request of the id that is its key unless they say otherwise.
 
     Raises:
         Unreadable: it opens no export, and nothing more is to be found out: a dead letter.
@@ -71,10 +76,20 @@ def request_fields(value: bytes | None) -> tuple[dict[str, Any], str | None]:
     excess = request_excess(value)
     if value is None or excess is None:
         return decode_object(value), None
-    fields = first_members(value)
+    fields = _fields_at_least(value, key)
     if fields.get("type") == "export.requested" and is_export_id(fields.get("export_id")):
         return fields, excess
     raise Unreadable(DeadLetterReason.UNREADABLE, excess)
+
+
+def _fields_at_least(value: bytes, key: bytes | None) -> dict[str, Any]:
+    is_held = not isinstance(value, UnreadValue) and len(value) <= LARGE_BYTES
+    text = value if is_held else value[:PIECE_BYTES]
+    fields, may_go_on = first_members(text, is_whole=is_held)
+    if not may_go_on:
+        return fields
+    id_in_key = (key or b"").decode(errors="replace")
+    return {"type": "export.requested", "export_id": id_in_key, **fields}
 
 
 def request_excess(value: bytes | None) -> str | None:

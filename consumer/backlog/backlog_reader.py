@@ -200,8 +200,7 @@ class BacklogReader:
     async def _put(self, backlog: PartitionBacklog, records: Sequence[Consumed]) -> None:
         until = time.monotonic() + _CHUNK_SECONDS
         for record in records:
-            request = requested(record.value) if backlog.wants(record.offset) else None
-            if request:
+            if backlog.wants(record.offset) and (request := requested(record.value, record.key)):
                 backlog.put(record.offset, request)
             if time.monotonic() >= until:
                 await asyncio.sleep(0)
@@ -249,13 +248,13 @@ class BacklogReader:
         return self._held >= self._most_followed
 
 
-def requested(value: bytes | None) -> Requested | None:
+def requested(value: bytes | None, key: bytes | None = None) -> Requested | None:
     """What a message of the requests topic asks for; None if it opens no export.
 
     Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
     """
     try:
-        sent, _ = request_fields(value)
+        sent, _ = request_fields(value, key)
         if sent.get("type") != "export.requested":
             return None
         return Requested(export_id_of(sent), known_user(sent), known_format(sent))

@@ -118,7 +118,7 @@ class Routing:
     def _read_request(self, message: Message) -> bool:
         try:
             with self._context.decoding(message.value):
-                request = decode_request(message.value)
+                request = decode_request(message.value, message.key)
         except Unreadable as error:
             self._dead_letter(error.reason, message, str(error))
         except InvalidRequest as error:

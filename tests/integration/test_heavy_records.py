@@ -282,7 +282,7 @@ async def test_large_batches_applied_in_part_in_all_partitions_at_once(trial: Tr
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_a_large_request_ends_by_its_id(trial: Trial) -> None:
-    """One that says its id near its beginning; the other is a dead letter. All of any size."""
+    """Near its beginning or else in its key; one with neither is a dead letter. All of any size."""
     fields = {"type": "export.requested", "format": "csv", "columns": ["a"], "export_id": "large"}
     head = json.dumps({**fields, "title": "x"}).encode()[:-2]
     sizes = {"a": 12 * MIB, "b": 400 * MIB, "c": MIB}
@@ -293,21 +293,27 @@ async def test_a_large_request_ends_by_its_id(trial: Trial) -> None:
             large = record(0, b"any key", value, len(begin) + size + 2)
             await trial.send(trial.topics.requests, packed(CODECS["zstd"], [large]))
         late = b'{"title": "%b", "type": "export.requested", "export_id": "late"}' % (b"x" * MIB)
-        await trial.send(trial.topics.requests, packed(CODECS["gzip"], [record(0, b"late", late)]))
+        for key in (b"keyed", b"no id!"):
+            await trial.send(trial.topics.requests, packed(CODECS["gzip"], [record(0, key, late)]))
+        columns = [f"c{n}" for n in range(12_000)]
+        held = json.dumps({**fields, "columns": columns, "export_id": "held"}).encode()
+        await trial.send(trial.topics.requests, packed(CODECS["gzip"], [record(0, None, held)]))
         await trial.upstream.request("good")
         await trial.upstream.batch("good", 0, rows_of(0, 1), last=True)
-        found = await trial.ended(4)
+        found = await trial.ended(6)
         (letter,) = await trial.buried(1)
         watch.check()
     assert found.pop("good").type == "export.completed"
+    assert "more than 10,000 commas" in found.pop("held").message
+    assert set(found) == {*sizes, "keyed"}
     for export_id, event in found.items():
         assert (event.type, event.reason, event.format) == (
             "export.failed",
             "invalid_request",
-            "csv",
+            "unknown" if export_id == "keyed" else "csv",
         )
         assert event.message.endswith("bytes, more than 1048576"), export_id
-    assert (letter.key, headers(letter)["sluice_reason"]) == (b"late", "unreadable")
+    assert (letter.key, headers(letter)["sluice_reason"]) == (b"no id!", "unreadable")
 
 
 def batch_of(export_id: str, seq: int, **more: Any) -> Iterator[bytes]:

@@ -100,5 +100,11 @@ def test_a_request_beyond_a_bound_asks_for_an_export_that_fails() -> None:
     fields = {"type": "export.requested", "export_id": "a", "format": "csv"}
     for excess in ("x" * 2_000_000, "," * 70_000):
         value = json.dumps({**fields, "title": excess}).encode()
-        assert requested(value) == Requested("a", "anonymous", Format.CSV)
-        assert requested(json.dumps({"title": excess, **fields}).encode()) is None
+        assert requested(value, b"key") == Requested("a", "anonymous", Format.CSV)
+    assert requested(json.dumps({"title": "," * 70_000, **fields}).encode()) == Requested(
+        "a", "anonymous", Format.CSV
+    )
+    late = json.dumps({"title": "x" * 2_000_000, **fields}).encode()
+    assert requested(late, b"key") == Requested("key", "anonymous", "unknown")
+    for key in (None, b"", b"no id!", b"\xff"):
+        assert requested(late, key) is None

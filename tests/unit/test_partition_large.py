@@ -88,7 +88,22 @@ def test_a_request_fails_by_the_id_at_its_beginning(bench: Bench) -> None:
     assert outcome.dead_letters == []
 
 
-def test_a_request_without_one_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
+def test_a_request_with_a_later_id_fails_by_its_key(bench: Bench) -> None:
+    unread = too_large(60_000_000, 1_048_576, b'{"columns": ["')
+    bench.partition.take_requests([bench.raw(REQUESTS, unread, b"a")])
+    work_off(bench.partition)
+    outcome = take_outcome(bench.partition)
+    failed = only(outcome.events)
+    assert isinstance(failed, ExportFailed)
+    assert (failed.export_id, failed.format, failed.reason) == (
+        "a",
+        "unknown",
+        FailReason.INVALID_REQUEST,
+    )
+    assert outcome.dead_letters == []
+
+
+def test_a_request_without_a_beginning_is_a_dead_letter_whatever_its_key(bench: Bench) -> None:
     bench.partition.take_requests([bench.raw(REQUESTS, UNREAD, b"a")])
     work_off(bench.partition)
     outcome = take_outcome(bench.partition)
