@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,7 @@ class Terminals:
 
 @contextmanager
 def terminals(directory: Path) -> Iterator[Terminals]:
-    (directory / ".venv").symlink_to(ROOT / ".venv")
+    (directory / ".venv").symlink_to(sys.prefix)  # a reader's is made by ``make install``
     opened = Terminals(directory)
     try:
         yield opened
