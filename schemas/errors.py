@@ -39,7 +39,11 @@ class Unreadable(SchemaError):  # noqa: N818 - it names the message, as its dead
 
 
 class TooLarge(Unreadable):
-    """A message that was too large to be read, whatever it holds."""
+    """A message that was too large to be read; ``export_id`` is one at its beginning, if any."""
+
+    def __init__(self, reason: DeadLetterReason, message: str, export_id: str | None) -> None:
+        super().__init__(reason, message)
+        self.export_id = export_id
 
 
 class Invalid(SchemaError):  # noqa: N818 - as above

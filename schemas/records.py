@@ -150,8 +150,9 @@ def decode_object(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise Unreadable(DeadLetterReason.NULL_VALUE, "the value is null")
     if isinstance(value, UnreadValue):
-        kind = TooLarge if value.too_large else Unreadable
-        raise kind(DeadLetterReason.UNREADABLE, value.why)
+        if value.too_large:
+            raise TooLarge(DeadLetterReason.UNREADABLE, value.why, _id_at_beginning(value))
+        raise Unreadable(DeadLetterReason.UNREADABLE, value.why)
     try:
         fields = exact_json.loads(value)
     except ValueError as error:
@@ -159,6 +160,12 @@ def decode_object(value: bytes | None) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Unreadable(DeadLetterReason.UNREADABLE, "not a JSON object")
     return fields
+
+
+def _id_at_beginning(value: UnreadValue) -> str | None:
+    members, _ = json_pieces.first_members(value, is_whole=False)
+    export_id = members.get("export_id")
+    return export_id if isinstance(export_id, str) and is_export_id(export_id) else None
 
 
 def export_id_of(fields: dict[str, Any]) -> str:

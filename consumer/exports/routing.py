@@ -254,10 +254,12 @@ class Routing:
         )
 
     def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
-        """A dead letter; if its key names an open export, that one fails as well."""
+        """A dead letter; an open export that its beginning or its key names fails as well."""
         if message.offset < self.records_floor:
             return True
         export_id = id_in_key(message) if error.reason is DeadLetterReason.UNREADABLE else None
+        if isinstance(error, TooLarge):
+            export_id = error.export_id or export_id
         export = self._exports.get(export_id) if export_id else None
         unsure = export is None and not self._is_searched(message)
         if export_id and unsure and not self._has_ended(export_id, message):

@@ -66,6 +66,27 @@ def test_of_an_unknown_key_it_waits_for_its_request(bench: Bench) -> None:
     assert only(bench.turn()).type == "export.failed"
 
 
+@pytest.mark.parametrize("key", [None, b"no id!", b"b"])
+def test_its_beginning_names_the_export_rather_than_its_key(
+    bench: Bench, key: bytes | None
+) -> None:
+    beginning = b'{"export_id": "a", "seq": 1, "rows": [["' + b"x" * 60_000
+    bench.request("a")
+    bench.request("b")
+    bench.batch(0, [1])
+    bench.raw(RECORDS, too_large(60_000_000, 16_777_216, beginning), key)
+    bench.batch(0, [1], export_id="b", last=True)
+    bench.partition.take_requests(bench.requests)
+    bench.partition.take_records(bench.records)
+    work_off(bench.partition)
+    outcome = take_outcome(bench.partition)
+    failed, completed = outcome.events
+    assert isinstance(failed, ExportFailed)
+    assert (failed.export_id, failed.reason, failed.rows) == ("a", FailReason.TOO_LARGE, 1)
+    assert (completed.type, completed.export_id) == ("export.completed", "b")
+    assert [it.reason for it in outcome.dead_letters] == [DeadLetterReason.UNREADABLE]
+
+
 @pytest.mark.parametrize("key", [None, b"no id!", b"x" * 1024])
 def test_without_an_id_for_a_key_it_is_a_dead_letter_alone(bench: Bench, key: bytes | None) -> None:
     bench.request("a")
