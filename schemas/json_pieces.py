@@ -14,6 +14,7 @@ Invariant: what a whole parse refuses is refused here, by ``divide`` or by a wal
 import re
 from array import array
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from schemas import exact_json
@@ -87,11 +88,31 @@ class Divided:
         self.others = others
         self.has_array = spans is not None
         self._value = value
+        self._size = len(value)
         self._spans = spans or array("Q")
         self.most_values = sum(_at_most(value, start, end) for start, end in self._pairs())
 
-    def pieces(self, longest_bytes: int | None = None) -> Iterator[list[Any]]:
-        """The array's elements in order, some at a time; it may be walked again.
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of text that are held; 0 after ``let_go``."""
+        return len(self._value)
+
+    def let_go(self) -> None:
+        """Hold the text no longer: before the next walk it is to be given back."""
+        self._value = b""
+
+    def give_back(self, value: bytes) -> None:
+        """Hold the text again that was let go of.
+
+        Raises:
+            ValueError: it is another text.
+        """
+        if len(value) != self._size:
+            raise ValueError(f"the text has {len(value)} bytes, and had {self._size}")
+        self._value = value
+
+    def pieces(self, longest_bytes: int | None = None, first: int = 0) -> Iterator[list[Any]]:
+        """The array's elements in order, some at a time; it may be walked again, from a piece on.
 
         Only a walk to its end shows that the array is JSON; of an element whose text is longer than
         ``longest_bytes`` not even that, as ``UNBUILT`` stands for it.
@@ -100,7 +121,7 @@ class Divided:
             TooManyValues: an element has more than ``MOST_ELEMENT_VALUES``.
             ValueError: as ``exact_json.loads``; it names the byte at which the piece begins.
         """
-        for start, end in self._pairs():
+        for start, end in islice(self._pairs(), first, None):
             # Only a piece of one element is as long.
             is_longer = longest_bytes is not None and end - start > max(longest_bytes, PIECE_BYTES)
             yield [UNBUILT] if is_longer else _elements(self._value, start, end)

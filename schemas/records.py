@@ -4,6 +4,7 @@ No model per row: a batch is checked as a whole, its rows' shapes where they are
 messages are worded as pydantic's are for the other topics. A large batch is read in pieces.
 """
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,14 +26,28 @@ _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
 class LargeRows:
     """Rows of a large batch, still as text that is known to be JSON.
 
+    ``counts`` are the rows of each piece; they tell from which piece a walk goes on.
+
     ``values`` is not less than the JSON values in the rows, nested ones included. Of those with a
     ``crowded`` row, which alone has more than are ever built, only the ones before it are counted.
     """
 
     divided: json_pieces.Divided
     count: int
+    counts: "array[int]"
     values: int
     crowded: bool = False
+
+    def pieces(self, after: int) -> Iterator[list[Row]]:
+        """The rows but the first ``after``, a piece of the text at a time."""
+        first = 0
+        while first < len(self.counts) and after >= self.counts[first]:
+            after -= self.counts[first]
+            first += 1
+        for piece in self.divided.pieces(first=first):
+            del piece[:after]
+            after = 0
+            yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +70,12 @@ class Batch:
         return self.large.count if self.large else len(self.rows)
 
     def pieces(self, most_rows: int, after: int = 0) -> Iterator[list[Row]]:
-        """The rows in order, some at a time; ``after`` counts those of a small batch to leave out.
+        """The rows in order, some at a time; ``after`` counts those to leave out.
 
         Rows of a large batch are not kept once they were handed out.
         """
         if self.large:
-            for piece in self.large.divided.pieces():
+            for piece in self.large.pieces(after):
                 while piece:
                     yield _taken(piece, most_rows)
         elif len(self.rows) <= most_rows and not after:
@@ -115,18 +130,19 @@ def _large_rows(divided: json_pieces.Divided) -> LargeRows:
 
     The walk ends at a row that alone has too many values, as that is never built.
     """
-    count = 0
+    counts = array("L")
     try:
         for piece in divided.pieces():
-            count += len(piece)
+            counts.append(len(piece))
     except json_pieces.TooManyValues:
-        return LargeRows(divided, count, 0, crowded=True)
+        return LargeRows(divided, sum(counts), counts, 0, crowded=True)
     except ValueError as error:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
+    count = sum(counts)
     values = divided.most_values - count
     if values > MOST_BATCH_CELLS:  # what looks like values in strings was counted too
         values = divided.count_values() - count
-    return LargeRows(divided, count, values)
+    return LargeRows(divided, count, counts, values)
 
 
 def _divided(value: bytes) -> json_pieces.Divided:

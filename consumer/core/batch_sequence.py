@@ -35,7 +35,8 @@ class BatchSequence:
         Nothing changes until ``apply`` is called with the same batch.
 
         Raises:
-            ExportFailure: a gap, or more cells than a batch may have, where that is ``bounded``.
+            ExportFailure: a gap, or more cells than a batch may have, where that is ``bounded``;
+                a row of more values than are ever built is none in any case.
         """
         if batch.seq < self.next_seq:
             return False
@@ -43,7 +44,7 @@ class BatchSequence:
             raise ExportFailure(
                 FailReason.SEQUENCE_GAP, f"batch {self.next_seq} is missing: got {batch.seq}"
             )
-        if bounded:
+        if bounded or (batch.large and batch.large.crowded):
             require_few_cells(batch, len(self._keys))
         return True
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from consumer.core.batch_sequence import Pieces
 from consumer.errors import ExportFailure
 from consumer.exports.export import OpenExport
+from consumer.exports.kept_texts import KeptTexts
 from consumer.exports.messages import Message
 from consumer.formats.base import FormatWriter
 from consumer.storage.base import Part
@@ -24,8 +25,9 @@ _MOST_KEPT_VALUES = 100_000
 class Application:
     """Applies one batch, the next one of an open export; between turns it may be without its rows.
 
-    The last batch ends the file as well. ``max_export_bytes`` bounds the file, None: nothing does,
-    as what was decided as completed stays so, even if the bounds are other ones by now.
+    ``message`` is where they are read again. The last batch ends the file as well.
+    ``max_export_bytes`` bounds the file, None: nothing does, as what was decided as completed
+    stays so, even if the bounds are other ones by now.
     """
 
     __slots__ = (
@@ -72,15 +74,25 @@ class Application:
         self._put(part, data)
         return False
 
-    def pause(self) -> None:
+    def pause(self, kept: KeptTexts) -> None:
         """A turn ends here. Rows that need much memory are read from the message once more."""
-        pieces = None if self.batch.large else self._pieces
-        if pieces and values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
+        pieces, large = self._pieces, self.batch.large
+        if large:
+            kept.keep(large.divided)
+        if pieces is None:
+            return  # it paused before, and is at the end of the file now
+        if large:
+            self._rows_done, self._pieces = pieces.done, None
+        elif values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
             self._rows_done, self._pieces = pieces.done, None
             self.batch = replace(self.batch, rows=[[]] * self.batch.row_count)  # they still count
 
     def _taken_up(self) -> Pieces:
-        self.batch = decode_batch(self.message.value)
+        if large := self.batch.large:
+            if not large.divided.held_bytes:
+                large.divided.give_back(self.message.value or b"")
+        else:
+            self.batch = decode_batch(self.message.value)
         self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
         return self._pieces
 

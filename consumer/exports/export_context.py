@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from consumer.exports.in_hand import PartitionsInHand
+from consumer.exports.kept_texts import KeptTexts
 from consumer.formats.base import FormatWriter
 from consumer.metrics import Metrics
 from consumer.storage.base import Storage
@@ -28,7 +29,8 @@ class ExportContext:
     ``writer`` makes a format writer for a request and its date, if it has one. ``now`` is for what
     people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
     on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
-    moment, so that five at once would be more than a node has.
+    moment, so that five at once would be more than a node has. ``kept_texts`` are those of large
+    batches between turns.
     """
 
     storage: Storage
@@ -39,6 +41,7 @@ class ExportContext:
     monotonic: Callable[[], float] = time.monotonic
     in_hand: PartitionsInHand = field(default_factory=PartitionsInHand)
     large_work: threading.Lock = field(default_factory=threading.Lock)
+    kept_texts: KeptTexts = field(default_factory=KeptTexts)
 
     def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
         """Held while a message is decoded, so that large ones are one at a time."""

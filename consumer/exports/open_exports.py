@@ -117,7 +117,7 @@ class OpenExports:
         self.formats_written.add(export.request.format)
         while not self._step(application, writer, part):
             if turn.spent:
-                application.pause()
+                application.pause(self._context.kept_texts)
                 self.half_applied = application
                 return False
         batch = application.batch  # only now, as its rows may have been read once more
@@ -138,8 +138,15 @@ class OpenExports:
             return application.step(writer, part)
 
     def _broken(self, export: OpenExport, error: Exception) -> None:
-        """What goes wrong with a batch ends its export."""
-        if not isinstance(error, ExportFailure):
+        """What goes wrong with a batch ends its export.
+
+        Raises:
+            LaneStopped: as ``apply``. To fail it instead would reload the partition for ever.
+        """
+        reason, message = FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}"
+        if isinstance(error, ExportFailure):
+            reason, message = error.reason, str(error)
+        else:
             # A fault in a writer must not stop the partition: it would strike again on replay.
             log.error(
                 "export failed unexpectedly",
@@ -147,11 +154,9 @@ class OpenExports:
                 partition=self._partition,
                 exc_info=error,
             )
-            self.fail(export, FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}")
-        elif export.decided:
-            raise _differs(export, export.decided, str(error)) from None
-        else:
-            self.fail(export, error.reason, str(error))
+        if export.decided:
+            raise _differs(export, export.decided, message) from None
+        self.fail(export, reason, message)
 
     def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
         """End an open export as failed."""

@@ -215,6 +215,7 @@ class Routing:
         if half and half.message.offset != message.offset:
             raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
         if half:
+            half.message = message  # after a rest another one, and the batch it came in
             handled = self._exports.go_on(half, turn)
         else:
             self._turn = turn

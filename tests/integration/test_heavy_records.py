@@ -263,21 +263,53 @@ async def test_all_partitions_at_once(
 async def test_large_batches_applied_in_part_in_all_partitions_at_once(trial: Trial) -> None:
     """Each takes many turns, and there are fewer slots than partitions: so all wait half done."""
     rows = 900_000
-    row = b'["0123456789"],'
     async with trial.watched() as watch:
         for partition in range(PARTITIONS):
-            export_id = f"half-{partition}"
-            fields = {"type": "export.requested", "export_id": export_id, "format": "csv"}
-            await trial.upstream.send(
-                trial.topics.requests, export_id, {**fields, "columns": ["t"]}, partition
-            )
-            head = b'{"export_id": "%b", "seq": 0, "last": true, "rows": [' % export_id.encode()
-            value = head + (row * rows)[:-1] + b"]}"
-            batch = packed(CODECS["zstd"], [record(0, export_id.encode(), value)])
-            await trial.send(trial.topics.records, batch, partition=partition)
+            await send_large(trial, partition, b'["0123456789"],' * rows)
         found = await trial.ended(PARTITIONS, seconds=180)
         watch.check(300 * MIB)
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", rows)}
+
+
+@pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
+async def test_large_batches_of_deep_rows_in_all_partitions_at_once(trial: Trial) -> None:
+    """Half a kilobyte each on the wire."""
+    async with trial.watched() as watch:
+        for partition in range(PARTITIONS):
+            await send_large(trial, partition, b"[[[[1]]]],[1]," * 190_000)
+        found = await trial.ended(PARTITIONS, seconds=180)
+        watch.check(300 * MIB)
+    assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 380_000)}
+
+
+@pytest.mark.parametrize("topics", [2 * PARTITIONS], indirect=True)
+async def test_the_texts_of_24_large_batches_are_not_held_at_once(trial: Trial) -> None:
+    """A PDF takes long, so all are begun before one has ended."""
+    async with trial.watched() as watch, httpx.AsyncClient(base_url=watch.node.url) as client:
+        waiting = {
+            await send_large(trial, partition, b'["%b"],' % (b"x" * 90) * 163_000, "pdf")
+            for partition in range(2 * PARTITIONS)
+        }
+        until = time.monotonic() + 120
+        while waiting and time.monotonic() < until:
+            for export_id in [*waiting]:
+                if (await client.get(f"/export/status/{export_id}")).json().get("bytes"):
+                    waiting.discard(export_id)
+            await asyncio.sleep(0.5)
+        assert not waiting
+        watch.check(300 * MIB)
+
+
+async def send_large(trial: Trial, partition: int, rows: bytes, file_format: str = "csv") -> str:
+    """A request, and one batch of these rows and commas; the export's id."""
+    export_id = f"half-{partition}"
+    fields = {"type": "export.requested", "export_id": export_id, "format": file_format}
+    request = {**fields, "columns": ["t"]}
+    await trial.upstream.send(trial.topics.requests, export_id, request, partition)
+    head = b'{"export_id": "%b", "seq": 0, "last": true, "rows": [' % export_id.encode()
+    batch = packed(CODECS["zstd"], [record(0, export_id.encode(), head + rows[:-1] + b"]}")])
+    await trial.send(trial.topics.records, batch, partition=partition)
+    return export_id
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from consumer.core.resume import ResumePoint
 from consumer.exports.export_context import ExportContext
+from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
 from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd, TurnResult
@@ -55,6 +56,7 @@ class Bench:
     directory: Path
     clock: Clock = field(default_factory=Clock)
     max_export_bytes: int = 1_000_000
+    kept_bytes: int = KEPT_BYTES
     requests: list[Sent] = field(default_factory=list)
     records: list[Sent] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class Bench:
             self.max_export_bytes,
             self.clock.now,
             self.clock.monotonic,
+            kept_texts=KeptTexts(self.kept_bytes),
         )
         self.storage.sweep(3)
         return PartitionExports(3, point, context)

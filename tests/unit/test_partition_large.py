@@ -1,5 +1,6 @@
 """Messages that are too large to be read, or to be held: what becomes of their exports."""
 
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import pytest
 
 from clients.inflate import BrokenData
 from consumer.core.budget import TURN_BYTES
+from consumer.exports.kept_texts import KeptTexts
 from consumer.exports.messages import LargeMessage
 from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportFailed
+from schemas.json_pieces import divide
 from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, FailReason
 from tests.support.partition import RECORDS, REQUESTS, Bench, only, take_outcome, work_off
 
+MIB = 1024 * 1024
 UNREAD = too_large(60_000_000, 16_777_216)
 WHY = "the message has 60000000 bytes, more than 16777216"
 
@@ -35,7 +39,7 @@ class Source:
         self.times += 1
         if self.fault:
             raise self.fault
-        return self.value
+        return self.value and bytes(bytearray(self.value))  # a copy, as to decompress makes one
 
     def message(self, offset: int, key: bytes = b"a") -> LargeMessage:
         return LargeMessage(RECORDS, 3, offset, 0, key, len(self.value or b""), self.read)
@@ -151,6 +155,83 @@ def test_a_large_value_is_read_in_its_turn_and_let_go(bench: Bench) -> None:
     bench.partition.take_requests(bench.requests)
     work_off(bench.partition)
     assert only(take_outcome(bench.partition).events).type == "export.completed"
+
+
+def half_applied(bench: Bench, rows: int) -> tuple[Source, LargeMessage]:
+    """A large batch of which a turn applied some."""
+    bench.request("a")
+    value = {"export_id": "a", "seq": 0, "rows": [[n] for n in range(rows)], "last": True}
+    source = Source(bench.encode(value))
+    message = source.message(0)
+    bench.partition.take_requests(bench.requests)
+    bench.partition.turn()
+    bench.partition.take_records([message])
+    assert bench.partition.turn(0.0).end is TurnEnd.SPENT
+    return source, message
+
+
+@pytest.mark.parametrize(("kept_bytes", "reads"), [(0, 10), (8 * MIB, 1)])
+def test_a_large_batch_applied_in_part_is_gone_on_with(
+    tmp_path: Path, kept_bytes: int, reads: int
+) -> None:
+    bench = Bench(tmp_path, max_export_bytes=8 * MIB, kept_bytes=kept_bytes)
+    source, message = half_applied(bench, 150_000)
+    while bench.partition.turn(0.0).end is TurnEnd.SPENT:
+        assert message._value is None
+    assert only(take_outcome(bench.partition).events).type == "export.completed"
+    lines = "".join(f"{n}\r\n" for n in ("n", *range(150_000)))
+    assert (tmp_path / "a.csv").read_bytes() == lines.encode()
+    assert (source.times > reads) if kept_bytes == 0 else (source.times == reads)
+
+
+def test_between_turns_a_large_batch_takes_little_memory(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_export_bytes=8 * MIB, kept_bytes=0)
+    tracemalloc.start()
+    try:
+        half_applied(bench, 150_000)
+        bench.requests.clear()
+        held, _ = tracemalloc.get_traced_memory()
+        bench.partition.discard()
+        less, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held - less < MIB // 4
+
+
+def test_after_a_rest_the_message_that_is_there_is_read(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_export_bytes=8 * MIB, kept_bytes=0)
+    source, _ = half_applied(bench, 150_000)
+    bench.partition.drop_pending()
+    again = Source(source.value)
+    bench.partition.take_records([again.message(0)])
+    work_off(bench.partition)
+    assert only(take_outcome(bench.partition).events).type == "export.completed"
+    assert (source.times, again.times) == (1, 1)
+
+
+def test_a_large_batch_that_reads_otherwise_the_second_time_fails_its_export(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, max_export_bytes=8 * MIB, kept_bytes=0)
+    source, _ = half_applied(bench, 150_000)
+    source.value = b"{}"
+    work_off(bench.partition)
+    failed = only(take_outcome(bench.partition).events)
+    assert isinstance(failed, ExportFailed)
+    assert failed.reason is FailReason.INTERNAL
+    assert "the text has 2 bytes" in failed.message
+
+
+def test_a_node_keeps_the_texts_that_there_is_room_for() -> None:
+    texts = [divide(b'{"rows":[1]}', "rows") for _ in range(3)]
+    kept = KeptTexts(30)
+    for text in (*texts, texts[0]):
+        kept.keep(text)
+    assert [text.held_bytes for text in texts] == [12, 12, 0]
+    del texts[0], text
+    texts[-1].give_back(b'{"rows":[2]}')
+    kept.keep(texts[-1])
+    assert [text.held_bytes for text in texts] == [12, 12]
 
 
 def test_a_large_value_counts_as_its_turn(bench: Bench) -> None:

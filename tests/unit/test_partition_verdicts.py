@@ -8,6 +8,7 @@ from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
+from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import DeadLetterReason
 from tests.support.partition import RECORDS, Bench, only, take_outcome
@@ -152,6 +153,27 @@ def test_a_decided_export_whose_batches_stop_stops_the_lane(bench: Bench) -> Non
 def test_a_decided_export_whose_batches_fail_stops_the_lane(bench: Bench) -> None:
     owner = decided_and_killed(bench, [1], total_rows=5, last=True)
     with pytest.raises(LaneStopped, match="total_rows"):
+        owner.turn()
+
+
+@pytest.mark.parametrize("rows", [[[[1] * 600_000]], [[1], [[1] * 600_000]]])
+def test_a_decided_export_with_a_row_never_built_stops_the_lane(
+    bench: Bench, rows: list[list[int]]
+) -> None:
+    owner = decided_and_killed(bench, *rows, last=True)
+    with pytest.raises(LaneStopped, match="100,000 values"):
+        owner.turn()
+
+
+def test_a_decided_export_that_breaks_its_writer_stops_the_lane(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(writer: CsvWriter, rows: object) -> bytes:
+        raise RuntimeError("it broke")
+
+    owner = decided_and_killed(bench, [1], last=True)
+    monkeypatch.setattr(CsvWriter, "append", broken)
+    with pytest.raises(LaneStopped, match="RuntimeError: it broke"):
         owner.turn()
 
 

@@ -1,0 +1,31 @@
+"""The texts of large batches that are applied in part, between two turns.
+
+To read one again costs up to 100 ms, as it is decompressed; to keep one for each partition would
+cost 16 MiB each. Invariant: a node keeps at most ``KEPT_BYTES`` of them, whatever its partitions.
+"""
+
+import threading
+from typing import Final
+from weakref import WeakSet
+
+from schemas.json_pieces import Divided
+
+KEPT_BYTES: Final = 48 * 1024 * 1024
+
+
+class KeptTexts:
+    """Counts those of all partitions of a node. A batch that ended is not counted: it is gone."""
+
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._kept: WeakSet[Divided] = WeakSet()
+
+    def keep(self, text: Divided) -> None:
+        """A turn ends within a batch: keep its text if there is room, else let go of it."""
+        with self._lock:
+            self._kept.discard(text)
+            if sum(other.held_bytes for other in self._kept) + text.held_bytes > self._most_bytes:
+                text.let_go()
+            else:
+                self._kept.add(text)
