@@ -148,7 +148,9 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         async with (
             Backlog(cluster, options) as backlog,
             RequestLookup(options) as lookup,
-            _upload_gateway(settings, firsts := FirstRequests(backlog, lookup)) as uploads,
+            _upload_gateway(
+                settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
+            ) as uploads,
         ):
             deps = AppDependencies(node, backlog, storage, storage_calls, firsts, uploads, metrics)
             app = build_app(deps, _http_limits(settings))

@@ -6,11 +6,13 @@ no message of another offset is ever given.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from clients.bounded_fetch import bounded_getmany
 from clients.lenient_records import read_leniently
 from clients.reader import groupless_consumer
 from consumer.errors import BacklogUnavailable
@@ -19,6 +21,8 @@ from schemas.completions import Source
 
 _CALL_SECONDS = 5.0
 _POLL_MS = 200
+_POLL_RECORDS = 500
+_SEARCH_SECONDS = 1.0
 
 
 class RequestLookup:
@@ -27,6 +31,7 @@ class RequestLookup:
     def __init__(self, client_options: Mapping[str, Any]) -> None:
         self._options = client_options
         self._turn = asyncio.Lock()
+        self._one_search = asyncio.Lock()
         self._opened: Any = None
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -55,6 +60,25 @@ class RequestLookup:
                 if isinstance(error, (KafkaError, TimeoutError, OSError)):
                     raise BacklogUnavailable("Kafka doesn't answer") from None
                 raise
+
+    async def has_batch(self, topic: str, source: Source, export_id: str) -> bool:
+        """Whether a batch keyed by this id follows the request at ``source`` in the records topic.
+
+        Also one that another producer's open transaction holds back, as no upload of a node is in
+        any. False: none was found in a second. Raises as ``at``.
+        """
+        request = await self.at(source)
+        if request is None:
+            return False
+        one = TopicPartition(topic, source.partition)
+        try:
+            async with (
+                self._one_search,
+                groupless_consumer(self._options, isolation_level="read_uncommitted") as consumer,
+            ):
+                return await _is_keyed(consumer, one, request.timestamp, export_id.encode())
+        except (KafkaError, TimeoutError, OSError):
+            raise BacklogUnavailable("Kafka doesn't answer") from None
 
     async def _read(self, one: TopicPartition, offset: int) -> Consumed | None:
         consumer = await self._started()
@@ -89,3 +113,26 @@ async def _found(fetched: Sequence[Any], offset: int) -> Consumed | None:
         for message in some:
             return message if message.offset == offset else None
     return None
+
+
+async def _is_keyed(
+    consumer: AIOKafkaConsumer, one: TopicPartition, since_ms: int, key: bytes
+) -> bool:
+    """Whether a message with this key is found among those from a time on.
+
+    An upload's first batch comes right after its request, so there is little to read.
+    """
+    consumer.assign([one])
+    begin = (await consumer.offsets_for_times({one: max(0, since_ms)}))[one]
+    end = (await consumer.end_offsets([one]))[one]
+    if begin is None:
+        return False
+    consumer.seek(one, begin.offset)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SEARCH_SECONDS):
+            while await consumer.position(one) < end:
+                fetched = await bounded_getmany(consumer, _POLL_MS, _POLL_RECORDS)
+                async for some in unpacked(fetched.get(one, [])):
+                    if any(message.key == key for message in some):
+                        return True
+    return False

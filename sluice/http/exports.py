@@ -55,6 +55,16 @@ class Known:
     source: Source | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """An export that was requested before.
+
+    ``unsure`` is where, if its upload to another node may be breaking off.
+    """
+
+    unsure: Source | None = None
+
+
 def no_such_export(export_id: str) -> Refusal:
     """404, with the same text whether there is no such export or it is another user's."""
     return Refusal(HTTPStatus.NOT_FOUND, f"there is no export {export_id[:128]!r}")
@@ -98,26 +108,26 @@ class Exports:
         known = await self._find(export_id)
         return known is not None and known.user == asker
 
-    async def is_repeat(self, wanted: ExportRequested) -> bool:
-        """Whether an export of this id exists already, from an equivalent request.
+    async def find_repeated(self, wanted: ExportRequested) -> Repeated | None:
+        """The export of this id, if it exists already, from an equivalent request.
 
         Raises:
             Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
         """
         if self.is_under_way(wanted):
-            return True
+            return Repeated()
         known = await self._find(wanted.export_id)
         if known is None or known.source is None:
-            return self.is_under_way(wanted)
+            return Repeated() if self.is_under_way(wanted) else None
         if known.user != wanted.user:
             raise id_taken(wanted.export_id)
         if known.event and known.event.format != wanted.format:
             raise id_taken(wanted.export_id, ["format"])
-        if await self._firsts.check(wanted, known.source) and known.state is State.QUEUED:
-            await self._wait_until_begun(wanted.export_id)
-        return True
+        is_elsewhere = await self._firsts.check(wanted, known.source)
+        is_begun = known.state is not State.QUEUED
+        return Repeated(known.source if is_elsewhere and not is_begun else None)
 
-    async def _wait_until_begun(self, export_id: str) -> None:
+    async def wait_until_begun(self, export_id: str, source: Source) -> None:
         """Wait until an upload to another node has rows in Kafka, or has ended.
 
         That upload may have broken off before its first row, with this request as the client's
@@ -127,13 +137,16 @@ class Exports:
         with suppress(TimeoutError):
             async with asyncio.timeout(_BREAKING_OFF_SECONDS):
                 while True:
+                    with suppress(Refusal):  # the search is in vain: the backlog shows it, too
+                        if await self._firsts.has_batch(export_id, source):
+                            return
+                    await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
                     known = await self._find(export_id)
                     if known is None or known.state is not State.QUEUED:
                         return
-                    await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
     def is_under_way(self, wanted: ExportRequested) -> bool:
-        """As ``is_repeat``, among the exports that this node is publishing."""
+        """As ``find_repeated``, among the exports that this node is publishing."""
         ticket = self.admission.under_way(wanted.export_id)
         if ticket:
             compare(wanted, ticket.request)

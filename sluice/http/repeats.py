@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -27,9 +28,10 @@ _COMPARED = ("format", "columns", "options", "user")
 class FirstRequests:
     """Looks up the first requests of ids, which Kafka may no longer have."""
 
-    def __init__(self, backlog: BacklogView, requests: RequestsView) -> None:
+    def __init__(self, backlog: BacklogView, requests: RequestsView, records: str) -> None:
         self._backlog = backlog
         self._requests = requests
+        self._records = records
 
     async def check(self, wanted: ExportRequested, source: Source) -> bool:
         """Compare a request with the one at ``source``, which was the first of its id.
@@ -53,6 +55,15 @@ class FirstRequests:
         # A header of any name may be null, from whatever producer: that is no upload of a node.
         marks = [mark for name, mark in record.headers if name == ATTEMPT and mark is not None]
         return bool(marks) and not marks[0].startswith(_THIS_NODE)
+
+    async def has_batch(self, export_id: str, source: Source) -> bool:
+        """Whether a batch of the export requested at ``source`` is in Kafka.
+
+        Raises:
+            Refusal: 503, Kafka doesn't answer.
+        """
+        find = partial(self._requests.has_batch, self._records, source, export_id)
+        return await query_kafka(find)
 
     async def is_ours(self, export_id: str, source: Source | None, mark: bytes) -> bool:
         """Whether an id's unfinished export began with the request at ``source``.

@@ -20,7 +20,7 @@ from producer.batching import encode_row
 from schemas.completions import encode_event
 from schemas.records import Row
 from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
-from sluice.http.exports import Exports
+from sluice.http.exports import Exports, Repeated
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal, wrong_fields
 from sluice.http.spool import IN_MEMORY_BYTES, Hold
@@ -36,6 +36,7 @@ from sluice.http.submission import (
 )
 from sluice.http.uploads import Upload, UploadGateway
 
+_Taken: TypeAlias = tuple[str, Repeated | None]
 _Rows: TypeAlias = Sequence[Row | bytes]
 _CHUNK_ROWS = 1_000
 _CHUNK_BYTES = 256 * 1024
@@ -59,32 +60,35 @@ async def run(deps: RunDependencies, request: Request, asker: str | None) -> Res
     query = query_fields(request.scope["query_string"])
     seconds = wait_seconds(query)
     take = _take_json if kind == JSON else _take_ndjson
-    export_id = await take(deps, request, query, asker)
+    export_id, repeated = await take(deps, request, query, asker)
+    if repeated and repeated.unsure:  # with nothing of the body in memory any more
+        await deps.exports.wait_until_begun(export_id, repeated.unsure)
     return await _answer(deps.exports, export_id, seconds, request)
 
 
 async def _take_json(
     deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
-) -> str:
+) -> _Taken:
     if query:
         raise wrong_fields(unknown_parameters(query))
     async with deps.bodies.whole(request) as body:
         submission, rows = await deps.bodies.parsed(body, partial(parse_json, body, asker))
-        if not await _is_known(deps, submission):
+        if not (repeated := await _find_repeated(deps, submission)):
             is_large = len(body) > IN_MEMORY_BYTES
-            await _publish(deps, submission, _slices(deps, rows, is_large=is_large))
-    return submission.request.export_id
+            chunks = _slices(deps, rows, is_large=is_large)
+            repeated = await _publish(deps, submission, chunks)
+    return submission.request.export_id, repeated
 
 
 async def _take_ndjson(
     deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
-) -> str:
+) -> _Taken:
     submission = parse_query(query, asker)
-    if not await _is_known(deps, submission):
+    if not (repeated := await _find_repeated(deps, submission)):
         async with aclosing(_uploaded(deps, submission, request)) as chunks:
             first = deque([await _beginning(chunks, deps.idle_seconds)])
-            await _publish(deps, submission, _resumed(first, chunks))
-    return submission.request.export_id
+            repeated = await _publish(deps, submission, _resumed(first, chunks))
+    return submission.request.export_id, repeated
 
 
 async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -> _Rows:
@@ -130,8 +134,8 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
     return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": status_url})
 
 
-async def _is_known(deps: RunDependencies, submission: Submission) -> bool:
-    """Whether the export exists already, from an equivalent request.
+async def _find_repeated(deps: RunDependencies, submission: Submission) -> Repeated | None:
+    """The export, if it exists already, from an equivalent request.
 
     Raises:
         Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
@@ -139,14 +143,14 @@ async def _is_known(deps: RunDependencies, submission: Submission) -> bool:
     wanted = submission.request
     # A broken upload is unfinished too, but its retry may resume it.
     if not submission.is_named or deps.uploads.is_breaking_off(wanted.export_id):
-        return False
-    return await deps.exports.is_repeat(wanted)
+        return None
+    return await deps.exports.find_repeated(wanted)
 
 
 async def _publish(
     deps: RunDependencies, submission: Submission, chunks: AsyncGenerator[_Rows, None]
-) -> None:
-    """Publish the export, unless another request does so at this moment.
+) -> Repeated | None:
+    """Publish the export, unless another request does so at this moment: then return its export.
 
     Raises:
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
@@ -154,7 +158,7 @@ async def _publish(
     exports, wanted = deps.exports, submission.request
     unfinished = await exports.count_unfinished()
     if exports.is_under_way(wanted):
-        return
+        return Repeated()
     retried = submission.is_named
     with exports.admission.ticket(wanted, unfinished) as ticket:
         async with deps.uploads.export(wanted, retried=retried) as upload:
@@ -164,8 +168,8 @@ async def _publish(
             else:
                 upload.is_first()
                 await _send(exports, wanted.export_id, upload, chunks)
-                return
-    await exports.is_repeat(wanted)  # of the request that was faster; 409 if they differ
+                return None
+    return await exports.find_repeated(wanted)  # of the request that was faster; 409 if they differ
 
 
 async def _send(

@@ -68,6 +68,9 @@ class RequestsView(Protocol):
     async def at(self, source: Source) -> Recorded | None:
         """Fetch the message at a source; None if Kafka no longer has it."""
 
+    async def has_batch(self, topic: str, source: Source, export_id: str) -> bool:
+        """Whether a batch of the export that was requested at ``source`` is in Kafka."""
+
 
 class FinishedView(Protocol):
     """The part of ``consumer.storage.base.Storage`` that answers for ended exports; it blocks."""

@@ -59,3 +59,21 @@ async def test_each_of_a_large_compressed_batch_is_found(
             assert found is not None
             assert found.value == value
         assert await lookup.at(source(after.offset + 1)) is None
+
+
+async def test_a_batch_is_found_that_a_transaction_before_it_holds_back(
+    bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer
+) -> None:
+    asked = await producer.send_and_wait(topics.requests, b"r", key=b"e-1", partition=PARTITION)
+    source = Source(topic=topics.requests, partition=PARTITION, offset=asked.offset)
+    other = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id=topics.records)
+    async with (
+        other,
+        other.transaction(),
+        RequestLookup({"bootstrap_servers": bootstrap_servers}) as lookup,
+    ):
+        await other.send_and_wait(topics.records, b"x", key=b"e-2", partition=PARTITION)
+        assert not await lookup.has_batch(topics.records, source, "e-1")
+        await producer.send_and_wait(topics.records, b"x", key=b"e-1", partition=PARTITION)
+        assert await lookup.has_batch(topics.records, source, "e-1")
+        assert not await lookup.has_batch(topics.records, source, "e-3")

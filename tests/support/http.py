@@ -79,6 +79,8 @@ class World:
 
     headers: dict[int, list[tuple[str, bytes | None]]] = field(default_factory=dict)
     """Of requests, by their offset."""
+    with_batches: set[int] = field(default_factory=set)
+    """Offsets of requests with batches in Kafka that no turn has applied."""
     start_fails: Exception | None = None
     """What a publisher raises as it starts."""
     held: asyncio.Event | None = None
@@ -155,6 +157,11 @@ class World:
             return None
         value = encode_request(self.requests[source.offset])
         return Recorded(value, self.headers.get(source.offset, []))
+
+    async def has_batch(self, topic: str, source: Source, export_id: str) -> bool:
+        assert topic == "export.records"
+        await self._ask()
+        return export_id in self.begun or source.offset in self.with_batches
 
     # What a test does, and looks at
 
@@ -267,7 +274,7 @@ class _Publisher:
 async def app_of(world: World, **limits: Any) -> AsyncIterator[Starlette]:
     """The application over a world."""
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
-    firsts = FirstRequests(world, world)
+    firsts = FirstRequests(world, world, "export.records")
     with StorageCalls() as calls:
         async with UploadGateway(make, firsts.is_ours) as uploads:
             deps = AppDependencies(

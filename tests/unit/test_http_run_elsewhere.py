@@ -1,6 +1,7 @@
 """A repeat of an upload that another node took, and that may have broken off there."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,7 +52,16 @@ async def test_it_is_answered_once_its_upload_goes_on_or_has_ended(
     assert world.cancelled() == []
 
 
-async def test_an_upload_whose_rows_wait_for_a_turn_is_answered_too(
+async def test_an_upload_whose_rows_wait_for_a_turn_is_answered_at_once(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.with_batches.add(0)
+    answer = asyncio.create_task(client.post("/export/run", json=BODY))
+    assert await has_answered(answer)
+    assert (await answer).status_code == 202
+
+
+async def test_an_upload_without_rows_is_answered_in_the_end(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sluice.http.exports._BREAKING_OFF_SECONDS", 0.2)
@@ -64,6 +74,24 @@ async def test_a_header_without_a_value_is_no_upload_of_a_node(
     world.headers[0] = [(ATTEMPT, None)]
     answer = asyncio.create_task(client.post("/export/run", json=BODY))
     assert await has_answered(answer)
+    assert (await answer).status_code == 202
+
+
+async def test_a_repeat_that_waits_keeps_no_large_body_in_memory(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    # 100 MB, of which 80 MiB are held at a time: the second one finds no room beside the first.
+    padding = b" " * 50_000_000
+    body = json.dumps(BODY).encode() + padding
+    headers = {"content-type": "application/json"}
+    answer = asyncio.create_task(client.post("/export/run", content=body, headers=headers))
+    await asyncio.sleep(1)
+    other = json.dumps({**BODY, "export_id": "e-2"}).encode() + padding
+    async with asyncio.timeout(4):
+        answered = await client.post("/export/run", content=other, headers=headers)
+    assert answered.status_code == 202
+    assert not answer.done()
+    world.begun.add("e-1")
     assert (await answer).status_code == 202
 
 
