@@ -10,8 +10,8 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
-from schemas.json_pieces import PIECE_BYTES, first_members, values_at_most
-from schemas.limits import LARGE_BYTES, MOST_REQUEST_SIGNS
+from schemas.json_pieces import PIECE_BYTES, first_members, holds_more
+from schemas.limits import LARGE_BYTES, MOST_REQUEST_VALUES
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.unread_value import UnreadValue, too_large
@@ -99,8 +99,8 @@ def request_excess(value: bytes | None) -> str | None:
     size = len(value or b"")
     if size > LARGE_BYTES:
         return too_large(size, LARGE_BYTES).why
-    if value and size > MOST_REQUEST_SIGNS and values_at_most(value) > MOST_REQUEST_SIGNS:
-        return f"holds more than {MOST_REQUEST_SIGNS:,} commas and opening brackets"
+    if value and holds_more(value, MOST_REQUEST_VALUES):
+        return f"holds more than {MOST_REQUEST_VALUES:,} JSON values"
     return None
 
 

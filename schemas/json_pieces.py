@@ -343,9 +343,9 @@ def values_at_most(value: bytes) -> int:
     return _at_most(value, 0, len(value))
 
 
-def holds_too_many(value: bytes) -> bool:
-    """Whether a JSON text holds more values than are built of an element, found without parsing."""
-    return _holds_more(value, 0, len(value), MOST_ELEMENT_VALUES)
+def holds_more(value: bytes, most: int) -> bool:
+    """Whether a JSON text holds more values than ``most``, found without parsing."""
+    return _holds_more(value, 0, len(value), most)
 
 
 def _holds_more(value: bytes, start: int, end: int, most: int) -> bool:
@@ -379,7 +379,7 @@ def _exactly(value: bytes, start: int, end: int) -> int:
 
 
 def _outside_strings(value: bytes, start: int, end: int) -> Iterator[bytes]:
-    """The text with a digit for each string, a window at a time."""
+    """The text with a digit for each string, a window at a time. One without an end ends it."""
     position = start
     while position < end:
         found = _OUTSIDE.match(value, position, min(position + PIECE_BYTES, end))
@@ -387,5 +387,8 @@ def _outside_strings(value: bytes, start: int, end: int) -> Iterator[bytes]:
         yield _STRINGS.sub(b"0", value[position:until])
         position = until
         if position < end and value[position : position + 1] == b'"':
-            position = _string_end(value, position + 1)
             yield b"0"
+            try:
+                position = _string_end(value, position + 1)
+            except ValueError:
+                return

@@ -9,9 +9,9 @@ LARGE_BYTES: Final = 1024 * 1024
 """A message of more is *large*; key and headers count. What isn't large is decompressed and parsed
 at once, on the event loop too. A large batch of rows waits packed until its turn and is read in
 pieces there; a large request is not read at all, but for its beginning."""
-MOST_REQUEST_SIGNS: Final = 10_000
-"""Commas and opening brackets in a request's text, those in strings too: it holds no more JSON
-values, which are what parsing costs: a mebibyte of ``[],`` takes 100 ms, one of so few 30."""
+MOST_REQUEST_VALUES: Final = 10_000
+"""JSON values in a request, which are what parsing costs: a mebibyte of ``[],`` takes 100 ms, one
+of so few 30."""
 MOST_BATCH_CELLS: Final = 1_000_000
 """Cells of a batch: its rows times the columns, or its JSON values if these are more."""
 MOST_BATCH_OUTPUT_BYTES: Final = 16 * 1024 * 1024

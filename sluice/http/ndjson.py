@@ -11,7 +11,7 @@ from http import HTTPStatus
 from producer.batching import encode_row
 from schemas import exact_json
 from schemas.errors import FieldError
-from schemas.json_pieces import MOST_ELEMENT_VALUES, holds_too_many
+from schemas.json_pieces import MOST_ELEMENT_VALUES, holds_more
 from schemas.limits import LARGE_BYTES
 from sluice.http.problems import Refusal
 from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
@@ -87,7 +87,7 @@ class NdjsonRows:
         return rows
 
     def _row(self, text: bytes) -> bytes:
-        if len(text) > LARGE_BYTES and holds_too_many(text):
+        if len(text) > LARGE_BYTES and holds_more(text, MOST_ELEMENT_VALUES):
             raise wrong_line(self._line, f"holds more than {MOST_ELEMENT_VALUES:,} values")
         try:
             row = exact_json.loads(text)

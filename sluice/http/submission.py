@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from producer.seed.scenarios import new_export_id
 from schemas import exact_json
-from schemas.codec import encode_request, request_excess
+from schemas.codec import encode_request
 from schemas.errors import FieldError, field_errors
 from schemas.json_pieces import PIECE_BYTES, UNBUILT, TooManyValues, divide
 from schemas.records import Row
@@ -184,8 +184,6 @@ def _submission(
     if (size := len(encoded)) > _MOST_REQUEST_BYTES:
         text = f"all fields but data take {size:,} bytes: at most {_MOST_REQUEST_BYTES:,} are sent"
         errors.append(FieldError("", text))
-    elif excess := request_excess(encoded):
-        errors.append(FieldError("", excess))
     return Submission(request, is_named), errors
 
 

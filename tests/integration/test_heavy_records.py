@@ -336,7 +336,7 @@ async def test_a_large_request_ends_by_its_id(trial: Trial) -> None:
         (letter,) = await trial.buried(1)
         watch.check()
     assert found.pop("good").type == "export.completed"
-    assert "more than 10,000 commas" in found.pop("held").message
+    assert "more than 10,000 JSON values" in found.pop("held").message
     assert set(found) == {*sizes, "keyed"}
     for export_id, event in found.items():
         assert (event.type, event.reason, event.format) == (

@@ -1,9 +1,12 @@
-"""What an NDJSON body holds in memory while it comes."""
+"""What an NDJSON body holds in memory while it comes, and lines that cost too much."""
 
 import tracemalloc
 
+import pytest
+
 from schemas import exact_json
 from sluice.http.ndjson import LINES_AT_ONCE, NdjsonRows
+from sluice.http.problems import Refusal
 from sluice.http.rows import RowCheck
 
 
@@ -25,3 +28,12 @@ def test_rows_are_handed_out_few_at_a_time_and_as_text() -> None:
     finally:
         tracemalloc.stop()
     assert (count, held[-1]) == (25_001, nested)
+
+
+@pytest.mark.parametrize("end", [b"0]", b'"x'])
+def test_a_line_of_too_many_values_is_refused_whether_or_not_it_is_json(end: bytes) -> None:
+    reader = NdjsonRows(RowCheck(["a"]))
+    with pytest.raises(Refusal) as caught:
+        list(reader.feed(b"[" + b"0," * 600_000 + end + b"\n"))
+    (error,) = caught.value.errors
+    assert (error.field, error.message) == ("line 1", "holds more than 100,000 values")

@@ -35,6 +35,14 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
 # What is accepted
 
 
+async def test_commas_in_column_keys_are_none_of_its_structure(world: World) -> None:
+    columns = [f"{n}" + "," * 990 for n in range(256)]
+    body = {"format": "csv", "columns": columns, "data": []}
+    async with serving_world(world, max_body_bytes=4_000_000) as client:
+        assert (await client.post("/export/run", json=body)).status_code == 202
+    assert len(world.requests) == 1
+
+
 async def test_json_is_published_whole(client: httpx.AsyncClient, world: World) -> None:
     more: dict[str, Any] = {"export_id": "e-1", "title": "T", "user": "alice", "priority": 9}
     answer = await run(client, options={"delimiter": ";"}, **more)

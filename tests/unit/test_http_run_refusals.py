@@ -56,15 +56,6 @@ async def test_a_request_that_no_message_holds_is_refused(world: World) -> None:
     assert world.requests == []
 
 
-async def test_a_request_that_no_node_reads_is_refused(world: World) -> None:
-    columns = [f"{n}" + "," * 990 for n in range(11)]
-    body = {"format": "csv", "columns": columns, "data": []}
-    async with serving_world(world, max_body_bytes=4_000_000) as client:
-        problem = assert_problem(await client.post("/export/run", json=body), 400)
-    assert "more than 10,000 commas" in problem["errors"][0]["message"]
-    assert world.requests == []
-
-
 @pytest.mark.parametrize(("query", "field"), WRONG_QUERIES)
 async def test_a_wrong_query_beside_json(
     client: httpx.AsyncClient, world: World, query: str, field: str
