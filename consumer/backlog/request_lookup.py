@@ -1,7 +1,7 @@
-"""Single messages of the requests topic, by where they lie.
+"""Single messages of the requests topic, by where they lie, and whether a batch follows one.
 
-Read beside the group, one at a time, by a consumer that starts with the first question. Invariant:
-no message of another offset is ever given.
+Read beside the group, one at a time, by a consumer that starts with the first question; a search
+for a batch has a consumer of its own. Invariant: no message of another offset is ever given.
 """
 
 import asyncio
