@@ -1,7 +1,9 @@
 """Hostile Kafka records: what grows when it is decompressed, and what isn't in the value."""
 
+import asyncio
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from tests.hostile.kinds_shape import repeated
@@ -15,7 +17,7 @@ from tests.hostile.target import (
     Target,
     batch_value,
 )
-from tests.hostile.wire import Codec, Record, Text
+from tests.hostile.wire import Codec, Record, Text, make_tiny_batch
 
 _MIB = 1024 * 1024
 _MANY_HEADERS: Headers = [(b"h", b"x" * 900)] * 1_000
@@ -145,6 +147,18 @@ async def _random_ab(target: Target) -> None:
     target.wanted_letters["unreadable"] += 40
 
 
+async def _tiny_frames(target: Target, codec: Codec, size_bytes: int) -> None:
+    """A request in so many bytes of frames, and its rows in as many."""
+    export_id = target.new_id()
+    request = target.requested(export_id, COMPLETED)
+    rows = Record(batch_value(export_id, b"[[1]]"), export_id.encode())
+    padding = [(b"", b" " * 900_000)]
+    for topic, it in ((target.bed.topics.requests, request), (target.bed.topics.records, rows)):
+        record = replace(it, headers=padding)
+        batch = await asyncio.to_thread(make_tiny_batch, record, codec, size_bytes)
+        await target.send(topic, batch, target.partition)
+
+
 KINDS = (
     *(
         Kind(
@@ -181,6 +195,18 @@ KINDS = (
     Kind("header names of 300 KB, not UTF-8", _header_names),
     Kind("keys of 900 KB and 14 MiB", _keys),
     Kind("requests of 60 MB in each codec", _large_requests),
+    *(
+        Kind(
+            f"tiny frames, {codec.name.lower()}",
+            partial(_tiny_frames, codec=codec, size_bytes=size_bytes),
+            short=codec is Codec.GZIP,
+        )
+        for codec, size_bytes in (
+            (Codec.GZIP, 4_000_000),  # over 18 MB of it the broker itself takes some seconds
+            (Codec.SNAPPY, 18_000_000),
+            (Codec.ZSTD, 18_000_000),
+        )
+    ),
     Kind("dead letters of all these", _dead_letters),
     Kind("dead letters of 1 MB of random a and b", _random_ab, short=True),
 )

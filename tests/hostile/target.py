@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.hostile.bed import Bed, Watched
 from tests.hostile.downstream import end_of
-from tests.hostile.wire import Codec, Record, Text, make_batch
+from tests.hostile.wire import Codec, Record, Text, WireBatch, make_batch
 
 Ends: TypeAlias = frozenset[str]
 
@@ -102,7 +102,10 @@ class Target:
     ) -> None:
         # On a thread: it may take seconds, and the good exports beside are to be sent meanwhile.
         batch = await asyncio.to_thread(make_batch, records, codec)
-        partition = self.partition if partition is None else partition
+        await self.send(topic, batch, self.partition if partition is None else partition)
+
+    async def send(self, topic: str, batch: WireBatch, partition: int) -> None:
+        """Send a batch that was made already."""
         acknowledged = await self.bed.producer.send_batch(batch, topic, partition=partition)
         await acknowledged
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import cramjam
 from aiokafka.record.util import calc_crc32c
 
+from tests.support.tiny_frames import tiny_frames
+
 PIECE_BYTES = 256 * 1024
 _XERIAL = b"\x82SNAPPY\0" + struct.pack(">ii", 1, 1)
 
@@ -101,7 +103,16 @@ def make_batch(records: Iterable[Record], codec: Codec = Codec.NONE) -> WireBatc
     for count, record in enumerate(records, start=1):
         compressed += [done for piece in _framed(record, count - 1) if (done := compressor(piece))]
     compressed.append(compressor(None))
-    body = b"".join(compressed)
+    return _batch_around(b"".join(compressed), codec, count)
+
+
+def make_tiny_batch(record: Record, codec: Codec, size_bytes: int) -> WireBatch:
+    """A batch of one record, in so many bytes of frames that hold a byte of it or nothing."""
+    content = b"".join(_framed(record, 0))
+    return _batch_around(tiny_frames(codec.name.lower(), content, size_bytes), codec, 1)
+
+
+def _batch_around(body: bytes, codec: Codec, count: int) -> WireBatch:
     now = int(time.time() * 1000)
     # From the attributes on: what the checksum is of.
     checked = struct.pack(">hiqqqhii", codec, count - 1, now, now, -1, -1, -1, count) + body

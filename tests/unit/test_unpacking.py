@@ -15,7 +15,7 @@ from tests.support.batches import CODECS, framed, record
 from tests.support.tiny_frames import KINDS, tiny_frames
 
 MIB = 1024 * 1024
-VALUES = [b"a" * 50_000, b"b" * 10]
+VALUES = [b"a" * 250_000, b"b" * 10]
 
 
 def handed_on(kind: str) -> tuple[ConsumerRecord, float]:

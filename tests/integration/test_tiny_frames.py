@@ -1,0 +1,119 @@
+"""Batches of many tiny compression frames, on a real Kafka: what is beside them goes on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from consumer.errors import BacklogUnavailable
+from schemas.topics import Topics
+from tests.hostile.bounds import HEALTH_SECONDS, PEAK_BYTES, STALL_SECONDS
+from tests.hostile.stalls import stalls_of
+from tests.integration.test_backlog import backlog_on
+from tests.support.batches import CODECS, framed, record, send_batch
+from tests.support.beside import beside, peak_bytes
+from tests.support.nodes import node_on
+from tests.support.outcomes import by_id, events
+from tests.support.tiny_frames import SENT_KINDS, tiny_frames
+from tests.support.upstream import Upstream, csv_bytes, rows_of
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.slow,
+    pytest.mark.parametrize("topics", [1], indirect=True),
+]
+
+SIZE_BYTES = 4_000_000
+REQUEST: dict[str, Any] = {
+    "type": "export.requested",
+    "export_id": "tiny",
+    "format": "csv",
+    "columns": ["n", "t"],
+}
+LAST = {"export_id": "tiny", "seq": 0, "rows": rows_of(0, 100), "last": True}
+POSTED = {"format": "csv", "columns": ["n"], "data": [[1]], "export_id": "posted"}
+
+
+@pytest.fixture
+async def producer(bootstrap_servers: str, topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    """The topics take its batches."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    limit = {"max.message.bytes": str(2 * SIZE_BYTES)}
+    for topic in (topics.requests, topics.records):
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, limit)])
+    await admin.close()
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, max_request_size=2 * SIZE_BYTES
+    ) as producer:
+        yield producer
+
+
+def tiny(kind: str, message: dict[str, Any], size_bytes: int = SIZE_BYTES) -> bytes:
+    """A batch of one message, in tiny frames."""
+    value = json.dumps(message).encode() + b" " * (size_bytes // 20)
+    content = b"".join(record(0, b"tiny", value))
+    return framed(CODECS[kind], tiny_frames(kind, content, size_bytes), 1)
+
+
+@pytest.mark.parametrize("kind", SENT_KINDS)
+async def test_exports_and_posts_beside_them_go_on(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    producer: AIOKafkaProducer,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    batches = {topics.requests: tiny(kind, REQUEST), topics.records: tiny(kind, LAST)}
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
+        beside(node) as seen,
+    ):
+        for topic, batch in batches.items():
+            await send_batch(producer, topic, 0, batch)
+        posted = await client.post("/export/run?wait=60", json=POSTED)
+        await upstream.request("good")
+        await upstream.batch("good", 0, rows_of(0, 3), last=True)
+        ended: dict[str, Any] = {}
+        async with asyncio.timeout(60):
+            while not {"tiny", "good"} <= ended.keys():
+                ended = by_id(await events(bootstrap_servers, topics.completions))
+        stalls = await stalls_of(node)
+        peak = peak_bytes(node)
+    assert (posted.status_code, posted.json()["rows"]) == (200, 1)
+    assert {ended[one].type for one in ("tiny", "good")} == {"export.completed"}
+    assert (tmp_path / "exports" / "tiny.csv").read_bytes() == csv_bytes(rows_of(0, 100))
+    assert stalls
+    assert max(stalls.logged_seconds, default=0.0) <= STALL_SECONDS
+    assert set(seen.small_statuses) == {202}
+    assert max(seen.health_seconds) < HEALTH_SECONDS
+    assert peak < PEAK_BYTES
+
+
+async def test_while_the_requests_topic_is_read_a_question_is_refused_with_that_reason(
+    bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer
+) -> None:
+    """8 batches of 8 MB in empty blocks take more than the 5 s that an answer may."""
+    batch = tiny("snappy", REQUEST, 2 * SIZE_BYTES - 10_000)
+    async with backlog_on(bootstrap_servers, topics) as backlog:
+        assert await backlog.find("nobody") is None
+        for _ in range(8):
+            await send_batch(producer, topics.requests, 0, batch)
+        with pytest.raises(BacklogUnavailable, match="the requests topic is still being read"):
+            await backlog.find("nobody")
+        async with asyncio.timeout(120):
+            while True:
+                with suppress(BacklogUnavailable):
+                    assert await backlog.find("nobody") is None
+                    break
+        assert await backlog.find("tiny")
