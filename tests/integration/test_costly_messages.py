@@ -97,6 +97,9 @@ async def watched(node: NodeProcess, kind: str, file: Path) -> AsyncIterator[Non
     command = [sys.executable, "-m", "tests.hostile.probe", str(node.pid), node.url, str(file)]
     probe = await asyncio.create_subprocess_exec(*command)
     try:
+        async with asyncio.timeout(30):
+            while not read_looks(file):  # what is watched may take less than the probe's start
+                await asyncio.sleep(0.02)
         yield
     finally:
         probe.kill()
