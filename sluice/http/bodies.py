@@ -25,6 +25,7 @@ NDJSON = "application/x-ndjson"
 _QUIET_SECONDS = 1.0
 _LEAST_DISK_BYTES = 1024 * 1024 * 1024
 _LEAST_MEMORY_BYTES = 80 * 1024 * 1024
+_LINES_BYTES = 48 * 1024 * 1024  # of lines that have not ended, of all NDJSON uploads
 _WAIT_SECONDS = 120.0
 
 _Parsed = TypeVar("_Parsed")
@@ -92,7 +93,7 @@ class JsonBodies:
         self._memory = Room(max(most_bytes, _LEAST_MEMORY_BYTES))
         self._checks = DaemonThreads(1, "body")
         self._heavy = DaemonThreads(1, "row")
-        self.lines = Room(_LEAST_MEMORY_BYTES)
+        self.lines = Room(_LINES_BYTES)
         """Memory for NDJSON lines whose end has not arrived yet."""
 
     @asynccontextmanager

@@ -110,10 +110,18 @@ async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: 
                 kafka.start()
                 await upstream.batch("a", 1, rows_of(100, 100), last=True)
                 (event,) = await events(servers, topics.completions, at_least=1, seconds=90)
+                await until_back(node)
             await producer.stop()
     assert isinstance(event, ExportCompleted), event
     assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows_of(0, 200))
     assert_told_once(node.lines(), servers, away_seconds)
+
+
+async def until_back(node: NodeProcess) -> None:
+    """The event may come before all of the node's clients have noticed."""
+    async with asyncio.timeout(30):
+        while not any(line["event"] == "Kafka answers again" for line in node.lines()):
+            await asyncio.sleep(0.1)
 
 
 def assert_told_once(lines: list[dict[str, Any]], servers: str, away_seconds: int) -> None:

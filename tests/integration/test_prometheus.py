@@ -176,7 +176,8 @@ async def test_everything_moves_and_every_query_has_an_answer(
         await events(bootstrap_servers, topics.completions, at_least=26, seconds=60)
         async with other:
             await prometheus.until("sluice_rebalances_total > 1")
-        running.kill()
+        await prometheus.until("sum(sluice_open_exports) > 0")
+        running.kill()  # its part of ``open`` is for the next owner to sweep
         await running.start()
         await unreadable_manifest(upstream, storage, prometheus)
         await still_for_a_moment(running)
