@@ -357,7 +357,9 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("input_format", ["csv", "ndjson", "json"])
+@pytest.mark.parametrize(
+    "input_format", ["csv", "ndjson", pytest.param("json", marks=pytest.mark.long)]
+)
 async def test_memory_does_not_grow_with_the_file(shell: Shell, input_format: str) -> None:
     small, large = (_peak_kib(shell, input_format, rows) for rows in (1_000, 400_000))
     assert large - small < 24 * 1024, (small, large)

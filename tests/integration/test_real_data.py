@@ -63,11 +63,19 @@ async def test_a_csv_reads_back_equal(
     assert done["rows"] == len(rows)
 
 
+@pytest.mark.parametrize(
+    "every", [pytest.param(8, id="each eighth"), pytest.param(1, id="all", marks=pytest.mark.long)]
+)
 async def test_the_text_of_a_pdf_holds_every_row(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path, cities: list[dict[str, Any]]
+    bootstrap_servers: str,
+    topics: Topics,
+    tmp_path: Path,
+    cities: list[dict[str, Any]],
+    every: int,
 ) -> None:
     if shutil.which("pdftotext") is None:
         pytest.skip("pdftotext is missing: install the package poppler-utils")
+    cities = cities[::every]
     source = tmp_path / "cities.ndjson"
     with source.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({c: city[c] for c in COLUMNS}) + "\n" for city in cities)
