@@ -24,13 +24,13 @@ from tests.support.pdf import (
     reader_of,
     write_pdf,
 )
-from tests.support.strategies import cells, texts
+from tests.support.strategies import cells, floats, texts
 
 HAN = "漢字仮名交文日本語中国東京発行"
 LETTERS = st.sampled_from("abcxyzABCWM019 .,()\\<>%/éşğıİüßΩλЖщ€—" + HAN)
 anything = texts | st.text(LETTERS, max_size=60)
 KINDS: list[st.SearchStrategy[Cell]] = [
-    *(st.none(), st.booleans(), st.integers(), st.floats(), anything)
+    *(st.none(), st.booleans(), st.integers(), floats, anything)
 ]
 tables = st.integers(1, 5).flatmap(
     lambda count: st.lists(
