@@ -95,8 +95,8 @@ def arm() -> None:
     def writer(self: Formats, request: ExportRequested, dated_at: datetime | None) -> Any:
         return ObeyingWriter(make(self, request, dated_at), request.export_id)
 
-    def decode_request(value: bytes | None) -> Any:
-        request = decode(value)
+    def decode_request(*message: Any) -> Any:
+        request = decode(*message)
         if isinstance(request, ExportRequested):
             obey(request.title, request.export_id)
         return request
