@@ -112,7 +112,7 @@ async def every_command_over(
         await told.run("seed", "--records", "100", "--format", "pdf", "--wait")
         rows = told.shell.file("rows.csv", "a,b\n1,2\n")
         await told.run("submit", rows, "--format", "csv", "--export-id", "sent", "--wait")
-        assert "asked for" in await told.run("cancel", "sent")
+        assert "requested that" in await told.run("cancel", "sent")
         await send_orphan(kafka, told.topics)
         assert "orphan_batch" in await until(told, "dead-letters", "list")
         assert (await told.run("dead-letters", "requeue", "--all")).endswith("1 put back\n")
