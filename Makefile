@@ -38,7 +38,7 @@ demo: install ## run the five scenarios on an embedded Apache Kafka
 # in the first ones.
 PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: install ## the tests, on a real Kafka (10 minutes on two cores)
+test: install ## the tests, on a real Kafka (about 17 minutes on two cores)
 	$(PYTEST_APART) -m "not long"
 
 test-long: install ## the longest tests: those of `make test` in their long form
@@ -47,7 +47,7 @@ test-long: install ## the longest tests: those of `make test` in their long form
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
 
-check: install ## format, lint, types, imports, unit and property tests (about a minute)
+check: install ## format, lint, types, imports, unit and property tests (about three minutes)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy

@@ -4,6 +4,7 @@ Only the two ports are replaced, as others on this machine may hold them. ``make
 tests of what it calls.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -115,8 +116,16 @@ class Terminals:
     def interrupt_all(self) -> None:
         """Ctrl-C in each, the latest first."""
         for process in reversed(self._foreground):
+            assert self._interrupted(process) in (0, 1, 130, -signal.SIGINT), process.args
+
+    @staticmethod
+    def _interrupted(process: subprocess.Popen[bytes]) -> int:
+        """The exit code after Ctrl-C, and again after a while, as a person would."""
+        for _ in range(4):
             process.send_signal(signal.SIGINT)
-            assert process.wait(_SECONDS) in (0, 1, 130, -signal.SIGINT), process.args
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_SECONDS / 4)
+        raise AssertionError(f"{process.args} does not end")
 
     def kill(self) -> None:
         for process in self._foreground:
