@@ -47,7 +47,7 @@ test-long: install ## the longest tests: those of `make test` in their long form
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
 
-check: install ## format, lint, types, imports, unit and property tests (about three minutes)
+check: install ## format, lint, types, imports, unit and property tests (about two minutes)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
