@@ -125,7 +125,7 @@ class Terminals:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_SECONDS / 4)
-        raise AssertionError(f"{process.args} does not end")
+        raise AssertionError(f"{process.args!r} does not end")
 
     def kill(self) -> None:
         for process in self._foreground:
