@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,11 +15,6 @@ from sluice.http import connections
 from tests.support.http import World, app_of, serving, serving_world
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,17 +16,6 @@ from tests.support.http import World, assert_problem, serving_world
 CONTENT = b"a,b\r\n" + b"1,2\r\n" * 200
 TAG = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
 NO_IDS = ("%2e%2e", "..%2f..%2fetc", "%00", "a%0a", "-a", "%C3%BC", "a" * 129, "a%20b", "%ff")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving_world(world) as client:
-        yield client
 
 
 def request(world: World, export_id: str, user: str = "anonymous") -> None:

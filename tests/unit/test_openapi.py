@@ -1,7 +1,7 @@
 """``openapi.json`` describes what the application answers, and the page shows it."""
 
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,6 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = "#/components/schemas/{model}"
 UNDESCRIBED = {("GET", "/openapi.json"), ("GET", "/docs")}
 ROWS = {"format": "csv", "columns": ["a"], "data": [[1]]}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving_world(world) as client:
-        yield client
 
 
 @pytest.fixture

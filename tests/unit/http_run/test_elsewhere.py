@@ -18,11 +18,6 @@ BODY = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "e-1"}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """Of a node, beside another one that has requested e-1."""
     async with serving_world(world) as client:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -10,22 +9,7 @@ import pytest
 from tests.support.http import World, assert_problem, serving_world
 from tests.support.http_run import GOOD, JSON, named, run, until, upload
 
-
-@pytest.fixture(autouse=True)
-def quiet_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has come of a body is sent on when nothing comes for a second; here sooner."""
-    monkeypatch.setattr("sluice.http.bodies._QUIET_SECONDS", 0.05)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving_world(world, max_body_bytes=4_000) as client:
-        yield client
+pytestmark = pytest.mark.usefixtures("quiet_soon")
 
 
 # What is refused
