@@ -5,7 +5,8 @@ Nothing of exports lives here. Invariant: a client that failed to start is close
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError, for_code
@@ -42,6 +43,22 @@ async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[A
         yield client
     finally:
         await _stop(client)
+
+
+class RunsClients:
+    """Base of what runs clients for the length of a block: ``__aenter__`` puts them in here."""
+
+    def __init__(self) -> None:
+        self._running = AsyncExitStack()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self._running.aclose()
 
 
 async def _start(client: Client, options: dict[str, Any]) -> None:

@@ -6,8 +6,6 @@ memory, of several one record each.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,7 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from clients.aiokafka_private import fetch_without_backoff
 from clients.errors import ClientError
 from clients.lenient_records import read_leniently
-from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, RunsClients, started
 from clients.topics import require_topics
 
 _POLL_MS = 200
@@ -24,7 +22,7 @@ _FETCH_WAIT_MS = 50
 _STALL_SECONDS = 30.0
 
 
-class TopicReader:
+class TopicReader(RunsClients):
     """The committed records of some topics. An async context manager, for one task.
 
     What retention removes meanwhile is skipped, or is an error if not ``skip_removed``.
@@ -36,10 +34,10 @@ class TopicReader:
         skip_removed: bool = True,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
+        super().__init__()
         self._topics = topics
         self._reset = "earliest" if skip_removed else "none"
         self._options = client_options
-        self._running = AsyncExitStack()
         self._consumer: AIOKafkaConsumer
         self.spans: dict[TopicPartition, range] = {}
         """The offsets that each partition had when the reader was entered."""
@@ -73,15 +71,6 @@ class TopicReader:
             raise
         self.spans = {one: range(starts[one], ends[one]) for one in partitions}
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._running.aclose()
 
     async def first_offset_at(self, partition: TopicPartition, at_ms: int) -> int:
         """The offset of the first record at or after a Kafka timestamp; the end if none is.

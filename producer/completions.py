@@ -6,9 +6,7 @@ entered, so the event of an export that is published afterwards is always read.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from clients.errors import ClientError
 from clients.lenient_records import read_leniently
-from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, started
+from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, RunsClients, started
 from clients.topics import require_topics
 from producer.errors import ProducerError
 from schemas.completions import Source, TerminalEvent, decode_event
@@ -46,7 +44,7 @@ class Completion:
             raise ProducerError(f"{place} is no terminal event: {error}") from None
 
 
-class CompletionFeed:
+class CompletionFeed(RunsClients):
     """Completions of all partitions, from the moment it is entered or from the beginning.
 
     Only committed ones, in order within a partition. ``client_options`` are aiokafka's. While the
@@ -60,10 +58,10 @@ class CompletionFeed:
         from_beginning: bool = False,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
+        super().__init__()
         self._topic = topics.completions
         self._from_beginning = from_beginning
         self._options = client_options
-        self._running = AsyncExitStack()
         self._consumer: AIOKafkaConsumer
 
     async def __aenter__(self) -> Self:
@@ -90,15 +88,6 @@ class CompletionFeed:
             why = str(error) or "Kafka doesn't answer"
             raise ClientError(f"{self._topic} can't be read: {why}") from None
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._running.aclose()
 
     def __aiter__(self) -> Self:
         """The feed is its own iterator; it never ends by itself."""

@@ -11,12 +11,11 @@ of the export is acknowledged; when the block of ``export`` is left by an error,
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from types import TracebackType
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from clients.errors import ClientError
-from clients.lifecycle import started
+from clients.lifecycle import RunsClients, started
 from clients.send_window import Delivery, Producer, Window
 from clients.topics import check_pair, require_topics
 from producer.batching import BATCH_BYTES, Batcher, most_rows
@@ -34,7 +33,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 _CANCEL_TIMEOUT_SECONDS = 5.0
 
 
-class ExportPublisher:
+class ExportPublisher(RunsClients):
     """Publishes exports, any number at once. After an error of Kafka's, make a new one.
 
     Idempotent and compressed; an export's request and batches share a partition number, by
@@ -50,11 +49,11 @@ class ExportPublisher:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
+        super().__init__()
         self._topics = topics
         self._timeout_seconds = delivery_timeout_seconds
         self._max_message_bytes = max_message_bytes
         self._options = client_options
-        self._running = AsyncExitStack()
         self._request_partitions = 0
         self._window: Window
 
@@ -80,15 +79,6 @@ class ExportPublisher:
         await self._running.enter_async_context(started(producer, self._options))
         self._window = Window(producer, self._timeout_seconds)
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._running.aclose()
 
     @asynccontextmanager
     async def export(self, request: ExportRequested) -> AsyncIterator["Export"]:

@@ -6,12 +6,10 @@ published unchanged is refused with the reason.
 
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from clients.errors import ClientError
-from clients.lifecycle import started
+from clients.lifecycle import RunsClients, started
 from clients.send_window import WINDOW_MESSAGES, Delivery, Producer, Window
 from clients.topics import require_topics
 from producer.dead_letters.records import DeadLetterRecord
@@ -21,7 +19,7 @@ from schemas.topics import Topics
 _MOST_MESSAGE_BYTES = 64 * 1024 * 1024  # before compression; the topic has its own limit
 
 
-class Requeue:
+class Requeue(RunsClients):
     """Publishes letters to the two input topics, idempotently. An async context manager."""
 
     def __init__(
@@ -29,9 +27,9 @@ class Requeue:
         topics: Topics,
         **client_options: Any,  # noqa: ANN401 - aiokafka's own
     ) -> None:
+        super().__init__()
         self._names = (topics.requests, topics.records)
         self._options = client_options
-        self._running = AsyncExitStack()
         self._partitions: dict[str, int] = {}
         self._window: Window
 
@@ -51,15 +49,6 @@ class Requeue:
         await self._running.enter_async_context(started(producer, self._options))
         self._window = Window(producer, DELIVERY_TIMEOUT_SECONDS)
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._running.aclose()
 
     def why_refused(self, letter: DeadLetterRecord) -> str | None:
         """Why a letter can't be requeued; None if it can."""
