@@ -14,11 +14,11 @@ PACE = Pace(deaths_seconds=2, disturbances_seconds=1, session_seconds=3)
 
 
 async def test_some_seconds_of_faults_break_nothing(tmp_path: Path) -> None:
-    report = await storm(Plot(12, seed=5, unfinished=30, pace=PACE), tmp_path / "storm")
+    report = await storm(Plot(16, seed=5, unfinished=30, pace=PACE), tmp_path / "storm")
     told = markdown(report)
     assert report.violations == {}, told
     assert sum(report.struck.values()) > 0, told
-    assert report.exports > 5, told  # on a busy machine too
+    assert report.exports > 30, told
 
 
 @pytest.mark.long
