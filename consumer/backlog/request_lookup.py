@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from clients.bounded_fetch import bounded_getmany
-from clients.lenient_records import read_leniently
+from clients.lifecycle import RunsClients
 from clients.reader import groupless_consumer
 from consumer.errors import BacklogUnavailable
 from consumer.unpacking import Consumed, unpacked
@@ -25,24 +25,19 @@ _POLL_RECORDS = 500
 _SEARCH_SECONDS = 1.0
 
 
-class RequestLookup:
+class RequestLookup(RunsClients):
     """Use it as an async context manager; nothing is connected before the first question."""
 
     def __init__(self, client_options: Mapping[str, Any]) -> None:
+        super().__init__()
         self._options = client_options
         self._turn = asyncio.Lock()
         self._one_search = asyncio.Lock()
-        self._opened: Any = None
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
         """Nothing is connected yet."""
-        read_leniently()
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Disconnect."""
-        await self._close()
 
     async def at(self, source: Source) -> Consumed | None:
         """The message at a place, or None where Kafka no longer has it.
@@ -96,15 +91,13 @@ class RequestLookup:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._opened = groupless_consumer(self._options)
-            self._consumer = await self._opened.__aenter__()
+            consumer = groupless_consumer(self._options)
+            self._consumer = await self._running.enter_async_context(consumer)
         return self._consumer
 
     async def _close(self) -> None:
-        opened, consumer = self._opened, self._consumer
-        self._opened = self._consumer = None
-        if consumer is not None:
-            await opened.__aexit__(None, None, None)
+        self._consumer = None
+        await self._running.aclose()
 
 
 async def _found(fetched: Sequence[Any], offset: int) -> Consumed | None:

@@ -195,14 +195,8 @@ class Lane:
         try:
             committed, exports = await self._load(producer)
             metrics = self._context.export_context.metrics
-            commits = Commits(
-                producer,
-                self._context.published_events,
-                exports,
-                metrics,
-                committed,
-                self._moved.set,
-            )
+            published, moved = self._context.published_events, self._moved.set
+            commits = Commits(producer, published, exports, metrics, committed, moved)
             await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
         except MessageSizeTooLargeError:
             # The topic takes less than it says, or than we reckon: forward less the next time.
