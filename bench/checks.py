@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+from schemas.options import CsvOptions
 from schemas.records import Cell
-from schemas.requests import CsvOptions
 from tests.support.plain_csv import plain_text
 
 _MOST_NAMED = 3

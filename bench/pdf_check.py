@@ -18,8 +18,8 @@ from pypdf import PdfReader
 
 from bench.checks import Findings
 from bench.peers.base import ROWS_PER_PAGE
+from schemas.options import CsvOptions
 from schemas.records import Cell
-from schemas.requests import CsvOptions
 from tests.support.plain_csv import plain_text
 
 _SAMPLED_PAGES = 20

@@ -12,8 +12,9 @@ import orjson
 
 from producer.errors import ProducerError
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
+from schemas.options import CsvOptions
 from schemas.records import Row
-from schemas.requests import CsvOptions, ExportRequested
+from schemas.requests import ExportRequested
 
 BATCH_ROWS = 1_000
 BATCH_BYTES = 512 * 1024

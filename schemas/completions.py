@@ -10,7 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 import orjson
 from pydantic import Field, TypeAdapter
 
-from schemas.requests import ExportId, Strict
+from schemas.requests import ExportId
+from schemas.strict import Strict
 from schemas.times import Timestamp, format_time
 from schemas.vocabulary import FailReason, Format
 

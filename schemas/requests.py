@@ -5,27 +5,16 @@ Models only, strict: a field that the contract doesn't name is an error, never i
 
 import re
 from collections import Counter
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.errors import shown
-from schemas.limits import (
-    MOST_COLUMNS,
-    MOST_FIELDS,
-    MOST_NAME_CHARACTERS,
-    MOST_NULL_CHARACTERS,
-    MOST_USER_CHARACTERS,
-)
+from schemas.limits import MOST_COLUMNS, MOST_NAME_CHARACTERS, MOST_USER_CHARACTERS
+from schemas.options import OPTIONS, Options, option_names
+from schemas.strict import Strict, require_few_fields
 from schemas.times import Timestamp
-from schemas.vocabulary import EXPORT_ID, Format
+from schemas.vocabulary import EXPORT_ID, ColumnType, Format
 
 NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
 """Text without control characters and separators of lines, as a regular expression."""
@@ -41,24 +30,17 @@ def is_user(text: str) -> bool:
     return 0 < len(text) <= MOST_USER_CHARACTERS and _CONTROL.search(text) is None
 
 
-class Strict(BaseModel):
-    """The base of every model of the contract."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-def _require_few(given: object) -> None:
-    """Each unknown field is an error of its own, so a million of them would cost a gigabyte."""
-    if isinstance(given, dict) and len(given) > MOST_FIELDS:
-        raise ValueError(f"has {len(given):,} fields, more than {MOST_FIELDS}")
-
-
 class Column(Strict):
-    """One column. ``header`` defaults to ``key``; ``width`` is in points and for PDF only."""
+    """One column. ``header`` defaults to ``key``; ``width``, in points, and ``align`` are for PDF.
+
+    Without a ``type`` a cell is the JSON value that it is; see ``schemas.column_types``.
+    """
 
     key: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)]
     header: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)] = ""
     width: Annotated[float, Field(gt=0, le=14_400, allow_inf_nan=False)] | None = None
+    type: Annotated[ColumnType, Field(strict=False)] | None = None
+    align: Literal["left", "right", "center"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -67,47 +49,14 @@ class Column(Strict):
             given = {"key": given}
         if not isinstance(given, dict | Column):
             raise ValueError("must be a string or an object")  # noqa: TRY004 - pydantic's protocol
-        _require_few(given)
+        require_few_fields(given)
         if isinstance(given, dict) and "header" not in given and isinstance(given.get("key"), str):
             given = {**given, "header": given["key"]}
         return given
 
 
-class CsvOptions(Strict):
-    """How a CSV is written."""
-
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    header: bool = True
-    bom: bool = False
-    line_ending: Literal["crlf", "lf"] = "crlf"
-    null: Annotated[str, Field(max_length=MOST_NULL_CHARACTERS)] = ""
-    escape_formulas: bool = True
-
-    @field_validator("delimiter")
-    @classmethod
-    def _can_delimit(cls, delimiter: str) -> str:
-        if delimiter in '"\r\n':
-            raise ValueError("must not be a quote or a line break")
-        return delimiter
-
-
-class PdfOptions(Strict):
-    """How a PDF is laid out."""
-
-    page_size: Literal["A3", "A4", "A5", "letter", "legal"] = "A4"
-    orientation: Literal["portrait", "landscape"] = "portrait"
-    records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
-
-
-Options: TypeAlias = CsvOptions | PdfOptions
-_OPTIONS: dict[Format, type[CsvOptions | PdfOptions]] = {
-    Format.CSV: CsvOptions,
-    Format.PDF: PdfOptions,
-}
-
-
 def _default_options(fields: dict[str, Any]) -> Options:
-    return _OPTIONS[fields.get("format", Format.CSV)]()
+    return OPTIONS[fields.get("format", Format.CSV)]()
 
 
 class ExportRequested(Strict):
@@ -139,7 +88,7 @@ class ExportRequested(Strict):
     @model_validator(mode="before")
     @classmethod
     def _few_fields(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
-        _require_few(given)
+        require_few_fields(given)
         return given
 
     @field_validator("columns", mode="before")
@@ -162,12 +111,11 @@ class ExportRequested(Strict):
     @field_validator("options", mode="before")
     @classmethod
     def _options_of_format(cls, given: object, info: ValidationInfo) -> object:
-        _require_few(given)
-        model = _OPTIONS.get(info.data.get("format", Format.CSV), CsvOptions)
+        require_few_fields(given)
+        model = OPTIONS[info.data.get("format", Format.CSV)]
         if "format" not in info.data:
             # Of a wrong format, only what no format knows is certainly wrong.
-            known = CsvOptions.model_fields.keys() | PdfOptions.model_fields.keys()
-            unknown = sorted(given.keys() - known) if isinstance(given, dict) else []
+            unknown = sorted(given.keys() - option_names()) if isinstance(given, dict) else []
             if unknown:
                 raise ValueError(f"{shown(unknown[0])} is not an option of any format")
             return model()
@@ -184,5 +132,5 @@ class CancelRequested(Strict):
     @model_validator(mode="before")
     @classmethod
     def _few_fields(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was sent
-        _require_few(given)
+        require_few_fields(given)
         return given

@@ -17,6 +17,18 @@ class Format(StrEnum):
     PDF = "pdf"
 
 
+class ColumnType(StrEnum):
+    """What the cells of a column are; see ``schemas.column_types``."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+
+
 class FailReason(StrEnum):
     """Why an export failed: the ``reason`` of ``export.failed`` and of ``export_fail_total``."""
 

@@ -5,6 +5,7 @@ Pure: batches in, rows in pieces or a verdict out. Rules (the contract, ``export
 - ``seq`` counts from 0 by 1; a lower one is a repeat and is dropped, a higher one is a gap;
 - a row is an array of exactly one cell per column, or an object by column key, in which a missing
   key is null and an unknown one is wrong;
+- a cell is of its column's type, where it has one (``schemas.column_types``);
 - ``total_rows``, which comes with the last batch, must be the number of rows.
 
 Invariant: ``rows`` counts batches applied whole; a batch that raises changes nothing.
@@ -14,18 +15,21 @@ from collections.abc import Iterator, Sequence
 
 from consumer.core.budget import require_few_cells, rows_at_once
 from consumer.errors import ExportFailure
+from schemas.column_types import wrong_cell
 from schemas.errors import shown
 from schemas.records import Batch, Cell, Row
-from schemas.vocabulary import FailReason
+from schemas.vocabulary import ColumnType, FailReason
 
 
 class BatchSequence:
     """The state of one export: which batch comes next, and how many rows there are."""
 
-    __slots__ = ("_keys", "next_seq", "rows")
+    __slots__ = ("_keys", "_types", "next_seq", "rows")
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], types: Sequence[ColumnType | None] = ()) -> None:
+        """``types`` are those of the columns; there may be fewer, or none."""
         self._keys = tuple(keys)
+        self._types = {place: one for place, one in enumerate(types) if one is not None}
         self.next_seq = 0
         self.rows = 0
 
@@ -50,7 +54,7 @@ class BatchSequence:
 
     def pieces(self, batch: Batch, after: int = 0) -> "Pieces":
         """The rows of the next batch in column order, some at a time, after the first ``after``."""
-        return Pieces(batch, self._keys, self.rows, after)
+        return Pieces(batch, self._keys, self._types, self.rows, after)
 
     def apply(self, batch: Batch) -> None:
         """Count an accepted batch, once its rows are in the file."""
@@ -61,22 +65,37 @@ class BatchSequence:
 class Pieces(Iterator[list[list[Cell]]]):
     """The rows of one batch in column order. No generator, as that would keep the last ones.
 
-    ``done`` counts the rows handed out. Raises ExportFailure for a row of the wrong shape.
+    ``done`` counts the rows handed out. Raises ExportFailure for a row of the wrong shape, or a
+    cell of the wrong type.
     """
 
-    __slots__ = ("_batch", "_keys", "_rows_before", "_source", "done")
+    __slots__ = ("_batch", "_keys", "_rows_before", "_source", "_types", "done")
 
-    def __init__(self, batch: Batch, keys: tuple[str, ...], rows_before: int, done: int) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        keys: tuple[str, ...],
+        types: dict[int, ColumnType],
+        rows_before: int,
+        done: int,
+    ) -> None:
         self.done = done
         self._batch = batch
         self._keys = keys
+        self._types = types
         self._rows_before = rows_before
         self._source = batch.pieces(rows_at_once(len(keys)), done)
 
     def __next__(self) -> list[list[Cell]]:
         rows = next(self._source)
         first, self.done = self.done, self.done + len(rows)
-        return _in_column_order(rows, self._keys, self._batch.seq, first)
+        ordered = _in_column_order(rows, self._keys, self._batch.seq, first)
+        for place, column_type in self._types.items():
+            if found := wrong_cell([row[place] for row in ordered], column_type):
+                index, why = found
+                where = f"batch {self._batch.seq}, row {first + index}"
+                raise _wrong(f"{where}, column {shown(self._keys[place])}: {why}")
+        return ordered
 
     def require_total(self) -> None:
         """Raises ExportFailure for a wrong total of rows."""

@@ -41,7 +41,9 @@ class OpenExport:
         self.origin = origin
         self.decided = decided
         self.active_at = active_at
-        self.assembly = BatchSequence([column.key for column in request.columns])
+        self.assembly = BatchSequence(
+            [column.key for column in request.columns], [column.type for column in request.columns]
+        )
         self.writer: FormatWriter | None = None
         self.part: Part | None = None
         self.first_offset: int | None = None

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from types import NoneType
 
 from consumer.formats.cells import cell_text, number_texts
+from schemas.options import CsvOptions
 from schemas.records import Cell
-from schemas.requests import CsvOptions, ExportRequested
+from schemas.requests import ExportRequested
 
 _ROWS_AT_ONCE = 1_000
 _SAMPLE_ROWS = 64

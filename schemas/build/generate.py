@@ -16,15 +16,10 @@ import yaml
 
 from schemas.build import asyncapi
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
-from schemas.requests import (
-    NO_CONTROLS,
-    CancelRequested,
-    CsvOptions,
-    ExportRequested,
-    PdfOptions,
-    Strict,
-)
-from schemas.vocabulary import EXPORT_ID, Format
+from schemas.options import OPTIONS
+from schemas.requests import NO_CONTROLS, CancelRequested, ExportRequested
+from schemas.strict import Strict
+from schemas.vocabulary import EXPORT_ID
 
 _CHECKOUT = Path(__file__).parents[2]
 DIRECTORY = _CHECKOUT / "schemas" / "json"
@@ -106,7 +101,7 @@ def _requested() -> dict[str, Any]:
             "if": {"properties": {"format": {"const": name.value}}},
             "then": {"properties": {"options": {"$ref": f"#/$defs/{model.__name__}"}}},
         }
-        for name, model in ((Format.CSV, CsvOptions), (Format.PDF, PdfOptions))
+        for name, model in OPTIONS.items()
     ]
     return schema
 

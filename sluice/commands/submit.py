@@ -26,14 +26,13 @@ from producer.sources.csv_source import read_csv
 from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader, RowStream
 from schemas.errors import field_errors
-from schemas.requests import CsvOptions, ExportRequested, PdfOptions
+from schemas.options import OPTIONS
+from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
 from sluice.reports import publishing_progress, report_endings
 from sluice.settings import Settings, load_settings
-
-_OPTION_FIELDS = {Format.CSV: CsvOptions.model_fields, Format.PDF: PdfOptions.model_fields}
 
 
 class InputFormat(StrEnum):
@@ -146,7 +145,7 @@ def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"--option {pair}: must be of the form name=value")
         if name in options:
             raise UsageError(f"--option {name}: is given twice")
-        field = _OPTION_FIELDS[file_format].get(name)
+        field = OPTIONS[file_format].model_fields.get(name)
         options[name] = _typed(text, field.annotation if field else str)
     return options
 

@@ -19,7 +19,8 @@ from consumer.verify.verifier import Verdict, Verifier, partial_files
 from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import SchemaError
-from schemas.requests import CsvOptions, ExportRequested
+from schemas.options import CsvOptions
+from schemas.requests import ExportRequested
 from sluice.errors import UsageError, UserError
 from sluice.locations import local_path
 from sluice.logs import quiet_libraries

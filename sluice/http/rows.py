@@ -1,15 +1,19 @@
-"""Checks the shape and size of rows before they are published, so that the consumer takes them.
+"""Checks rows before they are published, so that the consumer takes them: shape, types, size.
 
-Pure. The shapes are those of ``consumer.core.batch_sequence``, which decides. Invariant: a row
+Pure. The rules are those of ``consumer.core.batch_sequence``, which decides. Invariant: a row
 without a finding fits a message.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
 from producer.batching import ROW_MAX_BYTES, encode_row
+from schemas.column_types import wrong_cell
+from schemas.errors import shown
 from schemas.json_pieces import PIECE_BYTES, UNBUILT
+from schemas.records import Cell
+from schemas.requests import Column
 
 ROW_TEXT_BYTES = 4 * 1024 * 1024
 """Of a row as it stands in a body, with its white space; a longer one is never looked at."""
@@ -18,10 +22,15 @@ _SURELY_FITS_BYTES = 500
 
 
 class RowCheck:
-    """Finds what is wrong with rows of these column keys; None: the columns aren't known."""
+    """Finds what is wrong with rows of these columns; None: the columns aren't known."""
 
-    def __init__(self, keys: Iterable[str] | None) -> None:
-        self._keys = None if keys is None else frozenset(keys)
+    def __init__(self, columns: Sequence[Column] | None) -> None:
+        self._keys = None if columns is None else frozenset(column.key for column in columns)
+        self._typed = [
+            (place, column.key, column.type)
+            for place, column in enumerate(columns or ())
+            if column.type is not None
+        ]
 
     def count_wrong(self, rows: Sequence[object], text_bytes: int) -> int:
         """How many of these rows have a finding; ``text_bytes`` as for ``finding``.
@@ -29,6 +38,8 @@ class RowCheck:
         Costs little where rows are small: some 0.1 µs each.
         """
         wrong = sum(map(self._is_misshapen, rows))
+        if self._typed and (wrong or self._type_finding(rows)):
+            return sum(self.finding(row, text_bytes) is not None for row in rows)
         if wrong or text_bytes <= _SURELY_FITS_BYTES or (text_bytes <= PIECE_BYTES and _flat(rows)):
             return wrong
         return sum(self.finding(row, text_bytes) is not None for row in rows)
@@ -42,9 +53,9 @@ class RowCheck:
     def finding(self, row: object, text_bytes: int) -> str | None:
         """What is wrong with a row, which was read from at most so many bytes; or None."""
         if isinstance(row, list | dict):
-            shape = self._shape(row)
-            if shape or text_bytes <= _SURELY_FITS_BYTES:
-                return shape
+            finding = self._shape(row) or self._type_finding([row])
+            if finding or text_bytes <= _SURELY_FITS_BYTES:
+                return finding
             return _size(row)
         if row is UNBUILT:
             return f"is longer than {ROW_TEXT_BYTES:,} bytes"
@@ -67,6 +78,17 @@ class RowCheck:
         if len(row) == len(self._keys):
             return None
         return f"has {len(row)} cells for {len(self._keys)} columns"
+
+    def _type_finding(self, rows: Sequence[object]) -> str | None:
+        """The first cell that isn't of its column's type, of rows of the right shape."""
+        for place, key, column_type in self._typed:
+            if found := wrong_cell([_cell(row, place, key) for row in rows], column_type):
+                return f"column {shown(key)}: {found[1]}"
+        return None
+
+
+def _cell(row: object, place: int, key: str) -> Cell:
+    return row.get(key) if isinstance(row, dict) else row[place]  # type: ignore[index]  # a list
 
 
 def _flat(rows: Sequence[object]) -> bool:

@@ -20,7 +20,7 @@ from schemas.codec import encode_request
 from schemas.errors import FieldError, field_errors
 from schemas.json_pieces import PIECE_BYTES, UNBUILT, TooManyValues, divide
 from schemas.records import Row
-from schemas.requests import ExportRequested
+from schemas.requests import Column, ExportRequested
 from sluice.http.problems import MOST_ERRORS, wrong_fields
 from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
 from sluice.http.stopping import node_stops
@@ -42,7 +42,7 @@ class Submission:
     @property
     def check(self) -> RowCheck:
         """The check of its rows."""
-        return RowCheck(column.key for column in self.request.columns)
+        return RowCheck(self.request.columns)
 
 
 Pieces: TypeAlias = Callable[[], Iterator[list[Row]]]
@@ -70,7 +70,7 @@ def parse_json(
     errors += [FieldError(name, "is too large") for name in unbuilt]
     if isinstance(rows, FieldError):
         raise wrong_fields([*errors, rows])
-    check = RowCheck(_keys(fields, errors))
+    check = RowCheck(_columns_of(fields, errors))
     unnamed = _check_rows(rows, check, errors, given_up)
     if submission is None or errors:
         raise wrong_fields(errors, unnamed)
@@ -187,11 +187,11 @@ def _submission(
     return Submission(request, is_named), errors
 
 
-def _keys(fields: dict[str, Any], errors: list[FieldError]) -> list[str] | None:
-    """Column keys, of a request that may be wrong in other ways; None if they are wrong."""
+def _columns_of(fields: dict[str, Any], errors: list[FieldError]) -> list[Column] | None:
+    """The columns of a request that may be wrong in other ways; None if they are wrong."""
     if any(error.field.partition(".")[0] == "columns" for error in errors):
         return None
-    return [column if isinstance(column, str) else column["key"] for column in fields["columns"]]
+    return [*map(Column.model_validate, fields["columns"])]
 
 
 def _check_rows(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import consumer.formats.csv
 from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json, number_texts
 from consumer.formats.csv import CsvWriter
+from schemas.options import CsvOptions
 from schemas.records import Cell, decode_batch
-from schemas.requests import Column, CsvOptions, ExportRequested
+from schemas.requests import Column, ExportRequested
 from schemas.vocabulary import Format
 from tests.support.plain_csv import is_number, plain_csv, plain_text
 from tests.support.strategies import AWKWARD, cells, floats, integers, texts

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas.requests import Column
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal
 from sluice.http.ranges import satisfiable
@@ -37,6 +38,7 @@ FIELDS = st.dictionaries(NAMES, PLAUSIBLE | JSON, max_size=9)
 CONTENT_TYPES = st.sampled_from(["application/json", "application/x-ndjson"]) | st.text(
     st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=20
 )
+COLUMNS = [Column(key="a"), Column(key="b")]
 ANSWERS = {200, 202, 400, 404, 405, 408, 409, 413, 415, 429, 503}
 
 
@@ -110,7 +112,7 @@ def test_lines_are_the_same_however_they_are_cut(rows: list[Any], data: st.DataO
     ending = data.draw(st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n\t\n"]))
     text = ending.join(json.dumps(row, ensure_ascii=False).encode() for row in rows)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
-    reader = NdjsonRows(RowCheck(["a", "b"]))
+    reader = NdjsonRows(RowCheck(COLUMNS))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     fed = [some for piece in pieces for some in reader.feed(piece)]
     read = [json.loads(row) for some in (*fed, *reader.end()) for row in some]
@@ -122,7 +124,7 @@ def test_a_wrong_line_is_counted_from_one(rows: list[Any], place: int) -> None:
     lines = [json.dumps(row) for row in rows]
     lines.insert(min(place, len(lines)), "{")
     with pytest.raises(Refusal) as refusal:
-        list(NdjsonRows(RowCheck(["a", "b"])).feed("\n".join([*lines, ""]).encode()))
+        list(NdjsonRows(RowCheck(COLUMNS)).feed("\n".join([*lines, ""]).encode()))
     assert refusal.value.errors[0].field == f"line {lines.index('{') + 1}"
 
 

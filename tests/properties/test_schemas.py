@@ -21,8 +21,9 @@ from schemas.completions import (
     encode_event,
 )
 from schemas.errors import Invalid, SchemaError
+from schemas.options import CsvOptions, PdfOptions
 from schemas.records import Batch, decode_batch, encode_batch
-from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions, is_user
+from schemas.requests import Column, ExportRequested, is_user
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import EXPORT_ID, FailReason, Format, is_export_id
 from tests.support.json_schema import is_valid

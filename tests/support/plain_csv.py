@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Sequence
 
+from schemas.options import CsvOptions
 from schemas.records import Cell
-from schemas.requests import CsvOptions, ExportRequested
+from schemas.requests import ExportRequested
 
 
 def plain_csv(request: ExportRequested, rows: Iterable[Sequence[Cell]]) -> bytes:

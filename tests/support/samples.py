@@ -6,6 +6,8 @@ Each wrong one differs from a right one in the fields named beside it.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.vocabulary import ColumnType
+
 LEFT_OUT: Final = object()
 """In ``changed``: the field isn't there."""
 
@@ -50,6 +52,9 @@ RIGHT_REQUESTS: list[dict[str, Any]] = [
     changed(REQUEST, columns=[""]),
     changed(REQUEST, columns=[{"key": "a", "header": ""}, {"key": "b", "width": 0.5}]),
     changed(REQUEST, columns=["a", {"key": "b", "header": "a"}]),
+    changed(REQUEST, columns=[{"key": kind, "type": kind} for kind in ColumnType]),
+    changed(REQUEST, columns=[{"key": at, "align": at} for at in ("left", "right", "center")]),
+    changed(REQUEST, columns=[{"key": "a", "type": None, "align": None}]),
     changed(REQUEST, export_id="7"),
     changed(REQUEST, export_id="A" + "._-z9" * 25 + "xy"),
     changed(REQUEST, priority=0),
@@ -100,7 +105,10 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
         ("columns.0.width", {"columns": [{"key": "a", "width": True}]}),
         ("columns.0.width", {"columns": [{"key": "a", "width": "80"}]}),
         ("columns.0.width", {"columns": [{"key": "a", "width": 10**400}]}),
-        ("columns.0.align", {"columns": [{"key": "a", "align": "left"}]}),
+        ("columns.0.align", {"columns": [{"key": "a", "align": "justify"}]}),
+        ("columns.0.type", {"columns": [{"key": "a", "type": "int"}]}),
+        ("columns.0.type", {"columns": [{"key": "a", "type": ["date"]}]}),
+        ("columns.0.format", {"columns": [{"key": "a", "format": "0.00"}]}),
         ("title", {"title": 5}),
         ("title", {"title": ["Orders"], "options": LEFT_OUT}),
         ("user", {"user": ""}),

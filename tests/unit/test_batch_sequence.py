@@ -5,7 +5,7 @@ import pytest
 from consumer.core.batch_sequence import BatchSequence
 from consumer.errors import ExportFailure
 from schemas.records import Batch, Cell, Row
-from schemas.vocabulary import FailReason
+from schemas.vocabulary import ColumnType, FailReason
 
 
 def batch(seq: int, *rows: Row, last: bool = False, total: int | None = None) -> Batch:
@@ -73,6 +73,17 @@ def test_a_row_of_the_wrong_shape_fails_and_is_named(row: Row, words: str) -> No
         accept(assembly, batch(0, [1, 2], row))
     assert failure.value.reason is FailReason.INVALID_BATCH
     assert (assembly.rows, assembly.next_seq) == (0, 0)
+
+
+def test_a_cell_of_another_type_than_its_columns_fails_and_is_named() -> None:
+    assembly = BatchSequence(["a", "b"], [None, ColumnType.INTEGER])
+    accept(assembly, batch(0, ["x", 1], {"a": 2.5}, {"b": 2}))
+    words = "^batch 1, row 1, column 'b': '2' is no integer$"
+    for row in ([1, "2"], {"b": "2"}):
+        with pytest.raises(ExportFailure, match=words) as failure:
+            accept(assembly, batch(1, [1, 2], row, ["x", True]))
+        assert failure.value.reason is FailReason.INVALID_BATCH
+    assert (assembly.rows, assembly.next_seq) == (3, 1)
 
 
 @pytest.mark.parametrize("total", [0, 1, 3])

@@ -5,8 +5,9 @@ import pytest
 
 from consumer.formats.csv import CsvWriter
 from schemas.codec import decode_request
+from schemas.options import CsvOptions, PdfOptions
 from schemas.records import Cell, decode_batch
-from schemas.requests import Column, CsvOptions, ExportRequested, PdfOptions
+from schemas.requests import Column, ExportRequested
 from schemas.vocabulary import Format
 from tests.support.plain_csv import plain_csv
 from tests.support.samples import REQUEST, changed

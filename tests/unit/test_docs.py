@@ -22,9 +22,9 @@ from consumer.metrics.document import declared
 from schemas import exact_json
 from schemas.codec import decode_request
 from schemas.completions import decode_event
+from schemas.options import OPTIONS
 from schemas.records import decode_batch
-from schemas.requests import CsvOptions, PdfOptions
-from schemas.vocabulary import DeadLetterReason, FailReason, Format
+from schemas.vocabulary import ColumnType, DeadLetterReason, FailReason, Format
 from sluice.cli import app
 from sluice.settings import PREFIX, Settings
 
@@ -161,11 +161,17 @@ def test_every_reason_is_documented() -> None:
 
 
 def test_every_option_is_documented_with_its_default() -> None:
-    documented = {code(name): default for name, default, _ in tables(section("Requests"))}
-    for model in (CsvOptions, PdfOptions):
+    rows = [row for row in tables(section("Requests")) if len(row) == 3]
+    documented = {code(name): default for name, default, _ in rows}
+    for model in OPTIONS.values():
         for name, field in model.model_fields.items():
             shown = exact_json.dumps(field.default).decode().strip('"') or "empty string"
             assert documented[name].strip("`") == shown, name
+
+
+def test_every_column_type_is_documented() -> None:
+    rows = [row for row in tables(section("Requests")) if len(row) == 2]
+    assert [code(name) for name, _ in rows] == list(ColumnType)
 
 
 def openapi_fields(name: str) -> set[str]:

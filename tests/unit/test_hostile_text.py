@@ -16,8 +16,9 @@ from consumer.formats.pdf import PdfWriter, stream_safe
 from consumer.formats.pdf.repertoire import ELLIPSIS
 from consumer.formats.pdf.stream_safe import JOINER, MARKS_WITHIN, MOST_MARKS, is_mark
 from consumer.formats.pdf.text import MOST_TEXT, shortened
+from schemas.options import CsvOptions
 from schemas.records import Cell
-from schemas.requests import Column, CsvOptions, ExportRequested
+from schemas.requests import Column, ExportRequested
 from schemas.vocabulary import FailReason, Format
 from tests.support.pdf import new_writer, pages_of, pdf_request, write_pdf
 

@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 
 from schemas import exact_json
+from schemas.requests import Column
 from sluice.http.ndjson import LINES_AT_ONCE, NdjsonRows
 from sluice.http.problems import Refusal
 from sluice.http.rows import RowCheck
@@ -14,7 +15,7 @@ def test_rows_are_handed_out_few_at_a_time_and_as_text() -> None:
     """A piece of tiny lines is thirty times its size in rows, a nested row twenty times."""
     nested = b'[[%b],"x"]' % b",".join([b"[]"] * 10_000)
     piece = b"{}\n" * 25_000 + nested + b"\n"
-    reader = NdjsonRows(RowCheck(["a", "b"]))
+    reader = NdjsonRows(RowCheck([Column(key="a"), Column(key="b")]))
     exact_json.loads(b"[]")  # orjson keeps a buffer from then on
     tracemalloc.start()
     try:
@@ -32,7 +33,7 @@ def test_rows_are_handed_out_few_at_a_time_and_as_text() -> None:
 
 @pytest.mark.parametrize("end", [b"0]", b'"x'])
 def test_a_line_of_too_many_values_is_refused_whether_or_not_it_is_json(end: bytes) -> None:
-    reader = NdjsonRows(RowCheck(["a"]))
+    reader = NdjsonRows(RowCheck([Column(key="a")]))
     with pytest.raises(Refusal) as caught:
         list(reader.feed(b"[" + b"0," * 600_000 + end + b"\n"))
     (error,) = caught.value.errors

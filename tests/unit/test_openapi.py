@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from starlette.routing import Route
 
 from schemas.completions import TerminalEvent
-from schemas.requests import NO_CONTROLS, Column, CsvOptions, ExportRequested, PdfOptions
+from schemas.options import CsvOptions, PdfOptions
+from schemas.requests import NO_CONTROLS, Column, ExportRequested
 from schemas.vocabulary import EXPORT_ID, Format
 from sluice.http.exports import State
 from sluice.http.problems import MEDIA_TYPE

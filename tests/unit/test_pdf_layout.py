@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from consumer.formats.pdf import layout
+from schemas.options import PdfOptions
 from schemas.records import Cell
-from schemas.requests import PdfOptions
 from tests.support.pdf import pdf_request, write_pdf
 
 A4 = layout.sheet(PdfOptions())

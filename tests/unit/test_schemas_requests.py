@@ -8,7 +8,8 @@ import pytest
 from schemas.codec import InvalidRequest, decode_request, encode_request
 from schemas.errors import Unreadable
 from schemas.limits import LARGE_BYTES
-from schemas.requests import CancelRequested, Column, CsvOptions, ExportRequested, PdfOptions
+from schemas.options import CsvOptions, PdfOptions
+from schemas.requests import CancelRequested, Column, ExportRequested
 from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, Format
 from tests.support.samples import (

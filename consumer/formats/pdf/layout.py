@@ -11,7 +11,7 @@ from itertools import accumulate
 from reportlab.lib import pagesizes
 
 from consumer.formats.pdf.fonts import UNITS_PER_EM
-from schemas.requests import PdfOptions
+from schemas.options import PdfOptions
 
 _PAGE_SIZES = {
     "A3": pagesizes.A3,

@@ -15,8 +15,9 @@ from consumer.formats.pdf.fonts import FontStack
 from consumer.formats.pdf.frame import Frame
 from consumer.formats.pdf.table import Table, texts_of
 from consumer.formats.pdf.text import Typesetter, shortened
+from schemas.options import PdfOptions
 from schemas.records import Cell
-from schemas.requests import ExportRequested, PdfOptions
+from schemas.requests import ExportRequested
 from schemas.vocabulary import FailReason
 
 _FEW_ROWS = 16

@@ -101,6 +101,21 @@ WRONG_BODIES: list[tuple[str | bytes, dict[str, str]]] = [
             "data.3": "must be an array or an object",
         },
     ),
+    (
+        (
+            '{"format":"csv","columns":["a",{"key":"b","type":"date"}],'
+            '"data":[[1,"2026-11-21"],[1,"21.11.2026"],{"b":null},{"a":1},{"b":7},[1]]}'
+        ),
+        {
+            "data.1": "column 'b': '21.11.2026' is no date",
+            "data.4": "column 'b': 7 is no date",
+            "data.5": "has 1 cells for 2 columns",
+        },
+    ),
+    (
+        '{"format":"csv","columns":[{"key":"b","type":"number"}],"data":[[1],{"b":"1"},[1.5]]}',
+        {"data.1": "column 'b': '1' is no number"},
+    ),
     ('{"format":"csv","columns":["a"],"data":{}}', {"data": "must be an array"}),
     ('{"format":"csv","columns":["a"],"data":null}', {"data": "must be an array"}),
     ('{"format":"csv","columns":["a"],"data":[],"user":null}', {"user": "must be a string"}),
@@ -170,6 +185,15 @@ async def test_wrong_parameters_of_ndjson_are_named_before_anything_is_published
 ) -> None:
     every = {"format", "columns", "priority", "options", "export_id", "foo"}
     assert set(named(await upload(client, b"[1]\n", query))) == (fields or every)
+    assert world.requests == []
+
+
+async def test_a_line_with_a_cell_of_another_type_is_named(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    columns = '[{"key":"a","type":"boolean"}]'
+    answer = await upload(client, b"[true]\n[null]\n[0]\n", f"format=csv&columns={columns}")
+    assert named(answer) == {"line 3": "column 'a': 0 is no boolean"}
     assert world.requests == []
 
 

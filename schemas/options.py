@@ -1,0 +1,51 @@
+"""The ``options`` of a request: a model for each format.
+
+``OPTIONS`` is the one place that says which is whose; the request's schema, its checks and
+``sluice submit`` go by it. Invariant: what one format knows is refused for another, unless both do.
+"""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import Field, field_validator
+
+from schemas.limits import MOST_NULL_CHARACTERS
+from schemas.strict import Strict
+from schemas.vocabulary import Format
+
+
+class CsvOptions(Strict):
+    """How a CSV is written."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    header: bool = True
+    bom: bool = False
+    line_ending: Literal["crlf", "lf"] = "crlf"
+    null: Annotated[str, Field(max_length=MOST_NULL_CHARACTERS)] = ""
+    escape_formulas: bool = True
+
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, delimiter: str) -> str:
+        if delimiter in '"\r\n':
+            raise ValueError("must not be a quote or a line break")
+        return delimiter
+
+
+class PdfOptions(Strict):
+    """How a PDF is laid out."""
+
+    page_size: Literal["A3", "A4", "A5", "letter", "legal"] = "A4"
+    orientation: Literal["portrait", "landscape"] = "portrait"
+    records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
+
+
+Options: TypeAlias = CsvOptions | PdfOptions
+OPTIONS: Final[dict[Format, type[Options]]] = {
+    Format.CSV: CsvOptions,
+    Format.PDF: PdfOptions,
+}
+
+
+def option_names() -> frozenset[str]:
+    """All that some format knows."""
+    return frozenset(name for model in OPTIONS.values() for name in model.model_fields)
