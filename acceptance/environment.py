@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from broker.jars import kafka_version, locked_jars
+from broker.jars import locked_kafka
 
 _GIB_IN_KIB = 1024 * 1024
 
@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} on {platform.machine()}",
         "load before": f"{os.getloadavg()[0]:.1f} processes that wanted a core, over a minute",
         "Python": platform.python_version(),
-        "Apache Kafka": f"{kafka_version(locked_jars())}, embedded, one broker",
+        "Apache Kafka": f"{locked_kafka().version}, embedded, one broker",
         "Sluice": f"{version('sluice')}, one node, default settings",
     }
 

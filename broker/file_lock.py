@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from broker.errors import BrokerError
+from broker.errors import ServerError
 
 
 def lock(path: Path, *, wait: bool = True) -> int:
@@ -15,10 +15,10 @@ def lock(path: Path, *, wait: bool = True) -> int:
     Raises:
         BlockingIOError: another process holds it and ``wait`` is false.
         OSError: the file can't be written.
-        BrokerError: this system has no such locks.
+        ServerError: this system has no such locks.
     """
     if sys.platform == "win32":
-        raise BrokerError("the embedded Kafka runs on Linux and macOS only")
+        raise ServerError("the embedded servers run on Linux and macOS only")
     import fcntl  # noqa: PLC0415 - there is none on Windows
 
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

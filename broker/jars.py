@@ -1,8 +1,9 @@
-"""Apache Kafka's jars: locked by hash, fetched once, kept in the user's cache.
+"""Java programs as jars: locked by hash, fetched once, kept in the user's cache.
 
-``kafka.sha256`` names each jar by its path in a Maven repository, which is its path in the cache
-as well; `sha256sum -c` understands it. Nothing is resolved at run time, so no other version than
-the locked one can slip in. ``python -m broker.update_checksums`` rewrites that file.
+``kafka.sha256`` and ``s3proxy.sha256`` name each jar by its path in a Maven repository, which is
+its path in the cache as well; `sha256sum -c` understands them. Nothing is resolved at run time, so
+no other version than the locked one can slip in. ``python -m broker.update_checksums`` rewrites
+them.
 
 Invariant: a jar is in the cache whole or not at all, and is only used if its hash is the locked
 one, which is looked at on each start (46 jars in 30 ms).
@@ -12,16 +13,14 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from broker.errors import BrokerError, needs_extra
+from broker.errors import ServerError, needs_extra
 from broker.file_lock import lock
 
 _MOST_TRIES = 2
-_LOCK_FILE = resources.files("broker") / "kafka.sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +41,60 @@ class Jar:
         return PurePosixPath(self.path).parts[-2]
 
 
-def locked_jars() -> tuple[Jar, ...]:
-    """All jars of the class path."""
-    lines = (line.split() for line in _LOCK_FILE.read_text("ascii").splitlines())
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A program: its name in file names, its title in messages, its jars in class path order.
+
+    The first jar is the program's own and bears its version.
+    """
+
+    name: str
+    title: str
+    jars: tuple[Jar, ...]
+
+    @property
+    def version(self) -> str:
+        """The program's version."""
+        return self.jars[0].version
+
+    def cache_directory(self, environment: Mapping[str, str] = os.environ) -> Path:
+        """Where the user's jars of it are: ``sluice/NAME`` under $XDG_CACHE_HOME or ``~/.cache``.
+
+        Raises:
+            ServerError: the user has no home directory.
+        """
+        base = Path(environment.get("XDG_CACHE_HOME", ""))
+        try:
+            # A relative path there is invalid and to be ignored (XDG Base Directory Specification).
+            return (base if base.is_absolute() else Path.home() / ".cache") / "sluice" / self.name
+        except RuntimeError:
+            raise ServerError(
+                f"there is no home directory to cache {self.title} in: set XDG_CACHE_HOME"
+            ) from None
+
+
+def locked_kafka() -> Distribution:
+    """Apache Kafka as it is locked."""
+    return Distribution("kafka", "Apache Kafka", _locked("kafka"))
+
+
+def locked_s3proxy() -> Distribution:
+    """S3Proxy as it is locked."""
+    return Distribution("s3proxy", "S3Proxy", _locked("s3proxy"))
+
+
+def lock_file(name: str) -> Path:
+    """Where the hashes of the program ``name`` are committed."""
+    return Path(__file__).with_name(f"{name}.sha256")
+
+
+def _locked(name: str) -> tuple[Jar, ...]:
+    lines = (line.split() for line in lock_file(name).read_text("ascii").splitlines())
     return tuple(Jar(path, sha256) for sha256, path in lines)
 
 
-def kafka_version(jars: Sequence[Jar]) -> str:
-    """The version of Apache Kafka among them."""
-    return next(jar.version for jar in jars if jar.path.startswith("org/apache/kafka/"))
-
-
-def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the user's jars are: ``sluice/kafka`` under $XDG_CACHE_HOME or ``~/.cache``.
-
-    Raises:
-        BrokerError: the user has no home directory.
-    """
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    try:
-        # A relative path there is invalid and to be ignored (XDG Base Directory Specification).
-        return (base if base.is_absolute() else Path.home() / ".cache") / "sluice" / "kafka"
-    except RuntimeError:
-        raise BrokerError(
-            "there is no home directory to cache Kafka in: set XDG_CACHE_HOME"
-        ) from None
-
-
 def class_path(
-    jars: Sequence[Jar],
+    distribution: Distribution,
     cache: Path,
     *,
     notice: Callable[[str], None] | None = None,
@@ -79,22 +103,22 @@ def class_path(
     """The class path for Java, once every jar is there and verified.
 
     Args:
-        jars: what has to be there.
+        distribution: what has to be there.
         cache: where it is kept.
         notice: called with one line when a jar has to be fetched.
         repositories: Maven repositories, name to URL; jgo's default where not given.
 
     Raises:
-        BrokerError: a jar can't be fetched or differs from its hash, the cache can't be written.
+        ServerError: a jar can't be fetched or differs from its hash, the cache can't be written.
     """
     try:
-        if _missing(jars, cache):
-            _fetch_missing(jars, cache, notice, repositories)
-        for jar in jars:
+        if _missing(distribution.jars, cache):
+            _fetch_missing(distribution, cache, notice, repositories)
+        for jar in distribution.jars:
             _verify(jar, cache / jar.path, "; remove it to have it fetched again")
     except OSError as error:
-        raise BrokerError(f"the cache {cache} can't be used: {error}") from None
-    return os.pathsep.join(str(cache / jar.path) for jar in jars)
+        raise ServerError(f"the cache {cache} can't be used: {error}") from None
+    return os.pathsep.join(str(cache / jar.path) for jar in distribution.jars)
 
 
 def _missing(jars: Iterable[Jar], cache: Path) -> list[Jar]:
@@ -102,7 +126,7 @@ def _missing(jars: Iterable[Jar], cache: Path) -> list[Jar]:
 
 
 def _fetch_missing(
-    jars: Sequence[Jar],
+    distribution: Distribution,
     cache: Path,
     notice: Callable[[str], None] | None,
     repositories: dict[str, str] | None,
@@ -111,12 +135,12 @@ def _fetch_missing(
     descriptor = lock(cache / "lock")  # a second process waits here and finds all done
     partial = cache / "partial"  # only the lock's owner writes there; a killed one left it
     try:
-        missing = _missing(jars, cache)
+        missing = _missing(distribution.jars, cache)
         if missing and notice:
-            notice(f"fetching Apache Kafka, {len(missing)} jars, once, into {cache}")
+            notice(f"fetching {distribution.title}, {len(missing)} jars, once, into {cache}")
         shutil.rmtree(partial, ignore_errors=True)
         for jar in missing:
-            fetched = _fetch(jar, partial, repositories)
+            fetched = _fetch(jar, distribution.title, partial, repositories)
             _verify(jar, fetched)
             (cache / jar.path).parent.mkdir(parents=True, exist_ok=True)
             fetched.replace(cache / jar.path)
@@ -125,7 +149,7 @@ def _fetch_missing(
         os.close(descriptor)
 
 
-def _fetch(jar: Jar, into: Path, repositories: dict[str, str] | None) -> Path:
+def _fetch(jar: Jar, title: str, into: Path, repositories: dict[str, str] | None) -> Path:
     try:
         from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
         from requests import RequestException  # noqa: PLC0415 - comes with jgo
@@ -144,8 +168,8 @@ def _fetch(jar: Jar, into: Path, repositories: dict[str, str] | None) -> Path:
         except RuntimeError:
             reason = "the Maven repository does not have it"
         shutil.rmtree(into, ignore_errors=True)  # what was cut off would count as fetched
-    raise BrokerError(
-        f"Apache Kafka is not in {into.parent} yet and {jar.name} can't be fetched: {reason}"
+    raise ServerError(
+        f"{title} is not in {into.parent} yet and {jar.name} can't be fetched: {reason}"
     )
 
 
@@ -153,6 +177,6 @@ def _verify(jar: Jar, path: Path, advice: str = "") -> None:
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != jar.sha256:
-        raise BrokerError(
+        raise ServerError(
             f"{path} is refused: its sha256 is {found}, the locked one is {jar.sha256}{advice}"
         )

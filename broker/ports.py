@@ -6,7 +6,7 @@ A port that is picked can be lost before it is bound; who picks, retries.
 import secrets
 import socket
 
-from broker.errors import BrokerError, PortTakenError
+from broker.errors import PortTakenError, ServerError
 
 LOOPBACK = "127.0.0.1"
 # Below the ephemeral ports of Linux (32768) and macOS (49152). An ephemeral port can be taken by
@@ -20,13 +20,13 @@ def pick_free_port(besides: int = 0) -> int:
     """A free port, other than ``besides``.
 
     Raises:
-        BrokerError: none was found.
+        ServerError: none was found.
     """
     for _ in range(_MOST_PICKS):
         port = secrets.choice(_PICKED_FROM)
         if port != besides and _refusal(port) is None:
             return port
-    raise BrokerError(f"no free port found on {LOOPBACK}")
+    raise ServerError(f"no free port found on {LOOPBACK}")
 
 
 def require_free(port: int) -> None:
@@ -34,11 +34,11 @@ def require_free(port: int) -> None:
 
     Raises:
         PortTakenError: another program listens on it.
-        BrokerError: it may not be used.
+        ServerError: it may not be used.
     """
     refusal = _refusal(port)
     if isinstance(refusal, PermissionError):
-        raise BrokerError(f"port {port} may not be used: {refusal.strerror}")
+        raise ServerError(f"port {port} may not be used: {refusal.strerror}")
     if refusal is not None:
         raise PortTakenError(port)
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from broker.errors import BrokerError
+from broker.errors import ServerError
 from clients.errors import ClientError
 from consumer.errors import ConsumerError
 from sluice.commands import (
@@ -80,7 +80,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
             return error.format_message().replace(_PREFIX, "", 1), error.exit_code
         case UserError():
             return str(error), error.exit_code
-        case BrokerError() | ConsumerError() | ClientError():
+        case ServerError() | ConsumerError() | ClientError():
             return str(error), 1
         case _:
             name = type(error).__name__

@@ -1,12 +1,16 @@
-"""Fixtures that every test may ask for: a real Kafka for the session, fresh topics for a test."""
+"""Fixtures that every test may ask for: real servers for the session, fresh topics and
+buckets for a test.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from broker.store import EmbeddedStore
 from schemas.topics import Topics
 from tests.support.kafka import kafka_for_tests
+from tests.support.object_stores import Bucket, bucket_of
 from tests.support.topics import created_topics
 from tests.support.upstream import Upstream
 
@@ -21,6 +25,19 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     """``host:port`` of a Kafka that lives as long as the session."""
     with kafka_for_tests(tmp_path_factory.mktemp("kafka")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """An S3 server that lives as long as the session."""
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: EmbeddedStore) -> Bucket:
+    """An empty bucket of it."""
+    return bucket_of(object_store)
 
 
 @pytest.fixture

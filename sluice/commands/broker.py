@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from broker.embedded import EmbeddedKafka
-from broker.errors import BrokerInterruptedError
+from broker.errors import ServerInterruptedError
 from sluice.foreground import catch_signals
 
 
@@ -44,7 +44,7 @@ def run_broker(
         kafka.start()
         typer.echo(f"bootstrap.servers={kafka.bootstrap_servers}")
         raise kafka.wait()
-    except BrokerInterruptedError:
+    except ServerInterruptedError:
         return
     finally:
         kafka.stop()

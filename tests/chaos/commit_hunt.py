@@ -29,7 +29,7 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from broker.errors import BrokerError
+from broker.errors import ServerError
 from clients.topics import create_topics
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
@@ -191,7 +191,7 @@ class _Log:
                 await self._work(moment, ready)
         except _WrongError as wrong:
             self._strike(f"{settings}: {wrong}")
-        except (TimeoutError, BrokerError) as error:
+        except (TimeoutError, ServerError) as error:
             self._strike(f"{settings}: no answers, {type(error).__name__} {error}")
         except KafkaError as error:
             self._findings.troubles.append(f"{moment}: {type(error).__name__} {error}")

@@ -11,15 +11,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from broker.embedded import EmbeddedKafka
-from broker.jars import Jar, cache_directory, class_path, kafka_version, locked_jars
+from broker.jars import Distribution, locked_kafka
 from broker.java import java_executable
 from broker.ports import pick_free_port
-from broker.update_checksums import resolved_jars
+from broker.update_checksums import resolved_kafka
 
 _HEAP_MIB = 200
 _LOGS_KEPT = 4
@@ -50,16 +50,18 @@ class Shape(StrEnum):
 class Version:
     """A Kafka by its jars."""
 
-    jars: tuple[Jar, ...]
+    distribution: Distribution
 
     @classmethod
     def named(cls, version: str) -> "Version":
         """The locked one, or what the Maven repository serves by that name."""
-        locked = locked_jars()
-        return cls(locked if version in ("", kafka_version(locked)) else resolved_jars(version))
+        locked = locked_kafka()
+        if version in ("", locked.version):
+            return cls(locked)
+        return cls(replace(locked, jars=resolved_kafka(version)))
 
     def __str__(self) -> str:
-        return kafka_version(self.jars)
+        return self.distribution.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class _Kafka(EmbeddedKafka):
         super().__init__(directory, port, heap_mib=_HEAP_MIB, **options)  # type: ignore[arg-type]
         self._version = version
 
-    def prepare(self) -> str:
-        return class_path(self._version.jars, cache_directory())
+    def _distribution(self) -> Distribution:
+        return self._version.distribution
 
 
 class Hunted:
@@ -123,7 +125,7 @@ class Hunted:
         return settings
 
     async def ready(self) -> None:
-        """Until it serves clients. BrokerError: it ended, by itself or not."""
+        """Until it serves clients. ServerError: it ended, by itself or not."""
         await asyncio.to_thread(self._kafka.wait_ready)
 
     def kill(self) -> None:
@@ -171,7 +173,7 @@ class Hunted:
 
 
 def _ahead_of_time_cache(version: Version) -> Path:
-    return cache_directory() / f"hunt-{version}.aot"
+    return version.distribution.cache_directory() / f"hunt-{version}.aot"
 
 
 def make_ahead_of_time_cache(version: Version, directory: Path) -> None:

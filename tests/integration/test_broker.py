@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from broker.embedded import EmbeddedKafka
-from broker.errors import BrokerError, PortTakenError
+from broker.errors import PortTakenError, ServerError
 
 pytestmark = pytest.mark.kafka
 
@@ -190,14 +190,14 @@ async def test_other_properties_go_before_the_usual_ones(tmp_path: Path) -> None
 def test_a_second_one_on_its_directory_is_refused(running: EmbeddedKafka) -> None:
     directory = running.log_path.parent
     log = running.log_path.read_bytes()
-    with pytest.raises(BrokerError, match="another broker runs on the data directory"):
+    with pytest.raises(ServerError, match="another Kafka runs on the data directory"):
         EmbeddedKafka(directory).start()
     assert running.log_path.read_bytes() == log
 
 
 def test_a_running_one_is_not_started_again(running: EmbeddedKafka) -> None:
     pid = running.pid
-    with pytest.raises(BrokerError, match=f"runs already, as process {pid}"):
+    with pytest.raises(ServerError, match=f"runs already, as process {pid}"):
         running.start()
     assert running.pid == pid
 

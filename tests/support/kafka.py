@@ -16,10 +16,9 @@ from docker.errors import DockerException
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from broker.config import server_properties
+from broker.config import STARTED, server_properties
 from broker.embedded import EmbeddedKafka
-from broker.jars import kafka_version, locked_jars
-from broker.kafka_log import STARTED
+from broker.jars import locked_kafka
 from broker.ports import pick_free_port
 
 _PING_TIMEOUT_SECONDS = 3
@@ -56,7 +55,7 @@ def docker_answers() -> bool:
 @contextmanager
 def _kafka_in_a_container() -> Iterator[str]:
     # testcontainers' own KafkaContainer knows Confluent's image only.
-    container = DockerContainer(f"apache/kafka:{kafka_version(locked_jars())}")
+    container = DockerContainer(f"apache/kafka:{locked_kafka().version}")
     port = pick_free_port()
     servers = f"{container.get_docker_client().host()}:{port}"
     properties = server_properties(port, 9093, "/tmp/kafka-logs") | {  # noqa: S108 - its own /tmp

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.config import server_properties
-from broker.directory import STORAGE
 from broker.embedded import EmbeddedKafka
+from broker.kafka_storage import STORAGE
 from broker.ports import LOOPBACK, pick_free_port
 from tests.support.certificates import Authority, Issued
 from tests.support.scram import add_scram_user

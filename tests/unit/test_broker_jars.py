@@ -16,11 +16,12 @@ from threading import Thread
 
 import pytest
 
-from broker.errors import BrokerError
-from broker.jars import Jar, cache_directory, class_path, kafka_version, locked_jars
+from broker.errors import ServerError
+from broker.jars import Distribution, Jar, class_path, locked_kafka, locked_s3proxy
 
 CONTENT = {"org/a/one/1.0/one-1.0.jar": b"one" * 1000, "net/two/2.5/two-2.5.jar": b"two"}
 JARS = [Jar(path, hashlib.sha256(content).hexdigest()) for path, content in CONTENT.items()]
+PROGRAM = Distribution("one", "The One", tuple(JARS))
 
 
 class Repository(ThreadingHTTPServer):
@@ -86,35 +87,37 @@ def files(directory: Path) -> set[str]:
     }
 
 
-def test_each_locked_jar_is_named_once_by_a_hash_and_a_path_without_a_host() -> None:
-    jars = locked_jars()
-    assert len({jar.name for jar in jars}) == len(jars) > 40
-    for jar in jars:
+@pytest.mark.parametrize("program", [locked_kafka(), locked_s3proxy()], ids=lambda it: it.name)
+def test_each_locked_jar_is_named_once_by_a_hash_and_a_path_without_a_host(
+    program: Distribution,
+) -> None:
+    assert len({jar.name for jar in program.jars}) == len(program.jars) >= 20
+    for jar in program.jars:
         assert re.fullmatch(r"[0-9a-f]{64}", jar.sha256)
         assert re.fullmatch(r"([A-Za-z0-9._-]+/)+[A-Za-z0-9._-]+\.jar", jar.path)
         assert jar.name.endswith(f"-{jar.version}.jar")
 
 
 def test_kafka_is_of_one_version_and_what_logs_fits_its_interface() -> None:
-    jars = locked_jars()
-    assert kafka_version(jars).startswith("4.2.")
+    jars = locked_kafka().jars
+    assert locked_kafka().version.startswith("4.2.")
     assert len({jar.version for jar in jars if jar.path.startswith("org/apache/kafka/")}) == 1
     assert len({jar.version for jar in jars if jar.path.startswith("org/slf4j/")}) == 1
 
 
 def test_the_cache_is_where_xdg_says() -> None:
-    assert cache_directory({"XDG_CACHE_HOME": "/c"}) == Path("/c/sluice/kafka")
-    default = Path.home() / ".cache/sluice/kafka"
-    assert cache_directory({}) == default
-    assert cache_directory({"XDG_CACHE_HOME": "relative"}) == default
+    assert PROGRAM.cache_directory({"XDG_CACHE_HOME": "/c"}) == Path("/c/sluice/one")
+    default = Path.home() / ".cache/sluice/one"
+    assert PROGRAM.cache_directory({}) == default
+    assert PROGRAM.cache_directory({"XDG_CACHE_HOME": "relative"}) == default
 
 
 def test_jars_are_fetched_once_and_then_need_no_repository(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     notices: list[str] = []
     with serving(tmp_path / "repository") as repository:
-        first = class_path(JARS, cache, notice=notices.append, repositories=repository.urls)
-    again = class_path(JARS, cache, notice=notices.append, repositories=repository.urls)
+        first = class_path(PROGRAM, cache, notice=notices.append, repositories=repository.urls)
+    again = class_path(PROGRAM, cache, notice=notices.append, repositories=repository.urls)
     assert first == again == os.pathsep.join(str(cache / jar.path) for jar in JARS)
     assert {path: (cache / path).read_bytes() for path in CONTENT} == CONTENT
     assert len(notices) == 1
@@ -126,18 +129,18 @@ def test_a_fetched_jar_that_differs_is_refused_and_not_kept(
 ) -> None:
     (repository.root / JARS[1].path).write_bytes(b"evil")
     cache = tmp_path / "cache"
-    with pytest.raises(BrokerError, match=r"two-2\.5\.jar is refused: its sha256 is .*, the"):
-        class_path(JARS, cache, repositories=repository.urls)
+    with pytest.raises(ServerError, match=r"two-2\.5\.jar is refused: its sha256 is .*, the"):
+        class_path(PROGRAM, cache, repositories=repository.urls)
     assert files(cache) == {JARS[0].path, "lock"}
 
 
 def test_a_cached_jar_that_differs_is_refused_and_left_to_the_user(
     tmp_path: Path, repository: Repository
 ) -> None:
-    class_path(JARS, tmp_path, repositories=repository.urls)
+    class_path(PROGRAM, tmp_path, repositories=repository.urls)
     (tmp_path / JARS[0].path).write_bytes(b"evil")
-    with pytest.raises(BrokerError, match=rf"{JARS[0].path} is refused.*; remove it"):
-        class_path(JARS, tmp_path, repositories=repository.urls)
+    with pytest.raises(ServerError, match=rf"{JARS[0].path} is refused.*; remove it"):
+        class_path(PROGRAM, tmp_path, repositories=repository.urls)
     assert (tmp_path / JARS[0].path).read_bytes() == b"evil"
 
 
@@ -145,13 +148,13 @@ def test_what_a_killed_fetch_left_is_not_used(tmp_path: Path, repository: Reposi
     cut_off = tmp_path / "cache" / "partial" / JARS[0].path
     cut_off.parent.mkdir(parents=True)
     cut_off.write_bytes(CONTENT[JARS[0].path][:10])
-    class_path(JARS, tmp_path / "cache", repositories=repository.urls)
+    class_path(PROGRAM, tmp_path / "cache", repositories=repository.urls)
     assert files(tmp_path / "cache") == {*CONTENT, "lock"}
 
 
 def test_a_fetch_that_breaks_off_is_tried_again(tmp_path: Path, repository: Repository) -> None:
     repository.cut_off_next = True
-    class_path(JARS, tmp_path, repositories=repository.urls)
+    class_path(PROGRAM, tmp_path, repositories=repository.urls)
     assert [repository.asked_for(jar.path) for jar in JARS] == [2, 1]
 
 
@@ -159,23 +162,23 @@ def test_a_jar_that_the_repository_lacks_is_named(
     tmp_path: Path, repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
     (repository.root / JARS[1].path).unlink()
-    with pytest.raises(BrokerError, match=r"two-2\.5\.jar can't be fetched: .* does not have it"):
-        class_path(JARS, tmp_path / "cache", repositories=repository.urls)
+    with pytest.raises(ServerError, match=r"two-2\.5\.jar can't be fetched: .* does not have it"):
+        class_path(PROGRAM, tmp_path / "cache", repositories=repository.urls)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_an_unreachable_repository_is_told_in_one_line(tmp_path: Path) -> None:
     with serving(tmp_path / "repository") as gone:
         urls = gone.urls
-    with pytest.raises(BrokerError, match=r"can't be reached \(ConnectionError\)") as refusal:
-        class_path(JARS, tmp_path / "cache", repositories=urls)
+    with pytest.raises(ServerError, match=r"can't be reached \(ConnectionError\)") as refusal:
+        class_path(PROGRAM, tmp_path / "cache", repositories=urls)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BrokerError, match=r"the cache .*/file/kafka can't be used: "):
-        class_path(JARS, tmp_path / "file" / "kafka")
+    with pytest.raises(ServerError, match=r"the cache .*/file/kafka can't be used: "):
+        class_path(PROGRAM, tmp_path / "file" / "kafka")
 
 
 def test_without_the_extra_the_line_says_how_to_get_it(
@@ -183,16 +186,17 @@ def test_without_the_extra_the_line_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jgo", None)  # as if it weren't installed
     monkeypatch.setitem(sys.modules, "jgo.maven", None)
-    with pytest.raises(BrokerError, match=r"pip install 'sluice\[embedded\]'"):
-        class_path(JARS, tmp_path)
+    with pytest.raises(ServerError, match=r"pip install 'sluice\[embedded\]'"):
+        class_path(PROGRAM, tmp_path)
 
 
 def test_two_processes_that_fetch_at_once_share_the_work(
     tmp_path: Path, repository: Repository
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from broker.jars import Jar, class_path;"
-        f"class_path({JARS!r}, Path(sys.argv[1]), repositories={repository.urls!r})"
+        "import sys; from pathlib import Path;"
+        "from broker.jars import Distribution, Jar, class_path;"
+        f"class_path({PROGRAM!r}, Path(sys.argv[1]), repositories={repository.urls!r})"
     )
     cache = tmp_path / "cache"
     both = [subprocess.Popen([sys.executable, "-c", program, cache]) for _ in range(2)]
@@ -202,7 +206,7 @@ def test_two_processes_that_fetch_at_once_share_the_work(
 
 
 def test_a_removed_jar_is_fetched_again(tmp_path: Path, repository: Repository) -> None:
-    class_path(JARS, tmp_path, repositories=repository.urls)
+    class_path(PROGRAM, tmp_path, repositories=repository.urls)
     shutil.rmtree(tmp_path / "net")
-    class_path(JARS, tmp_path, repositories=repository.urls)
+    class_path(PROGRAM, tmp_path, repositories=repository.urls)
     assert [repository.asked_for(jar.path) for jar in JARS] == [1, 2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.kafka_log import last_error, taken_port
+from broker.server_log import last_error, taken_port
 
 TAKEN_PORT = """\
 2026-11-21T08:16:02.410Z WARN org.apache.kafka.controller.QuorumController - [QuorumController id=1] Performing controller activation.
