@@ -129,6 +129,13 @@ class Oracle:
             self._accepted.setdefault(ask.export_id, (offset, ask))
             self._accepted_at.setdefault(ask.export_id, seconds)
 
+    def _accept_set_aside(self, event: TerminalEvent) -> None:
+        """What can't be read is set aside unread: then its key alone names the export that fails."""
+        where = REQUESTS, event.source.offset
+        match self._sent.get(where):
+            case Rubbish(key=event.export_id) if self._may_be_set_aside(where):
+                self._accept(Ask(event.export_id), event.source.offset, 0)
+
     def is_accepted(self, export_id: str) -> bool:
         """Whether a request of this id is visible, and no repeat."""
         return export_id in self._accepted
@@ -209,6 +216,7 @@ class Oracle:
 
     def decided(self, event: TerminalEvent, *, fenced: bool) -> None:
         """A manifest is created, perhaps by one who doesn't know yet that he is fenced."""
+        self._accept_set_aside(event)
         accepted = self._accepted.get(event.export_id)
         if accepted is None or accepted[0] != event.source.offset:
             raise Violation(f"decided for a request that was not accepted: {event!r}")
