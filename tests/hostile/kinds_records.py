@@ -11,6 +11,7 @@ from tests.hostile.kinds_text import marks
 from tests.hostile.target import (
     BOUNDED,
     COMPLETED,
+    INVALID_REQUEST,
     TYPED,
     Headers,
     Kind,
@@ -112,11 +113,16 @@ async def _keys(target: Target) -> None:
 
 
 async def _large_requests(target: Target) -> None:
-    """Requests that are large once they are decompressed: no export can be told of them."""
+    """Requests that are large once they are decompressed, whose key is an id or not."""
     for codec in (Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD):
-        await target.requests([Record(Text(b'{"x":"', b"x", 60_000_000, b'"}'), b"k")], codec)
-        await target.requests([Record(Text(b"[", b"[],", 20_000_000, b"0]"), b"k")], codec)
+        await target.requests([Record(Text(b'{"x":"', b"x", 60_000_000, b'"}'), b"../k")], codec)
+        await target.requests([Record(Text(b"[", b"[],", 20_000_000, b"0]"), b"../k")], codec)
         target.wanted_letters["unreadable"] += 2
+        export_id = target.new_id()
+        await target.requests(
+            [Record(Text(b'{"x":"', b"x", 60_000_000, b'"}'), export_id.encode())], codec
+        )
+        target.wanted[export_id] = INVALID_REQUEST
 
 
 async def _dead_letters(target: Target) -> None:

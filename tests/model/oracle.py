@@ -130,7 +130,7 @@ class Oracle:
             self._accepted_at.setdefault(ask.export_id, seconds)
 
     def _accept_set_aside(self, event: TerminalEvent) -> None:
-        """What can't be read is set aside unread: then its key alone names the export that fails."""
+        """What can't be read is set aside unread: its key alone names the export that fails."""
         where = REQUESTS, event.source.offset
         match self._sent.get(where):
             case Rubbish(key=event.export_id) if self._may_be_set_aside(where):
