@@ -14,6 +14,7 @@ from consumer.cluster import Cluster
 from consumer.daemon_threads import DaemonThreads
 from consumer.exports.export_context import ExportContext
 from consumer.group.member import Member, Membership
+from consumer.lanes.health import WORKING
 from consumer.lanes.lane import Lane
 from consumer.lanes.slots import Slots
 from consumer.lanes.transactions import Destination
@@ -65,8 +66,8 @@ class ConsumerGroup:
             f"partition {number} is assigned of one input topic only"
             for number in sorted(self._member.unpaired)
         ]
-        troubles = ((lane.partition, lane.standstill) for lane in self.lanes)
-        found += [f"partition {number}: {trouble}" for number, trouble in troubles if trouble]
+        healths = ((lane.partition, lane.health) for lane in self.lanes)
+        found += [f"partition {number}: {it.reason}" for number, it in healths if it != WORKING]
         if self.lanes and not any(lane.working for lane in self.lanes):
             found.append("no partition is taken over yet")
         return found
@@ -98,7 +99,7 @@ class ConsumerGroup:
     def observe(self) -> None:
         """Bring what the metrics say of each partition up to date."""
         for lane in self.lanes:
-            self._metrics.trouble(lane.partition, troubled=bool(lane.standstill))
+            self._metrics.trouble(lane.partition, troubled=lane.health != WORKING)
             feeds = (lane.requests, lane.records)
             for feed, position, lag in zip(feeds, lane.positions, lane.lag, strict=True):
                 self._metrics.progress(feed.partition.topic, lane.partition, position, lag)

@@ -30,6 +30,7 @@ from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
 from consumer.lanes.commits import COMMIT_SECONDS, Commits
 from consumer.lanes.deaths import count_deaths
+from consumer.lanes.health import WORKING, Health, HealthKind
 from consumer.lanes.idle import IdleWatch
 from consumer.lanes.lane_context import LaneContext
 from consumer.lanes.transactions import PartitionProducer
@@ -60,10 +61,7 @@ class Lane:
 
     def __init__(self, partition: int, context: LaneContext) -> None:
         self.partition = partition
-        self.problem: str | None = None
-        """Why it stands still until a person has acted, if it does."""
-        self.trouble: str | None = None
-        """Why it keeps reloading, if it does."""
+        self._health = WORKING
         self._context = context
         self._moved = asyncio.Event()
         self._go = asyncio.Event()
@@ -86,12 +84,12 @@ class Lane:
     # What the group asks and tells.
 
     @property
-    def standstill(self) -> str | None:
-        """Why it makes no progress, if it doesn't."""
+    def health(self) -> Health:
+        """Whether it makes progress, and why not."""
         silent_seconds = self._in_hand.storage_seconds()
         if silent_seconds > SILENT_SECONDS:
-            return f"the storage does not answer, for {silent_seconds:.0f} s now"
-        return self.problem or self.trouble
+            return WORKING.failing(f"the storage does not answer, for {silent_seconds:.0f} s now")
+        return self._health
 
     @property
     def open_count(self) -> int:
@@ -181,10 +179,10 @@ class Lane:
         lasted, self._loaded_at = time.monotonic() - self._loaded_at, math.inf
         self._reloads = 1 if lasted > LASTING_SECONDS else self._reloads + 1
         if self._reloads >= MANY_RELOADS:
-            self.trouble = f"loaded {self._reloads} times in a row: {reason}"
+            self._health = self._health.failing(f"loaded {self._reloads} times in a row: {reason}")
 
     def _say_stopped(self, problem: str) -> None:
-        self.problem = problem
+        self._health = Health(HealthKind.STOPPED, problem)
         log.error("lane stopped", partition=self.partition, problem=problem)
 
     async def _own(self) -> None:
@@ -233,7 +231,7 @@ class Lane:
         self._search = self._stop_requested = None
         # 6. Wait while the group rebalances.
         await self._wait_to_resume()
-        self.problem = None
+        self._health = self._health.taken_over()
         self._loaded_at = time.monotonic()
         # 7. Read on from there.
         self._seat(min((point.requests_position, *point.open_requests)), point.records_resume)
@@ -354,21 +352,21 @@ class Lane:
 
     def _note_health(self, turns: Turns, commits: Commits) -> None:
         now, search = time.monotonic(), self._search
-        if turns.trouble:
-            self.trouble = turns.trouble
+        if turns.health is not WORKING:
+            self._health = turns.health
         elif commits.looked_for_seconds > LASTING_SECONDS:
-            self.trouble = "events wait: a transaction is open on the completions topic"
+            waits = "events wait: a transaction is open on the completions topic"
+            self._health = WORKING.failing(waits)
         elif search and now - search.begun_at > LASTING_SECONDS:
-            self.trouble = "a batch waits for its request: a transaction is open on the requests"
-        elif self.trouble and now - self._loaded_at > LASTING_SECONDS:
-            self.trouble = None
+            waits = "a batch waits for its request: a transaction is open on the requests"
+            self._health = WORKING.failing(waits)
+        elif now - self._loaded_at > LASTING_SECONDS:
+            self._health = WORKING
 
     async def _wait(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._moved.wait()
-        except TimeoutError:
-            pass
 
     def _seat(self, requests_offset: int, records_offset: int) -> None:
         self.requests.start_at(requests_offset)

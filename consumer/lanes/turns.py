@@ -19,6 +19,7 @@ from consumer.core.storage_retry import RetryBudget
 from consumer.errors import PartUnsynced, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd, TurnResult
+from consumer.lanes.health import WORKING
 from consumer.lanes.slots import Slots
 from consumer.metrics import Metrics
 
@@ -46,8 +47,8 @@ class Turns:
         self._metrics = metrics
         self._retry_budget = retry_budget
         self._read_refused = False
-        self.trouble: str | None = None
-        """What the storage refuses that can't be given up, if there is such."""
+        self.health = WORKING
+        """``FAILING`` if the storage refuses for too long what can't be given up."""
 
     @property
     def wait_seconds(self) -> float:
@@ -69,7 +70,7 @@ class Turns:
         self._metrics.wrote(result.formats)
         if result.refusal:
             return await self._refused(result, result.refusal)
-        self.trouble = None
+        self.health = WORKING
         # That an owner is searched says nothing of the storage.
         read = self._read_refused and result.end is not TurnEnd.OWNER_UNKNOWN
         if result.served or read:
@@ -143,7 +144,8 @@ class Turns:
         self._read_refused = not self._exports.writes_due
         too_long = self._retry_budget.refused(time.monotonic())
         given_up = await self._give_up(str(error)) if too_long else None
-        self.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
+        stuck = too_long and not given_up
+        self.health = WORKING.failing(f"the storage refuses: {error}") if stuck else WORKING
         log.warning(
             "storage given up" if given_up else "storage refuses",
             partition=self._exports.partition,

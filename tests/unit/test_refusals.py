@@ -10,6 +10,7 @@ import pytest
 from consumer.core.storage_retry import RetryBudget
 from consumer.exports.messages import LargeMessage
 from consumer.exports.turn_result import TurnEnd
+from consumer.lanes.health import WORKING
 from consumer.lanes.slots import Slots
 from consumer.lanes.turns import Turns
 from tests.support.partition import RECORDS, Bench, only, take_outcome
@@ -57,7 +58,7 @@ async def test_a_refused_read_that_passes_leaves_no_patience_used_up(
     serve_manifest(bench)
     assert (await turns.run()).end is TurnEnd.IDLE
     assert turns.wait_seconds == 0, "the retry_budget is renewed, though nothing was written"
-    assert turns.trouble is None
+    assert turns.health is WORKING
 
 
 async def test_a_read_that_is_refused_for_too_long_is_let_go_after_a_search(
@@ -67,12 +68,12 @@ async def test_a_read_that_is_refused_for_too_long_is_let_go_after_a_search(
     bench.partition.take_records([bench.batch(0, export_id="a")])
     refuse_manifest(bench)
     assert (await turns.run()).end is TurnEnd.REFUSED
-    assert "a.manifest.json" in str(turns.trouble)
+    assert "a.manifest.json" in turns.health.reason
     assert (await turns.run()).end is TurnEnd.OWNER_UNKNOWN
     assert turns.wait_seconds > 0, "a search says nothing of the storage"
     bench.partition.owners_known(below=2)
     assert (await turns.run()).end is TurnEnd.REFUSED
-    assert turns.trouble is None, "it was let go"
+    assert turns.health is WORKING, "it was let go"
     assert len(take_outcome(bench.partition).dead_letters) == 1
 
 
@@ -84,10 +85,10 @@ async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
     refuse_manifest(bench)
     for _ in range(3):
         assert (await turns.run()).end is TurnEnd.REFUSED
-        assert "a.manifest.json" in str(turns.trouble)
+        assert "a.manifest.json" in turns.health.reason
     serve_manifest(bench)
     assert (await turns.run()).end is TurnEnd.IDLE
-    assert turns.trouble is None
+    assert turns.health is WORKING
 
 
 async def test_a_large_value_that_is_let_go_is_read_on_a_thread(
