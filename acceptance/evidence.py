@@ -56,7 +56,7 @@ async def _run(bed: Bed) -> tuple[Facts, str, dict[str, str]]:
     verified = sum(line.startswith("ok ") for line in verify.lines)
     hashes = hashed_files(bed.storage)
     agreed = hashes == {
-        f"{one.event.export_id}.{one.event.format}": one.event.sha256
+        f"{one.event.export_id}.{one.event.extension}": one.event.sha256
         for one in seen.endings
         if isinstance(one.event, ExportCompleted)
     }

@@ -10,10 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 import orjson
 from pydantic import Field, TypeAdapter
 
+from schemas.file_names import compression_in, extension
 from schemas.requests import ExportId
 from schemas.strict import Strict
 from schemas.times import Timestamp, format_time
-from schemas.vocabulary import FailReason, Format
+from schemas.vocabulary import Compression, FailReason, Format
 
 # Names the space of event ids; any constant would do, this one must never change.
 _EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:sluice:export-completions")
@@ -60,6 +61,16 @@ class ExportCompleted(_Ended):
     pages: Count | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     replaced_characters: Count | None = None
+
+    @property
+    def compression(self) -> Compression:
+        """How the file is compressed: ``location`` ends in its name's extension."""
+        return compression_in(self.location, self.format)
+
+    @property
+    def extension(self) -> str:
+        """What the file's name ends in, such as ``csv`` or ``csv.gz``."""
+        return extension(self.format, self.compression)
 
 
 class ExportFailed(_Ended):

@@ -10,10 +10,16 @@ from pydantic import Field, field_validator
 
 from schemas.limits import MOST_NULL_CHARACTERS
 from schemas.strict import Strict
-from schemas.vocabulary import Format
+from schemas.vocabulary import Compression, Format
 
 
-class CsvOptions(Strict):
+class TextOptions(Strict):
+    """What every format of text can be: compressed as a whole."""
+
+    compression: Annotated[Compression, Field(strict=False)] = Compression.NONE
+
+
+class CsvOptions(TextOptions):
     """How a CSV is written."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.errors import shown
+from schemas.file_names import extension
 from schemas.limits import MOST_COLUMNS, MOST_NAME_CHARACTERS, MOST_USER_CHARACTERS
-from schemas.options import OPTIONS, Options, option_names
+from schemas.options import OPTIONS, Options, TextOptions, option_names
 from schemas.strict import Strict, require_few_fields
 from schemas.times import Timestamp
-from schemas.vocabulary import EXPORT_ID, ColumnType, Format
+from schemas.vocabulary import EXPORT_ID, ColumnType, Compression, Format
 
 NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
 """Text without control characters and separators of lines, as a regular expression."""
@@ -77,6 +78,17 @@ class ExportRequested(Strict):
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
     options: Options = Field(default_factory=_default_options)
+
+    @property
+    def compression(self) -> Compression:
+        """How its file is compressed."""
+        options = self.options
+        return options.compression if isinstance(options, TextOptions) else Compression.NONE
+
+    @property
+    def extension(self) -> str:
+        """What its file's name ends in, such as ``csv`` or ``csv.gz``."""
+        return extension(self.format, self.compression)
 
     @field_validator("user")
     @classmethod

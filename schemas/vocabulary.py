@@ -17,6 +17,14 @@ class Format(StrEnum):
     PDF = "pdf"
 
 
+class Compression(StrEnum):
+    """How a file is compressed, as a whole."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
 class ColumnType(StrEnum):
     """What the cells of a column are; see ``schemas.column_types``."""
 

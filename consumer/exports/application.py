@@ -9,10 +9,9 @@ from dataclasses import replace
 
 from consumer.core.batch_sequence import Pieces
 from consumer.errors import ExportFailure
-from consumer.exports.export import OpenExport
+from consumer.exports.export import GrowingFile, OpenExport
 from consumer.exports.kept_texts import KeptTexts
 from consumer.exports.messages import Message
-from consumer.formats.base import FormatWriter
 from consumer.storage.base import Part
 from schemas.json_pieces import values_at_most
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
@@ -53,7 +52,7 @@ class Application:
         self._ending: Iterator[bytes] | None = None
         self._rows_done = 0
 
-    def step(self, writer: FormatWriter, part: Part) -> bool:
+    def step(self, file: GrowingFile) -> bool:
         """Write the next piece; whether the batch is whole in the file now.
 
         Raises:
@@ -61,17 +60,17 @@ class Application:
         """
         if self._ending is None:
             pieces, batch = self._pieces or self._taken_up(), self.batch
-            self._put_rows(part, writer.append(next(pieces, [])))
+            self._put_rows(file, file.writer.append(next(pieces, [])))
             if pieces.done < batch.row_count:
                 return False
             pieces.require_total()
             if not batch.last:
                 return True
-            self._ending = writer.finish()
+            self._ending = _ending_of(file)
         # It tells of all batches, so the last one's share of the file doesn't bound it.
         if (data := next(self._ending, None)) is None:
             return True
-        self._put(part, data)
+        self._put(file.part, data)
         return False
 
     def pause(self, kept: KeptTexts) -> None:
@@ -96,16 +95,23 @@ class Application:
         self._pieces = self.export.assembly.pieces(self.batch, self._rows_done)
         return self._pieces
 
-    def _put_rows(self, part: Part, data: bytes) -> None:
-        self._output_bytes += len(data)
+    def _put_rows(self, file: GrowingFile, data: bytes) -> None:
+        self._output_bytes += len(data)  # before compression: that is what they cost
         if self._max_export_bytes is not None and self._output_bytes > MOST_BATCH_OUTPUT_BYTES:
             most = f"{MOST_BATCH_OUTPUT_BYTES:,}"
             message = f"batch {self.batch.seq} makes more than {most} bytes of the file"
             raise ExportFailure(FailReason.TOO_LARGE, message)
-        self._put(part, data)
+        self._put(file.part, file.compressor.compress(data))
 
     def _put(self, part: Part, data: bytes) -> None:
         part.append(data)
         if self._max_export_bytes is not None and part.size > self._max_export_bytes:
             message = f"the file passes {self._max_export_bytes} bytes"
             raise ExportFailure(FailReason.TOO_LARGE, message)
+
+
+def _ending_of(file: GrowingFile) -> Iterator[bytes]:
+    for data in file.writer.finish():
+        yield file.compressor.compress(data)
+    if rest := file.compressor.finish():
+        yield rest

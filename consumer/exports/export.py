@@ -1,33 +1,42 @@
 """One open export: its request, how far it is, and the file that it is becoming."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from consumer.core.batch_sequence import BatchSequence
 from consumer.exports.terminal_events import Origin, Progress
 from consumer.formats.base import FormatWriter
+from consumer.formats.compression import Compressor
 from consumer.storage.base import Part
 from schemas.completions import ExportCompleted
 from schemas.requests import ExportRequested
 
 
+class GrowingFile(NamedTuple):
+    """The way of an export's rows: through the writer and the compressor into the part."""
+
+    writer: FormatWriter
+    compressor: Compressor
+    part: Part
+
+
 class OpenExport:
     """A request that was accepted and has not ended.
 
-    ``decided`` is the manifest of an earlier attempt that completed: it binds this one. The writer
-    and the part come with the first batch; ``first_offset`` is that batch's, once it was applied
-    whole. ``active_at`` is a monotonic time in seconds.
+    ``decided`` is the manifest of an earlier attempt that completed: it binds this one. ``file``
+    comes with the first batch; ``first_offset`` is that batch's, once it was applied whole.
+    ``active_at`` is a monotonic time in seconds.
     """
 
     __slots__ = (
         "active_at",
         "assembly",
         "decided",
+        "file",
         "first_offset",
         "origin",
-        "part",
         "request",
         "started_at",
-        "writer",
     )
 
     def __init__(
@@ -44,14 +53,18 @@ class OpenExport:
         self.assembly = BatchSequence(
             [column.key for column in request.columns], [column.type for column in request.columns]
         )
-        self.writer: FormatWriter | None = None
-        self.part: Part | None = None
+        self.file: GrowingFile | None = None
         self.first_offset: int | None = None
         self.started_at: datetime | None = None
 
     def progress(self, now: datetime) -> Progress:
         """How far it is at ``now``."""
         return Progress(self.assembly.rows, self.started_at, now)
+
+    @property
+    def part(self) -> Part | None:
+        """Its part, once there is one."""
+        return self.file.part if self.file else None
 
     @property
     def size_bytes(self) -> int:

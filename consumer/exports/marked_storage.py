@@ -10,7 +10,6 @@ from consumer.core.suspects import Mark
 from consumer.exports.in_hand import InHand
 from consumer.storage.base import MessageMark, Part, Storage
 from schemas.completions import TerminalEvent
-from schemas.vocabulary import Format
 
 
 class MarkedStorage:
@@ -29,13 +28,13 @@ class MarkedStorage:
         """See ``Storage.close``."""
         self._storage.close()
 
-    def location(self, export_id: str, file_format: Format) -> str:
+    def location(self, export_id: str, extension: str) -> str:
         """See ``Storage.location``."""
-        return self._storage.location(export_id, file_format)
+        return self._storage.location(export_id, extension)
 
-    def open_part(self, partition: int, export_id: str, file_format: Format) -> Part:
+    def open_part(self, partition: int, export_id: str, extension: str) -> Part:
         """See ``Storage.open_part``."""
-        part = self._storage.open_part(partition, export_id, file_format)
+        part = self._storage.open_part(partition, export_id, extension)
         return MarkedPart(part, self._in_hand)
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:

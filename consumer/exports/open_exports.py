@@ -14,14 +14,13 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
 from consumer.errors import ExportFailure, LaneStopped
 from consumer.exports.application import Application
-from consumer.exports.export import OpenExport
+from consumer.exports.export import GrowingFile, OpenExport
 from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.terminal_events import Origin, Progress
-from consumer.formats.base import FormatWriter
+from consumer.formats.compression import new_compressor
 from consumer.metrics import Dropped
-from consumer.storage.base import Part
 from schemas.completions import ExportCompleted
 from schemas.records import Batch
 from schemas.requests import ExportRequested
@@ -112,10 +111,10 @@ class OpenExports:
 
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
         export = application.export
-        writer, part = self._begun(export)
+        file = self._begun(export)
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
-        while not self._step(application, writer, part):
+        while not self._step(application, file):
             if turn.spent:
                 application.pause(self._context.kept_texts)
                 self.half_applied = application
@@ -127,15 +126,15 @@ class OpenExports:
         export.active_at = self._context.monotonic()
         self.half_applied = None
         if batch.last:
-            self._complete(export, writer, part)
+            self._complete(export, file)
         return True
 
-    def _step(self, application: Application, writer: FormatWriter, part: Part) -> bool:
+    def _step(self, application: Application, file: GrowingFile) -> bool:
         """Write a piece; whether the batch is whole. Large batches of a node take turns."""
         if not application.batch.large:
-            return application.step(writer, part)
+            return application.step(file)
         with self._context.large_work:
-            return application.step(writer, part)
+            return application.step(file)
 
     def _broken(self, export: OpenExport, error: Exception) -> None:
         """What goes wrong with a batch ends its export.
@@ -191,22 +190,25 @@ class OpenExports:
         self._open.clear()
         self.half_applied = None
 
-    def _begun(self, export: OpenExport) -> tuple[FormatWriter, Part]:
-        """The export's writer and part, begun with its first batch."""
-        if export.writer is None or export.part is None:
+    def _begun(self, export: OpenExport) -> GrowingFile:
+        """The export's file, begun with its first batch."""
+        if export.file is None:
             origin, request = export.origin, export.request
-            export.writer = self._context.writer(request, origin.dated_at)
-            export.part = self._context.storage.open_part(
-                self._partition, origin.export_id, request.format
+            export.file = GrowingFile(
+                self._context.writer(request, origin.dated_at),
+                new_compressor(request.compression),
+                self._context.storage.open_part(
+                    self._partition, origin.export_id, request.extension
+                ),
             )
             export.started_at = self._context.now()
-        return export.writer, export.part
+        return export.file
 
-    def _complete(self, export: OpenExport, writer: FormatWriter, part: Part) -> None:
-        origin = export.origin
+    def _complete(self, export: OpenExport, file: GrowingFile) -> None:
+        origin, writer, part = export.origin, file.writer, file.part
         event = origin.completed(
             export.progress(self._context.now()),
-            location=self._context.storage.location(origin.export_id, export.request.format),
+            location=self._context.storage.location(origin.export_id, export.request.extension),
             size_bytes=part.size,
             sha256=part.sha256,
             pages=writer.pages,

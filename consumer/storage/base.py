@@ -10,7 +10,6 @@ from typing import Protocol
 
 from consumer.core.suspects import Mark
 from schemas.completions import TerminalEvent
-from schemas.vocabulary import Format
 
 
 class Part(Protocol):
@@ -78,10 +77,10 @@ class Storage(Protocol):
     def close(self) -> None:
         """Give back what is held of it. What was written stays."""
 
-    def location(self, export_id: str, file_format: Format) -> str:
-        """The URL of a finished file."""
+    def location(self, export_id: str, extension: str) -> str:
+        """The URL of a finished file, which ends in its extension, such as ``csv.gz``."""
 
-    def open_part(self, partition: int, export_id: str, file_format: Format) -> Part:
+    def open_part(self, partition: int, export_id: str, extension: str) -> Part:
         """Begin a part; nothing is written yet."""
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:

@@ -1,7 +1,7 @@
 """A directory, or a network file system that nodes share.
 
     .sluice.json                    which storage this is
-    {export_id}.{format}            a finished file
+    {export_id}.{extension}          a finished file
     {export_id}.manifest.json       how the export ended
     .parts/{partition}/…            what is being written; swept when a partition is taken over
     .in-hand/{partition}/…          what is being worked on; see ``consumer.storage.marks``
@@ -29,7 +29,6 @@ from consumer.storage.identity import Identity
 from consumer.storage.marks import LocalMark, LocalMarks
 from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
-from schemas.vocabulary import Format
 
 _PARTS = ".parts"
 _MANIFEST = ".manifest.json"
@@ -72,16 +71,16 @@ class LocalStorage:
         """See ``Storage.close``."""
         self._reserve.spend()
 
-    def location(self, export_id: str, file_format: Format) -> str:
+    def location(self, export_id: str, extension: str) -> str:
         """See ``Storage.location``."""
-        return self._file(export_id, file_format).as_uri()
+        return self._file(export_id, extension).as_uri()
 
-    def open_part(self, partition: int, export_id: str, file_format: Format) -> "LocalPart":
+    def open_part(self, partition: int, export_id: str, extension: str) -> "LocalPart":
         """See ``Storage.open_part``."""
         return LocalPart(
             export_id,
-            self._part_path(str(partition), f"{export_id}.{file_format}"),
-            self._file(export_id, file_format),
+            self._part_path(str(partition), f"{export_id}.{extension}"),
+            self._file(export_id, extension),
             self._make_place,
         )
 
@@ -114,7 +113,7 @@ class LocalStorage:
         """See ``Storage.has_file``."""
         if not isinstance(event, ExportCompleted):
             return False
-        file = self._file(event.export_id, event.format)
+        file = self._file(event.export_id, event.extension)
         self.identity.require()
         with _storage_errors(f"{file} can't be read"):
             try:
@@ -193,8 +192,8 @@ class LocalStorage:
                 f"{manifest} is no manifest of this version ({error}); restore it or remove it"
             ) from None
 
-    def _file(self, export_id: str, file_format: Format) -> Path:
-        return self.directory / f"{export_id}.{file_format}"
+    def _file(self, export_id: str, extension: str) -> Path:
+        return self.directory / f"{export_id}.{extension}"
 
     def _manifest(self, export_id: str) -> Path:
         return self.directory / f"{export_id}{_MANIFEST}"

@@ -31,7 +31,7 @@ class RowCounter(Protocol):
 
 def row_counter(file_format: Format) -> RowCounter:
     """A recount of a file of this format."""
-    return CsvRowCounter() if file_format == Format.CSV else PdfRowCounter()
+    return _COUNTERS[file_format]()
 
 
 class CsvRowCounter:
@@ -117,6 +117,10 @@ class PdfRowCounter:
         return len(self._STEP_DOWN.findall(content))
 
 
+_COUNTERS: dict[Format, type[RowCounter]] = {
+    Format.CSV: CsvRowCounter,
+    Format.PDF: PdfRowCounter,
+}
 _RECORD = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')
 _DIGIT = re.compile(rb"[0-9]")
 

@@ -14,9 +14,11 @@ from typing import BinaryIO, TypeAlias
 
 from pydantic import ValidationError
 
+from consumer.verify.decompression import PIECE_BYTES, content_of
 from consumer.verify.row_counter import RowCounter, looks_headed, row_counter
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
+from schemas.file_names import EXTENSIONS, id_and_extension
 from schemas.vocabulary import Format, is_export_id
 
 HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
@@ -24,7 +26,6 @@ HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
 
 _MANIFEST = ".manifest.json"
 _PARTS = ".parts"
-_PIECE_BYTES = 256 * 1024
 _MOST_MANIFEST_BYTES = 1024 * 1024
 # A node makes the manifest first and gives the file its name within milliseconds.
 _YOUNG_SECONDS = 10.0
@@ -82,24 +83,25 @@ class Verifier:
         expected = _files_of(directory, export_id) if is_manifest else {name}
         if not isinstance(event, ExportCompleted):
             return _without_file(directory, event, expected)
-        file = directory / f"{export_id}.{event.format}"
+        file = directory / f"{export_id}.{event.extension}"
         for stray in expected - {file.name}:
             return Verdict(stray, False, f"is not the file of its manifest: {file.name} is")
         return self._file(file, event)
 
     def _file(self, file: Path, event: ExportCompleted) -> Verdict:
-        if not _appears(file):
+        if not _appears(file, file.with_name(f"{event.export_id}{_MANIFEST}")):
             return Verdict(file.name, False, "isn't there, but its manifest is")
         if not stat.S_ISREG(file.stat().st_mode):
             return Verdict(file.name, False, "is no regular file")
         with file.open("rb") as content:
-            size, sha256, counted = _read(content, event.format)
+            hashed = _Hashed(content)
+            counted = _counted(hashed, event)
             rows = self._rows(content, counted, event)
         facts = [
-            ("bytes", size, event.bytes),
+            ("bytes", hashed.size, event.bytes),
             ("rows", rows, event.rows),
             ("pages", counted.pages, event.pages),
-            ("sha256", sha256, event.sha256),
+            ("sha256", hashed.sha256, event.sha256),
         ]
         differ = [
             f"{name} {found}, manifest {stated}" for name, found, stated in facts if found != stated
@@ -107,7 +109,8 @@ class Verifier:
         if differ:
             return Verdict(file.name, False, "differs: " + "; ".join(differ))
         pages = "" if counted.pages is None else f"{counted.pages} pages "
-        return Verdict(file.name, True, f"{rows} rows {pages}{size} bytes sha256 {sha256}")
+        words = f"{rows} rows {pages}{event.bytes} bytes sha256 {event.sha256}"
+        return Verdict(file.name, True, words)
 
     def _rows(self, content: BinaryIO, counted: RowCounter, event: ExportCompleted) -> int:
         """Rows without a header line; whether there is one, no manifest says.
@@ -125,7 +128,7 @@ class Verifier:
         headed = self._has_header(event)
         if headed is None:
             content.seek(0)
-            headed = looks_headed(content.read(_PIECE_BYTES))
+            headed = looks_headed(next(content_of(content, event.compression), b""))
         return headed
 
 
@@ -142,11 +145,12 @@ def _export_of(name: str) -> tuple[str, bool]:
     """The id that a name belongs to, and whether it is its manifest's."""
     if name.endswith(_MANIFEST):
         return name.removesuffix(_MANIFEST), True
-    return name.rpartition(".")[0] or name, False
+    export_id, _ = id_and_extension(name)
+    return export_id or name.rpartition(".")[0] or name, False
 
 
 def _is_file_of(name: str, export_id: str) -> bool:
-    return is_export_id(export_id) and name.removeprefix(f"{export_id}.") in {*Format}
+    return is_export_id(export_id) and name.removeprefix(f"{export_id}.") in EXTENSIONS
 
 
 def _read_manifest(manifest: Path) -> TerminalEvent | None:
@@ -169,23 +173,43 @@ def _without_file(directory: Path, event: TerminalEvent, names: set[str]) -> Ver
 
 def _files_of(directory: Path, export_id: str) -> set[str]:
     """The files of an export that are there, in whatever format."""
-    names = {f"{export_id}.{one}" for one in Format}
+    names = {f"{export_id}.{one}" for one in EXTENSIONS}
     return {name for name in names if (directory / name).exists()}
 
 
-def _appears(file: Path) -> bool:
+def _appears(file: Path, manifest: Path) -> bool:
     """Whether the file is there, or comes while its export is just being published."""
-    manifest = file.with_name(f"{file.stem}{_MANIFEST}")
     if not file.exists() and time.time() - manifest.stat().st_mtime < _YOUNG_SECONDS:
         time.sleep(_PAUSE_SECONDS)
     return file.exists()
 
 
-def _read(content: BinaryIO, file_format: Format) -> tuple[int, str, RowCounter]:
-    """Bytes, sha256 and what is counted of a file."""
-    size, digest, counted = 0, hashlib.sha256(), row_counter(file_format)
-    while piece := content.read(_PIECE_BYTES):
-        size += len(piece)
-        digest.update(piece)
+class _Hashed:
+    """A file that is hashed as it is read; to be read from its beginning to its end, once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was read, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read as the file does."""
+        piece = self._file.read(size)
+        self.size += len(piece)
+        self._digest.update(piece)
+        return piece
+
+
+def _counted(file: _Hashed, event: ExportCompleted) -> RowCounter:
+    """Read a file to its end; what is counted of its content."""
+    counted = row_counter(event.format)
+    for piece in content_of(file, event.compression):
         counted.feed(piece)
-    return size, digest.hexdigest(), counted
+    while file.read(PIECE_BYTES):  # what follows the end of the compressed content
+        pass
+    return counted

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
-from schemas.vocabulary import Format
+from schemas.vocabulary import Compression, Format
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import names, normalised, satisfiable
@@ -23,6 +23,10 @@ from sluice.http.storage_calls import OpenFile
 log = structlog.get_logger(__name__)
 
 _MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.PDF: "application/pdf"}
+_COMPRESSED_MEDIA_TYPES = {
+    Compression.GZIP: "application/gzip",  # RFC 6713
+    Compression.ZSTD: "application/zstd",  # RFC 8878
+}
 
 
 async def download(exports: Exports, request: Request, asker: str | None) -> Response:
@@ -39,6 +43,11 @@ async def download(exports: Exports, request: Request, asker: str | None) -> Res
     return _file_response(request, known.event, file)
 
 
+def media_type(event: ExportCompleted) -> str:
+    """What the file is. A compressed one is no content coding of another: it is saved as it is."""
+    return _COMPRESSED_MEDIA_TYPES.get(event.compression) or _MEDIA_TYPES[event.format]
+
+
 class _Download(FileResponse):
     """Starlette's answer from a file that is open already: a storage that hangs delays the status.
 
@@ -52,8 +61,8 @@ class _Download(FileResponse):
         super().__init__(
             file.path,
             headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
-            media_type=_MEDIA_TYPES[event.format],
-            filename=f"{event.export_id}.{event.format}",
+            media_type=media_type(event),
+            filename=f"{event.export_id}.{event.extension}",
             stat_result=file.status,
         )
         self._file = file

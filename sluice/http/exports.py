@@ -231,7 +231,7 @@ class Exports:
         return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))
 
     def _open_storage_file(self, event: ExportCompleted) -> OpenFile | None:
-        path = local_path(self._storage.location(event.export_id, event.format))
+        path = local_path(self._storage.location(event.export_id, event.extension))
         with suppress(FileNotFoundError):
             if self._storage.has_file(event):
                 return OpenFile(self._calls, event.export_id, path)

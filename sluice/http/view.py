@@ -6,7 +6,6 @@ from typing import Protocol
 
 from consumer.core.backlog import Unfinished
 from schemas.completions import Source, TerminalEvent
-from schemas.vocabulary import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class RequestsView(Protocol):
 class FinishedView(Protocol):
     """The part of ``consumer.storage.base.Storage`` that answers for ended exports; it blocks."""
 
-    def location(self, export_id: str, file_format: Format) -> str:
+    def location(self, export_id: str, extension: str) -> str:
         """The URL of a finished file, as this node reaches it."""
 
     def manifest(self, export_id: str) -> TerminalEvent | None:

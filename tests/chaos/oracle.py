@@ -131,8 +131,9 @@ def check_files(
         due.add(f"{export_id}.manifest.json")
         yield from _check_manifest(storage / f"{export_id}.manifest.json", event)
         if isinstance(event, ExportCompleted):
-            due.add(f"{export_id}.{event.format}")
-            yield from _check_file(storage / f"{export_id}.{event.format}", event, plans[export_id])
+            file = storage / f"{export_id}.{event.extension}"
+            due.add(file.name)
+            yield from _check_file(file, event, plans[export_id])
     there = {str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()}
     for name in sorted(there - due):
         if not name.startswith(f"{IN_HAND}/"):  # removed a while after their owner's death

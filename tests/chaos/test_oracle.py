@@ -84,7 +84,7 @@ def storage(tmp_path: Path, events: Mapping[str, TerminalEvent]) -> Path:
     for name, event in events.items():
         (tmp_path / f"{name}.manifest.json").write_bytes(encode_event(event) + b"\n")
         if isinstance(event, ExportCompleted):
-            (tmp_path / f"{name}.{event.format}").write_bytes(PLANS[name].file())
+            (tmp_path / f"{name}.{event.extension}").write_bytes(PLANS[name].file())
     return tmp_path
 
 

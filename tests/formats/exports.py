@@ -19,7 +19,9 @@ REQUESTED_AT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 COLUMNS = ("id", "name", "amount", "paid", "note", "tags", "meta")
 
 
-def new_writer(file_format: Format, columns: tuple[str, ...] = COLUMNS) -> FormatWriter:
+def new_writer(
+    file_format: Format = Format.CSV, columns: tuple[str, ...] = COLUMNS
+) -> FormatWriter:
     """A writer as a node makes it."""
     request = ExportRequested(
         export_id="ord-2026-11",

@@ -13,7 +13,6 @@ from functools import partial
 from consumer.core.suspects import Mark, Place
 from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
 from schemas.completions import ExportCompleted, TerminalEvent
-from schemas.vocabulary import Format
 from tests.model.tape import Tape
 
 Strike = Callable[[str], None]
@@ -111,13 +110,13 @@ class ProcessStorage:
     def close(self) -> None:
         """See ``Storage.close``."""
 
-    def location(self, export_id: str, file_format: Format) -> str:
+    def location(self, export_id: str, extension: str) -> str:
         """See ``Storage.location``."""
-        return f"file:///exports/{export_id}.{file_format}"
+        return f"file:///exports/{export_id}.{extension}"
 
-    def open_part(self, partition: int, export_id: str, file_format: Format) -> "ProcessPart":
+    def open_part(self, partition: int, export_id: str, extension: str) -> "ProcessPart":
         """See ``Storage.open_part``."""
-        final = f"{export_id}.{file_format}"
+        final = f"{export_id}.{extension}"
         return ProcessPart(self._disk, self._strike, self._unused(partition, final), final)
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
@@ -155,7 +154,7 @@ class ProcessStorage:
         """See ``Storage.has_file``."""
         if not isinstance(event, ExportCompleted):
             return False
-        inode = self._disk.files.get(f"{event.export_id}.{event.format}")
+        inode = self._disk.files.get(f"{event.export_id}.{event.extension}")
         self._strike("stat")
         return inode is not None and len(inode.content) == event.bytes
 

@@ -17,7 +17,6 @@ from consumer.exports.routing import Routing
 from consumer.exports.turn_result import TurnResult
 from schemas.completions import TerminalEvent
 from schemas.errors import Unreadable
-from schemas.vocabulary import Format
 from tests.model.broker import Broker, InFlight
 from tests.model.disk import ProcessPart, ProcessStorage
 from tests.model.lane import (
@@ -81,8 +80,8 @@ class _UnsyncedPart(ProcessPart):
 class _WithPart(ProcessStorage):
     part: type[ProcessPart]
 
-    def open_part(self, partition: int, export_id: str, file_format: Format) -> ProcessPart:
-        final = f"{export_id}.{file_format}"
+    def open_part(self, partition: int, export_id: str, extension: str) -> ProcessPart:
+        final = f"{export_id}.{extension}"
         return self.part(self._disk, self._strike, self._unused(partition, final), final)
 
 

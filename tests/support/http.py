@@ -165,16 +165,22 @@ class World:
 
     # What a test does, and looks at
 
-    def end(self, export_id: str, state: str = "completed", content: bytes = b"a\r\n1\r\n") -> None:
+    def end(
+        self,
+        export_id: str,
+        state: str = "completed",
+        content: bytes = b"a\r\n1\r\n",
+        extension: str = "csv",
+    ) -> None:
         """The group decides an export's end."""
-        self.storage.decide(self._event(export_id, state, content))
+        self.storage.decide(self._event(export_id, state, content, extension))
         if state == "completed":
-            part = self.storage.open_part(0, export_id, Format.CSV)
+            part = self.storage.open_part(0, export_id, extension)
             part.append(content)
             part.sync()
             part.publish()
 
-    def _event(self, export_id: str, state: str, content: bytes) -> TerminalEvent:
+    def _event(self, export_id: str, state: str, content: bytes, extension: str) -> TerminalEvent:
         users = {**{one.export_id: one.user for one in self.requested()}, **self.others}
         ended: dict[str, Any] = {
             "export_id": export_id,
@@ -185,15 +191,15 @@ class World:
             "completed_at": _MOMENT,
             "duration_ms": 0,
             "source": self.source(export_id),
-            "format": Format.CSV,
+            "format": Format(extension.partition(".")[0]),
         }
         if state == "failed":
             return ExportFailed(**ended, reason=FailReason.TIMED_OUT, message="idle")
         if state == "cancelled":
             return ExportCancelled(**ended, message="cancelled on request")
-        part = self.storage.open_part(0, export_id, Format.CSV)
+        part = self.storage.open_part(0, export_id, extension)
         part.append(content)
-        location = self.storage.location(export_id, Format.CSV)
+        location = self.storage.location(export_id, extension)
         return ExportCompleted(
             **ended, location=location, bytes=len(content), sha256=part.sha256, pages=None
         )

@@ -6,7 +6,7 @@ Each wrong one differs from a right one in the fields named beside it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from schemas.vocabulary import ColumnType
+from schemas.vocabulary import ColumnType, Compression
 
 LEFT_OUT: Final = object()
 """In ``changed``: the field isn't there."""
@@ -68,6 +68,7 @@ RIGHT_REQUESTS: list[dict[str, Any]] = [
             {"delimiter": "\N{GRINNING FACE}"},
             {"header": False, "bom": True, "line_ending": "lf"},
             {"null": "NULL", "escape_formulas": False},
+            *({"compression": compression} for compression in Compression),
         )
     ),
     *(
@@ -143,6 +144,9 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
         ("options.null", {"options": {"null": None}}),
         ("options.escape_formulas", {"options": {"escape_formulas": 0}}),
         ("options.quote", {"options": {"quote": "'"}}),
+        ("options.compression", {"options": {"compression": "gz"}}),
+        ("options.compression", {"options": {"compression": None}}),
+        ("options.compression", {"format": "pdf", "options": {"compression": "gzip"}}),
         ("options.page_size", {"options": {"page_size": "A4"}}),
         ("options.delimiter", {"format": "pdf", "options": {"delimiter": ";"}}),
         ("options.page_size", {"format": "pdf", "options": {"page_size": "a4"}}),

@@ -169,6 +169,27 @@ async def test_the_file_and_what_is_said_of_it(client: httpx.AsyncClient, world:
 
 
 @pytest.mark.parametrize(
+    ("extension", "media_type"),
+    [
+        ("csv", "text/csv; charset=utf-8"),
+        ("csv.gz", "application/gzip"),
+        ("csv.zst", "application/zstd"),
+        ("pdf", "application/pdf"),
+    ],
+)
+async def test_a_download_has_the_media_type_and_name_of_its_file(
+    client: httpx.AsyncClient, world: World, extension: str, media_type: str
+) -> None:
+    request(world, "e-1")
+    world.end("e-1", content=CONTENT, extension=extension)
+    answer = await get(client)
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="e-1.{extension}"'
+    assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
     ("header", "content", "content_range"),
     [
         ("bytes=0-0", CONTENT[:1], "bytes 0-0/1005"),

@@ -1,5 +1,6 @@
 """What one batch may cost a partition: bounds that end its export, and turns that end within it."""
 
+import gzip
 import json
 import time
 import tracemalloc
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports import routing
@@ -89,6 +91,46 @@ def test_a_turn_ends_within_a_batch_and_the_next_goes_on(bench: Bench, tmp_path:
     assert event.rows == MANY
     lines = "".join(f"{n}\r\n" for n in ("n", *range(MANY)))
     assert (tmp_path / "a.csv").read_bytes() == lines.encode()
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_compressed_file_is_the_same_in_however_many_turns(
+    bench: Bench, tmp_path: Path, compression: str
+) -> None:
+    bench.request("b", options={"compression": compression})
+    bench.request(options={"compression": compression})
+    bench.batch(0, *([n] for n in range(MANY)), last=True)
+    owner = take_all(bench)
+    owner.turn(0.0)
+    assert owner._exports.half_applied or owner.turn(0.0).end is TurnEnd.SPENT
+    work_off(owner)
+    event = only(take_outcome(owner).events)
+    assert isinstance(event, ExportCompleted)
+    for seq in range(10):
+        rows = [[n] for n in range(seq * MANY // 10, (seq + 1) * MANY // 10)]
+        bench.batch(seq, *rows, export_id="b", last=seq == 9)
+    other = only(bench.turn())
+    assert isinstance(other, ExportCompleted)
+    assert (event.rows, event.sha256) == (other.rows, other.sha256)
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    assert event.location == (tmp_path / f"a.csv.{suffix}").as_uri()
+    assert (tmp_path / f"a.csv.{suffix}").stat().st_size == event.bytes
+    content = gzip.decompress if compression == "gzip" else unzstd
+    lines = "".join(f"{n}\r\n" for n in ("n", *range(MANY)))
+    assert content((tmp_path / f"b.csv.{suffix}").read_bytes()) == lines.encode()
+
+
+def unzstd(content: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_what_a_batch_makes_counts_before_it_is_compressed(bench: Bench, compression: str) -> None:
+    bench.request(options={"null": "x" * 64, "compression": compression})
+    bench.batch(0, *([None] for _ in range(16 * MIB // 66 + 1)))
+    event = failed(bench)
+    assert event.reason is FailReason.TOO_LARGE
+    assert event.message == "batch 0 makes more than 16,777,216 bytes of the file"
 
 
 def test_a_rest_between_two_turns_applies_nothing_twice(bench: Bench, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from consumer.formats.compression import new_compressor
 from consumer.storage.local import LocalStorage
 from consumer.verify.verifier import Verdict, Verifier, partial_files
 from schemas.completions import ExportCancelled, ExportCompleted, Source
-from schemas.vocabulary import Format
+from schemas.file_names import extension
+from schemas.vocabulary import Compression, Format
 from tests.support.pdf import pdf_request, write_pdf
 
 MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -28,10 +31,23 @@ COMMON: dict[str, Any] = {
 Tamper = Callable[[Path], object]
 
 
-def completed(directory: Path, export_id: str, content: bytes, **fields: Any) -> ExportCompleted:
+def compressed(content: bytes, compression: Compression) -> bytes:
+    compressor = new_compressor(compression)
+    return compressor.compress(content) + compressor.finish()
+
+
+def completed(
+    directory: Path,
+    export_id: str,
+    content: bytes,
+    compression: Compression = Compression.NONE,
+    **fields: Any,
+) -> ExportCompleted:
     """Publish an export as a node does."""
     storage = LocalStorage(directory)
     file_format = Format.PDF if content[:4] == b"%PDF" else Format.CSV
+    ending = extension(file_format, compression)
+    content = compressed(content, compression)
     said = {
         "rows": 3 if file_format == Format.PDF else 2,
         "pages": 2 if file_format == Format.PDF else None,
@@ -44,9 +60,9 @@ def completed(directory: Path, export_id: str, content: bytes, **fields: Any) ->
         **said,
         export_id=export_id,
         format=file_format,
-        location=storage.location(export_id, file_format),
+        location=storage.location(export_id, ending),
     )
-    part = storage.open_part(0, export_id, file_format)
+    part = storage.open_part(0, export_id, ending)
     part.append(content)
     part.sync()
     storage.decide(event)
@@ -144,9 +160,56 @@ def test_each_difference_is_one_verdict(tmp_path: Path, tamper: Tamper, words: s
     ("said", "words"),
     [({"rows": 4}, "differs: rows 3, manifest 4"), ({"pages": 1}, "differs: pages 2, manifest 1")],
 )
-def test_a_pdf_is_counted_too(tmp_path: Path, said: dict[str, int], words: str) -> None:
+def test_a_pdf_is_counted_too(tmp_path: Path, said: dict[str, Any], words: str) -> None:
     completed(tmp_path, "a", PDF, **said)
     assert [verdict.words for verdict in verify(tmp_path)] == [words]
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_rows_of_compressed_files_are_counted(tmp_path: Path, compression: Compression) -> None:
+    name = f"a.v1.{extension(Format.CSV, compression)}"
+    event = completed(tmp_path, "a.v1", CSV, compression)
+    (verdict,) = verify(tmp_path)
+    assert verdict == Verdict(name, True, f"2 rows {event.bytes} bytes sha256 {event.sha256}")
+    completed(tmp_path, "b", b"ann,x\r\nbob,y\r\n", compression)
+    assert [verdict.good for verdict in verify(tmp_path)] == [True, True]
+    completed(tmp_path, "c", b"name,note\r\nann,1\r\n", compression)
+    assert [verdict.good for verdict in verify(tmp_path)] == [True, True, False]
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+@pytest.mark.parametrize(
+    ("tamper", "words"),
+    [
+        (lambda file: os.truncate(file, file.stat().st_size - 9), "differs: bytes "),
+        (lambda file: os.truncate(file, 3), "differs: bytes 3, "),
+        (lambda file: file.write_bytes(b""), "differs: bytes 0, "),
+        (lambda file: file.write_bytes(CSV), "differs: bytes 25, "),
+        (lambda file: file.write_bytes(file.read_bytes() + b"more"), "differs: bytes "),
+        (lambda file: file.rename(file.with_suffix("")), "is not the file of its manifest: "),
+    ],
+)
+def test_each_difference_of_a_compressed_one_is_one_verdict(
+    tmp_path: Path, compression: Compression, tamper: Tamper, words: str
+) -> None:
+    completed(tmp_path, "a", CSV, compression)
+    os.utime(tmp_path / "a.manifest.json", (MOMENT.timestamp(),) * 2)
+    tamper(tmp_path / f"a.{extension(Format.CSV, compression)}")
+    (wrong,) = [verdict for verdict in verify(tmp_path) if not verdict.good]
+    assert wrong.words.startswith(words)
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_a_few_bytes_that_stand_for_many_take_no_memory(
+    tmp_path: Path, compression: Compression
+) -> None:
+    completed(tmp_path, "a", b"\n" * 100_000_000, compression, rows=99_999_999)
+    tracemalloc.start()
+    try:
+        assert [verdict.good for verdict in verify(tmp_path)] == [True]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

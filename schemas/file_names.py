@@ -1,0 +1,40 @@
+"""What a file's name ends in: its format, and how it is compressed: ``csv``, ``csv.gz``.
+
+Invariant: a name tells both apart, and of whose export it is, as no extension ends in another.
+"""
+
+from typing import Final
+
+from schemas.options import OPTIONS, TextOptions
+from schemas.vocabulary import Compression, Format
+
+_SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
+
+
+def extension(file_format: Format, compression: Compression) -> str:
+    """The extension of such a file, without a point before it."""
+    return f"{file_format}{_SUFFIXES[compression]}"
+
+
+def compression_in(name: str, file_format: Format) -> Compression:
+    """How the file with this name, or URL, is compressed."""
+    for compression in Compression:
+        if name.endswith(f".{extension(file_format, compression)}"):
+            return compression
+    return Compression.NONE
+
+
+EXTENSIONS: Final = frozenset(
+    extension(file_format, compression)
+    for file_format, options in OPTIONS.items()
+    for compression in (Compression if issubclass(options, TextOptions) else [Compression.NONE])
+)
+"""All that files of exports can have."""
+
+
+def id_and_extension(name: str) -> tuple[str, str]:
+    """Whose file it is by its name, and the extension; else both are empty."""
+    for known in EXTENSIONS:
+        if name.endswith(f".{known}"):
+            return name.removesuffix(f".{known}"), known
+    return "", ""
