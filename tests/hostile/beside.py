@@ -16,8 +16,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
+from aiokafka.partitioner import DefaultPartitioner
 
-from tests.hostile.bed import Bed
+from tests.hostile.bed import PARTITIONS, Bed
 from tests.hostile.bounds import GOOD_SECONDS
 from tests.hostile.downstream import end_of
 from tests.hostile.wire import Record, make_batch
@@ -55,16 +56,20 @@ class _Good:
 
 @asynccontextmanager
 async def good_exports(
-    bed: Bed, prefix: str, partition: int, seconds: float = GOOD_SECONDS
+    bed: Bed,
+    prefix: str,
+    partition: int,
+    seconds: float = GOOD_SECONDS,
+    held_up: int | None = None,
 ) -> AsyncIterator[Beside]:
     """Good exports one after the other for the block, at least one of each; its end waits.
 
-    Each has so many seconds to end in.
+    Each has so many seconds to end in. ``held_up``: a partition that none of them goes to.
     """
     beside, enough = Beside(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_csvs(_Good(bed, seconds), f"{prefix}-csv", partition, beside, enough))
-        tasks.create_task(_pdfs(_Good(bed, seconds), f"{prefix}-pdf", beside, enough))
+        tasks.create_task(_pdfs(_Good(bed, seconds), f"{prefix}-pdf", held_up, beside, enough))
         await asyncio.sleep(0.1)  # they are first
         try:
             yield beside
@@ -106,18 +111,28 @@ async def _csv(good: _Good, export_id: str, partition: int) -> str | None:
     return None if is_right else "its file is not what it should be"
 
 
-async def _pdfs(good: _Good, prefix: str, beside: Beside, enough: asyncio.Event) -> None:
+async def _pdfs(
+    good: _Good, prefix: str, held_up: int | None, beside: Beside, enough: asyncio.Event
+) -> None:
     nodes = good.bed.nodes
+    ids = (f"{prefix}-{number}" for number in itertools.count())
+    elsewhere = (export_id for export_id in ids if _partition_of(export_id) != held_up)
     async with httpx.AsyncClient(timeout=good.seconds, trust_env=False) as client:
-        for number in itertools.count():
+        for number, export_id in enumerate(elsewhere):
             url = nodes[number % len(nodes)].node.url
             begun = time.monotonic()
-            finding = await _pdf(client, url, good, f"{prefix}-{number}")
+            finding = await _pdf(client, url, good, export_id)
             beside.pdf_seconds.append(time.monotonic() - begun)
             beside.findings += [f"good PDF: {finding}"] if finding else []
             if finding or (enough.is_set() and number):
                 return
             await asyncio.sleep(0.2)
+
+
+def _partition_of(export_id: str) -> int:
+    """Where a node's producer sends what is posted with this id."""
+    partitions = [*range(PARTITIONS)]
+    return int(DefaultPartitioner()(export_id.encode(), partitions, partitions))
 
 
 async def _pdf(client: httpx.AsyncClient, url: str, good: _Good, export_id: str) -> str | None:

@@ -94,7 +94,9 @@ async def run_kind(bed: Bed, kind: Kind, number: int) -> Result:
     beside = Beside()
     try:
         partition = (target.partition + kind.leaves_partition) % PARTITIONS
-        async with good_exports(bed, f"good-{target.prefix}", partition) as beside:
+        held_up = target.partition if kind.leaves_partition else None
+        good = good_exports(bed, f"good-{target.prefix}", partition, held_up=held_up)
+        async with good as beside:
             await kind.attack(target)
             await target.settled(kind.seconds)
     except Exception as error:  # noqa: BLE001 - an attack that can't be made is a finding too
