@@ -42,7 +42,7 @@ class Attempt:
     """One upload, whose request is published by the publisher of ``lease``.
 
     ``mark`` is in the request's headers. ``is_first``: its request is known to be the first of its
-    id. ``has_rows``: rows may have been sent. ``why``: the reason why it broke off, if it did.
+    id. ``has_rows``: rows or the end may have been sent. ``why``: why it broke off, if it did.
     """
 
     request: ExportRequested

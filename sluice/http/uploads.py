@@ -85,8 +85,8 @@ class UploadGateway:
         """Publish a request; the block sends its rows.
 
         Unless the block calls ``finish`` or ``leave``, the export is cancelled. ``retried``: the
-        client may retry with the same id; if Kafka didn't acknowledge the request in time, that
-        retry resumes it.
+        client may retry with the same id; if the block ended before it sent any row, as when Kafka
+        didn't answer in time, that retry resumes it.
 
         Raises:
             Refusal: 503, Kafka can't be reached or refuses, or an upload of the id is being
@@ -106,7 +106,7 @@ class UploadGateway:
                     raise
                 finally:
                     if upload is None or not upload.settled:
-                        await self._abandon(attempt, retried=retried and upload is None)
+                        await self._abandon(attempt, retried=retried and not attempt.has_rows)
 
     @asynccontextmanager
     async def _attempt(self, request: ExportRequested) -> AsyncIterator[Attempt]:
@@ -278,6 +278,7 @@ class Upload:
 
     async def finish(self) -> None:
         """End the export, once all of it is acknowledged. Raises as ``send``."""
+        self._attempt.has_rows = True
         with self._refusing():
             await self._export.finish()
         self.settled = True

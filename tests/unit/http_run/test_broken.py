@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from consumer.errors import StorageUnavailable
+from consumer.core.backlog import Unfinished
+from consumer.errors import BacklogUnavailable, StorageUnavailable
 from sluice.http import broken, uploads
 from tests.support.http import World, assert_problem, serving_world
 from tests.support.http_run import (
@@ -91,6 +92,27 @@ async def test_a_retry_goes_on_with_the_request_that_kafka_took_late(
     world.held.set()
     assert (await run(client, export_id="e-1")).status_code == 202
     assert len(world.requests) == 1
+    assert world.published_rows("e-1") == GOOD["data"]
+    assert world.is_finished("e-1")
+
+
+async def test_a_retry_goes_on_where_kafka_did_not_say_whose_the_id_is(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, finds = world.find, 0
+
+    async def refused_once(export_id: str, *, accepted: bool = False) -> Unfinished | None:
+        nonlocal finds
+        finds += 1
+        if finds == 2:  # the first one is before the request is published
+            raise BacklogUnavailable("Kafka doesn't answer")
+        return await find(export_id, accepted=accepted)
+
+    monkeypatch.setattr(world, "find", refused_once)
+    assert_problem(await run(client, export_id="e-1"), 503, "Kafka doesn't answer")
+    assert (await run(client, export_id="e-1")).status_code == 202
+    assert len(world.requests) == 1
+    assert world.cancelled() == []
     assert world.published_rows("e-1") == GOOD["data"]
     assert world.is_finished("e-1")
 
