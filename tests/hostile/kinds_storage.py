@@ -71,7 +71,7 @@ async def _post(client: httpx.AsyncClient, target: Target) -> None:
 
 
 KINDS = (
-    Kind("a manifest that hangs, asked for by HTTP", _hung_status, short=True, after=_terminated),
+    Kind("a manifest that hangs, queried over HTTP", _hung_status, short=True, after=_terminated),
     Kind(
         "a manifest that hangs, of a request",
         _hung_request,
