@@ -1,4 +1,4 @@
-"""What a file's name ends in: its format, and how it is compressed: ``csv``, ``csv.gz``.
+"""What a file's name ends in, ``csv`` or ``csv.gz``: its format, and how it is compressed.
 
 Invariant: a name tells both apart, and of whose export it is, as no extension ends in another.
 """
@@ -9,11 +9,25 @@ from schemas.options import OPTIONS, TextOptions
 from schemas.vocabulary import Compression, Format
 
 _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
+_MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "pdf": "application/pdf",
+    "gz": "application/gzip",  # RFC 6713
+    "zst": "application/zstd",  # RFC 8878
+}
 
 
 def extension(file_format: Format, compression: Compression) -> str:
     """The extension of such a file, without a point before it."""
     return f"{file_format}{_SUFFIXES[compression]}"
+
+
+def media_type(file_extension: str) -> str:
+    """What a file with this extension is, as ``Content-Type``.
+
+    A compressed one is no content coding of another: it is saved as it is.
+    """
+    return _MEDIA_TYPES[file_extension.rpartition(".")[2]]
 
 
 def compression_in(name: str, file_format: Format) -> Compression:

@@ -20,6 +20,7 @@ from consumer.group.member import Membership
 from consumer.lanes.lane_context import LaneLimits
 from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
+from consumer.storage.base import GroupStorage
 from consumer.storage.local import LocalStorage
 from producer.publisher import ExportPublisher
 from sluice.errors import UsageError
@@ -46,14 +47,19 @@ class Node:
     """A running node. Make it with ``node``; then ``run`` it."""
 
     def __init__(
-        self, cluster: Cluster, group: ConsumerGroup, context: ExportContext, storage_id: str
+        self,
+        cluster: Cluster,
+        group: ConsumerGroup,
+        context: ExportContext,
+        storage: GroupStorage,
+        storage_id: str,
     ) -> None:
         self.storage_id = storage_id
         self.contact = cluster.contact
         self._cluster = cluster
         self._group = group
         self._metrics = context.metrics
-        self._storage = StorageProbe(context.storage.check)
+        self._storage = StorageProbe(storage.check)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
 
     def status(self) -> NodeStatus:
@@ -144,7 +150,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         group = ConsumerGroup(
             _membership(settings), cluster, destination, context, settings.max_concurrency
         )
-        node = Node(cluster, group, context, storage_id)
+        node = Node(cluster, group, context, storage, storage_id)
         async with (
             Backlog(cluster, options) as backlog,
             RequestLookup(options) as lookup,
@@ -203,9 +209,9 @@ def _load_formats(settings: Settings) -> Formats:
 
 
 @asynccontextmanager
-async def _open_storage(settings: Settings) -> AsyncIterator[tuple[LocalStorage, StorageCalls]]:
-    storage = LocalStorage(settings.storage_directory)
-    if await within(storage.identity.find):
+async def _open_storage(settings: Settings) -> AsyncIterator[tuple[GroupStorage, StorageCalls]]:
+    storage: GroupStorage = LocalStorage(settings.storage_directory)
+    if await within(storage.find):
         await within(storage.check)  # what is wrong with it shows without Kafka
     try:
         with StorageCalls() as storage_calls:

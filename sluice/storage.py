@@ -15,7 +15,7 @@ import structlog
 from consumer.cluster import Cluster
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import NodeRefused, StorageUnavailable
-from consumer.storage.local import LocalStorage
+from consumer.storage.base import GroupStorage
 from sluice.errors import UserError
 
 log = structlog.get_logger(__name__)
@@ -24,23 +24,23 @@ _OPEN_SECONDS = 30.0
 _T = TypeVar("_T")
 
 
-async def recognise(storage: LocalStorage, cluster: Cluster) -> str:
+async def recognise(storage: GroupStorage, cluster: Cluster) -> str:
     """The id of the storage; it is founded where that is safe.
 
     Raises:
         UserError: the storage refuses, or does not answer.
         NodeRefused: it is empty, and its group has worked before.
     """
-    if there := await within(storage.identity.find):
+    if there := await within(storage.find):
         return there
     older = await within(storage.holds_exports)
     if not older and await cluster.has_worked():
         raise NodeRefused(
-            f"SLUICE_STORAGE_URL: {storage.directory} holds nothing, but the group "
+            f"SLUICE_STORAGE_URL: {storage.root} holds nothing, but the group "
             f"{cluster.group_id} has worked before: is it mounted? If its files are lost, `sluice "
             "topics create --new-storage` begins a new storage"
         )
-    founded = await within(storage.identity.found)
+    founded = await within(storage.found)
     if older:
         log.warning("storage of an older build: it gets an id", storage_id=founded)
     return founded

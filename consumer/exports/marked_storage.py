@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from consumer.core.suspects import Mark
 from consumer.exports.in_hand import InHand
 from consumer.storage.base import MessageMark, Part, Storage
-from schemas.completions import TerminalEvent
+from schemas.completions import ExportCompleted, TerminalEvent
 
 
 class MarkedStorage:
@@ -19,22 +19,15 @@ class MarkedStorage:
         self._storage = storage
         self._in_hand = in_hand
 
-    def check(self) -> None:
-        """See ``Storage.check``."""
-        with self._in_hand:
-            self._storage.check()
-
-    def close(self) -> None:
-        """See ``Storage.close``."""
-        self._storage.close()
-
-    def location(self, export_id: str, extension: str) -> str:
-        """See ``Storage.location``."""
-        return self._storage.location(export_id, extension)
-
-    def open_part(self, partition: int, export_id: str, extension: str) -> Part:
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> Part:
         """See ``Storage.open_part``."""
-        part = self._storage.open_part(partition, export_id, extension)
+        part = self._storage.open_part(partition, export_id, extension, decided)
         return MarkedPart(part, self._in_hand)
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
@@ -85,6 +78,11 @@ class MarkedPart:
         self._in_hand = in_hand
 
     @property
+    def location(self) -> str:
+        """See ``Part.location``."""
+        return self._part.location
+
+    @property
     def size(self) -> int:
         """See ``Part.size``."""
         return self._part.size
@@ -108,10 +106,10 @@ class MarkedPart:
         with self._in_hand:
             self._part.sync()
 
-    def publish(self) -> None:
+    def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
         with self._in_hand:
-            self._part.publish()
+            self._part.publish(decided)
 
     def discard(self) -> None:
         """See ``Part.discard``."""

@@ -198,7 +198,7 @@ class OpenExports:
                 self._context.writer(request, origin.dated_at),
                 new_compressor(request.compression),
                 self._context.storage.open_part(
-                    self._partition, origin.export_id, request.extension
+                    self._partition, origin.export_id, request.extension, export.decided
                 ),
             )
             export.started_at = self._context.now()
@@ -208,7 +208,7 @@ class OpenExports:
         origin, writer, part = export.origin, file.writer, file.part
         event = origin.completed(
             export.progress(self._context.now()),
-            location=self._context.storage.location(origin.export_id, export.request.extension),
+            location=part.location,
             size_bytes=part.size,
             sha256=part.sha256,
             pages=writer.pages,

@@ -169,4 +169,4 @@ def _publish(decided: ExportCompleted, ending: Ending) -> None:
             f"the manifest of {decided.export_id} names other bytes than its batches make: it was "
             "written by another build; remove the manifest to have the file made by this one"
         )
-    ending.part.publish()
+    ending.part.publish(decided)

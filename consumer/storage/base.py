@@ -1,19 +1,26 @@
 """What every storage does: bytes to a published file, and one decision per export.
 
+    directory     sync the part, create the manifest, give the part its final name
+    object store  upload the part under a key of its own, create the manifest that names it
+
 Invariant: a manifest is created once and never changed; creating it decides how the export
-ended. A final name holds a whole file or nothing. All calls block; every ``OSError`` comes out as
-``StorageUnavailable`` and the call may be made again.
+ended. What a manifest names is a whole file or nothing. All calls block, in an object store for a
+bounded time; a refusal comes out as ``StorageUnavailable`` and the call may be made again.
 """
 
 from collections.abc import Iterable
 from typing import Protocol
 
 from consumer.core.suspects import Mark
-from schemas.completions import TerminalEvent
+from schemas.completions import ExportCompleted, TerminalEvent
 
 
 class Part(Protocol):
     """The bytes of one export before they are published. One thread at a time."""
+
+    @property
+    def location(self) -> str:
+        """The URL that the file has once it is published."""
 
     @property
     def size(self) -> int:
@@ -35,17 +42,46 @@ class Part(Protocol):
         """
 
     def sync(self) -> None:
-        """Flush, and force the bytes to the disk.
+        """Bring all bytes to where a manifest may name them: to the disk, or into the store.
 
         Raises:
             PartUnsynced: the disk may have lost some of it; make it again. Else as ``flush``.
         """
 
-    def publish(self) -> None:
-        """Give the synced part its final name. Repeatable. Raises as ``flush``."""
+    def publish(self, decided: ExportCompleted) -> None:
+        """Have the file that the manifest names, of the synced part; it has these bytes.
+
+        Where that is another attempt's, this part leaves nothing. Repeatable. Raises as ``flush``.
+        """
 
     def discard(self) -> None:
         """Remove what was written, as far as the storage allows; never raises."""
+
+
+class StoredFile(Protocol):
+    """A finished file, open for reading. Threads may share it; it is closed by its last reference.
+
+    ``size`` is in bytes, ``modified`` in seconds since the epoch.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it: a path or a URL."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+
+    @property
+    def modified(self) -> float:
+        """When it was last written."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``offset`` on; none at the end.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
 
 
 class MessageMark(Protocol):
@@ -65,29 +101,25 @@ class MessageMark(Protocol):
 
 
 class Storage(Protocol):
-    """Where the files of a group go. Threads may share it."""
+    """Where the exports of a group go. Threads may share it."""
 
-    def check(self) -> None:
-        """Write and remove a probe.
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> Part:
+        """Begin a part of a file with this extension, as ``csv.gz``; nothing is written yet.
 
-        Raises:
-            StorageUnavailable: it can't be written; the message names the place.
+        ``decided`` is the export's manifest, where there is one: then the part makes its file.
         """
-
-    def close(self) -> None:
-        """Give back what is held of it. What was written stays."""
-
-    def location(self, export_id: str, extension: str) -> str:
-        """The URL of a finished file, which ends in its extension, such as ``csv.gz``."""
-
-    def open_part(self, partition: int, export_id: str, extension: str) -> Part:
-        """Begin a part; nothing is written yet."""
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """Create the export's manifest unless there is one; return the event of the one there is.
 
         Raises:
-            StorageUnavailable: not decided; call it again.
+            StorageUnavailable: not decided, as far as is known; call it again.
         """
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
@@ -98,16 +130,16 @@ class Storage(Protocol):
         """
 
     def has_file(self, event: TerminalEvent) -> bool:
-        """Whether the file of a completed export has its final name. Raises as ``manifest``."""
+        """Whether the file of a completed export is there. Raises as ``manifest``."""
 
     def settle(self) -> None:
         """Force names to the disk: all that was published and decided. Raises as ``manifest``."""
 
     def sweep(self, partition: int) -> int:
-        """Remove every partial file of a partition; return how many.
+        """Remove what former owners of a partition left that is no finished file; return how many.
 
-        Called by the partition's new owner before it opens a part; an owner before it that still
-        writes gets ``PartLost``. Raises as ``manifest``.
+        Called by the partition's new owner before it opens a part. One before it that still writes
+        in the same place gets ``PartLost``. Raises as ``manifest``.
         """
 
     def open_mark(self, partition: int) -> MessageMark:
@@ -124,3 +156,44 @@ class Storage(Protocol):
 
         Raises as ``manifest``.
         """
+
+
+class GroupStorage(Storage, Protocol):
+    """A storage as a node opens it, and as finished files are read.
+
+    It has an id, written once; from the first that was found or founded on, no other is taken.
+    """
+
+    @property
+    def root(self) -> str:
+        """What people call it: a path or a URL, without secrets."""
+
+    def find(self) -> str | None:
+        """The id that the root has, or None.
+
+        Raises:
+            StorageUnavailable: it can't be read, or is none.
+        """
+
+    def found(self) -> str:
+        """Give the root an id unless it has one; return it. Of several at once one decides.
+
+        Raises:
+            StorageUnavailable: it can't be written.
+        """
+
+    def holds_exports(self) -> bool:
+        """Whether there are manifests, with or without an id. Raises as ``find``."""
+
+    def check(self) -> None:
+        """Write and remove a probe.
+
+        Raises:
+            StorageUnavailable: it can't be written; the message names the place.
+        """
+
+    def close(self) -> None:
+        """Give back what is held of it. What was written stays."""
+
+    def open_file(self, event: ExportCompleted) -> StoredFile | None:
+        """The file of a completed export, or None if it isn't there. Raises as ``manifest``."""

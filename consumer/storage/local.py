@@ -9,24 +9,24 @@
 Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
 creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
 
-Invariants: no part's descriptor outlives a call, so thousands of exports may be open; and no answer
-is drawn from a root that isn't the one that was opened, nor is anything created in it.
+Invariant: no answer is drawn from a root that isn't the one that was opened, nor is anything
+created in it.
 """
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.storage.identity import Identity
 from consumer.storage.marks import LocalMark, LocalMarks
+from consumer.storage.part_file import PartFile, storage_errors
 from consumer.storage.reserve import Reserve
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 
@@ -37,7 +37,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStorage:
-    """``Storage`` in a directory.
+    """``GroupStorage`` in a directory.
 
     A node finds or founds its ``identity`` before all else; else the first call does. Only that
     creates the directory.
@@ -52,11 +52,24 @@ class LocalStorage:
         self._reserve = Reserve(self.directory / _PARTS)
         self._marks = LocalMarks(self.directory, self._make_place)
 
+    @property
+    def root(self) -> str:
+        """See ``GroupStorage.root``."""
+        return str(self.directory)
+
+    def find(self) -> str | None:
+        """See ``GroupStorage.find``."""
+        return self.identity.find()
+
+    def found(self) -> str:
+        """See ``GroupStorage.found``."""
+        return self.identity.found()
+
     def check(self) -> None:
-        """See ``Storage.check``. Tries a hard link too: without it nothing can be decided."""
+        """See ``GroupStorage.check``. Tries a hard link too: without it nothing can be decided."""
         probe = self._part_path("probe", self._owner)
         linked = probe.with_suffix(".link")
-        with _storage_errors(f"{self.directory} can't be written"):
+        with storage_errors(f"{self.directory} can't be written"):
             self._make_place(probe.parent)
             _remove_old(probe.parent)
             try:
@@ -68,14 +81,16 @@ class LocalStorage:
         self._reserve.keep()
 
     def close(self) -> None:
-        """See ``Storage.close``."""
+        """See ``GroupStorage.close``."""
         self._reserve.spend()
 
-    def location(self, export_id: str, extension: str) -> str:
-        """See ``Storage.location``."""
-        return self._file(export_id, extension).as_uri()
-
-    def open_part(self, partition: int, export_id: str, extension: str) -> "LocalPart":
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> "LocalPart":
         """See ``Storage.open_part``."""
         return LocalPart(
             export_id,
@@ -88,7 +103,7 @@ class LocalStorage:
         """See ``Storage.decide``."""
         manifest = self._manifest(event.export_id)
         draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
-        with _storage_errors(f"{manifest} can't be written"):
+        with storage_errors(f"{manifest} can't be written"):
             self._make_place(draft.parent)
             try:
                 self._write_draft(draft, encode_event(event) + b"\n")
@@ -103,7 +118,7 @@ class LocalStorage:
         """See ``Storage.manifest``."""
         manifest = self._manifest(export_id)
         self.identity.require()  # in a root that was emptied there would be none either
-        with _storage_errors(f"{manifest} can't be read"):
+        with storage_errors(f"{manifest} can't be read"):
             try:
                 return self._read(manifest)
             except FileNotFoundError:
@@ -115,15 +130,26 @@ class LocalStorage:
             return False
         file = self._file(event.export_id, event.extension)
         self.identity.require()
-        with _storage_errors(f"{file} can't be read"):
+        with storage_errors(f"{file} can't be read"):
             try:
                 return file.stat().st_size == event.bytes
             except FileNotFoundError:
                 return False
 
+    def open_file(self, event: ExportCompleted) -> "LocalFile | None":
+        """See ``GroupStorage.open_file``. Nodes may have the directory at different paths."""
+        if not self.has_file(event):
+            return None
+        file = self._file(event.export_id, event.extension)
+        with storage_errors(f"{file} can't be read"):
+            try:
+                return LocalFile(file)
+            except FileNotFoundError:
+                return None
+
     def settle(self) -> None:
         """See ``Storage.settle``."""
-        with _storage_errors(f"{self.directory} can't be synced"):
+        with storage_errors(f"{self.directory} can't be synced"):
             descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)
@@ -133,7 +159,7 @@ class LocalStorage:
     def sweep(self, partition: int) -> int:
         """See ``Storage.sweep``."""
         directory = self.directory / _PARTS / str(partition)
-        with _storage_errors(f"{directory} can't be swept"):
+        with storage_errors(f"{directory} can't be swept"):
             self._make_place(directory)
             swept = 0
             for part in directory.iterdir():
@@ -142,12 +168,8 @@ class LocalStorage:
             return swept
 
     def holds_exports(self) -> bool:
-        """Whether there are manifests, as an older build leaves them without an identity.
-
-        Raises:
-            StorageUnavailable: it can't be listed.
-        """
-        with _storage_errors(f"{self.directory} can't be listed"):
+        """See ``GroupStorage.holds_exports``."""
+        with storage_errors(f"{self.directory} can't be listed"):
             try:
                 with os.scandir(self.directory) as entries:
                     return any(entry.name.endswith(_MANIFEST) for entry in entries)
@@ -168,12 +190,12 @@ class LocalStorage:
     def left_marks(self, partition: int) -> list[Mark]:
         """See ``Storage.left_marks``."""
         self.identity.require()
-        with _storage_errors(f"marks in {self.directory} can't be read"):
+        with storage_errors(f"marks in {self.directory} can't be read"):
             return self._marks.left(partition)
 
     def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
         """See ``Storage.remove_marks``."""
-        with _storage_errors(f"marks in {self.directory} can't be removed"):
+        with storage_errors(f"marks in {self.directory} can't be removed"):
             self._marks.remove(partition, marks)
 
     def _write_draft(self, draft: Path, content: bytes) -> None:
@@ -203,42 +225,21 @@ class LocalStorage:
         return self.directory / _PARTS / place / f"{name}.{unique}"
 
 
-class LocalPart:
-    """``Part`` in a file of its own, opened only while it is written."""
+class LocalPart(PartFile):
+    """``Part`` that becomes a file by a new name."""
 
     def __init__(
         self, export_id: str, path: Path, final: Path, make_place: Callable[[Path], None]
     ) -> None:
+        super().__init__(path, make_place)
         self._export_id = export_id
-        self._make_place = make_place
-        self._path = path
         self._final = final
-        self._pending = bytearray()
-        self._written = 0
-        self._created = False
         self._published = False
-        self._digest = hashlib.sha256()
 
     @property
-    def size(self) -> int:
-        """See ``Part.size``."""
-        return self._written + len(self._pending)
-
-    @property
-    def sha256(self) -> str:
-        """See ``Part.sha256``."""
-        return self._digest.hexdigest()
-
-    def append(self, data: bytes) -> None:
-        """See ``Part.append``."""
-        self._digest.update(data)
-        self._pending += data
-
-    def flush(self) -> None:
-        """See ``Part.flush``."""
-        if self._pending:
-            with self._opened() as descriptor:
-                self._write_pending(descriptor)
+    def location(self) -> str:
+        """See ``Part.location``."""
+        return self._final.as_uri()
 
     def sync(self) -> None:
         """See ``Part.sync``. A directory in the place of the file is seen before it is decided."""
@@ -251,44 +252,39 @@ class LocalPart:
             except OSError as error:
                 # The kernel may have dropped the pages it could not write, and a second fsync
                 # would then succeed without them (fsync(2), "fsyncgate").
-                message = f"{self._path} can't be synced: {error.strerror}"
+                message = f"{self.path} can't be synced: {error.strerror}"
                 raise PartUnsynced(self._export_id, message) from error
 
-    def publish(self) -> None:
+    def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
         if not self._published:
-            with _storage_errors(f"{self._final} can't be published", gone=PartLost):
-                self._path.rename(self._final)
+            with storage_errors(f"{self._final} can't be published", gone=PartLost):
+                self.path.rename(self._final)
             self._published = True
 
     def discard(self) -> None:
         """See ``Part.discard``."""
-        self._pending.clear()
-        if self._created and not self._published:
-            with contextlib.suppress(OSError):  # the next owner of the partition sweeps it
-                self._path.unlink(missing_ok=True)
+        if not self._published:
+            super().discard()
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[int]:
-        """The file, created by the first call only: one that was swept does not come back."""
-        with _storage_errors(f"{self._path} can't be written", gone=PartLost):
-            if self._created:
-                descriptor = os.open(self._path, os.O_WRONLY)
-            else:
-                self._make_place(self._path.parent)
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-                self._created = True
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
 
-    def _write_pending(self, descriptor: int) -> None:
-        """Write at the offset reached, so that a write that failed half-way can be repeated."""
-        while self._pending:
-            count = os.pwrite(descriptor, self._pending, self._written)
-            self._written += count
-            del self._pending[:count]
+class LocalFile:
+    """``StoredFile`` in a directory: a descriptor, so it can be read on whatever becomes of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._descriptor = os.open(path, os.O_RDONLY)
+        status = os.fstat(self._descriptor)
+        self.size, self.modified = status.st_size, status.st_mtime
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # it was never opened
+            os.close(self._descriptor)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See ``StoredFile.read``."""
+        with storage_errors(f"{self.name} can't be read"):
+            return os.pread(self._descriptor, size, offset)
 
 
 def _remove_old(directory: Path) -> None:
@@ -304,14 +300,3 @@ def _write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _storage_errors(what: str, gone: type[Exception] = StorageUnavailable) -> Iterator[None]:
-    """Turn an ``OSError`` into the tree's own; ``gone`` is raised where the file isn't there."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise gone(f"{what}: {error.strerror}") from error
-    except OSError as error:
-        raise StorageUnavailable(f"{what}: {error.strerror}") from error

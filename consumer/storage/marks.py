@@ -48,19 +48,20 @@ class LocalMarks:
         """The marks that are there. Raises OSError."""
         directory = self._directory / str(partition)
         try:
-            names = [path.name for path in directory.iterdir() if _NAME.fullmatch(path.name)]
+            paths = list(directory.iterdir())
         except FileNotFoundError:
             return []
         found = []
-        for name in names:
+        for path in paths:
             with contextlib.suppress(FileNotFoundError):  # its owner has removed it
-                found.append(_mark(int(name, 16), (directory / name).read_bytes()))
+                if mark := parsed_mark(path.name, path.read_bytes()):
+                    found.append(mark)
         return found
 
     def remove(self, partition: int, marks: Iterable[Mark]) -> None:
         """Remove marks; not yet those that say nothing and may say more. Raises OSError."""
         for mark in marks:
-            path = self._directory / str(partition) / _name(mark.name)
+            path = self._directory / str(partition) / mark_name(mark.name)
             with contextlib.suppress(FileNotFoundError):
                 if mark.place or time.time() - path.stat().st_mtime > _LATE_SECONDS:
                     path.unlink()
@@ -109,17 +110,22 @@ class LocalMark:
 
     def _create(self) -> None:
         self._make_place(self._directory)
-        path = self._directory / _name(secrets.randbits(32))
+        path = self._directory / mark_name(secrets.randbits(32))
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._path = path
 
 
-def _name(number: int) -> str:
+def mark_name(number: int) -> str:
+    """The name of a mark's file."""
     return f"{number:08x}"
 
 
-def _mark(name: int, content: bytes) -> Mark:
+def parsed_mark(name: str, content: bytes) -> Mark | None:
+    """The mark in a file; None: the file is none."""
+    if not _NAME.fullmatch(name):
+        return None
     found = _MARK.fullmatch(content[:_MOST_BYTES])
     if found is None:
-        return Mark(name, None)
-    return Mark(name, Place(found[1] == b"records", int(found[2])), found[3] == b" alone")
+        return Mark(int(name, 16), None)
+    place = Place(found[1] == b"records", int(found[2]))
+    return Mark(int(name, 16), place, found[3] == b" alone")

@@ -11,6 +11,7 @@ import typer
 from clients.topics import TopicState, create_topics
 from consumer.cluster import Cluster
 from consumer.errors import NodeRefused
+from consumer.storage.base import GroupStorage
 from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
 from sluice.foreground import run
@@ -53,13 +54,13 @@ async def _create(settings: Settings, new_storage: bool) -> int:
         typer.echo(_line(state))
     storage = LocalStorage(settings.storage_directory)
     if new_storage:
-        await within(storage.identity.found)
+        await within(storage.found)
     else:
         await _recognise(storage, settings)
     return 0
 
 
-async def _recognise(storage: LocalStorage, settings: Settings) -> None:
+async def _recognise(storage: GroupStorage, settings: Settings) -> None:
     """Found the storage, where it can be reached from here; else the first node will."""
     options = settings.client_options()
     try:

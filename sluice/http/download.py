@@ -3,6 +3,7 @@
 The file never changes under its name, so its SHA-256 is its strong entity tag.
 """
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -14,19 +15,13 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
-from schemas.vocabulary import Compression, Format
+from schemas.file_names import media_type
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import names, normalised, satisfiable
 from sluice.http.storage_calls import OpenFile
 
 log = structlog.get_logger(__name__)
-
-_MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.PDF: "application/pdf"}
-_COMPRESSED_MEDIA_TYPES = {
-    Compression.GZIP: "application/gzip",  # RFC 6713
-    Compression.ZSTD: "application/zstd",  # RFC 8878
-}
 
 
 async def download(exports: Exports, request: Request, asker: str | None) -> Response:
@@ -43,11 +38,6 @@ async def download(exports: Exports, request: Request, asker: str | None) -> Res
     return _file_response(request, known.event, file)
 
 
-def media_type(event: ExportCompleted) -> str:
-    """What the file is. A compressed one is no content coding of another: it is saved as it is."""
-    return _COMPRESSED_MEDIA_TYPES.get(event.compression) or _MEDIA_TYPES[event.format]
-
-
 class _Download(FileResponse):
     """Starlette's answer from a file that is open already: a storage that hangs delays the status.
 
@@ -59,11 +49,11 @@ class _Download(FileResponse):
 
     def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
         super().__init__(
-            file.path,
+            file.name,
             headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
-            media_type=media_type(event),
+            media_type=media_type(event.extension),
             filename=f"{event.export_id}.{event.extension}",
-            stat_result=file.status,
+            stat_result=os.stat_result((0, 0, 0, 0, 0, 0, file.size, 0, int(file.modified), 0)),
         )
         self._file = file
 
@@ -88,7 +78,7 @@ def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> 
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
     if known is not None and names(known, tag, strongly=False):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-    return _in_range(request, _Download(file, event, tag), file.status.st_size)
+    return _in_range(request, _Download(file, event, tag), file.size)
 
 
 def _in_range(request: Request, response: _Download, size_bytes: int) -> Response:

@@ -21,7 +21,6 @@ from sluice.http.problems import Refusal
 from sluice.http.repeats import FirstRequests, compare, id_taken, query_kafka
 from sluice.http.storage_calls import OpenFile, StorageCalls
 from sluice.http.view import BacklogView, FinishedView, NodeView
-from sluice.locations import local_path
 
 # A node publishes the cancellation of a broken upload within 5 s (``broken``); it ends soon after.
 _BREAKING_OFF_SECONDS = 8.0
@@ -231,11 +230,8 @@ class Exports:
         return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))
 
     def _open_storage_file(self, event: ExportCompleted) -> OpenFile | None:
-        path = local_path(self._storage.location(event.export_id, event.extension))
-        with suppress(FileNotFoundError):
-            if self._storage.has_file(event):
-                return OpenFile(self._calls, event.export_id, path)
-        return None
+        file = self._storage.open_file(event)
+        return OpenFile(self._calls, event.export_id, file) if file else None
 
     def _known_from_request(self, unfinished: Unfinished) -> Known:
         rows, size = self._node.progress(unfinished.export_id) or (None, None)

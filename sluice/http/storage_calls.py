@@ -7,16 +7,15 @@ manifest hangs takes at most ``_MOST_OF_ONE`` of them, however often it is reque
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Self, TypeVar
 
 from consumer.daemon_threads import DaemonThreads
-from consumer.errors import ConsumerError, StorageUnavailable
+from consumer.errors import ConsumerError
+from consumer.storage.base import StoredFile
 from sluice.http.problems import unavailable
 
 ANSWER_SECONDS = 4.0
@@ -101,20 +100,15 @@ class StorageCalls:
 class OpenFile:
     """A finished file, read on threads. It is closed when the last reference goes.
 
-    So a read that hangs keeps its descriptor open, even once it was abandoned.
+    So a read that hangs keeps it open, even once it was abandoned.
     """
 
-    def __init__(self, calls: StorageCalls, export_id: str, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY)
-        self.path = path
-        self.status = os.fstat(self._descriptor)
+    def __init__(self, calls: StorageCalls, export_id: str, file: StoredFile) -> None:
+        self.name, self.size, self.modified = file.name, file.size, file.modified
+        self._file = file
         self._calls = calls
         self._export_id = export_id
         self._offset = 0
-
-    def __del__(self) -> None:
-        with suppress(AttributeError, OSError):  # it was never opened
-            os.close(self._descriptor)
 
     async def seek(self, offset: int) -> None:
         """Read from this offset next."""
@@ -122,13 +116,7 @@ class OpenFile:
 
     async def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; none at the end. Raises as ``StorageCalls.call``."""
-        read = partial(self._read, size, self._offset)
+        read = partial(self._file.read, self._offset, size)
         piece = await self._calls.call(self._export_id, read, _PIECE_SECONDS)
         self._offset += len(piece)
         return piece
-
-    def _read(self, size: int, offset: int) -> bytes:
-        try:
-            return os.pread(self._descriptor, size, offset)
-        except OSError as error:
-            raise StorageUnavailable(f"{self.path} can't be read: {error.strerror}") from error

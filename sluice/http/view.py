@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.core.backlog import Unfinished
-from schemas.completions import Source, TerminalEvent
+from consumer.storage.base import StoredFile
+from schemas.completions import ExportCompleted, Source, TerminalEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ class RequestsView(Protocol):
 
 
 class FinishedView(Protocol):
-    """The part of ``consumer.storage.base.Storage`` that answers for ended exports; it blocks."""
-
-    def location(self, export_id: str, extension: str) -> str:
-        """The URL of a finished file, as this node reaches it."""
+    """The part of ``consumer.storage.base`` that answers for ended exports; it blocks."""
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
         """How the export ended, or None."""
 
     def has_file(self, event: TerminalEvent) -> bool:
         """Whether the file of a completed export is there."""
+
+    def open_file(self, event: ExportCompleted) -> StoredFile | None:
+        """The file of a completed export, or None if it isn't there."""

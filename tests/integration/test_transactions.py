@@ -18,9 +18,9 @@ from consumer.core.resume import Committed, ResumePoint
 from consumer.exports.messages import Outcome
 from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.topics import Topics
-from tests.storage.test_every_storage import cancelled
 from tests.support.nodes import node_on
 from tests.support.outcomes import committed, events, headers
+from tests.support.storages import cancelled
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka

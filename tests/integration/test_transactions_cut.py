@@ -22,8 +22,8 @@ from consumer.exports.messages import Outcome
 from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.topics import Topics
 from tests.chaos.broker import StormBroker
-from tests.storage.test_every_storage import cancelled
 from tests.support.outcomes import events
+from tests.support.storages import cancelled
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

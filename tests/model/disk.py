@@ -103,18 +103,13 @@ class ProcessStorage:
         self._decided = decided
         self._names = 0
 
-    def check(self) -> None:
-        """See ``Storage.check``."""
-        self._strike("check")
-
-    def close(self) -> None:
-        """See ``Storage.close``."""
-
-    def location(self, export_id: str, extension: str) -> str:
-        """See ``Storage.location``."""
-        return f"file:///exports/{export_id}.{extension}"
-
-    def open_part(self, partition: int, export_id: str, extension: str) -> "ProcessPart":
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> "ProcessPart":
         """See ``Storage.open_part``."""
         final = f"{export_id}.{extension}"
         return ProcessPart(self._disk, self._strike, self._unused(partition, final), final)
@@ -210,6 +205,11 @@ class ProcessPart:
         self._digest = hashlib.sha256()
 
     @property
+    def location(self) -> str:
+        """See ``Part.location``."""
+        return f"file:///exports/{self._final}"
+
+    @property
     def size(self) -> int:
         """See ``Part.size``."""
         return self._written + len(self._pending)
@@ -242,8 +242,12 @@ class ProcessPart:
         inode.synced = len(inode.content)
         self._strike("synced")
 
-    def publish(self) -> None:
+    def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
+        self.rename()
+
+    def rename(self) -> None:
+        """Give it its final name; repeatable."""
         if self._published:
             return
         self._strike("rename")

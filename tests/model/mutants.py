@@ -15,7 +15,7 @@ from consumer.exports.messages import Message
 from consumer.exports.partition import PartitionExports
 from consumer.exports.routing import Routing
 from consumer.exports.turn_result import TurnResult
-from schemas.completions import TerminalEvent
+from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.errors import Unreadable
 from tests.model.broker import Broker, InFlight
 from tests.model.disk import ProcessPart, ProcessStorage
@@ -68,7 +68,7 @@ class _Unsettled(ProcessStorage):
 class _EarlyPart(ProcessPart):
     def sync(self) -> None:
         super().sync()
-        self.publish()
+        self.rename()
 
 
 class _UnsyncedPart(ProcessPart):
@@ -80,7 +80,13 @@ class _UnsyncedPart(ProcessPart):
 class _WithPart(ProcessStorage):
     part: type[ProcessPart]
 
-    def open_part(self, partition: int, export_id: str, extension: str) -> ProcessPart:
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> ProcessPart:
         final = f"{export_id}.{extension}"
         return self.part(self._disk, self._strike, self._unused(partition, final), final)
 

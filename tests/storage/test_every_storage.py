@@ -1,135 +1,249 @@
 """One behaviour suite for every storage: parts, the decision, what is left behind."""
 
 import hashlib
-from collections.abc import Callable
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from consumer.core.suspects import Place
 from consumer.errors import PartLost
-from consumer.storage.base import Storage
-from consumer.storage.local import LocalStorage
-from schemas.completions import ExportCancelled, ExportCompleted, Source, TerminalEvent
-from schemas.vocabulary import Format
+from consumer.storage.base import GroupStorage
+from schemas.completions import ExportCompleted
+from tests.support.storages import (
+    PARTITION,
+    Opened,
+    cancelled,
+    completed,
+    finished,
+    local,
+    memory,
+    read,
+    synced,
+)
 
-MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
-STORAGES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage}
+STORAGES = {"local": local, "memory": memory}
+LARGE = bytes(range(256)) * 100_000
+"""More than one part of a multipart upload."""
 
 
 @pytest.fixture(params=STORAGES)
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return STORAGES[request.param](tmp_path / "exports")
+def another(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """Opens the storage as a further process."""
+    return STORAGES[request.param](tmp_path)
 
 
-def cancelled(export_id: str, offset: int = 0) -> ExportCancelled:
-    return ExportCancelled(
-        export_id=export_id,
-        user="u",
-        rows=0,
-        requested_at=MOMENT,
-        started_at=None,
-        completed_at=MOMENT,
-        duration_ms=1,
-        source=Source(topic="t", partition=3, offset=offset),
-        format=Format.CSV,
-        message="no more wanted",
-    )
+@pytest.fixture
+def storage(another: Opened) -> GroupStorage:
+    opened = another()
+    opened.check()
+    return opened
 
 
-def completed(export_id: str, content: bytes, location: str) -> ExportCompleted:
-    fields = cancelled(export_id).model_dump(exclude={"type", "message"})
-    return ExportCompleted(
-        **fields,
-        location=location,
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
-
-
-def read(storage: Storage, export_id: str) -> bytes | None:
-    path = Path(storage.location(export_id, Format.CSV).removeprefix("file://"))
-    return path.read_bytes() if path.exists() else None
-
-
-def test_a_part_becomes_a_file_only_when_it_is_published(storage: Storage) -> None:
-    part = storage.open_part(3, "a", Format.CSV)
+def test_a_part_becomes_a_file_only_when_it_is_published(storage: GroupStorage) -> None:
+    part = storage.open_part(PARTITION, "a", "csv")
     part.append(b"one,")
     part.flush()
     part.append(b"two")
-    part.sync()
-    assert read(storage, "a") is None
-    part.publish()
-    part.publish()
-    assert read(storage, "a") == b"one,two"
     assert part.size == 7
     assert part.sha256 == hashlib.sha256(b"one,two").hexdigest()
-
-
-def test_an_empty_file_is_a_file(storage: Storage) -> None:
-    part = storage.open_part(3, "a", Format.CSV)
     part.sync()
-    part.publish()
-    assert read(storage, "a") == b""
-
-
-def test_a_discarded_part_leaves_nothing(storage: Storage) -> None:
-    part = storage.open_part(3, "a", Format.CSV)
-    part.append(b"one")
-    part.flush()
+    assert storage.manifest("a") is None
+    event = completed("a", b"one,two", part.location)
+    assert storage.decide(event) == event
+    part.publish(event)
+    part.publish(event)
     part.discard()
-    assert storage.sweep(3) == 0
-    assert read(storage, "a") is None
+    assert storage.manifest("a") == event
+    assert read(storage, event) == b"one,two"
 
 
-def test_the_first_decision_binds(storage: Storage) -> None:
+def test_the_location_does_not_change(storage: GroupStorage) -> None:
+    part, event = synced(storage, "a", b"x")
+    storage.decide(event)
+    part.publish(event)
+    assert part.location == event.location
+
+
+def test_a_large_file_is_whole(storage: GroupStorage) -> None:
+    event = finished(storage, "a", LARGE)
+    assert event.bytes == len(LARGE)
+    assert hashlib.sha256(read(storage, event) or b"").hexdigest() == event.sha256
+
+
+def test_a_file_is_read_in_pieces(storage: GroupStorage) -> None:
+    file = storage.open_file(finished(storage, "a", LARGE))
+    assert file is not None
+    assert file.size == len(LARGE)
+    for offset, size in ((0, 10), (5, 10), (2_000_001, 3), (len(LARGE) - 5, 50)):
+        assert file.read(offset, size) == LARGE[offset : offset + size]
+    assert file.read(len(LARGE), 10) == b""
+    joined, offset = bytearray(), 0
+    while piece := file.read(offset, 700_000):
+        joined += piece
+        offset += len(piece)
+    assert joined == LARGE
+
+
+def test_an_empty_file_is_a_file(storage: GroupStorage) -> None:
+    event = finished(storage, "a", b"")
+    assert storage.has_file(event)
+    assert read(storage, event) == b""
+
+
+@pytest.mark.parametrize("reached", ["append", "flush", "sync"])
+def test_a_discarded_part_leaves_nothing(another: Opened, reached: str) -> None:
+    storage = another()
+    part = storage.open_part(PARTITION, "a", "csv")
+    part.append(b"one")
+    if reached != "append":
+        getattr(part, reached)()
+    event = completed("a", b"one", part.location)
+    part.discard()
+    part.discard()
+    assert storage.sweep(PARTITION) == another().sweep(PARTITION) == 0
+    assert read(storage, event) is None
+
+
+def test_the_first_decision_binds(another: Opened) -> None:
+    storage = another()
     first, second = cancelled("a", offset=1), cancelled("a", offset=2)
     assert storage.manifest("a") is None
+    assert storage.decide(first) is first
+    assert another().decide(second) == first
     assert storage.decide(first) == first
-    assert storage.decide(second) == first
-    assert storage.manifest("a") == first
+    assert storage.manifest("a") == another().manifest("a") == first
     storage.settle()
 
 
-def test_a_file_is_seen_under_its_final_name_only_whole(storage: Storage) -> None:
-    event: TerminalEvent = completed("a", b"one", storage.location("a", Format.CSV))
-    assert not storage.has_file(event)
-    part = storage.open_part(3, "a", Format.CSV)
-    part.append(b"one")
-    part.sync()
-    part.publish()
+def test_of_many_at_once_one_decides(another: Opened) -> None:
+    storages = [another() for _ in range(4)]
+    with ThreadPoolExecutor(16) as threads:
+        for number in range(20):
+            proposed = [cancelled(f"e{number}", offset) for offset in range(16)]
+            decided = threads.map(
+                lambda event: storages[event.source.offset % 4].decide(event), proposed
+            )
+            assert len({event.source.offset for event in decided}) == 1
+
+
+def test_a_file_is_there_only_whole(storage: GroupStorage) -> None:
+    part, event = synced(storage, "a", b"one")
+    storage.decide(event)
+    part.publish(event)
     assert storage.has_file(event)
     assert not storage.has_file(cancelled("a"))
+    assert not storage.has_file(event.model_copy(update={"bytes": 4}))
+    assert not storage.has_file(completed("b", b"one", event.location.replace("/a.", "/b.")))
+    assert storage.open_file(event.model_copy(update={"bytes": 4})) is None
 
 
-def test_a_sweep_takes_the_parts_of_its_partition_only(storage: Storage) -> None:
-    ours, others = storage.open_part(3, "a", Format.CSV), storage.open_part(4, "b", Format.CSV)
+def test_of_two_attempts_one_file_stays(another: Opened) -> None:
+    one, other = another(), another()
+    lost, losing = synced(one, "a", b"x,y")
+    won, winning = synced(other, "a", b"x,y")
+    assert other.decide(winning) == winning
+    decided = one.decide(losing)
+    assert isinstance(decided, ExportCompleted)
+    lost.publish(decided)
+    won.publish(decided)
+    assert read(one, decided) == read(other, decided) == b"x,y"
+    assert another().sweep(PARTITION) == 0
+    assert read(one, decided) == b"x,y"
+
+
+def test_what_was_decided_without_its_file_is_made_by_the_next(another: Opened) -> None:
+    """As after a kill between the two, or a late attempt whose file was swept."""
+    decided = lost_file(another)
+    successor = another()
+    successor.sweep(PARTITION)
+    assert not successor.has_file(decided)
+    part = successor.open_part(PARTITION, "a", "csv", decided)
+    part.append(b"x,y")
+    part.sync()
+    assert successor.decide(completed("a", b"x,y", part.location)) == decided
+    part.publish(decided)
+    assert read(successor, decided) == b"x,y"
+    assert another().sweep(PARTITION) == 0
+    assert read(successor, decided) == b"x,y"
+
+
+def test_who_learns_late_of_a_decision_makes_its_file_too(another: Opened) -> None:
+    ours = another()
+    part, event = synced(ours, "a", b"x,y")
+    decided = lost_file(another)
+    assert ours.decide(event) == decided
+    part.publish(decided)
+    assert read(ours, decided) == b"x,y"
+    assert another().sweep(PARTITION) == 0
+    assert read(ours, decided) == b"x,y"
+
+
+def test_a_part_of_what_is_decided_removes_no_file(another: Opened) -> None:
+    storage = another()
+    decided = finished(storage, "a", b"x,y")
+    part = another().open_part(PARTITION, "a", "csv", decided)
+    part.append(b"x,y")
+    part.flush()
+    part.discard()
+    assert read(storage, decided) == b"x,y"
+
+
+def lost_file(another: Opened) -> ExportCompleted:
+    """A manifest whose file is gone."""
+    late = another()
+    part, event = synced(late, "a", b"x,y")
+    part.discard()
+    assert late.decide(event) == event
+    return event
+
+
+def test_a_sweep_takes_what_a_partitions_dead_owner_left(another: Opened) -> None:
+    dead, ours = another(), another()
+    ours.sweep(PARTITION)
+    synced(dead, "a", b"x")
+    ours.decide(cancelled("a"))
+    assert ours.sweep(PARTITION + 1) == 0
+    assert ours.sweep(PARTITION) == 1
+    assert ours.sweep(PARTITION) == 0
+
+
+def test_a_sweep_leaves_finished_files(another: Opened) -> None:
+    storage = another()
+    events = [finished(storage, f"e{number}", b"x") for number in range(5)]
+    successor = another()
+    assert successor.sweep(PARTITION) == storage.sweep(PARTITION) == successor.sweep(PARTITION) == 0
+    assert [read(successor, event) for event in events] == [b"x"] * 5
+
+
+def test_a_sweep_takes_the_parts_of_its_partition_only(storage: GroupStorage) -> None:
+    ours, others = (storage.open_part(number, "a", "csv") for number in (3, 4))
     for part in (ours, others):
         part.append(b"x")
         part.flush()
     assert storage.sweep(3) == 1
+    event = completed("a", b"x", others.location)
     others.sync()
-    others.publish()
-    assert read(storage, "b") == b"x"
+    others.publish(event)
+    assert read(storage, event) == b"x"
 
 
 @pytest.mark.parametrize("act", ["flush", "sync"])
-def test_who_was_swept_is_told_and_makes_no_file(storage: Storage, act: str) -> None:
-    part = storage.open_part(3, "a", Format.CSV)
+def test_who_was_swept_is_told_and_makes_no_file(storage: GroupStorage, act: str) -> None:
+    part = storage.open_part(PARTITION, "a", "csv")
     part.append(b"x")
     part.flush()
-    storage.sweep(3)
+    storage.sweep(PARTITION)
     part.append(b"y")
     with pytest.raises(PartLost):
         getattr(part, act)()
     with pytest.raises(PartLost):
-        part.publish()
-    assert read(storage, "a") is None
+        part.sync()
+    part.discard()
+    assert storage.sweep(PARTITION) == 0
 
 
-def test_a_mark_is_there_for_the_next_owner(storage: Storage) -> None:
-    storage.check()
+def test_a_mark_is_there_for_the_next_owner(storage: GroupStorage) -> None:
     first, second = storage.open_mark(3), storage.open_mark(3)
     assert storage.left_marks(3) == []
     first.clear()
@@ -141,8 +255,7 @@ def test_a_mark_is_there_for_the_next_owner(storage: Storage) -> None:
     assert storage.left_marks(4) == []
 
 
-def test_a_mark_says_what_is_in_hand_now(storage: Storage) -> None:
-    storage.check()
+def test_a_mark_says_what_is_in_hand_now(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
     for place in (Place(True, 10), Place(True, 9), Place(False, 123_456)):
         mark.set(place.is_batch, place.offset)
@@ -154,8 +267,7 @@ def test_a_mark_says_what_is_in_hand_now(storage: Storage) -> None:
     assert storage.left_marks(3) == []
 
 
-def test_a_mark_says_whether_its_message_is_alone(storage: Storage) -> None:
-    storage.check()
+def test_a_mark_says_whether_its_message_is_alone(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
     for alone in (True, False, True):
         mark.set(True, 10, alone=alone)
@@ -166,8 +278,7 @@ def test_a_mark_says_whether_its_message_is_alone(storage: Storage) -> None:
     assert [(left.place, left.alone) for left in storage.left_marks(3)] == [(None, False)]
 
 
-def test_a_mark_that_was_counted_does_not_come_back(storage: Storage) -> None:
-    storage.check()
+def test_a_mark_that_was_counted_does_not_come_back(storage: GroupStorage) -> None:
     mark, other = storage.open_mark(3), storage.open_mark(3)
     mark.set(True, 7)
     counted = storage.left_marks(3)
@@ -180,23 +291,36 @@ def test_a_mark_that_was_counted_does_not_come_back(storage: Storage) -> None:
     mark.remove()
 
 
-def test_a_sweep_leaves_marks(storage: Storage) -> None:
-    storage.check()
+def test_a_sweep_leaves_marks(storage: GroupStorage) -> None:
     storage.open_mark(3).set(True, 7)
     assert storage.sweep(3) == 0
     assert len(storage.left_marks(3)) == 1
 
 
-def test_a_hostile_id_stays_inside(storage: Storage) -> None:
-    for export_id in ("a..", "a.manifest", "A-_.9" * 25):
-        part = storage.open_part(3, export_id, Format.CSV)
-        part.sync()
-        part.publish()
-        assert read(storage, export_id) == b""
-        assert storage.decide(cancelled(export_id)).export_id == export_id
+def test_a_hostile_id_stays_inside(storage: GroupStorage) -> None:
+    for export_id in ("a..", "a.manifest", "A-_.9" * 25, "files", "1-a", "a.csv", "manifests"):
+        event = finished(storage, export_id, export_id.encode())
+        assert read(storage, event) == export_id.encode()
+        assert storage.manifest(export_id) == event
+    assert storage.sweep(PARTITION) == 0
 
 
-def test_check_passes_where_it_can_be_written(storage: Storage) -> None:
+def test_it_is_founded_once_and_found_again(another: Opened) -> None:
+    assert another().find() is None
+    storages = [another() for _ in range(16)]
+    with ThreadPoolExecutor(16) as threads:
+        ids = list(threads.map(lambda storage: storage.found(), storages))
+    assert len(set(ids)) == 1
+    assert another().find() == another().found() == ids[0]
+
+
+def test_whether_it_holds_exports_shows_without_an_id(another: Opened) -> None:
+    assert not another().holds_exports()
+    another().decide(cancelled("a"))
+    assert another().holds_exports()
+
+
+def test_check_passes_where_it_can_be_written(storage: GroupStorage) -> None:
     storage.check()
     storage.check()
     storage.close()

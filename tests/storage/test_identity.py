@@ -12,8 +12,7 @@ from consumer.errors import PartLost, StorageUnavailable
 from consumer.storage.identity import NAME, Identity
 from consumer.storage.local import LocalStorage
 from schemas.completions import Source
-from schemas.vocabulary import Format
-from tests.storage.test_every_storage import cancelled, completed
+from tests.support.storages import cancelled, finished
 
 CONTENT = b"n\r\n1\r\n"
 
@@ -52,11 +51,7 @@ def used_storage(root: Path) -> LocalStorage:
     """A storage that holds an export ``a``, and has written for partition 3."""
     storage = LocalStorage(root)
     storage.sweep(3)
-    part = storage.open_part(3, "a", Format.CSV)
-    part.append(CONTENT)
-    part.sync()
-    storage.decide(completed("a", CONTENT, storage.location("a", Format.CSV)))
-    part.publish()
+    finished(storage, "a", CONTENT)
     return storage
 
 
@@ -103,7 +98,7 @@ def test_a_root_that_is_no_longer_the_same_answers_nothing(
     for call in calls:
         with pytest.raises(StorageUnavailable, match="is not the storage that it was"):
             call()
-    part = storage.open_part(3, "d", Format.CSV)
+    part = storage.open_part(3, "d", "csv")
     part.append(CONTENT)
     with pytest.raises(StorageUnavailable, match="is not the storage that it was"):
         part.sync()
@@ -113,7 +108,7 @@ def test_a_root_that_is_no_longer_the_same_answers_nothing(
 def test_a_part_of_before_is_lost(tmp_path: Path) -> None:
     root = tmp_path / "exports"
     storage = used_storage(root)
-    part = storage.open_part(3, "b", Format.CSV)
+    part = storage.open_part(3, "b", "csv")
     part.append(CONTENT)
     part.flush()
     emptied(root)

@@ -15,8 +15,7 @@ from structlog.testing import capture_logs
 from consumer.core.suspects import Mark, Place
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.local import LocalStorage
-from schemas.vocabulary import Format
-from tests.storage.test_every_storage import cancelled
+from tests.support.storages import cancelled, completed
 
 
 @contextlib.contextmanager
@@ -55,7 +54,7 @@ def open_descriptors() -> int:
 def test_a_full_disk_refuses_and_a_freed_one_goes_on(small_disk: Path) -> None:
     storage = LocalStorage(small_disk)
     ballast = small_disk / "ballast"
-    part = storage.open_part(0, "a", Format.CSV)
+    part = storage.open_part(0, "a", "csv")
     part.append(b"0123456789" * 1000)
     part.flush()
     ballast.write_bytes(bytes(225_000))
@@ -65,7 +64,7 @@ def test_a_full_disk_refuses_and_a_freed_one_goes_on(small_disk: Path) -> None:
             part.flush()
     ballast.unlink()
     part.sync()
-    part.publish()
+    part.publish(completed("a", b"", part.location))
     assert (small_disk / "a.csv").read_bytes() == b"0123456789" * 1000 + b"abcdefghij" * 3000
 
 
@@ -83,7 +82,7 @@ def test_a_manifest_that_finds_no_room_is_not_there_by_half(small_disk: Path) ->
 def test_a_full_disk_still_takes_a_manifest(small_disk: Path) -> None:
     with storage_on(small_disk) as storage:
         storage.check()
-        part = storage.open_part(3, "a", Format.CSV)
+        part = storage.open_part(3, "a", "csv")
         part.append(b"x")
         part.flush()
         fill(small_disk)
@@ -122,7 +121,7 @@ def test_a_probe_that_a_killed_node_left_is_removed_and_a_fresh_one_is_not(tmp_p
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     before = open_descriptors()
-    parts = [storage.open_part(0, f"e{n}", Format.CSV) for n in range(200)]
+    parts = [storage.open_part(0, f"e{n}", "csv") for n in range(200)]
     for part in parts:
         part.append(b"x")
         part.flush()

@@ -173,12 +173,12 @@ class World:
         extension: str = "csv",
     ) -> None:
         """The group decides an export's end."""
-        self.storage.decide(self._event(export_id, state, content, extension))
-        if state == "completed":
+        event = self.storage.decide(self._event(export_id, state, content, extension))
+        if isinstance(event, ExportCompleted):
             part = self.storage.open_part(0, export_id, extension)
             part.append(content)
             part.sync()
-            part.publish()
+            part.publish(event)
 
     def _event(self, export_id: str, state: str, content: bytes, extension: str) -> TerminalEvent:
         users = {**{one.export_id: one.user for one in self.requested()}, **self.others}
@@ -199,9 +199,8 @@ class World:
             return ExportCancelled(**ended, message="cancelled on request")
         part = self.storage.open_part(0, export_id, extension)
         part.append(content)
-        location = self.storage.location(export_id, extension)
         return ExportCompleted(
-            **ended, location=location, bytes=len(content), sha256=part.sha256, pages=None
+            **ended, location=part.location, bytes=len(content), sha256=part.sha256, pages=None
         )
 
     def requested(self) -> list[ExportRequested]:

@@ -55,18 +55,14 @@ def completed(
         "sha256": hashlib.sha256(content).hexdigest(),
         **fields,
     }
-    event = ExportCompleted(
-        **COMMON,
-        **said,
-        export_id=export_id,
-        format=file_format,
-        location=storage.location(export_id, ending),
-    )
     part = storage.open_part(0, export_id, ending)
+    event = ExportCompleted(
+        **COMMON, **said, export_id=export_id, format=file_format, location=part.location
+    )
     part.append(content)
     part.sync()
     storage.decide(event)
-    part.publish()
+    part.publish(event)
     return event
 
 

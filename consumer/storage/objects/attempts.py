@@ -1,0 +1,166 @@
+"""Keys of uploads, so that what an owner leaves behind is found without a look at all files.
+
+A key is never used twice: a data file can't be created conditionally, so an attempt that comes late
+must not replace another one's. Keys come in series of one process and partition, and a series is
+announced by a small object before its first upload, until each of its files was named by a manifest
+or removed. What is announced by others is looked through when a partition is taken over, and now
+and then. Invariants: a file that no manifest names lies in an announced series; and only that is
+removed whose export's manifest names another file, or none.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from consumer.errors import StorageUnavailable
+from consumer.storage.objects import layout
+from consumer.storage.objects.bucket import Bucket, Listed
+from schemas.completions import ExportCompleted, TerminalEvent
+
+_MOST_OF_A_SERIES = 100
+"""An owner that is killed leaves a series: so many manifests are read for that."""
+_RENEW_SECONDS = 300.0
+_FORGET_SECONDS = 1500.0
+"""An owner that lives renews an announcement before; clocks may differ by a quarter of an hour."""
+_UNDECIDED_SECONDS = 86_400.0
+"""A file whose export has no manifest for so long: no attempt lasts, and none sleeps, for a day."""
+
+
+@dataclass(slots=True)
+class _Series:
+    """``announced_at`` is a monotonic time. ``doubtful``: an upload's fate isn't known."""
+
+    partition: int
+    name: str
+    begun_at: float
+    keys: int = 0
+    unsettled: int = 0
+    full: bool = False
+    doubtful: bool = False
+    announced_at: float | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
+class Attempt:
+    """One attempt's key, announced before it is used; ``settle`` it once, in the end."""
+
+    def __init__(self, name: str, series: _Series, attempts: "Attempts") -> None:
+        self.name = name
+        self._series = series
+        self._attempts = attempts
+
+    def announce(self) -> None:
+        """Before the upload, and now and then while it lasts. Raises StorageUnavailable."""
+        self._attempts.announce(self._series)
+
+    def settle(self, *, sure: bool = True) -> None:
+        """Its file is named by a manifest, or is not there; ``sure``, or as far as is known."""
+        self._attempts.settle(self._series, sure=sure)
+
+
+class Attempts:
+    """Those of one process. Threads may share it; ``manifest`` reads one."""
+
+    def __init__(self, bucket: Bucket, manifest: Callable[[str], TerminalEvent | None]) -> None:
+        self._bucket = bucket
+        self._manifest = manifest
+        self._lock = Lock()
+        self._current: dict[int, _Series] = {}
+        self._ours: dict[str, _Series] = {}
+        self._retractable: list[_Series] = []
+        self._named: dict[int, dict[str, set[str]]] = {}
+
+    def begin(self, partition: int, export_id: str, file_name: str) -> Attempt:
+        """A key of its own; nothing is written yet."""
+        with self._lock:
+            series = self._series(partition)
+            series.keys += 1
+            series.unsettled += 1
+            name = layout.file(partition, series.name, series.keys, export_id, file_name)
+        return Attempt(name, series, self)
+
+    def _series(self, partition: int) -> _Series:
+        now, series = time.monotonic(), self._current.get(partition)
+        if series and (series.keys >= _MOST_OF_A_SERIES or now - series.begun_at > _RENEW_SECONDS):
+            series.full = True
+            if not series.unsettled:
+                self._end(series)
+            series = None
+        if series is None:
+            series = _Series(partition, uuid.uuid4().hex[:16], now)
+            self._current[partition] = self._ours[series.name] = series
+        return series
+
+    def announce(self, series: _Series) -> None:
+        """Have a series announced. Raises StorageUnavailable."""
+        self._retract()
+        with series.lock:
+            now = time.monotonic()
+            if series.announced_at is None or now - series.announced_at > _RENEW_SECONDS:
+                self._bucket.write(layout.announcement(series.partition, series.name), b"")
+                series.announced_at = now
+
+    def settle(self, series: _Series, *, sure: bool) -> None:
+        """One more of a series is settled."""
+        with self._lock:
+            series.unsettled -= 1
+            series.doubtful |= not sure
+            if series.full and not series.unsettled:
+                self._end(series)
+        self._retract()
+
+    def close(self) -> None:
+        """No more uploads: retract the announcements of what is settled. Never raises."""
+        with self._lock:
+            for series in list(self._ours.values()):
+                if not series.unsettled:
+                    self._end(series)
+            self._current.clear()
+        self._retract()
+
+    def _end(self, series: _Series) -> None:
+        """One that is doubtful stays announced, and is swept like another's."""
+        if self._ours.pop(series.name, None) and not series.doubtful and series.announced_at:
+            self._retractable.append(series)
+
+    def _retract(self) -> None:
+        with self._lock:
+            ended, self._retractable = self._retractable, []
+        names = [layout.announcement(series.partition, series.name) for series in ended]
+        with contextlib.suppress(StorageUnavailable):  # a sweep does, some time
+            self._bucket.delete(names)
+
+    def sweep(self, partition: int) -> int:
+        """Remove files that no manifest names or will; return how many.
+
+        Anyone may do it at any time. Raises StorageUnavailable.
+        """
+        removed, before = 0, self._named.get(partition, {})
+        self._named[partition] = named = dict[str, set[str]]()
+        for announced in self._bucket.list(layout.announcements(partition)):
+            series = announced.name.rpartition("/")[2]
+            if series not in self._ours:
+                named[series] = before.get(series, set())
+                removed += self._sweep_series(partition, announced, named[series])
+        return removed
+
+    def _sweep_series(self, partition: int, announced: Listed, named: set[str]) -> int:
+        series = announced.name.rpartition("/")[2]
+        orphans, undecided = list[str](), False
+        for file in self._bucket.list(layout.series_files(partition, series)):
+            if file.name in named:
+                continue
+            event = self._manifest(layout.export_of(file.name))
+            if isinstance(event, ExportCompleted) and layout.name_of(event.location) == file.name:
+                named.add(file.name)
+            elif event or time.time() - file.modified > _UNDECIDED_SECONDS:
+                orphans.append(file.name)
+            else:
+                undecided = True
+        self._bucket.delete(orphans)
+        if not undecided and time.time() - announced.modified > _FORGET_SECONDS:
+            self._bucket.delete([announced.name])
+        return len(orphans)

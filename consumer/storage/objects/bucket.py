@@ -1,0 +1,165 @@
+"""Objects of one bucket below a prefix, by their names; the only module that calls obstore.
+
+Invariants: a call ends within its deadline, which the client library keeps; and no error shows what
+a store echoes, as that may be a part of a request, but a status, a code, and the object's name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore
+
+from consumer.errors import StorageUnavailable
+
+UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
+"""What is larger goes up in parts of this size, two at a time."""
+_PARTS_AT_A_TIME = 2
+_LISTED_AT_A_TIME = 1000
+_NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
+_STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
+_CODE = re.compile(r"<Code>(\w+)</Code>|^\s*\"?(\w+)\"?: ?$")
+_CAUSES = {
+    "kind: Timeout": "it does not answer in time",
+    "dns error": "its host is not known",
+    "tcp connect error": "no connection can be made",
+    "redirect without LOCATION": "the bucket is in another region",
+    "kind: Connect": "no connection can be made",
+    "kind: Http": "the connection broke off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; ``modified`` in seconds since the epoch."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Bucket:
+    """See the module. ``url`` is what people call it, ``s3://bucket/prefix``. Threads may share it.
+
+    Every call raises ``StorageUnavailable`` where the store refuses, can't be reached, or has no
+    such bucket.
+    """
+
+    def __init__(self, store: ObjectStore, url: str, prefix: str = "") -> None:
+        self.url = url
+        self._store = store
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def read(self, name: str) -> bytes | None:
+        """What an object holds, or None if it isn't there."""
+        with self._errors(f"{self.url}/{name} can't be read"):
+            try:
+                return bytes(obstore.get(self._store, self._key(name)).bytes())
+            except FileNotFoundError as error:
+                self._require_bucket(error)
+                return None
+
+    def read_range(self, name: str, start: int, size: int) -> bytes:
+        """Up to ``size`` bytes, at least one, of an object that has some at ``start``."""
+        with self._errors(f"{self.url}/{name} can't be read"):
+            key = self._key(name)
+            return bytes(obstore.get_range(self._store, key, start=start, length=size))
+
+    def head(self, name: str) -> Listed | None:
+        """An object without what it holds; None if it, or the bucket, isn't there."""
+        with self._errors(f"{self.url}/{name} can't be read"):
+            try:
+                found = obstore.head(self._store, self._key(name))
+            except FileNotFoundError:
+                return None
+        return Listed(name, found["size"], found["last_modified"].timestamp())
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make an object that isn't there; False: it was, or another one makes it now.
+
+        An error doesn't say that it wasn't made: the answer may have been lost.
+        """
+        with self._errors(f"{self.url}/{name} can't be written"):
+            attributes = {"Content-Type": "application/json"}
+            try:
+                obstore.put(
+                    self._store, self._key(name), content, mode="create", attributes=attributes
+                )
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make or replace a small object."""
+        with self._errors(f"{self.url}/{name} can't be written"):
+            obstore.put(self._store, self._key(name), content, use_multipart=False)
+
+    def upload(self, name: str, pieces: Iterable[bytes], attributes: dict[str, str]) -> None:
+        """Make or replace an object of any size, whole or not at all.
+
+        It holds up to three times ``UPLOAD_BUFFER_BYTES`` in memory. What ``pieces`` raises comes
+        out as it is, and the upload is aborted, as far as the store allows.
+        """
+        with (
+            self._errors(f"{self.url}/{name} can't be written"),
+            obstore.open_writer(
+                self._store,
+                self._key(name),
+                attributes=attributes,
+                buffer_size=UPLOAD_BUFFER_BYTES,
+                max_concurrency=_PARTS_AT_A_TIME,
+            ) as writer,
+        ):
+            for piece in pieces:
+                writer.write(piece)
+
+    def list(self, folder: str) -> Iterator[Listed]:
+        """The objects below a folder, in no order."""
+        prefix = self._key(folder)
+        with self._errors(f"{self.url}/{folder} can't be listed"):
+            for found in obstore.list(self._store, prefix, chunk_size=_LISTED_AT_A_TIME):
+                for one in found:
+                    name = one["path"].removeprefix(self._prefix)
+                    yield Listed(name, one["size"], one["last_modified"].timestamp())
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove objects; one that isn't there is no error."""
+        if not names:
+            return
+        with self._errors(f"{self.url}/{names[0]} can't be removed"):
+            try:
+                obstore.delete(self._store, [self._key(name) for name in names])
+            except FileNotFoundError as error:
+                self._require_bucket(error)
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    def _require_bucket(self, error: FileNotFoundError) -> None:
+        if _NO_BUCKET.search(str(error)):
+            raise StorageUnavailable(f"{self.url}: there is no such bucket") from None
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            self._require_bucket(error)
+            raise StorageUnavailable(f"{what}: it isn't there") from None
+        except (BaseError, OSError, ValueError) as error:
+            raise StorageUnavailable(f"{what}: {in_words(error)}") from None
+
+
+def in_words(error: Exception) -> str:
+    """Why a store refused, in a few words of which none is what it echoed."""
+    text = str(error)
+    if status := _STATUS.search(text):
+        code = _CODE.search(text)
+        return status[1].strip() + (f" ({code[1]})" if code and code[1] else "")
+    for sign, cause in _CAUSES.items():
+        if sign in text:
+            return cause
+    return type(error).__name__

@@ -1,0 +1,68 @@
+"""Where what lies below the prefix. Pure.
+
+    .sluice.json                                     which storage this is
+    manifests/{export_id}.json                       how an export ended
+    files/{partition}/{series}/{number}-{export_id}/{file name}   data, a key for each attempt
+    uploads/{partition}/{series}                     of this series a file may have no manifest
+    in-hand/{partition}/{name}                       what a process that died was working on
+    probe/{name}                                     a check that the store can be written
+
+Invariant: ``files/`` and ``manifests/`` are apart, so that a lifecycle rule of the bucket can tell
+data from decisions.
+"""
+
+from urllib.parse import quote, unquote
+
+IDENTITY = ".sluice.json"
+MANIFESTS = "manifests"
+_FILES = "files"
+_FILE_SEGMENTS = 5
+
+
+def manifest(export_id: str) -> str:
+    """The manifest of an export."""
+    return f"{MANIFESTS}/{export_id}.json"
+
+
+def series_files(partition: int, series: str) -> str:
+    """The folder of a series' files."""
+    return f"{_FILES}/{partition}/{series}"
+
+
+def file(partition: int, series: str, number: int, export_id: str, file_name: str) -> str:
+    """The file of one attempt."""
+    return f"{series_files(partition, series)}/{number}-{export_id}/{file_name}"
+
+
+def export_of(file: str) -> str:
+    """The export that a file is of."""
+    return file.split("/")[-2].partition("-")[2]
+
+
+def announcements(partition: int) -> str:
+    """The folder of a partition's announced series."""
+    return f"uploads/{partition}"
+
+
+def announcement(partition: int, series: str) -> str:
+    """What announces a series."""
+    return f"{announcements(partition)}/{series}"
+
+
+def marks(partition: int) -> str:
+    """The folder of a partition's marks."""
+    return f"in-hand/{partition}"
+
+
+def location(url: str, name: str) -> str:
+    """The URL of an object, from that of its bucket and prefix."""
+    return f"{url}/{quote(name)}"
+
+
+def name_of(location: str) -> str | None:
+    """The name of the file at a location; None: it is no file of such a storage.
+
+    Which bucket that was is of no matter, as one may be copied to another of a new name.
+    """
+    segments = location.split("/")[-_FILE_SEGMENTS:]
+    return unquote("/".join(segments)) if segments[0] == _FILES else None

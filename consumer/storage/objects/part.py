@@ -1,0 +1,128 @@
+"""An export's bytes on the scratch disk, uploaded whole at their end.
+
+Invariant: the object of an attempt is removed only by that attempt or by a sweep, and never once a
+manifest may name it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from consumer.errors import LaneStopped, PartLost, StorageUnavailable
+from consumer.storage.objects import layout
+from consumer.storage.objects.attempts import Attempt
+from consumer.storage.objects.bucket import Bucket
+from consumer.storage.part_file import PartFile, storage_errors
+from schemas.completions import ExportCompleted
+from schemas.file_names import media_type
+
+_PIECE_BYTES = 1024 * 1024
+
+
+class ObjectPart(PartFile):
+    """``Part`` that is uploaded under a key of its own, or as the file of ``decided``.
+
+    ``begin`` makes the attempt; it is called when the export is at its end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        make_place: Callable[[Path], None],
+        bucket: Bucket,
+        extension: str,
+        begin: Callable[[], Attempt],
+        decided: ExportCompleted | None,
+    ) -> None:
+        super().__init__(path, make_place)
+        self._bucket = bucket
+        self._media_type = media_type(extension)
+        self._begin = begin
+        self._location = decided.location if decided else None
+        self._attempt: Attempt | None = None
+        self._uploaded = self._published = False
+        self._doubtful = False
+
+    @property
+    def location(self) -> str:
+        """See ``Part.location``."""
+        if self._location is None:
+            self._attempt = self._begin()
+            self._location = layout.location(self._bucket.url, self._attempt.name)
+        return self._location
+
+    def sync(self) -> None:
+        """See ``Part.sync``: flush, and upload."""
+        self.flush()
+        if not self._uploaded:
+            self._doubtful = True  # as long as no answer says that it is there
+            self._upload(self.location)
+            self._uploaded, self._doubtful = True, False
+
+    def publish(self, decided: ExportCompleted) -> None:
+        """See ``Part.publish``."""
+        if self._published:
+            return
+        if decided.location != self.location:
+            # An attempt of before, or beside us. Its file may be gone: it came late, after a sweep.
+            found = self._bucket.head(_name_of(decided.location))
+            if found is None or found.size != self.size:
+                self._upload(decided.location)
+            self._remove()
+        elif self._attempt:
+            self._attempt.settle()
+        self._published = True
+        super().discard()
+
+    def discard(self) -> None:
+        """See ``Part.discard``."""
+        if not self._published:
+            self._remove()
+            super().discard()
+
+    def _upload(self, location: str) -> None:
+        name = _name_of(location)
+        attributes = {
+            "Content-Type": self._media_type,
+            "Content-Disposition": f'attachment; filename="{name.rpartition("/")[2]}"',
+        }
+        self._announce()
+        self._bucket.upload(name, self._pieces(), attributes)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The bytes, all of them or an error; the attempt stays announced meanwhile."""
+        left = self.size
+        if not left:
+            return
+        what = f"{self.path} can't be read"
+        with storage_errors(what, gone=PartLost), self.path.open("rb") as file:
+            while left:
+                piece = file.read(min(_PIECE_BYTES, left))
+                if not piece:
+                    raise PartLost(f"{self.path} has lost {left} bytes")
+                left -= len(piece)
+                self._announce()
+                yield piece
+
+    def _announce(self) -> None:
+        if self._attempt:
+            self._attempt.announce()
+
+    def _remove(self) -> None:
+        """Remove the object of this attempt, if there may be one."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        sure = not self._doubtful
+        if self._uploaded or self._doubtful:
+            try:
+                self._bucket.delete([attempt.name])
+            except StorageUnavailable:  # a sweep does, some time
+                sure = False
+        attempt.settle(sure=sure)
+
+
+def _name_of(location: str) -> str:
+    name = layout.name_of(location)
+    if name is None:
+        raise LaneStopped(f"a manifest names {location}, which is no file of an object store")
+    return name

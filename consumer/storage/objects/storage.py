@@ -1,0 +1,182 @@
+"""``GroupStorage`` in an object store: files and decisions as objects, parts on a local disk.
+
+Order of an end: announce the upload, upload the part whole, create the manifest that names it. Only
+a manifest is created conditionally (If-None-Match), as multipart uploads can't be. See
+``layout`` for what lies where, ``attempts`` for what is swept. Invariant: who does not hear that a
+manifest was created reads it: what is found there decides, be it one's own.
+"""
+
+from collections.abc import Iterable
+
+from consumer.core.suspects import Mark
+from consumer.errors import LaneStopped, StorageUnavailable
+from consumer.storage.marks import LocalMark
+from consumer.storage.objects import layout
+from consumer.storage.objects.attempts import Attempts
+from consumer.storage.objects.bucket import Bucket, Listed
+from consumer.storage.objects.identity import ObjectIdentity
+from consumer.storage.objects.marks import ObjectMarks
+from consumer.storage.objects.part import ObjectPart
+from consumer.storage.objects.scratch import Scratch
+from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
+
+_READ_BYTES = 1024 * 1024
+
+
+class ObjectStorage:
+    """See the module. A node finds or founds its id before all else; else the first call does."""
+
+    def __init__(self, bucket: Bucket, scratch: Scratch) -> None:
+        self._bucket = bucket
+        self._scratch = scratch
+        self._identity = ObjectIdentity(bucket)
+        self._attempts = Attempts(bucket, self._read_manifest)
+        self._marks = ObjectMarks(bucket, scratch)
+
+    @property
+    def root(self) -> str:
+        """See ``GroupStorage.root``."""
+        return self._bucket.url
+
+    def find(self) -> str | None:
+        """See ``GroupStorage.find``."""
+        return self._identity.find()
+
+    def found(self) -> str:
+        """See ``GroupStorage.found``."""
+        return self._identity.found()
+
+    def holds_exports(self) -> bool:
+        """See ``GroupStorage.holds_exports``."""
+        return any(True for _ in self._bucket.list(layout.MANIFESTS))
+
+    def check(self) -> None:
+        """See ``GroupStorage.check``. Brings in what processes on this disk died on, too."""
+        self._open_scratch()
+        self._scratch.check()
+        probe = f"probe/{self._scratch.place.name}"
+        self._bucket.write(probe, b"")
+        self._bucket.delete([probe])
+        self._scratch.clear_dead(self._marks.keep)
+
+    def close(self) -> None:
+        """See ``GroupStorage.close``."""
+        self._attempts.close()
+        self._scratch.close()
+
+    def open_part(
+        self,
+        partition: int,
+        export_id: str,
+        extension: str,
+        decided: ExportCompleted | None = None,
+    ) -> ObjectPart:
+        """See ``Storage.open_part``."""
+        if not self._scratch.is_open:
+            self._open_scratch()
+        name = f"{export_id}.{extension}"
+        return ObjectPart(
+            self._scratch.part_path(partition, name),
+            self._scratch.make_place,
+            self._bucket,
+            extension,
+            lambda: self._attempts.begin(partition, export_id, name),
+            decided,
+        )
+
+    def decide(self, event: TerminalEvent) -> TerminalEvent:
+        """See ``Storage.decide``."""
+        self._identity.require()
+        manifest, refusal = layout.manifest(event.export_id), None
+        try:
+            if self._bucket.create(manifest, encode_event(event) + b"\n"):
+                return event
+        except StorageUnavailable as error:
+            refusal = error
+        there = self._read_manifest(event.export_id)
+        if there is None:
+            raise refusal or StorageUnavailable(f"{self.root}/{manifest} is made by another")
+        return event if there == event else there
+
+    def manifest(self, export_id: str) -> TerminalEvent | None:
+        """See ``Storage.manifest``."""
+        event = self._read_manifest(export_id)
+        if event is None:
+            self._identity.require()  # in a bucket that was emptied there would be none either
+        return event
+
+    def has_file(self, event: TerminalEvent) -> bool:
+        """See ``Storage.has_file``."""
+        return isinstance(event, ExportCompleted) and self._head(event) is not None
+
+    def open_file(self, event: ExportCompleted) -> "ObjectFile | None":
+        """See ``GroupStorage.open_file``."""
+        found = self._head(event)
+        return ObjectFile(self._bucket, found) if found else None
+
+    def settle(self) -> None:
+        """See ``Storage.settle``: an object that was answered for is there to stay."""
+
+    def sweep(self, partition: int) -> int:
+        """See ``Storage.sweep``."""
+        self._open_scratch()
+        return self._scratch.sweep(partition) + self._attempts.sweep(partition)
+
+    def open_mark(self, partition: int) -> LocalMark:
+        """See ``Storage.open_mark``."""
+        return self._marks.open(partition)
+
+    def left_marks(self, partition: int) -> list[Mark]:
+        """See ``Storage.left_marks``."""
+        self._open_scratch()
+        return self._marks.left(partition)
+
+    def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
+        """See ``Storage.remove_marks``."""
+        self._marks.remove(partition, marks)
+
+    def _open_scratch(self) -> None:
+        self._identity.require()
+        self._scratch.open(self._identity.known)
+
+    def _head(self, event: ExportCompleted) -> Listed | None:
+        name = layout.name_of(event.location)
+        found = self._bucket.head(name) if name else None
+        if found is None:
+            self._identity.require(now=True)
+        return found if found and found.size == event.bytes else None
+
+    def _read_manifest(self, export_id: str) -> TerminalEvent | None:
+        name = layout.manifest(export_id)
+        content = self._bucket.read(name)
+        if content is None:
+            return None
+        try:
+            return decode_event(content)
+        except ValueError as error:
+            raise LaneStopped(
+                f"{self.root}/{name} is no manifest of this version ({error}); restore it or "
+                "remove it"
+            ) from None
+
+
+class ObjectFile:
+    """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept."""
+
+    def __init__(self, bucket: Bucket, listed: Listed) -> None:
+        self.name = layout.location(bucket.url, listed.name)
+        self.size, self.modified = listed.size, listed.modified
+        self._bucket = bucket
+        self._object = listed.name
+        self._held = (0, b"")
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See ``StoredFile.read``."""
+        if offset >= self.size or size <= 0:
+            return b""
+        begin, held = self._held
+        if not begin <= offset < begin + len(held):
+            count = min(max(size, _READ_BYTES), self.size - offset)
+            begin, held = offset, self._bucket.read_range(self._object, offset, count)
+            self._held = begin, held
+        return held[offset - begin : offset - begin + size]

@@ -1,0 +1,89 @@
+"""The bytes of an export on a local disk, while there are more to come.
+
+Invariant: no descriptor outlives a call, so thousands of exports may be open; and a file that was
+removed does not come back.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from consumer.errors import PartLost, StorageUnavailable
+
+
+class PartFile:
+    """What ``Part`` is before its end: a file that is opened only while it is written.
+
+    ``make_place`` makes its directory, with the first bytes.
+    """
+
+    def __init__(self, path: Path, make_place: Callable[[Path], None]) -> None:
+        self.path = path
+        self._make_place = make_place
+        self._pending = bytearray()
+        self._written = 0
+        self._created = False
+        self._digest = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        """See ``Part.size``."""
+        return self._written + len(self._pending)
+
+    @property
+    def sha256(self) -> str:
+        """See ``Part.sha256``."""
+        return self._digest.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """See ``Part.append``."""
+        self._digest.update(data)
+        self._pending += data
+
+    def flush(self) -> None:
+        """See ``Part.flush``."""
+        if self._pending:
+            with self._opened() as descriptor:
+                self._write_pending(descriptor)
+
+    def discard(self) -> None:
+        """See ``Part.discard``."""
+        self._pending.clear()
+        if self._created:
+            with contextlib.suppress(OSError):  # the next owner of the partition sweeps it
+                self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The file, created by the first call only: one that was swept does not come back."""
+        with storage_errors(f"{self.path} can't be written", gone=PartLost):
+            if self._created:
+                descriptor = os.open(self.path, os.O_WRONLY)
+            else:
+                self._make_place(self.path.parent)
+                descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self._created = True
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _write_pending(self, descriptor: int) -> None:
+        """Write at the offset reached, so that a write that failed half-way can be repeated."""
+        while self._pending:
+            count = os.pwrite(descriptor, self._pending, self._written)
+            self._written += count
+            del self._pending[:count]
+
+
+@contextlib.contextmanager
+def storage_errors(what: str, gone: type[Exception] = StorageUnavailable) -> Iterator[None]:
+    """Turn an ``OSError`` into the tree's own; ``gone`` is raised where the file isn't there."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise gone(f"{what}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"{what}: {error.strerror}") from error

@@ -1,0 +1,93 @@
+"""Each kind of storage as the processes of a group open it, and what tests put there."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from obstore.store import MemoryStore
+
+from consumer.storage.base import GroupStorage, Part
+from consumer.storage.local import LocalStorage
+from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.scratch import Scratch
+from consumer.storage.objects.storage import ObjectStorage
+from schemas.completions import ExportCancelled, ExportCompleted, Source
+from schemas.vocabulary import Format
+
+MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
+PARTITION = 3
+
+Opened = Callable[[], GroupStorage]
+"""Opens the storage as a further process does."""
+
+
+def local(directory: Path) -> Opened:
+    """A directory."""
+    return lambda: LocalStorage(directory / "exports")
+
+
+def memory(directory: Path) -> Opened:
+    """Objects in memory; each process has a scratch directory of its own."""
+    return objects(Bucket(MemoryStore(), "memory://bucket/deep/prefix", "deep/prefix"), directory)
+
+
+def objects(bucket: Bucket, directory: Path) -> Opened:
+    """Objects in a bucket, likewise."""
+    opened: list[ObjectStorage] = []
+
+    def open_one() -> ObjectStorage:
+        opened.append(ObjectStorage(bucket, Scratch(directory / f"scratch-{len(opened)}")))
+        return opened[-1]
+
+    return open_one
+
+
+def cancelled(export_id: str, offset: int = 0) -> ExportCancelled:
+    """How an export may end without a file."""
+    return ExportCancelled(
+        export_id=export_id,
+        user="u",
+        rows=0,
+        requested_at=MOMENT,
+        started_at=None,
+        completed_at=MOMENT,
+        duration_ms=1,
+        source=Source(topic="t", partition=PARTITION, offset=offset),
+        format=Format.CSV,
+        message="no more wanted",
+    )
+
+
+def completed(export_id: str, content: bytes, location: str) -> ExportCompleted:
+    """How it may end with one."""
+    fields = cancelled(export_id).model_dump(exclude={"type", "message"})
+    return ExportCompleted(
+        **fields,
+        location=location,
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def synced(storage: GroupStorage, export_id: str, content: bytes) -> tuple[Part, ExportCompleted]:
+    """A part that is where a manifest may name it, and the event for that."""
+    part = storage.open_part(PARTITION, export_id, "csv")
+    part.append(content)
+    part.sync()
+    return part, completed(export_id, content, part.location)
+
+
+def finished(storage: GroupStorage, export_id: str, content: bytes) -> ExportCompleted:
+    """A finished export, whole."""
+    part, event = synced(storage, export_id, content)
+    assert storage.decide(event) == event
+    part.publish(event)
+    storage.settle()
+    return event
+
+
+def read(storage: GroupStorage, event: ExportCompleted) -> bytes | None:
+    """What an export's file holds, by its manifest."""
+    file = storage.open_file(event)
+    return file.read(0, file.size + 1) if file else None
