@@ -12,9 +12,10 @@ import orjson
 
 from producer.errors import ProducerError
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
-from schemas.options import CsvOptions
+from schemas.options import CsvOptions, JsonOptions, PdfOptions, XmlOptions
 from schemas.records import Row
 from schemas.requests import ExportRequested
+from schemas.xml_names import element_name
 
 BATCH_ROWS = 1_000
 BATCH_BYTES = 512 * 1024
@@ -26,15 +27,26 @@ ROW_MAX_BYTES = 1_000_000
 def most_rows(request: ExportRequested) -> int:
     """The most rows in a batch of this export.
 
-    The text for null may be longer in the file than in a message, where a missing key takes no
-    byte: 1,000 empty rows of 256 columns could become 64 MiB.
+    What stands in each row of the file may be longer than in a message, where a missing key takes
+    no byte: 1,000 empty rows of 256 columns could become 64 MiB by the text for null.
     """
-    options = request.options
-    if not isinstance(options, CsvOptions):
-        return BATCH_ROWS
-    field = 2 * len(options.null.encode()) + len('"",')  # quotes in it are doubled
-    fitting = MOST_BATCH_OUTPUT_BYTES // 2 // (field * len(request.columns))
+    fitting = MOST_BATCH_OUTPUT_BYTES // 2 // _empty_row_bytes(request)
     return max(1, min(BATCH_ROWS, fitting))
+
+
+def _empty_row_bytes(request: ExportRequested) -> int:
+    """What a row takes in the file of which only the texts of cells are left out; at least 1."""
+    keys = [column.key for column in request.columns]
+    match request.options:
+        case CsvOptions(null=null):
+            return len(keys) * (2 * len(null.encode()) + len('"",'))  # quotes in it are doubled
+        case JsonOptions():
+            return len(orjson.dumps(dict.fromkeys(keys))) + len(",\n")
+        case XmlOptions(row=row):
+            names = [row, *map(element_name, keys)]
+            return sum(2 * len(name.encode()) + len('<></> xsi:nil="true"') for name in names)
+        case PdfOptions():
+            return 1
 
 
 class Batcher:

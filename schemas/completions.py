@@ -51,7 +51,7 @@ class _Ended(Strict):
 class ExportCompleted(_Ended):
     """``export.completed``: the file is whole, on disk, and as described.
 
-    ``pages`` and ``replaced_characters`` are None but for a PDF.
+    ``pages`` is None but for a PDF, ``replaced_characters`` but for PDF and XML.
     """
 
     type: Literal["export.completed"] = "export.completed"
@@ -99,7 +99,7 @@ _TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
 def encode_event(event: TerminalEvent) -> bytes:
     """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
 
-    ``replaced_characters`` is there for a PDF only.
+    ``replaced_characters`` is there only where the format can have some.
     """
     fields = event.model_dump(mode="json")
     if fields.get("replaced_characters", 0) is None:

@@ -12,6 +12,9 @@ _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".
 _MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "pdf": "application/pdf",
+    "ndjson": "application/x-ndjson",
+    "json": "application/json",
+    "xml": "application/xml",
     "gz": "application/gzip",  # RFC 6713
     "zst": "application/zstd",  # RFC 8878
 }

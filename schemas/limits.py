@@ -21,6 +21,8 @@ MOST_NAME_CHARACTERS: Final = 1_000
 """Characters of a column's key, of its header, and of the title."""
 MOST_NULL_CHARACTERS: Final = 64
 """Characters of what stands for null in a CSV: it may stand in every cell."""
+MOST_ELEMENT_NAME_CHARACTERS: Final = 64
+"""Characters of the options that name elements of an XML file: a row has one twice."""
 MOST_USER_CHARACTERS: Final = 256
 """A user is in the terminal event, which has to fit into a message whatever the request was."""
 MOST_FORWARDED_BYTES: Final = 2 * 1024 * 1024

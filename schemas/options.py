@@ -8,9 +8,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from schemas.limits import MOST_NULL_CHARACTERS
+from schemas.limits import MOST_ELEMENT_NAME_CHARACTERS, MOST_NULL_CHARACTERS
 from schemas.strict import Strict
 from schemas.vocabulary import Compression, Format
+from schemas.xml_names import is_element_name
 
 
 class TextOptions(Strict):
@@ -37,6 +38,25 @@ class CsvOptions(TextOptions):
         return delimiter
 
 
+class JsonOptions(TextOptions):
+    """How JSON and NDJSON are written: in one way only."""
+
+
+class XmlOptions(TextOptions):
+    """How XML is written; ``root`` and ``row`` name elements."""
+
+    root: Annotated[str, Field(max_length=MOST_ELEMENT_NAME_CHARACTERS)] = "rows"
+    row: Annotated[str, Field(max_length=MOST_ELEMENT_NAME_CHARACTERS)] = "row"
+    null: Literal["absent", "nil"] = "absent"
+
+    @field_validator("root", "row")
+    @classmethod
+    def _names_an_element(cls, name: str) -> str:
+        if not is_element_name(name):
+            raise ValueError("must be a name of XML, without a colon, that doesn't begin with xml")
+        return name
+
+
 class PdfOptions(Strict):
     """How a PDF is laid out."""
 
@@ -45,10 +65,13 @@ class PdfOptions(Strict):
     records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
 
 
-Options: TypeAlias = CsvOptions | PdfOptions
+Options: TypeAlias = CsvOptions | PdfOptions | JsonOptions | XmlOptions
 OPTIONS: Final[dict[Format, type[Options]]] = {
     Format.CSV: CsvOptions,
     Format.PDF: PdfOptions,
+    Format.NDJSON: JsonOptions,
+    Format.JSON: JsonOptions,
+    Format.XML: XmlOptions,
 }
 
 

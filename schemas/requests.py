@@ -90,6 +90,22 @@ class ExportRequested(Strict):
         """What its file's name ends in, such as ``csv`` or ``csv.gz``."""
         return extension(self.format, self.compression)
 
+    @field_validator("format", mode="before")
+    @classmethod
+    def _not_later(cls, given: object) -> object:
+        if given == "parquet":
+            raise ValueError("must be another one: parquet comes in a later release")
+        return given
+
+    @field_validator("format")
+    @classmethod
+    def _not_named_as_a_manifest(cls, file_format: Format, info: ValidationInfo) -> Format:
+        """The file of ``a.manifest`` would have the name of the manifest of ``a``."""
+        export_id = str(info.data.get("export_id", "")).lower()
+        if file_format is Format.JSON and export_id.endswith(".manifest"):
+            raise ValueError("must not be json for an export_id that ends in .manifest")
+        return file_format
+
     @field_validator("user")
     @classmethod
     def _no_controls(cls, user: str) -> str:

@@ -15,6 +15,9 @@ class Format(StrEnum):
 
     CSV = "csv"
     PDF = "pdf"
+    NDJSON = "ndjson"
+    JSON = "json"
+    XML = "xml"
 
 
 class Compression(StrEnum):

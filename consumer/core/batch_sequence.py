@@ -84,7 +84,7 @@ class Pieces(Iterator[list[list[Cell]]]):
         self._keys = keys
         self._types = types
         self._rows_before = rows_before
-        self._source = batch.pieces(rows_at_once(len(keys)), done)
+        self._source = batch.pieces(rows_at_once(keys), done)
 
     def __next__(self) -> list[list[Cell]]:
         rows = next(self._source)

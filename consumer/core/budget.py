@@ -4,7 +4,7 @@ Pure: sizes and times are given. Invariant: a batch of too many cells is refused
 is built. What a batch makes of its file is counted as it is made, in ``exports.application``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from consumer.errors import ExportFailure
 from schemas.json_pieces import MOST_ELEMENT_VALUES
@@ -18,6 +18,9 @@ TURN_SECONDS = 0.05
 PIECE_CELLS = 20_000
 """Cells that are put in order and encoded at a time: 10 to 40 ms, and less than 10 MiB. The usual
 batch is one piece."""
+
+PIECE_KEY_CHARACTERS = 500_000
+"""Of all keys times the rows of a piece; in an XML file a character may take 14 bytes."""
 
 
 def require_few_cells(batch: Batch, columns: int) -> None:
@@ -48,9 +51,14 @@ def require_few_cells(batch: Batch, columns: int) -> None:
         )
 
 
-def rows_at_once(columns: int) -> int:
-    """How many rows make a piece."""
-    return max(1, PIECE_CELLS // columns)
+def rows_at_once(keys: Sequence[str]) -> int:
+    """How many rows make a piece of a table with these columns.
+
+    Some formats write the keys in each row, where a batch may hold a thousand rows of two bytes: of
+    256 keys of 1,000 characters they are gigabytes.
+    """
+    cells = PIECE_CELLS // len(keys)
+    return max(1, min(cells, PIECE_KEY_CHARACTERS // (1 + sum(map(len, keys)))))
 
 
 class TurnBudget:

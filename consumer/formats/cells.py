@@ -1,11 +1,11 @@
-"""What CSV and PDF share: the text of a JSON cell.
+"""What formats share: the text of a JSON cell.
 
 No quoting, escaping or cutting, which are each format's own. Invariant: one value has one text, on
 every machine, and the text of a number reads back as the very same number.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -13,6 +13,11 @@ from schemas.records import Cell
 
 # Not orjson: it refuses integers beyond 64 bits and writes floats in another form than ``repr``.
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+LONG_TEXT = 256 * 1024
+"""Characters. A longer text is encoded in pieces: where one character takes four bytes, all do, and
+a cell of 16 MiB took 250 MiB at one go."""
 
 
 def cell_text(cell: Cell, null: str = "") -> str:
@@ -53,7 +58,7 @@ def compact_json(cell: Cell) -> str:
     try:
         return _COMPACT.encode(cell)
     except RecursionError:
-        return _compact_without_recursion(cell)
+        return json_without_recursion(cell, _COMPACT.encode)
 
 
 class _Json(str):
@@ -65,11 +70,11 @@ class _Json(str):
 _COMMA = _Json(",")
 
 
-def _compact_without_recursion(cell: Cell) -> str:
-    """The same text by a stack of our own.
+def json_without_recursion(cell: Cell, scalar_text: Callable[[Cell], str]) -> str:
+    """Compact JSON by a stack of our own; ``scalar_text`` writes what is no array or object.
 
-    How deep the encoder above gets depends on who calls it and on Python's version; whether an
-    export completes must not.
+    How deep an encoder gets depends on who calls it and on its version; whether an export completes
+    must not.
     """
     text: list[str] = []
     stack: list[Cell] = [cell]
@@ -78,11 +83,11 @@ def _compact_without_recursion(cell: Cell) -> str:
         if isinstance(top, _Json):
             text.append(top)
         else:
-            stack.extend(reversed(_parts(top)))
+            stack.extend(reversed(_parts(top, scalar_text)))
     return "".join(text)
 
 
-def _parts(cell: Cell) -> list[Cell]:
+def _parts(cell: Cell, scalar_text: Callable[[Cell], str]) -> list[Cell]:
     """What a cell's JSON consists of, in order: one level written, its members as they are."""
     if isinstance(cell, list):
         members = [part for item in cell for part in (_COMMA, item)]
@@ -91,7 +96,7 @@ def _parts(cell: Cell) -> list[Cell]:
         members = [
             part
             for key, value in cell.items()
-            for part in (_COMMA, _Json(f"{_COMPACT.encode(key)}:"), value)
+            for part in (_COMMA, _Json(f"{scalar_text(key)}:"), value)
         ]
         return [_Json("{"), *members[1:], _Json("}")]
-    return [_Json(_COMPACT.encode(cell))]
+    return [_Json(scalar_text(cell))]

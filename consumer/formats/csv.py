@@ -10,14 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from types import NoneType
 
-from consumer.formats.cells import cell_text, number_texts
+from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
 from schemas.options import CsvOptions
 from schemas.records import Cell
 from schemas.requests import ExportRequested
 
 _ROWS_AT_ONCE = 1_000
 _SAMPLE_ROWS = 64
-_LONG_TEXT = 256 * 1024  # characters
 _FEW = 4  # one in so many cells of a sample differs: it is worth to look for distinct ones
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 # ASCII digits, at most one point, an exponent: no spaces, separators, other bases or "inf".
@@ -77,24 +76,17 @@ class CsvWriter:
     def _pieces(self, rows: Sequence[Sequence[Cell]]) -> Iterator[bytes]:
         yield self._head
         self._head = b""
-        if len(rows) == 1 and self._is_long(rows[0]):
-            yield from self._long_line(rows[0])
+        if len(rows) == 1:
+            yield from self._line(rows[0])
             return
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._lines(rows[start : start + _ROWS_AT_ONCE])
 
-    def _is_long(self, row: Sequence[Cell]) -> bool:
-        return any(isinstance(cell, str) and len(cell) > _LONG_TEXT for cell in row)
-
-    def _long_line(self, row: Sequence[Cell]) -> Iterator[bytes]:
-        """The line of a row with cells of megabytes; a large row comes alone.
-
-        The same bytes, but no copies of a text that takes four bytes a character: a cell of 16 MiB
-        took 250 MiB on the usual way.
-        """
+    def _line(self, row: Sequence[Cell]) -> Iterator[bytes]:
+        """The line of a row that comes alone, as one does whose cells have megabytes."""
         for number, cell in enumerate(row):
             yield self._delimiter.encode() if number else b""
-            if isinstance(cell, str) and len(cell) > _LONG_TEXT:
+            if isinstance(cell, str) and len(cell) > LONG_TEXT:
                 yield from self._long_field(cell)
             else:
                 yield self._field(cell).encode()
@@ -104,8 +96,8 @@ class CsvWriter:
         mark = "'" if self._escapes and _is_formula(text) else ""
         quote = '"' if any(sign in mark or sign in text for sign in self._specials) else ""
         yield f"{quote}{mark}".encode()
-        for start in range(0, len(text), _LONG_TEXT):
-            yield text[start : start + _LONG_TEXT].replace('"', '""').encode()
+        for start in range(0, len(text), LONG_TEXT):
+            yield text[start : start + LONG_TEXT].replace('"', '""').encode()
         yield quote.encode()
 
     def _lines(self, rows: Sequence[Sequence[Cell]]) -> bytes:

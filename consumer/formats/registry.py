@@ -9,7 +9,9 @@ from pathlib import Path
 
 from consumer.formats.base import FormatWriter
 from consumer.formats.csv import CsvWriter
+from consumer.formats.json import JsonWriter, NdjsonWriter
 from consumer.formats.pdf import PdfWriter, load_fonts
+from consumer.formats.xml import XmlWriter
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 
@@ -36,5 +38,11 @@ class Formats:
         match request.format:
             case Format.CSV:
                 return CsvWriter(request)
+            case Format.NDJSON:
+                return NdjsonWriter(request)
+            case Format.JSON:
+                return JsonWriter(request)
+            case Format.XML:
+                return XmlWriter(request)
             case Format.PDF:
                 return PdfWriter(request, dated_at=dated_at, fonts=self._pdf_fonts)

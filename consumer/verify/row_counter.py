@@ -7,6 +7,8 @@ file, whatever is in it.
 import codecs
 import re
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from schemas.vocabulary import Format
@@ -117,9 +119,33 @@ class PdfRowCounter:
         return len(self._STEP_DOWN.findall(content))
 
 
-_COUNTERS: dict[Format, type[RowCounter]] = {
+class LineCounter:
+    """A row a line: no cell's text holds a line break. ``others`` are lines that are no rows."""
+
+    def __init__(self, others: int) -> None:
+        self._others = others
+        self._lines = 0
+
+    def feed(self, piece: bytes) -> None:
+        """See ``RowCounter.feed``."""
+        self._lines += piece.count(b"\n")
+
+    @property
+    def rows(self) -> int:
+        """See ``RowCounter.rows``."""
+        return max(0, self._lines - self._others)
+
+    @property
+    def pages(self) -> None:
+        """There are no pages."""
+
+
+_COUNTERS: dict[Format, Callable[[], RowCounter]] = {
     Format.CSV: CsvRowCounter,
     Format.PDF: PdfRowCounter,
+    Format.NDJSON: partial(LineCounter, 0),
+    Format.JSON: partial(LineCounter, 2),  # the brackets
+    Format.XML: partial(LineCounter, 3),  # the declaration, the root and its end
 }
 _RECORD = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')
 _DIGIT = re.compile(rb"[0-9]")

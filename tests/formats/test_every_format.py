@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pypdf
 import pytest
+from lxml import etree
 
 from schemas.records import Cell
 from schemas.vocabulary import Format
@@ -55,9 +57,37 @@ def read_pdf(content: bytes) -> int:
     return len([page.extract_text() for page in pages])
 
 
-READ: dict[Format, Callable[[bytes], int]] = {Format.CSV: read_csv, Format.PDF: read_pdf}
+def read_ndjson(content: bytes) -> int:
+    """The number of rows, which have the same keys each."""
+    read = [json.loads(line) for line in content.decode().split("\n")[:-1]]
+    assert all([*row] == [*read[0]] for row in read)
+    return len(read)
+
+
+def read_json(content: bytes) -> int:
+    """The number of rows, which have the same keys each, one on a line."""
+    read = json.loads(content)
+    assert all([*row] == [*read[0]] for row in read)
+    assert content.count(b"\n") == len(read) + 2
+    return len(read)
+
+
+def read_xml(content: bytes) -> int:
+    """The number of rows, one on a line."""
+    read = etree.fromstring(content, etree.XMLParser(huge_tree=True))
+    assert content.count(b"\n") == len(read) + 3
+    return len(read)
+
+
+READ: dict[Format, Callable[[bytes], int]] = {
+    Format.CSV: read_csv,
+    Format.PDF: read_pdf,
+    Format.NDJSON: read_ndjson,
+    Format.JSON: read_json,
+    Format.XML: read_xml,
+}
 PARTS: dict[Format, Callable[[int], int]] = {
-    Format.CSV: lambda row_count: row_count,
+    **dict.fromkeys(READ, lambda row_count: row_count),
     Format.PDF: lambda row_count: max(1, -(-row_count // 50)),
 }
 
@@ -159,7 +189,8 @@ def test_a_very_long_cell_does_no_harm(file_format: Format) -> None:
 
 def test_a_very_deep_cell_does_no_harm(file_format: Format) -> None:
     deep: Cell = 1
-    for _ in range(5_000):
+    # Messages hold a thousand levels; the standard library reads no more of them either.
+    for _ in range(900 if file_format in {Format.JSON, Format.NDJSON} else 5_000):
         deep = [deep]
     content = whole(new_writer(file_format, ("a", "b")), [[deep, {"k": deep}]])
     assert READ[file_format](content) == PARTS[file_format](1)
@@ -172,9 +203,16 @@ def test_the_fewest_and_the_most_columns(file_format: Format, count: int) -> Non
     assert READ[file_format](content) == PARTS[file_format](60)
 
 
-def test_only_a_paged_format_counts_pages_and_replaced_characters(file_format: Format) -> None:
+def test_only_a_paged_format_counts_pages_and_few_replace_characters(file_format: Format) -> None:
     writer = new_writer(file_format)
     whole(writer, rows(120))
-    paged = file_format is not Format.CSV
-    assert writer.pages == (3 if paged else None)
-    assert (writer.replaced_characters is not None) == paged
+    assert writer.pages == (3 if file_format is Format.PDF else None)
+    replaces = file_format in {Format.PDF, Format.XML}
+    assert (writer.replaced_characters is not None) == replaces
+
+
+def test_rows_that_do_not_fit_the_columns_are_never_cut(file_format: Format) -> None:
+    for row in ([1], [1, 2, 3]):
+        writer = new_writer(file_format, columns=("a", "b"))
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            whole(writer, [[1, 2], row])

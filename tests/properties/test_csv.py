@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import consumer.formats.csv
-from consumer.formats.cells import _compact_without_recursion, cell_text, compact_json, number_texts
+from consumer.formats.cells import cell_text, compact_json, json_without_recursion, number_texts
 from consumer.formats.csv import CsvWriter
 from schemas.options import CsvOptions
 from schemas.records import Cell, decode_batch
@@ -191,7 +191,7 @@ def test_a_column_of_numbers_has_the_text_of_each(numbers: list[float]) -> None:
 
 @given(cells)
 def test_nested_json_is_the_same_text_with_and_without_recursion(cell: Cell) -> None:
-    assert _compact_without_recursion(cell) == compact_json(cell)
+    assert json_without_recursion(cell, compact_json) == compact_json(cell)
     assert json.loads(compact_json(cell)) == cell
 
 

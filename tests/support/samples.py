@@ -72,6 +72,13 @@ RIGHT_REQUESTS: list[dict[str, Any]] = [
         )
     ),
     *(
+        changed(REQUEST, format=file_format, options=options)
+        for file_format in ("ndjson", "json", "xml")
+        for options in (LEFT_OUT, {}, {"compression": "gzip"})
+    ),
+    changed(REQUEST, format="xml", options={"root": "Orders", "row": "größe", "null": "nil"}),
+    changed(REQUEST, format="ndjson", export_id="a.manifest"),
+    *(
         changed(REQUEST, format="pdf", options=options)
         for options in (
             LEFT_OUT,
@@ -87,6 +94,7 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
     for wrong, fields in (
         ("format", {"format": "xls"}),
         ("format", {"format": "CSV"}),
+        ("format", {"format": "parquet"}),
         ("format", {"format": None}),
         ("format", {"format": 1, "options": LEFT_OUT}),
         ("format", {"format": LEFT_OUT}),
@@ -150,6 +158,11 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
         ("options.page_size", {"options": {"page_size": "A4"}}),
         ("options.delimiter", {"format": "pdf", "options": {"delimiter": ";"}}),
         ("options.page_size", {"format": "pdf", "options": {"page_size": "a4"}}),
+        ("options.null", {"format": "json", "options": {"null": ""}}),
+        ("options.root", {"format": "ndjson", "options": {"root": "rows"}}),
+        ("options.null", {"format": "xml", "options": {"null": ""}}),
+        ("options.header", {"format": "xml", "options": {"header": True}}),
+        ("options.row options.root", {"format": "xml", "options": {"row": 1, "root": "a" * 65}}),
         ("options.orientation", {"format": "pdf", "options": {"orientation": "upright"}}),
         ("options.records_per_page", {"format": "pdf", "options": {"records_per_page": 0}}),
         ("options.records_per_page", {"format": "pdf", "options": {"records_per_page": True}}),
@@ -176,6 +189,11 @@ WRONG_BEYOND_SCHEMA: list[tuple[dict[str, Any], set[str]]] = [
     (changed(REQUEST, requested_at="2026-02-30T10:00:00Z"), {"requested_at"}),
     (changed(REQUEST, requested_at="2026-02-28T10:00:60Z"), {"requested_at"}),
     (changed(REQUEST, priority=5.0), {"priority"}),
+    (changed(REQUEST, format="json", export_id="ord-2026-11.Manifest"), {"format"}),
+    *(
+        (changed(REQUEST, format="xml", options={"row": name}), {"options.row"})
+        for name in ("", "a b", "1", "a:b", "xmlRow")
+    ),
 ]
 
 RIGHT_BATCHES: list[dict[str, Any]] = [

@@ -161,9 +161,15 @@ def test_every_reason_is_documented() -> None:
 
 
 def test_every_option_is_documented_with_its_default() -> None:
-    rows = [row for row in tables(section("Requests")) if len(row) == 3]
-    documented = {code(name): default for name, default, _ in rows}
-    for model in OPTIONS.values():
+    text = section("Formats")
+    summary = {code(row[0]): row[3] for row in tables(text) if len(row) == 4}
+    assert summary.keys() == {*Format}
+    for file_format, model in OPTIONS.items():
+        assert {*re.findall("`([a-z_]+)`", summary[file_format])} == model.model_fields.keys()
+        heading = rf"\| option of [^|]*`{file_format}`[^|]*\|"
+        (table,) = re.findall(rf"{heading}(.*?)\n\n", text, re.DOTALL)
+        documented = {code(name): default for name, default, _ in tables(table)}
+        assert documented.keys() == model.model_fields.keys()
         for name, field in model.model_fields.items():
             shown = exact_json.dumps(field.default).decode().strip('"') or "empty string"
             assert documented[name].strip("`") == shown, name

@@ -175,6 +175,11 @@ async def test_the_file_and_what_is_said_of_it(client: httpx.AsyncClient, world:
         ("csv.gz", "application/gzip"),
         ("csv.zst", "application/zstd"),
         ("pdf", "application/pdf"),
+        ("ndjson", "application/x-ndjson"),
+        ("json", "application/json"),
+        ("json.gz", "application/gzip"),
+        ("xml", "application/xml"),
+        ("xml.zst", "application/zstd"),
     ],
 )
 async def test_a_download_has_the_media_type_and_name_of_its_file(

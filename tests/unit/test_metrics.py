@@ -34,6 +34,8 @@ from schemas.vocabulary import DeadLetterReason, FailReason, Format
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MIB = 1024 * 1024
 
+FORMATS = [*Format, "unknown"]
+
 
 class Clock:
     """Stands still until it is told."""
@@ -174,9 +176,9 @@ def test_nothing_is_registered_with_the_process(metrics: Metrics) -> None:
 
 
 def test_failures_have_all_their_series_from_the_start(metrics: Metrics) -> None:
-    assert len(series(metrics, "export_fail_total")) == len(FailReason) * 3
+    assert len(series(metrics, "export_fail_total")) == len(FailReason) * len(FORMATS)
     for reason in FailReason:
-        for name in ("csv", "pdf", "unknown"):
+        for name in FORMATS:
             assert value(metrics, "export_fail_total", reason=reason, format=name) == 0
 
 
@@ -211,8 +213,7 @@ def test_a_failed_export_counts_by_reason_and_leaves_latency_and_bytes_alone(
     assert value(metrics, "export_latency_ms_count", format="pdf", size="small") == 0
     assert value(metrics, "export_success_rate", format="pdf") == 0
     assert series(metrics, "export_bytes_total") == [
-        {"format": "csv", "status": "succeeded"},
-        {"format": "pdf", "status": "succeeded"},
+        {"format": name, "status": "succeeded"} for name in Format
     ]
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.routing import Route
 
 from schemas.completions import TerminalEvent
-from schemas.options import CsvOptions, PdfOptions
+from schemas.options import OPTIONS
 from schemas.requests import NO_CONTROLS, Column, ExportRequested
 from schemas.vocabulary import EXPORT_ID, Format
 from sluice.http.exports import State
@@ -99,7 +99,7 @@ async def test_it_has_the_version_of_the_package(document: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "model", [TerminalEvent, NodeStatus, State, Column, CsvOptions, PdfOptions]
+    "model", [TerminalEvent, NodeStatus, State, Column, *sorted({*OPTIONS.values()}, key=str)]
 )
 async def test_its_schemas_are_those_of_the_models(document: dict[str, Any], model: Any) -> None:
     schema = TypeAdapter(model).json_schema(ref_template=TEMPLATE)
@@ -125,6 +125,9 @@ async def test_the_body_and_the_parameters_of_a_run_are_the_fields_of_a_request(
     assert fields["export_id"]["pattern"] == f"^{EXPORT_ID}$"
     assert fields["user"] == {**shape(model["user"]), "pattern": NO_CONTROLS}
     assert shape(fields["priority"]) == shape(model["priority"])
+    assert {one["$ref"].rpartition("/")[2] for one in fields["options"]["anyOf"]} == {
+        model.__name__ for model in OPTIONS.values()
+    }
     for limit in ("minItems", "maxItems"):
         assert fields["columns"][limit] == model["columns"][limit]
     parameters = document["paths"]["/export/run"]["post"]["parameters"]

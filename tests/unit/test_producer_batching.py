@@ -9,7 +9,7 @@ import pytest
 
 from clients.errors import ClientError
 from consumer.core.batch_sequence import BatchSequence
-from consumer.formats.csv import CsvWriter
+from consumer.formats.registry import Formats
 from producer.batching import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -21,6 +21,7 @@ from producer.batching import (
 from schemas.limits import MOST_BATCH_CELLS, MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Row, decode_batch
 from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
 
 
 def test_rows_are_numbered_from_0_and_end_with_their_count() -> None:
@@ -127,29 +128,53 @@ def test_the_usual_row_is_compact_json() -> None:
     assert encode_row(row) == orjson.dumps(row)
 
 
+def largest_output(request: ExportRequested, row: Row, count: int = 2_000) -> int:
+    """Bytes of the file that the costliest of many such rows' batches makes."""
+    columns = [column.key for column in request.columns]
+    rows = [row if isinstance(row, dict) else row * len(columns)] * count
+    writer, largest = Formats().writer(request, None), 0
+    for message in Batcher("a", most_rows(request)).batches(rows):
+        assembly, batch = BatchSequence(columns), decode_batch(message)
+        assert len(batch.rows) * len(columns) <= MOST_BATCH_CELLS
+        pieces = assembly.pieces(replace(batch, seq=0))
+        largest = max(largest, sum(len(writer.append(piece)) for piece in pieces))
+    return largest
+
+
 @pytest.mark.parametrize("columns", [1, 40, 256])
 @pytest.mark.parametrize("null", ["", "NULL", '"' * 64, "\N{GRINNING FACE}" * 64])
 @pytest.mark.parametrize("row", [{}, [None]])
 def test_no_batch_costs_more_than_one_may(columns: int, null: str, row: Row) -> None:
     fields = {"export_id": "a", "format": "csv", "columns": [f"c{n}" for n in range(columns)]}
     request = ExportRequested.model_validate({**fields, "options": {"null": null}})
-    rows = [row if isinstance(row, dict) else row * columns] * 2_000
-    largest = 0
-    for message in Batcher("a", most_rows(request)).batches(rows):
-        assembly, batch = (
-            BatchSequence([column.key for column in request.columns]),
-            decode_batch(message),
-        )
-        assert len(batch.rows) * columns <= MOST_BATCH_CELLS
-        writer = CsvWriter(request)
-        pieces = assembly.pieces(replace(batch, seq=0))
-        largest = max(largest, sum(len(writer.append(piece)) for piece in pieces))
-    assert 0 < largest <= MOST_BATCH_OUTPUT_BYTES
+    assert 0 < largest_output(request, row) <= MOST_BATCH_OUTPUT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"),
+    [
+        ("ndjson", {}),
+        ("json", {}),
+        ("xml", {}),
+        ("xml", {"null": "nil", "row": "r" * 64}),
+    ],
+)
+@pytest.mark.parametrize("character", [" ", "\x01"])
+def test_nor_does_one_of_a_table_with_long_keys(
+    file_format: str, options: dict[str, Any], character: str
+) -> None:
+    keys = [f"{n}{character * 60}" for n in range(256)]
+    request = ExportRequested.model_validate(
+        {"export_id": "a", "format": file_format, "columns": keys, "options": options}
+    )
+    rows: list[Row] = [{}, [0]]
+    for row in rows:
+        assert 0 < largest_output(request, row, 300) <= MOST_BATCH_OUTPUT_BYTES
 
 
 def test_usual_batches_are_of_a_thousand_rows() -> None:
     fields = {"export_id": "a", "columns": [f"c{n}" for n in range(256)]}
-    for file_format in ("csv", "pdf"):
+    for file_format in Format:
         request = ExportRequested.model_validate({**fields, "format": file_format})
         assert most_rows(request) == BATCH_ROWS
 

@@ -3,8 +3,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.formats.csv import CsvWriter
-from consumer.verify.row_counter import CsvRowCounter, PdfRowCounter, RowCounter, looks_headed
+from consumer.formats.registry import Formats
+from consumer.verify.row_counter import (
+    CsvRowCounter,
+    PdfRowCounter,
+    RowCounter,
+    looks_headed,
+    row_counter,
+)
 from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
 from tests.support.pdf import pdf_request, write_pdf
 
 CELLS = st.one_of(st.none(), st.text('ab,;"\r\n\t€=Td-1.( ', max_size=6), st.integers())
@@ -50,6 +58,21 @@ def test_records_of_a_csv_are_counted_whatever_its_options(
     writer = CsvWriter(request)
     content = writer.append(rows) + b"".join(writer.finish())
     assert counted(CsvRowCounter(), content, piece_bytes) == (len(rows) + header, None)
+
+
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=20),
+    file_format=st.sampled_from([Format.NDJSON, Format.JSON, Format.XML]),
+    piece_bytes=st.integers(1, 50),
+)
+def test_rows_of_formats_with_a_row_a_line_are_counted(
+    rows: list[list[object]], file_format: Format, piece_bytes: int
+) -> None:
+    fields = {"export_id": "a", "format": file_format, "columns": ["n", "a\nb"]}
+    writer = Formats().writer(ExportRequested.model_validate(fields), None)
+    content = writer.append(rows) + b"".join(writer.finish())
+    assert counted(row_counter(file_format), content, piece_bytes) == (len(rows), None)
+    assert counted(row_counter(file_format), b"") == (0, None)
 
 
 @pytest.mark.parametrize(

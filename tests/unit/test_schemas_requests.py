@@ -81,7 +81,7 @@ def test_every_wrong_field_is_named_and_no_other(sample: dict[str, Any], wrong: 
         decode_request(json.dumps(sample).encode())
     assert {error.field for error in caught.value.errors} == wrong
     assert len(caught.value.errors) == len(wrong)
-    assert caught.value.export_id == "ord-2026-11"
+    assert caught.value.export_id == sample["export_id"]
     assert caught.value.fields == sample
 
 
@@ -94,6 +94,11 @@ def test_what_is_wrong_is_said_in_one_short_line(sample: dict[str, Any], wrong: 
     assert "\n" not in text
     assert "pydantic" not in text
     assert "Value error" not in text
+
+
+def test_a_format_of_a_later_release_is_named() -> None:
+    with pytest.raises(InvalidRequest, match=r"^format: .*parquet comes in a later release$"):
+        decode_request(changed(format="parquet"))
 
 
 def test_every_repeated_key_is_named() -> None:

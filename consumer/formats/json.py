@@ -1,0 +1,80 @@
+"""JSON and NDJSON: a row is an object by column key, on a line of its own.
+
+Cells are as they came: an integer has all its digits, any other number the shortest form that reads
+back as the same double. Invariant: the bytes of a row depend on no other row: they are orjson's, or
+where orjson refuses it (integers beyond 64 bits, more than 254 levels) made of orjson's own forms.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import ClassVar
+
+import orjson
+
+from consumer.formats.cells import json_without_recursion
+from schemas.records import Cell
+from schemas.requests import ExportRequested
+
+
+class _ObjectsWriter:
+    """A ``FormatWriter`` of rows as objects: ``_first``, then rows divided by ``_between``."""
+
+    _first: ClassVar[bytes]
+    _between: ClassVar[bytes]
+
+    def __init__(self, request: ExportRequested) -> None:
+        self._keys = tuple(column.key for column in request.columns)
+        self._begun = False
+
+    @property
+    def pages(self) -> None:
+        """There are no pages."""
+
+    @property
+    def replaced_characters(self) -> None:
+        """UTF-8 has every character."""
+
+    def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
+        """Encode rows: all but what stands between the last one and the next."""
+        if not rows:
+            return b""
+        if {*map(len, rows)} != {len(self._keys)}:
+            raise ValueError("rows are shorter or longer than the columns")
+        before = self._between if self._begun else self._first
+        self._begun = True
+        # At once is no quicker: as rows differ in their cells alone, orjson knows their keys.
+        objects = map(dict, map(zip, repeat(self._keys), rows))
+        return before + self._between.join(map(_object_text, objects))
+
+
+class NdjsonWriter(_ObjectsWriter):
+    """One object a line, and nothing else; every line has its LF."""
+
+    _first, _between = b"", b"\n"
+
+    def finish(self) -> Iterator[bytes]:
+        """The last line's end."""
+        if self._begun:
+            yield b"\n"
+
+
+class JsonWriter(_ObjectsWriter):
+    """One array of objects, one a line."""
+
+    _first, _between = b"[\n", b",\n"
+
+    def finish(self) -> Iterator[bytes]:
+        """The array's end, and before it its beginning if there was no row."""
+        yield b"\n]\n" if self._begun else b"[\n]\n"
+
+
+def _object_text(row: dict[str, Cell]) -> bytes:
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        return json_without_recursion(row, _scalar_text).encode()
+
+
+def _scalar_text(cell: Cell) -> str:
+    """As orjson writes it, but for integers of any size."""
+    return str(cell) if type(cell) is int else orjson.dumps(cell).decode()
