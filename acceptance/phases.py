@@ -32,7 +32,7 @@ EXPORTS = {CSV_10K: 20, CSV_50K: 5, PDF_10K: 5, BATCH: 5, BACKLOG: 12}
 EXPECTED = sum(EXPORTS.values())
 _BACKLOG_ROWS = 10_000
 _REST_SECONDS = 1.0
-_PATIENCE_SECONDS = 120.0
+_MOST_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Downstream:
     async def until(self, count: int) -> None:
         """Wait for that many events; one that never comes is missing in ``endings``."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_MOST_SECONDS):
                 while len(self.endings) < count:
                     await asyncio.sleep(0.02)
 

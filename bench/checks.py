@@ -1,7 +1,7 @@
 """Is a contender's file right? Read back by another library, compared with the rows that went in.
 
 What is found, and how a CSV is read; ``bench.pdf_check`` reads PDFs. What is expected is what the
-contract says of cells, worked out here anew. Invariant: a contender's own code has no part in
+contract says of cells, worked out here once more. Invariant: a contender's own code has no part in
 judging it.
 """
 

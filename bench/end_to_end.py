@@ -134,26 +134,26 @@ async def measure() -> dict[str, Any]:
         with EmbeddedKafka(place / "kafka") as kafka:
             bed = Bed(kafka.bootstrap_servers, place)
             runs: dict[Case, list[Run]] = {case: [] for case in cases}
-            said: dict[Case, str] = {}
+            verdicts: dict[Case, str] = {}
             for _ in range(ROUNDS):
                 for case in cases:
-                    runs[case].append(await _run(bed, case, said))
-    figures = [_figures(case, runs[case], said[case]) for case in cases]
+                    runs[case].append(await _run(bed, case, verdicts))
+    figures = [_figures(case, runs[case], verdicts[case]) for case in cases]
     return {"missing": missing, "cases": figures}
 
 
-async def _run(bed: Bed, case: Case, said: dict[Case, str]) -> Run:
-    """One run; ``said`` is given what one of its files is like, if it has nothing of that case."""
+async def _run(bed: Bed, case: Case, verdicts: dict[Case, str]) -> Run:
+    """One run; ``verdicts`` gets that of one of its files, if it has none of that case."""
     async with bed.laid(case.file_format, case.rows) as laid:
         async with laid.readers(case.nodes) as readers:
             run = await laid.timed(readers)
-        if case not in said:
+        if case not in verdicts:
             path = min((laid.place / "exports").rglob(f"*.{case.file_format}"))
-            said[case] = judged(case.file_format, laid.load.messages, path)
+            verdicts[case] = judged(case.file_format, laid.load.messages, path)
         return run
 
 
-def _figures(case: Case, runs: list[Run], said: str) -> dict[str, Any]:
+def _figures(case: Case, runs: list[Run], verdict: str) -> dict[str, Any]:
     return {
         "format": case.file_format.value,
         "name": case.name,
@@ -162,7 +162,7 @@ def _figures(case: Case, runs: list[Run], said: str) -> dict[str, Any]:
         "rows_per_second": spread([run.rows / run.seconds for run in runs]),
         "cpu_seconds_per_million_rows": spread([run.cpu_seconds * 1e6 / run.rows for run in runs]),
         "peak_mib": max(run.peak_bytes for run in runs) / MIB,
-        "output": said,
+        "output": verdict,
     }
 
 

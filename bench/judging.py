@@ -1,4 +1,4 @@
-"""What is to be said of the files that contenders make.
+"""A verdict on the files that contenders make.
 
 Invariant: every file is judged: read back, or found to have the same bytes as one that was.
 """
@@ -23,19 +23,19 @@ class Judge:
         self._format = file_format
         self._messages = messages
         self._copies = copies
-        self._said: dict[bytes, str] = {}
+        self._verdicts: dict[bytes, str] = {}
 
     def look(self, path: Path) -> None:
         """Read a file back, unless one of the same bytes was."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
-        if digest not in self._said:
-            said = _compared(self._messages, path) if self._copies else self._judged(path)
-            self._said[digest] = said
+        if digest not in self._verdicts:
+            verdict = _compared(self._messages, path) if self._copies else self._judged(path)
+            self._verdicts[digest] = verdict
 
     def words(self) -> str:
         """What was found, of each kind of file once."""
-        return "; or ".join(dict.fromkeys(self._said.values()))
+        return "; or ".join(dict.fromkeys(self._verdicts.values()))
 
     def _judged(self, path: Path) -> str:
         return judged(self._format, self._messages, path)

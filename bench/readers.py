@@ -16,7 +16,7 @@ from schemas.topics import Topics
 from schemas.vocabulary import Format
 from tests.support.nodes import SERVE, NodeProcess, settings_for
 
-_PATIENCE_SECONDS = 300
+_MOST_SECONDS = 300
 
 
 class Readers(Protocol):
@@ -42,7 +42,7 @@ class OurNodes:
     async def finished(self) -> None:
         """See ``Readers``."""
         waiting = {request.export_id for request in self._load.requests}
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_MOST_SECONDS):
             while waiting:
                 event = (await anext(self._feed)).event()
                 assert isinstance(event, ExportCompleted), event
@@ -67,7 +67,7 @@ async def our_nodes(
         feed = await running.enter_async_context(CompletionFeed(topics, bootstrap_servers=servers))
         for node in nodes:
             await running.enter_async_context(node)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_MOST_SECONDS):
             while sum(map(_taken_over, nodes)) < load.exports:
                 await asyncio.sleep(0.1)
         yield OurNodes(nodes, feed, load)
@@ -101,18 +101,18 @@ class NodeService:
         """See ``Readers``."""
         waiting = {request.export_id for request in self._load.requests}
         while waiting:
-            said = await self._line()
-            if "done" in said:
-                assert said["rows"] == self._load.messages.rows, said
-                waiting.remove(str(said["done"]))
+            line = await self._line()
+            if "done" in line:
+                assert line["rows"] == self._load.messages.rows, line
+                waiting.remove(str(line["done"]))
 
     async def _line(self) -> dict[str, object]:
         assert self._process.stdout
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_MOST_SECONDS):
             line = await self._process.stdout.readline()
         assert line, "the service in Node has ended"
-        said: dict[str, object] = json.loads(line)
-        return said
+        fields: dict[str, object] = json.loads(line)
+        return fields
 
 
 @asynccontextmanager

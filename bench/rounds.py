@@ -21,7 +21,7 @@ _MOST_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one process said of itself."""
+    """What one process reports of itself."""
 
     seconds: float
     cpu_seconds: float

@@ -34,7 +34,7 @@ KILLS = 9
 _PARTITIONS = 12
 _EXPORTS_PER_SECOND = 60
 _REST_SECONDS = 4.0
-_PATIENCE_SECONDS = 60.0
+_MOST_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ async def _kills(nodes: list[NodeProcess], load: _Load) -> AsyncIterator[float]:
         assert held, "the node to be killed holds nothing"
         kill = load.kill = _Kill(time.monotonic(), held)
         node.kill()
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_MOST_SECONDS):
             await kill.whole.wait()
         for answered in kill.answered.values():
             yield answered - kill.at

@@ -1,5 +1,5 @@
 // node encode.js CONTENDER MESSAGES FILE JOB: one contender, once; JOB is JSON with columns, widths
-// and perhaps a font. Prints what bench.encode prints.
+// and a font, if it needs one. Prints what bench.encode prints.
 
 'use strict';
 

@@ -1,6 +1,6 @@
 """The broker of a storm: the embedded Kafka with a second listener, which is behind a proxy.
 
-A client that comes through the proxy is told the proxy's address, so all it does goes that way.
+A client that comes through the proxy gets the proxy's address, so all it does goes that way.
 """
 
 import asyncio

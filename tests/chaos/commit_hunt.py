@@ -35,7 +35,7 @@ from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
 from consumer.lanes.transactions import Destination, PartitionProducer
 from sluice.logs import quiet_libraries
-from tests.chaos.coordinator import GROUP, LANES, TOPICS, asked
+from tests.chaos.coordinator import GROUP, LANES, TOPICS, client_of
 from tests.chaos.hunted import (
     Hunted,
     Prey,
@@ -45,7 +45,7 @@ from tests.chaos.hunted import (
     make_ahead_of_time_cache,
     until_file,
 )
-from tests.chaos.ledger import Ledger, Told
+from tests.chaos.ledger import Answer, Ledger
 
 _MOST_OPEN_REQUESTS = 300  # what a commit's metadata grows by
 _ANSWER_SECONDS = 60.0
@@ -154,7 +154,7 @@ class Hunt:
 
 
 class _WrongError(Exception):
-    """What the coordinator said can't be."""
+    """The coordinator's answer can't be."""
 
 
 class _Log:
@@ -234,25 +234,25 @@ class _Log:
                 TOPICS, partitions=LANES, replication_factor=1, bootstrap_servers=servers
             )
             self._created = True
-        async with asked(self._broker.servers) as ask:
+        async with client_of(self._broker.servers) as ask:
             self._check(await ask(), self._ledger.settled())
             if moment is Moment.LOADED:
                 await self._end(moment)
             else:
                 await self._commit_until(moment, ask)
 
-    async def _commit_until(self, moment: Moment, ask: Callable[[], Awaitable[Told]]) -> None:
+    async def _commit_until(self, moment: Moment, ask: Callable[[], Awaitable[Answer]]) -> None:
         async with self._lanes() as committing:
-            told = await ask()
-            self._check(told, self._ledger.acknowledged)
-            self._ledger.take(told)
+            answer = await ask()
+            self._check(answer, self._ledger.acknowledged)
+            self._ledger.take(answer)
             committing.set()
             while self._findings.commits < self._commits_first:
                 await asyncio.sleep(0.1)
             await self._until_moment(moment, ask)
             await self._end(moment)
 
-    async def _until_moment(self, moment: Moment, ask: Callable[[], Awaitable[Told]]) -> None:
+    async def _until_moment(self, moment: Moment, ask: Callable[[], Awaitable[Answer]]) -> None:
         """Check all the time until then; the end of the broker ends a question under way."""
         ending = asyncio.create_task(self._met(moment))
         checking = asyncio.create_task(self._check_on(ask))
@@ -264,7 +264,7 @@ class _Log:
                 task.cancel()
             await asyncio.gather(ending, checking, return_exceptions=True)
 
-    async def _check_on(self, ask: Callable[[], Awaitable[Told]]) -> None:
+    async def _check_on(self, ask: Callable[[], Awaitable[Answer]]) -> None:
         while True:
             least = self._ledger.settled()
             self._check(await ask(), least)
@@ -281,9 +281,9 @@ class _Log:
             if await until_file(self._broker.commits, suffix, then) and suffix != ".deleted":
                 self._broker.kill()
 
-    def _check(self, told: Told, least: dict[int, int]) -> None:
+    def _check(self, answer: Answer, least: dict[int, int]) -> None:
         self._findings.checks += 1
-        if wrong := list(self._ledger.wrong(told, least)):
+        if wrong := list(self._ledger.wrong(answer, least)):
             raise _WrongError("; ".join(wrong))
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a coordinator says of the lanes' commits, asked from the moment on at which it listens.
+"""What a coordinator says of the lanes' commits, from the moment on at which it listens.
 
 Invariant: an answer is of all lanes, or there is none.
 """
@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
-from tests.chaos.ledger import Told
+from tests.chaos.ledger import Answer
 
 LANES = 12
 GROUP = "hunted"
@@ -22,8 +22,8 @@ _ANSWER_SECONDS = 60.0
 
 
 @contextlib.asynccontextmanager
-async def asked(servers: str) -> AsyncIterator[Callable[[], Awaitable[Told]]]:
-    """Asks it. TimeoutError: there was no answer in a minute."""
+async def client_of(servers: str) -> AsyncIterator[Callable[[], Awaitable[Answer]]]:
+    """What asks it. TimeoutError: there was no answer in a minute."""
     pairs = {
         lane: (TopicPartition(TOPICS.requests, lane), TopicPartition(TOPICS.records, lane))
         for lane in range(LANES)
@@ -32,7 +32,7 @@ async def asked(servers: str) -> AsyncIterator[Callable[[], Awaitable[Told]]]:
     async with asyncio.timeout(_ANSWER_SECONDS):
         admin = await _admin(servers)
 
-    async def ask() -> Told:
+    async def ask() -> Answer:
         async with asyncio.timeout(_ANSWER_SECONDS):
             while True:
                 found: dict[TopicPartition, Any] = {}

@@ -129,7 +129,7 @@ class Faults:
             try:
                 seen = await self._lost_its_partitions(process, strike.seconds)
             finally:
-                proxy.mend()
+                proxy.restore()
             self._count(strike.kind, seen=seen)
 
     async def _lost_its_partitions(self, process: Process, seconds: float) -> bool:

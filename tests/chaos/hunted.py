@@ -195,10 +195,10 @@ def make_ahead_of_time_cache(version: Version, directory: Path) -> None:
 
 def java_version() -> str:
     """The first line that Java says of itself."""
-    said = subprocess.run(
+    done = subprocess.run(
         [java_executable(), "-version"], capture_output=True, text=True, check=True
     )
-    return said.stderr.splitlines()[0]
+    return done.stderr.splitlines()[0]
 
 
 async def until_file(directory: Path, suffix: str, then_seconds: float, within: float = 3) -> bool:

@@ -88,7 +88,7 @@ class ObeyingWriter:
 
 
 def arm() -> None:
-    """Have all writers of this process, and whoever reads requests, obey."""
+    """Have all writers of this process, and all that read requests, obey."""
     routing: Any = consumer.exports.routing
     make, decode = Formats.writer, routing.decode_request
 

@@ -7,7 +7,7 @@ what was acknowledged, newer than what was sent, or not of one transaction.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-Told = Mapping[int, tuple[int, int]]
+Answer = Mapping[int, tuple[int, int]]
 """Of each lane, the offsets of its two partitions; 0 is none."""
 
 
@@ -35,20 +35,22 @@ class Ledger:
         """
         return {lane: number - 1 for lane, number in self.acknowledged.items()}
 
-    def wrong(self, told: Told, least: Mapping[int, int]) -> Iterator[str]:
+    def wrong(self, answer: Answer, least: Mapping[int, int]) -> Iterator[str]:
         """What can't be, given the ``least`` of each lane."""
-        for lane, (requests, records) in sorted(told.items()):
+        for lane, (requests, records) in sorted(answer.items()):
             if requests != records:
                 yield f"lane {lane}: half a transaction, {requests} and {records}"
             if min(requests, records) < least.get(lane, 0):
                 yield (
-                    f"lane {lane}: told {min(requests, records)}, acknowledged"
+                    f"lane {lane}: answered {min(requests, records)}, acknowledged"
                     f" {self.acknowledged.get(lane, 0)}"
                 )
             if max(requests, records) > self.sent.get(lane, 0):
-                yield f"lane {lane}: told {max(requests, records)}, sent {self.sent.get(lane, 0)}"
+                yield (
+                    f"lane {lane}: answered {max(requests, records)}, sent {self.sent.get(lane, 0)}"
+                )
 
-    def take(self, told: Told) -> None:
+    def take(self, answer: Answer) -> None:
         """What stable answers say is what there is: in-doubt transactions have ended."""
-        for lane, (number, _) in told.items():
+        for lane, (number, _) in answer.items():
             self.acknowledged[lane] = self.sent[lane] = number

@@ -217,5 +217,5 @@ async def check_metrics(urls: Sequence[str]) -> list[Violation]:
 
 
 def _where(letter: ConsumerRecord) -> str:
-    told = orjson.dumps(headers(letter)).decode()
-    return f"{told} {letter.value[:200]!r}"
+    fields = orjson.dumps(headers(letter)).decode()
+    return f"{fields} {letter.value[:200]!r}"

@@ -1,8 +1,8 @@
-"""A network between one node and the broker that can be cut and mended: a TCP proxy.
+"""A network between one node and the broker that can be cut and restored: a TCP proxy.
 
 A cut is silent, as when packets are dropped: connections stay, nothing passes, and what was sent
-meanwhile arrives late, when it is mended. A reset closes them and lets none in. A cut can also wait
-for a request of some kind, and strike right before or right after it.
+meanwhile arrives late, when it is restored. A reset closes them and lets none in. A cut can also
+wait for a request of some kind, and strike right before or right after it.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let everything pass again; what was held back comes first."""
         self._refuses = False
         self._passes.set()

@@ -174,7 +174,7 @@ def _check_messages(events: dict[str, TerminalEvent], plans: dict[str, Plan]) ->
     return [Violation(Fault.WRONG_END, str(event)) for event in wrong]
 
 
-def told(outcome: Outcome) -> str:
+def report(outcome: Outcome) -> str:
     """The outcome in lines."""
     lines = [
         f"{outcome.exports} exports in {outcome.seconds:.0f} s",
@@ -198,7 +198,7 @@ async def _main(good: int, killers: int, seed: int, per_second: float, keep: Pat
             )
             plans = plans_of(good, killers, seed)
             outcome = await run(servers, topics, plans, directory, per_second)
-    print(told(outcome))
+    print(report(outcome))
     return 1 if outcome.violations else 0
 
 

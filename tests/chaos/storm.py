@@ -1,6 +1,6 @@
 """A storm: three nodes on one disk and one broker, a load, and faults by a seed; then the judge.
 
-faults and load      for as long as asked
+faults and load      for as long as it shall last
 settle               faults stop; every export has to end within a bounded time
 judge                the nodes stop in order, one more sweeps, the oracle looks at what is there
 """

@@ -29,8 +29,8 @@ def ledger() -> Ledger:
 
 
 def test_what_was_acknowledged_or_is_in_doubt_passes(ledger: Ledger) -> None:
-    for told in (ledger.acknowledged, ledger.sent):
-        answer = {lane: (number, number) for lane, number in told.items()}
+    for numbers in (ledger.acknowledged, ledger.sent):
+        answer = {lane: (number, number) for lane, number in numbers.items()}
         assert list(ledger.wrong(answer, ledger.acknowledged)) == []
 
 
@@ -47,9 +47,9 @@ def test_older_newer_and_half_transactions_are_found(
     ledger: Ledger, change: tuple[int, int]
 ) -> None:
     numbers = ledger.acknowledged
-    told = {lane: (number, number) for lane, number in numbers.items()}
-    told[1] = (numbers[1] + change[0], numbers[1] + change[1])
-    found = list(ledger.wrong(told, numbers))
+    answer = {lane: (number, number) for lane, number in numbers.items()}
+    answer[1] = (numbers[1] + change[0], numbers[1] + change[1])
+    found = list(ledger.wrong(answer, numbers))
     assert found
     assert all(what.startswith("lane 1: ") for what in found)
 

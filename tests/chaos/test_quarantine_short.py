@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import Topics
-from tests.chaos.quarantine import STYLES, Outcome, plans_of, run, told
+from tests.chaos.quarantine import STYLES, Outcome, plans_of, report, run
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -14,7 +14,7 @@ async def test_what_kills_nodes_is_set_aside_and_the_others_complete(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
     outcome = await storm(bootstrap_servers, topics, tmp_path, good=200, killers=4)
-    assert len(outcome.ends) == 3, told(outcome)  # by itself, for its silence, for its memory
+    assert len(outcome.ends) == 3, report(outcome)  # by itself, for its silence, for its memory
 
 
 @pytest.mark.long
@@ -29,7 +29,7 @@ async def storm(
 ) -> Outcome:
     plans = plans_of(good, killers)
     outcome = await run(servers, topics, plans, directory, per_second=40)
-    assert outcome.violations == [], told(outcome)
+    assert outcome.violations == [], report(outcome)
     assert outcome.deaths.keys() == {plan.export_id for plan in plans if plan.weapon}
-    assert set(outcome.deaths.values()) <= {2, 3}, told(outcome)
+    assert set(outcome.deaths.values()) <= {2, 3}, report(outcome)
     return outcome

@@ -15,19 +15,19 @@ PACE = Pace(deaths_seconds=2, disturbances_seconds=1, session_seconds=3)
 
 async def test_some_seconds_of_faults_break_nothing(tmp_path: Path) -> None:
     report = await storm(Plot(16, seed=5, unfinished=30, pace=PACE), tmp_path / "storm")
-    told = markdown(report)
-    assert report.violations == {}, told
-    assert sum(report.struck.values()) > 0, told
-    assert report.exports > 30, told
+    text = markdown(report)
+    assert report.violations == {}, text
+    assert sum(report.struck.values()) > 0, text
+    assert report.exports > 30, text
 
 
 @pytest.mark.long
 async def test_a_short_storm_breaks_nothing(tmp_path: Path) -> None:
     plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True)
     report = await storm(plot, tmp_path / "storm")
-    told = markdown(report)
-    assert report.violations == {}, told
+    text = markdown(report)
+    assert report.violations == {}, text
     seen = {kind for kind, count in report.struck.items() if count}
     unseen = {str(kind) for kind in Kind} - seen - report.skipped.keys()
-    assert unseen == set(), told
-    assert report.exports > 50, told
+    assert unseen == set(), text
+    assert report.exports > 50, text

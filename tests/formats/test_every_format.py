@@ -135,7 +135,7 @@ def test_exports_written_in_turns_do_not_touch_each_other(file_format: Format) -
 
 
 def test_the_bytes_do_not_depend_on_the_process_or_the_machine(file_format: Format) -> None:
-    surroundings = (
+    environments = (
         {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"},
         {"PYTHONHASHSEED": "2", "TZ": "America/Adak", "LC_ALL": "C", "PYTHONUTF8": "0"},
     )
@@ -147,7 +147,7 @@ def test_the_bytes_do_not_depend_on_the_process_or_the_machine(file_format: Form
             capture_output=True,
             check=True,
         ).stdout.decode()
-        for variables in surroundings
+        for variables in environments
     ]
     here = hashlib.sha256(whole(new_writer(file_format), rows(500))).hexdigest()
     assert made == [here, here]

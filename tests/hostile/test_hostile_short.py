@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 async def test_no_kind_takes_a_node_down(bootstrap_servers: str, tmp_path: Path) -> None:
     async with Run(bootstrap_servers, tmp_path) as run:
         results = [await run.kind(kind) for kind in chosen([], short=True)]
-    told = "\n".join(map(line, results))
+    text = "\n".join(map(line, results))
     assert len(results) > 12
-    assert not [result.name for result in results if result.broken], told
-    assert all(result.measured.pdf_seconds for result in results), told
+    assert not [result.name for result in results if result.broken], text
+    assert all(result.measured.pdf_seconds for result in results), text
 
 
 async def test_all_kinds_at_once_stay_within_400_mib(

@@ -1,4 +1,4 @@
-"""The group's backlog on a real Kafka: what is unfinished, told by whoever is asked."""
+"""The group's backlog on a real Kafka: what is unfinished, as any node knows it."""
 
 import asyncio
 import os
@@ -278,8 +278,8 @@ async def test_commits_that_went_back_are_not_believed(
         await commit(bootstrap_servers, topics, ResumePoint(2, (), 0, 0))
         with pytest.raises(BacklogUnavailable, match="went back"):
             await backlog.find("e3")
-        async with backlog_on(bootstrap_servers, topics) as begun_anew:
-            await until(lambda: counted(begun_anew), 4)
+        async with backlog_on(bootstrap_servers, topics) as second:
+            await until(lambda: counted(second), 4)
         await commit(bootstrap_servers, topics, ResumePoint(6, (), 0, 0))
         await until(lambda: counted(backlog), 0)
 
@@ -343,7 +343,7 @@ async def test_a_broker_that_goes_away_comes_back(tmp_path: Path) -> None:
 
 
 async def counted(backlog: Backlog) -> int:
-    """Fresh; -1 while it can't be told."""
+    """Fresh; -1 while it isn't known."""
     try:
         return await backlog.count(fresh=True)
     except BacklogUnavailable:

@@ -1,4 +1,4 @@
-"""What the cluster is asked, on a Kafka that is just starting."""
+"""What the cluster answers, on a Kafka that is just starting."""
 
 import asyncio
 import time

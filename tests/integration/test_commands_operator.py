@@ -97,15 +97,15 @@ async def test_cancel_reaches_an_export_on_whatever_partition(
     request = {"type": "export.requested", "export_id": "ord-1", "format": "csv", "columns": ["n"]}
     await upstream.send(topics.requests, None, request, partition=7)
     done = shell.run("cancel", "ord-1")
-    said = f"requested that ord-1 be cancelled, on every partition of {topics.requests}\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    printed = f"requested that ord-1 be cancelled, on every partition of {topics.requests}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
     (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
     assert isinstance(event, ExportCancelled)
     records = await committed(bootstrap_servers, topics.requests, at_least=13)
     cancels = [r for r in records if decode_request(r.value) == CancelRequested(export_id="ord-1")]
     assert sorted(record.partition for record in cancels) == list(range(12))
     assert {record.key for record in cancels} == {b"ord-1"}
-    # Too late now, and of an id that nobody knows: asked for all the same, and ignored.
+    # Too late now, and of an id that nobody knows: requested all the same, and ignored.
     assert shell.run("cancel", "ord-1").returncode == 0
     assert shell.run("cancel", "unknown").returncode == 0
     assert len(await events(bootstrap_servers, topics.completions)) == 1
@@ -248,7 +248,7 @@ def test_what_is_no_node_is_one_line(
 # dead letters
 
 
-async def bury(
+async def dead_letter(
     upstream: Upstream, producer: AIOKafkaProducer, topics: Topics
 ) -> dict[str, tuple[int, bytes | None, bytes | None]]:
     """One dead letter of each reason; partition, key and value by reason."""
@@ -291,7 +291,7 @@ async def test_dead_letters_are_listed_and_put_back_as_they_were(
     shell: Shell,
 ) -> None:
     async with NodeProcess(shell.environment, shell.directory / "node.log") as node:
-        sent = await bury(upstream, producer, topics)
+        sent = await dead_letter(upstream, producer, topics)
         await committed(bootstrap_servers, topics.dead_letters, at_least=5)
         node.terminate()
 
@@ -358,17 +358,17 @@ async def test_a_batch_is_put_back_behind_its_late_request(
 async def test_what_cannot_go_back_is_refused_and_the_rest_goes(
     bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer, shell: Shell
 ) -> None:
-    def said(**headers: str) -> list[tuple[str, bytes]]:
-        return [(f"sluice_{name}", text.encode()) for name, text in headers.items()]
+    def origin(**fields: str) -> list[tuple[str, bytes]]:
+        return [(f"sluice_{name}", text.encode()) for name, text in fields.items()]
 
     where = {"reason": "unreadable", "topic": topics.requests, "partition": "0", "offset": "7"}
     letters: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = [
-        (b"k", b"fine", said(**where)),
-        (b"k", b"", said(**where, truncated="true")),
-        (b"k", b"x", said(**where | {"topic": topics.completions})),
-        (b"k", b"x", said(**where | {"topic": "else\x1b[2Jwhere"})),
-        (b"k", b"x", said(**where | {"partition": "12"})),
-        (b"k", b"x", said(**where | {"partition": "-1"})),
+        (b"k", b"fine", origin(**where)),
+        (b"k", b"", origin(**where, truncated="true")),
+        (b"k", b"x", origin(**where | {"topic": topics.completions})),
+        (b"k", b"x", origin(**where | {"topic": "else\x1b[2Jwhere"})),
+        (b"k", b"x", origin(**where | {"partition": "12"})),
+        (b"k", b"x", origin(**where | {"partition": "-1"})),
         (b"k", b"x", []),
     ]
     for key, value, own in letters:

@@ -120,7 +120,7 @@ async def test_a_file_comes_out_as_it_went_in(
     assert (shell.directory / "exports" / "ord-1.csv").read_bytes() == CSV
 
 
-async def test_the_request_has_what_was_asked_for(
+async def test_the_request_has_what_was_given(
     bootstrap_servers: str, topics: Topics, shell: Shell
 ) -> None:
     row = '{"b": null, "a": 18446744073709551617, "c": [1.5, "x"]}'
@@ -129,8 +129,8 @@ async def test_the_request_has_what_was_asked_for(
     done = shell.run("submit", "-", *arguments, stdin=f"[{row}, {row}]")
     assert (done.returncode, done.stderr) == (0, "")
     export_id = done.stdout.strip()
-    (asked,) = await requests_of(bootstrap_servers, topics)
-    assert asked == ExportRequested.model_validate(
+    (request,) = await requests_of(bootstrap_servers, topics)
+    assert request == ExportRequested.model_validate(
         {
             "export_id": export_id,
             "format": "pdf",

@@ -142,7 +142,7 @@ async def test_committed_events_come_whole_and_aborted_ones_never(
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-async def test_an_offset_is_committed_when_the_next_event_is_asked_for(
+async def test_an_offset_is_committed_when_the_next_event_is_taken(
     service: Service, topics: Topics, node: CompletionsWriter
 ) -> None:
     await node.commit(*(ended(topics, f"ord-{number}") for number in range(3)))
@@ -326,7 +326,7 @@ async def test_two_members_share_and_each_event_goes_to_one(
 async def test_a_body_that_outlasts_a_rebalance_has_its_event_given_again(
     service: Service, topics: Topics, node: CompletionsWriter
 ) -> None:
-    """At least once: whoever has the partition then gets it; the late one moves no offset."""
+    """At least once: the next owner of the partition gets it; the late one moves no offset."""
     await node.commit(ended(topics, "ord-1"), ended(topics, "ord-2"))
     async with AsyncExitStack() as leaving:
         late = await leaving.enter_async_context(service.joined(handling_timeout_seconds=0.5))

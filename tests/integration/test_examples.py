@@ -62,7 +62,7 @@ def run(environment: dict[str, str], *command: str | Path) -> str:
 
 
 class Follower:
-    """A program that runs until it is told to end, and what it has printed."""
+    """A program that runs until it is stopped, and what it has printed."""
 
     def __init__(self, environment: dict[str, str], output: Path, *command: str | Path) -> None:
         self._output = output
@@ -110,17 +110,17 @@ async def follow_two(
     environment: dict[str, str],
     directory: Path,
 ) -> None:
-    """Two exports, with a restart of downstream between them: each is told once."""
-    told = []
+    """Two exports, with a restart of downstream between them: each is printed once."""
+    expected = []
     for number in range(2):
         export_id = ordered(run(environment, *upstream))
         path = directory / "exports" / f"{export_id}.csv"
-        told.append(f"{export_id}: 1000 rows in {path.as_uri()}")
+        expected.append(f"{export_id}: 1000 rows in {path.as_uri()}")
         with following(environment, directory / "downstream.log", *downstream) as follower:
-            assert await follower.until(number + 1) == told
+            assert await follower.until(number + 1) == expected
             assert path.read_bytes() == _ORDERS
             assert follower.terminate() == 0
-            assert follower.lines == told
+            assert follower.lines == expected
 
 
 async def test_python(node: NodeProcess, environment: dict[str, str], tmp_path: Path) -> None:

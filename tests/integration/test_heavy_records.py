@@ -73,7 +73,7 @@ class Trial:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Watched]:
-        """A node, whose health is asked for all the time."""
+        """A node, whose health is checked all the time."""
         async with node_on(self.servers, self.topics, self.directory) as node:
             watch = Watched(node)
             watching = asyncio.create_task(watch.watch())

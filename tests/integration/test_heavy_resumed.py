@@ -102,7 +102,7 @@ async def test_commands_read_past_a_giant(
     shell: Shell,
     command: str,
 ) -> None:
-    # Not larger: asked for an offset by its time, a broker decompresses the message whole.
+    # Not larger: to find an offset by its time, a broker decompresses the message whole.
     giant = packed(CODECS["zstd"], [record(0, b"giant", repeated(b"\0", 100 * MIB), 100 * MIB)])
     for topic in (topics.requests, topics.records, topics.dead_letters):
         await send_batch(producer, topic, 0, giant)
@@ -121,6 +121,6 @@ async def test_commands_read_past_a_giant(
         capture_output=True,
         text=True,
     )
-    *said, grown_mib = done.stdout.splitlines()
-    assert words in "\n".join(said), said
+    *printed, grown_mib = done.stdout.splitlines()
+    assert words in "\n".join(printed), printed
     assert int(grown_mib) < 60

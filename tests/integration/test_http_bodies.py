@@ -123,12 +123,12 @@ async def test_a_node_stops_in_time_amid_all_of_this(
         node_on(bootstrap_servers, topics, tmp_path) as node,
         httpx.AsyncClient(base_url=node.url) as client,
     ):
-        asked = [asyncio.create_task(post(client, content)) for content in contents]
+        posting = [asyncio.create_task(post(client, content)) for content in contents]
         await asyncio.sleep(3)
         began = time.monotonic()
         assert await asyncio.to_thread(node.terminate) == 0
         assert time.monotonic() - began < 9.5
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*posting, return_exceptions=True)
         statuses = {one.status_code for one in answers if isinstance(one, httpx.Response)}
         assert statuses <= {400, 503}
 

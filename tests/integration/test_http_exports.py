@@ -214,7 +214,7 @@ async def test_a_cancellation_in_the_middle_of_an_upload(
         assert (answer.status_code, answer.json()["type"]) == (200, "export.cancelled")
         assert cancelled.is_set()
         assert (await client.delete("/export/e")).status_code == 202, (
-            "too late, and said so nowhere"
+            "too late, and reported nowhere"
         )
         assert (await client.get("/export/status/e")).json()["state"] == "cancelled"
 

@@ -24,7 +24,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 async def answers(client: httpx.AsyncClient) -> list[tuple[int, float]]:
     """What each endpoint says, and after how many seconds."""
     body = {"format": "csv", "columns": ["n", "t"], "data": [[1, 2]]}
-    asked = [
+    requests = [
         client.post("/export/run", json=body),
         client.post("/export/run", json={**body, "export_id": "away"}),
         client.post("/export/run?format=csv&columns=a&wait=9", content=b"[1]\n", headers=NDJSON),
@@ -42,7 +42,7 @@ async def answers(client: httpx.AsyncClient) -> list[tuple[int, float]]:
         assert not INSIDE.search(found.text), found.text
         return found.status_code, time.monotonic() - began
 
-    return await asyncio.gather(*map(answer, asked))
+    return await asyncio.gather(*map(answer, requests))
 
 
 async def until_running(client: httpx.AsyncClient, export_id: str) -> None:
@@ -54,7 +54,7 @@ async def until_running(client: httpx.AsyncClient, export_id: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_broker_that_is_away_is_said_soon_and_forgotten_soon(tmp_path: Path) -> None:
+async def test_a_broker_that_is_away_is_reported_soon_and_forgotten_soon(tmp_path: Path) -> None:
     with EmbeddedKafka(tmp_path / "kafka") as kafka:
         servers = kafka.bootstrap_servers
         async with created_topics(servers, 4) as topics, node_on(servers, topics, tmp_path) as node:

@@ -44,7 +44,7 @@ async def requests_of(servers: str, topics: Topics) -> list[ExportRequested | Ca
 async def test_two_users_and_one_id_at_once(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    """On one node and on two: nobody gets another's event, and the loser is told."""
+    """On one node and on two: nobody gets another's event, and the loser learns it."""
     settings = {"API_TOKENS": TOKENS}
     async with (
         node_on(bootstrap_servers, topics, tmp_path, **settings) as first,
@@ -138,7 +138,7 @@ async def test_an_event_says_why_an_upload_was_cancelled(
 async def test_after_a_503_the_same_id_is_accepted_and_never_cancelled_then(
     tmp_path: Path,
 ) -> None:
-    """The broker is killed and comes back; whoever is accepted under a repeated id completes."""
+    """The broker is killed and comes back; what is accepted under a repeated id completes."""
     with EmbeddedKafka(tmp_path / "kafka") as kafka:
         servers = kafka.bootstrap_servers
         async with (
@@ -152,8 +152,8 @@ async def test_after_a_503_the_same_id_is_accepted_and_never_cancelled_then(
                 assert (await run(client, "?wait=30")).status_code == 200
             kafka.kill()
             clients = {f"e-{number}": (one, two)[number % 2] for number in range(6)}
-            asked = [run(client, export_id=name) for name, client in clients.items()]
-            assert {a.status_code for a in await asyncio.gather(*asked)} == {503}
+            running = [run(client, export_id=name) for name, client in clients.items()]
+            assert {a.status_code for a in await asyncio.gather(*running)} == {503}
             kafka.start()
 
             async def insist(name: str, client: httpx.AsyncClient) -> dict[str, Any]:
@@ -165,8 +165,8 @@ async def test_after_a_503_the_same_id_is_accepted_and_never_cancelled_then(
                         assert answer.status_code in {503, 202}, answer.text
                         await asyncio.sleep(0.3)
 
-            asked_again = [insist(name, client) for name, client in clients.items()]
-            ends = await asyncio.gather(*asked_again)
+            repeated = [insist(name, client) for name, client in clients.items()]
+            ends = await asyncio.gather(*repeated)
             assert {end["type"] for end in ends} == {"export.completed"}, ends
             requests = await requests_of(servers, topics)
             assert [one for one in requests if isinstance(one, CancelRequested)] == []

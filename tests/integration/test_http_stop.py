@@ -43,24 +43,24 @@ async def stop(node: NodeProcess) -> list[str]:
     assert await asyncio.to_thread(node.terminate) == 0
     assert time.monotonic() - began < 10
     assert "Traceback" not in node.log.read_text()
-    said = [line for line in node.lines()[before:] if line["level"] not in {"info", "debug"}]
-    return [line["event"] for line in said]
+    loud = [line for line in node.lines()[before:] if line["level"] not in {"info", "debug"}]
+    return [line["event"] for line in loud]
 
 
-async def test_who_waits_is_told_at_once_that_the_export_is_accepted(
+async def test_who_waits_is_answered_at_once_that_the_export_is_accepted(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     async with node_on(bootstrap_servers, topics, tmp_path) as node, asking(node) as client:
         await upstream.request("e", columns=BODY["columns"])
         await state(client, "e", "queued")
-        asked = client.post("/export/run?wait=60", json={**BODY, "export_id": "e"})
-        answer = asyncio.create_task(asked)
+        running = client.post("/export/run?wait=60", json={**BODY, "export_id": "e"})
+        answer = asyncio.create_task(running)
         assert not (await asyncio.wait([answer], timeout=1))[0]
         stopping = asyncio.create_task(stop(node))
         began = time.monotonic()
-        told = await answer
+        accepted = await answer
         assert time.monotonic() - began < 1
-        assert (told.status_code, told.json()["export_id"]) == (202, "e")
+        assert (accepted.status_code, accepted.json()["export_id"]) == (202, "e")
         assert await stopping == []
 
 

@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {"SESSION_TIMEOUT_SECONDS": 6, "DRAIN_TIMEOUT_SECONDS
 
 
 class SlowStorage(LocalStorage):
-    """Takes its time to decide, until told; ``hangs`` is set while it does."""
+    """Takes its time to decide, until ``may_go_on``; ``hangs`` is set while it does."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -138,7 +138,7 @@ async def test_what_a_listener_raises_ends_the_member_and_another_one_is_made(
         await events(bootstrap_servers, topics.completions, at_least=1)
 
 
-async def test_half_a_pair_is_not_worked_on_and_told(
+async def test_half_a_pair_is_not_worked_on_and_reported(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
     async with group_of(bootstrap_servers, topics, LocalStorage(tmp_path / "exports")) as group:
@@ -156,7 +156,7 @@ async def make_export(servers: str, topics: Topics, export_id: str) -> None:
         await upstream.batch(export_id, 0, rows_of(0, 10), last=True)
 
 
-async def test_topics_that_are_made_anew_are_found(
+async def test_topics_that_are_made_again_are_found(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
     storage = LocalStorage(tmp_path / "exports")

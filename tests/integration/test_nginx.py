@@ -68,7 +68,7 @@ def nginx_before(node_url: str, place: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def asked_through_nginx(
+async def client_through_nginx(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with node_on(bootstrap_servers, topics, tmp_path) as node:
@@ -100,7 +100,7 @@ NDJSON = {"content-type": "application/x-ndjson"}
 async def test_an_upload_and_a_download_pass_through(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+    async with client_through_nginx(bootstrap_servers, topics, tmp_path) as client:
         query = {"format": "csv", "columns": "n,t", "export_id": "through", "wait": "60"}
         ended = await client.post("/export/run", params=query, content=chunks(), headers=NDJSON)
         assert ended.status_code == 200, ended.text
@@ -123,7 +123,7 @@ async def test_an_upload_and_a_download_pass_through(
 async def test_an_upload_that_breaks_off_before_nginx_cancels_its_export(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+    async with client_through_nginx(bootstrap_servers, topics, tmp_path) as client:
         _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.write(
             b"POST /export/run?format=csv&columns=n&export_id=broken HTTP/1.1\r\n"
@@ -140,7 +140,7 @@ async def test_an_upload_that_breaks_off_before_nginx_cancels_its_export(
 async def test_metrics_are_for_those_inside(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    async with asked_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+    async with client_through_nginx(bootstrap_servers, topics, tmp_path) as client:
         assert (await client.get("/export/status")).status_code == 200
         assert (await client.get("/export/metrics")).status_code == 404
         assert (await client.get("/health")).status_code == 404

@@ -114,7 +114,7 @@ async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: 
             await producer.stop()
     assert isinstance(event, ExportCompleted), event
     assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows_of(0, 200))
-    assert_told_once(node.lines(), servers, away_seconds)
+    assert_logged_once(node.lines(), servers, away_seconds)
 
 
 async def until_back(node: NodeProcess) -> None:
@@ -124,17 +124,17 @@ async def until_back(node: NodeProcess) -> None:
             await asyncio.sleep(0.1)
 
 
-def assert_told_once(lines: list[dict[str, Any]], servers: str, away_seconds: int) -> None:
+def assert_logged_once(lines: list[dict[str, Any]], servers: str, away_seconds: int) -> None:
     """One warning that Kafka is away, a reminder each half minute, a line that it is back."""
-    told = [line for line in lines if line["logger"] == "clients.contact"]
-    lost, *reminders, back = told
+    logged = [line for line in lines if line["logger"] == "clients.contact"]
+    lost, *reminders, back = logged
     assert (lost["level"], lost["event"]) == ("warning", "Kafka does not answer")
     assert {line["event"] for line in reminders} <= {"Kafka still does not answer"}
     assert away_seconds // 60 <= len(reminders) <= 1 + away_seconds // 30
     assert (back["level"], back["event"]) == ("info", "Kafka answers again")
     assert back["away_seconds"] > away_seconds - 5
-    assert {line["servers"] for line in told} == {servers}
+    assert {line["servers"] for line in logged} == {servers}
     away = [line for line in lines if lost["timestamp"] <= line["timestamp"] <= back["timestamp"]]
-    others = [line for line in away if line["level"] == "warning" and line not in told]
+    others = [line for line in away if line["level"] == "warning" and line not in logged]
     others = [line for line in others if not line["event"].startswith("event loop")]
     assert len(others) <= 3, others

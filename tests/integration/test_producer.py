@@ -93,13 +93,13 @@ async def test_an_export_lies_on_one_partition_number_in_order_under_its_id(
         await export.send(rows[:10])
         await export.send(rows[10:])
         assert export.rows == 2_500
-    (asked,) = await requests_of(bootstrap_servers, topics)
-    assert (asked.key, decode_request(asked.value)) == (b"ord-1", wanted)
+    (sent,) = await requests_of(bootstrap_servers, topics)
+    assert (sent.key, decode_request(sent.value)) == (b"ord-1", wanted)
     assert export.source == Source(
-        topic=topics.requests, partition=asked.partition, offset=asked.offset
+        topic=topics.requests, partition=sent.partition, offset=sent.offset
     )
     records = await committed(bootstrap_servers, topics.records, at_least=5)
-    assert {(r.key, r.partition) for r in records} == {(b"ord-1", asked.partition)}
+    assert {(r.key, r.partition) for r in records} == {(b"ord-1", sent.partition)}
     batches = [decode_batch(record.value) for record in records]
     assert [batch.seq for batch in batches] == [0, 1, 2, 3, 4]
     assert [len(batch.rows) for batch in batches] == [10, 1_000, 1_000, 490, 0]
@@ -347,7 +347,7 @@ async def test_endings_are_those_of_the_very_requests(
         assert [event async for event in feed.endings({})] == []
 
 
-async def test_a_repeated_id_is_said_to_be_ignored(
+async def test_that_a_repeated_id_is_ignored_is_logged(
     bootstrap_servers: str, topics: Topics, node: CompletionsWriter
 ) -> None:
     await node.commit(ended(topics, "ord-1", offset=4))

@@ -48,7 +48,7 @@ def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A broker that wants a password, and creates any topic that is asked for by name."""
+    """A broker that wants a password, and creates any topic that is named."""
     with EmbeddedKafka(tmp_path_factory.mktemp("locked"), properties=_LOCKED) as kafka:
         yield kafka
 

@@ -108,7 +108,7 @@ async def refused_storage(upstream: Upstream, storage: Path, prometheus: Prometh
 
 
 async def fenced(bootstrap_servers: str, topics: Topics, upstream: Upstream) -> None:
-    """Somebody starts a producer under the partition's transactional id; then work comes."""
+    """Another process starts a producer under the partition's transactional id; then work comes."""
     group = f"group-{topics.requests.removesuffix('.requests')}"  # as in settings_for
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers, transactional_id=f"{group}.{topics.requests}.0"

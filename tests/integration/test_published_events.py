@@ -1,4 +1,4 @@
-"""Commits that go back, as a Kafka that lost some tells them: nothing is said twice."""
+"""Commits that go back, as of a Kafka that lost some: nothing is published twice."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ EXPORTS = 30
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-async def test_a_node_that_is_told_old_commits_says_nothing_twice(
+async def test_a_node_that_reads_old_commits_publishes_nothing_twice(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     for number in range(EXPORTS):
@@ -68,18 +68,18 @@ def an_event(topics: Topics, export_id: str, seconds_ago: float = 0.0) -> Termin
     return event.model_copy(update={"completed_at": now - timedelta(seconds=seconds_ago)})
 
 
-async def said(servers: str, topics: Topics, *asked: TerminalEvent) -> set[str]:
+async def published(servers: str, topics: Topics, *candidates: TerminalEvent) -> set[str]:
     options = {"bootstrap_servers": servers}
     async with Cluster(topics, group_of(topics), options) as cluster:
-        found = await PublishedEvents(cluster, options).find(asked)
-    return {event.export_id for event in asked if event.event_id in found}
+        found = await PublishedEvents(cluster, options).find(candidates)
+    return {event.export_id for event in candidates if event.event_id in found}
 
 
-async def test_what_is_committed_is_said_and_what_is_aborted_is_not(
+async def test_what_is_committed_is_published_and_what_is_aborted_is_not(
     bootstrap_servers: str, topics: Topics
 ) -> None:
     there, aborted, absent = (an_event(topics, name) for name in ("there", "aborted", "absent"))
-    assert await said(bootstrap_servers, topics, there) == set()
+    assert await published(bootstrap_servers, topics, there) == set()
     writer = CompletionsWriter(bootstrap_servers, topics)
     await writer.producer.start()
     try:
@@ -89,12 +89,14 @@ async def test_what_is_committed_is_said_and_what_is_aborted_is_not(
         await writer.producer.abort_transaction()
     finally:
         await writer.producer.stop()
-    assert await said(bootstrap_servers, topics, there, aborted, absent) == {"there"}
+    assert await published(bootstrap_servers, topics, there, aborted, absent) == {"there"}
     earlier = an_event(topics, "e5", seconds_ago=3600.0)
-    assert await said(bootstrap_servers, topics, earlier) == {"e5"}, "the id tells, not the rest"
+    assert await published(bootstrap_servers, topics, earlier) == {"e5"}, (
+        "the id decides, not the rest"
+    )
 
 
-async def test_what_is_asked_during_a_look_is_looked_for_together(
+async def test_what_comes_during_a_look_is_looked_for_together(
     bootstrap_servers: str, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = [an_event(topics, f"there-{number}") for number in range(12)]
@@ -112,14 +114,14 @@ async def test_what_is_asked_during_a_look_is_looked_for_together(
 
     monkeypatch.setattr(Cluster, "completions_since", counted)
     async with Cluster(topics, group_of(topics), options) as cluster:
-        said_events = PublishedEvents(cluster, options)
+        published_events = PublishedEvents(cluster, options)
         absent = an_event(topics, "absent")
-        answers = await asyncio.gather(*(said_events.find([one, absent]) for one in there))
+        answers = await asyncio.gather(*(published_events.find([one, absent]) for one in there))
         for one, answer in zip(there, answers, strict=True):
             assert one.event_id in answer
             assert absent.event_id not in answer
         assert len(looks) == 2
-        first, second = (asyncio.create_task(said_events.find([one])) for one in there[:2])
+        first, second = (asyncio.create_task(published_events.find([one])) for one in there[:2])
         await asyncio.sleep(0)
         first.cancel()
         assert there[1].event_id in await second
@@ -137,12 +139,12 @@ async def test_a_transaction_that_is_open_is_waited_for(
         await slow.producer.begin_transaction()
         await slow.send(first)
         await quick.commit(second)
-        asked = asyncio.create_task(said(bootstrap_servers, topics, second, first))
+        found = asyncio.create_task(published(bootstrap_servers, topics, second, first))
         begun = time.monotonic()
         await asyncio.sleep(1.0)
-        assert not asked.done(), "a committed event lies behind what is open"
+        assert not found.done(), "a committed event lies behind what is open"
         await slow.producer.abort_transaction()
-        assert await asked == {"second"}
+        assert await found == {"second"}
         assert time.monotonic() - begun < 10.0
     finally:
         await slow.producer.stop()
@@ -158,8 +160,8 @@ async def ready(node: NodeProcess) -> tuple[int, str]:
 
 async def until_ready_says(node: NodeProcess, words: str, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
-    while (said := await ready(node))[0] != 503 or words not in said[1]:
-        assert time.monotonic() < deadline, said
+    while (answer := await ready(node))[0] != 503 or words not in answer[1]:
+        assert time.monotonic() < deadline, answer
         await asyncio.sleep(0.5)
 
 
@@ -192,7 +194,7 @@ async def test_a_living_node_stands_still_where_commits_went_back_and_says_so(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("topics", [1], indirect=True)
-async def test_a_look_that_a_foreign_transaction_holds_up_is_told(
+async def test_a_look_that_a_foreign_transaction_holds_up_is_reported(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     await upstream.request("decided")

@@ -53,7 +53,7 @@ async def problem_of(node: NodeProcess, beginning: str) -> str:
             await asyncio.sleep(0.1)
 
 
-async def test_a_hiccup_long_ago_costs_nobody_his_patience(
+async def test_a_hiccup_long_ago_leaves_the_whole_retry_time(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     exports, seconds = tmp_path / "exports", 3
@@ -80,7 +80,7 @@ async def test_a_hiccup_long_ago_costs_nobody_his_patience(
     assert done["two"].type == "export.completed", done["two"]
 
 
-async def test_a_path_that_refuses_for_ever_is_told_by_ready(
+async def test_a_path_that_refuses_for_ever_is_named_by_ready(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     parts = tmp_path / "exports" / ".parts" / "0"

@@ -64,8 +64,8 @@ async def test_each_of_a_large_compressed_batch_is_found(
 async def test_a_batch_is_found_that_a_transaction_before_it_holds_back(
     bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer
 ) -> None:
-    asked = await producer.send_and_wait(topics.requests, b"r", key=b"e-1", partition=PARTITION)
-    source = Source(topic=topics.requests, partition=PARTITION, offset=asked.offset)
+    sent = await producer.send_and_wait(topics.requests, b"r", key=b"e-1", partition=PARTITION)
+    source = Source(topic=topics.requests, partition=PARTITION, offset=sent.offset)
     other = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id=topics.records)
     async with (
         other,

@@ -1,4 +1,4 @@
-"""TLS and SASL: every command and a node over them, and what is said where they don't fit."""
+"""TLS and SASL: every command and a node over them, and what is reported where they don't fit."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         yield kafka
 
 
-class Told:
+class Commands:
     """Runs commands, and keeps all that they print."""
 
     def __init__(self, kafka: SecuredKafka, directory: Path, settings: dict[str, str]) -> None:
@@ -79,21 +79,23 @@ def subdirectory(directory: Path, *words: str) -> Path:
 
 
 async def test_an_export_over_every_listener(kafka: SecuredKafka, tmp_path: Path) -> None:
-    """Topics are made, a node completes, a client reads; at debug, and no secret is told."""
+    """Topics are made, a node completes, a client reads; at debug, and no secret is printed."""
     ways = [("TLS", ""), ("SASL", "PLAIN"), ("SASL", "SCRAM-SHA-256"), ("SASLTLS", "PLAIN")]
     await at_a_time(2, [export_over(kafka, tmp_path, *way) for way in ways])
 
 
 async def export_over(kafka: SecuredKafka, tmp_path: Path, listener: str, mechanism: str) -> None:
     settings = kafka.settings(listener, mechanism) | {"LOG_LEVEL": "debug"}
-    told = Told(kafka, subdirectory(tmp_path, listener, mechanism), settings)
-    assert (await told.run("topics", "create")).count("created") == 4
-    async with NodeProcess(told.shell.environment, told.shell.directory / "node.log") as node:
-        await told.run("seed", "--records", "200", "--format", "csv", "--wait")
+    commands = Commands(kafka, subdirectory(tmp_path, listener, mechanism), settings)
+    assert (await commands.run("topics", "create")).count("created") == 4
+    async with NodeProcess(
+        commands.shell.environment, commands.shell.directory / "node.log"
+    ) as node:
+        await commands.run("seed", "--records", "200", "--format", "csv", "--wait")
         assert await asyncio.to_thread(node.terminate) == 0
     log = node.log.read_text()
     assert ("SaslAuthenticateRequest" in log) == listener.startswith("SASL")
-    assert PASSWORD not in log + told.text
+    assert PASSWORD not in log + commands.text
 
 
 async def test_every_command_over_what_asks_for_most(kafka: SecuredKafka, tmp_path: Path) -> None:
@@ -105,28 +107,30 @@ async def every_command_over(
     kafka: SecuredKafka, tmp_path: Path, listener: str, mechanism: str
 ) -> None:
     directory = subdirectory(tmp_path, listener, mechanism)
-    told = Told(kafka, directory, kafka.settings(listener, mechanism))
-    await told.run("topics", "create")
-    watch = told.shell.start("watch", "--from-beginning")
-    async with NodeProcess(told.shell.environment, directory / "node.log") as node:
-        await told.run("seed", "--records", "100", "--format", "pdf", "--wait")
-        rows = told.shell.file("rows.csv", "a,b\n1,2\n")
-        await told.run("submit", rows, "--format", "csv", "--export-id", "sent", "--wait")
-        assert "requested that" in await told.run("cancel", "sent")
-        await send_orphan(kafka, told.topics)
-        assert "orphan_batch" in await until(told, "dead-letters", "list")
-        assert (await told.run("dead-letters", "requeue", "--all")).endswith("1 put back\n")
-        assert (await told.run("check", node.url)).count("\n") == 6
-        assert "ok " in await told.run("verify", str(directory / "exports"))
+    commands = Commands(kafka, directory, kafka.settings(listener, mechanism))
+    await commands.run("topics", "create")
+    watch = commands.shell.start("watch", "--from-beginning")
+    async with NodeProcess(commands.shell.environment, directory / "node.log") as node:
+        await commands.run("seed", "--records", "100", "--format", "pdf", "--wait")
+        rows = commands.shell.file("rows.csv", "a,b\n1,2\n")
+        await commands.run("submit", rows, "--format", "csv", "--export-id", "sent", "--wait")
+        assert "requested that" in await commands.run("cancel", "sent")
+        await send_orphan(kafka, commands.topics)
+        assert "orphan_batch" in await until(commands, "dead-letters", "list")
+        assert (await commands.run("dead-letters", "requeue", "--all")).endswith("1 put back\n")
+        assert (await commands.run("check", node.url)).count("\n") == 6
+        assert "ok " in await commands.run("verify", str(directory / "exports"))
         await use_http(node.url)
         now = format_time(datetime.now(UTC))
-        await told.run("replay", "--from", "2020-01-01T00:00:00Z", "--to", now, "--speed", "1000")
+        await commands.run(
+            "replay", "--from", "2020-01-01T00:00:00Z", "--to", now, "--speed", "1000"
+        )
     assert watch.stdout
     watch.terminate()
     printed, errors = await asyncio.to_thread(watch.communicate, timeout=10)
     assert (b" sent " in printed, errors) == (True, b"")
-    await asyncio.wait_for(handled(told), 30)
-    assert PASSWORD not in node.log.read_text() + told.text
+    await asyncio.wait_for(handled(commands), 30)
+    assert PASSWORD not in node.log.read_text() + commands.text
 
 
 async def send_orphan(kafka: SecuredKafka, topics: Topics) -> None:
@@ -135,10 +139,10 @@ async def send_orphan(kafka: SecuredKafka, topics: Topics) -> None:
         await producer.send_and_wait(topics.records, batch, key=b"nobody")
 
 
-async def until(told: Told, *arguments: str) -> str:
+async def until(commands: Commands, *arguments: str) -> str:
     """What a command prints, once it prints something."""
     async with asyncio.timeout(20):
-        while not (printed := await told.run(*arguments)):
+        while not (printed := await commands.run(*arguments)):
             await asyncio.sleep(0.2)
     return printed
 
@@ -153,11 +157,11 @@ async def use_http(url: str) -> None:
         assert (await client.get("/export/status/unknown")).status_code == 404
 
 
-async def handled(told: Told) -> None:
+async def handled(commands: Commands) -> None:
     """A downstream service that takes the same options reads all that it should."""
-    options = load_settings(told.shell.environment).client_options()
+    options = load_settings(commands.shell.environment).client_options()
     found: set[str] = set()
-    async with completions(told.topics, "downstream", **options) as events:
+    async with completions(commands.topics, "downstream", **options) as events:
         async for event in events:
             found.add(event.export_id)
             if {"sent", "over-http"} <= found:
@@ -214,7 +218,7 @@ def refusals(kafka: SecuredKafka) -> dict[str, tuple[dict[str, str], list[str]]]
     }
 
 
-async def test_what_does_not_fit_is_said_in_words_that_name_the_setting(
+async def test_what_does_not_fit_is_reported_in_words_that_name_the_setting(
     kafka: SecuredKafka, tmp_path: Path
 ) -> None:
     """By both sides: what a command connects with, and what a node does."""
@@ -245,9 +249,9 @@ async def error_of_a_node(settings: Settings) -> str:
 async def test_every_command_says_that_its_login_is_refused(
     kafka: SecuredKafka, tmp_path: Path
 ) -> None:
-    told = Told(kafka, tmp_path, kafka.settings("SASL") | {"SASL_PASSWORD": GUESS})
-    told.shell.file("rows.csv", "a\n1\n")
-    commands = [
+    commands = Commands(kafka, tmp_path, kafka.settings("SASL") | {"SASL_PASSWORD": GUESS})
+    commands.shell.file("rows.csv", "a\n1\n")
+    lines = [
         ["serve"],
         ["topics", "create"],
         ["seed", "--batch", "--wait"],
@@ -258,8 +262,8 @@ async def test_every_command_says_that_its_login_is_refused(
         ["dead-letters", "list"],
         ["dead-letters", "requeue", "--all"],
     ]
-    asked = [asyncio.to_thread(refused_login, told.shell, command) for command in commands]
-    await at_a_time(4, asked)
+    logins = [asyncio.to_thread(refused_login, commands.shell, line) for line in lines]
+    await at_a_time(4, logins)
 
 
 def refused_login(shell: Shell, arguments: list[str]) -> None:
@@ -281,11 +285,11 @@ def refused_login(shell: Shell, arguments: list[str]) -> None:
         ({"SSL_CERTFILE": ""}, "SLUICE_SSL_KEYFILE"),
     ],
 )
-def test_files_that_do_not_serve_are_told_before_anything_starts(
+def test_files_that_do_not_serve_are_named_before_anything_starts(
     kafka: SecuredKafka, tmp_path: Path, given: dict[str, str], name: str
 ) -> None:
-    told = Told(kafka, tmp_path, kafka.settings("MUTUAL") | given)
-    assert told.shell.fails("serve", code=2).startswith(f"{name}: ")
+    commands = Commands(kafka, tmp_path, kafka.settings("MUTUAL") | given)
+    assert commands.shell.fails("serve", code=2).startswith(f"{name}: ")
     assert not (tmp_path / "exports").exists()
 
 
@@ -300,18 +304,18 @@ def test_files_that_do_not_serve_are_told_before_anything_starts(
 async def test_a_node_that_anyone_can_use_warns(
     kafka: SecuredKafka, tmp_path: Path, settings: dict[str, str], warned: bool
 ) -> None:
-    told = Told(kafka, tmp_path, settings)
-    await told.run("topics", "create")
-    async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
+    commands = Commands(kafka, tmp_path, settings)
+    await commands.run("topics", "create")
+    async with NodeProcess(commands.shell.environment, tmp_path / "node.log") as node:
         lines = [line for line in node.lines() if "SLUICE_API_TOKENS" in line["event"]]
     assert [line["level"] for line in lines] == ["warning"] * warned
 
 
-async def test_a_token_is_told_nowhere(kafka: SecuredKafka, tmp_path: Path) -> None:
-    told = Told(kafka, tmp_path, {"API_TOKENS": f"{TOKEN}:alice", "LOG_LEVEL": "debug"})
-    await told.run("topics", "create")
+async def test_a_token_is_printed_nowhere(kafka: SecuredKafka, tmp_path: Path) -> None:
+    commands = Commands(kafka, tmp_path, {"API_TOKENS": f"{TOKEN}:alice", "LOG_LEVEL": "debug"})
+    await commands.run("topics", "create")
     answers = ""
-    async with NodeProcess(told.shell.environment, tmp_path / "node.log") as node:
+    async with NodeProcess(commands.shell.environment, tmp_path / "node.log") as node:
         async with httpx.AsyncClient(base_url=node.url) as client:
             for path, token, code in (
                 ("/export/status", TOKEN, 200),
@@ -328,6 +332,6 @@ async def test_a_token_is_told_nowhere(kafka: SecuredKafka, tmp_path: Path) -> N
                 answers += answer.text + str(answer.headers)
         assert node.terminate() == 0
     answers += node.log.read_text()
-    answers += await told.run("--help") + await told.run("serve", "--help")
+    answers += await commands.run("--help") + await commands.run("serve", "--help")
     assert TOKEN not in answers
     assert GUESS not in answers

@@ -69,7 +69,7 @@ async def test_status_that_hangs_holds_up_nobody(
             os.mkfifo(exports / f"{export_id}.manifest.json")
         async with http_client(node.url) as client:
             client.timeout = httpx.Timeout(30)
-            asked = [
+            looking = [
                 asyncio.create_task(client.get(f"/export/status/{export_id}"))
                 for export_id in [*ids, *[ids[0]] * 20]
             ]
@@ -80,7 +80,7 @@ async def test_status_that_hangs_holds_up_nobody(
             assert (waited.status_code, waited.json()["rows"]) == (200, 1)
             assert (await client.get("/export/download/named")).content == b"n\r\n1\r\n"
             assert time.monotonic() - begun < 5
-            for answer in await asyncio.gather(*asked):
+            for answer in await asyncio.gather(*looking):
                 assert_problem(answer, 503, "the storage does not answer")
                 assert answer.headers["retry-after"] == "1"
             named = await client.post("/export/run", json={**RUN, "export_id": ids[0]})

@@ -95,7 +95,7 @@ async def test_a_storage_that_is_unmounted_is_not_made_again(
     assert {"before.csv", "meanwhile.csv"} < names(mounted)
 
 
-async def test_another_storage_in_its_place_is_told(
+async def test_another_storage_in_its_place_is_reported(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     exports = tmp_path / "exports"
@@ -133,7 +133,7 @@ async def test_nodes_that_start_at_once_agree(
     assert set(founded) == {storage_id(tmp_path / "exports")}
 
 
-async def test_a_lost_storage_is_begun_anew_by_a_person_only(
+async def test_a_lost_storage_is_made_again_by_a_person_only(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
 ) -> None:
     exports = tmp_path / "exports"

@@ -61,9 +61,9 @@ def export_id() -> str:
 
 
 @pytest.fixture
-def _mended(broker: StormBroker) -> Iterator[None]:
+def _restored(broker: StormBroker) -> Iterator[None]:
     yield
-    broker.proxy.mend()
+    broker.proxy.restore()
 
 
 def destination(servers: str, group_id: str) -> Destination:
@@ -71,7 +71,7 @@ def destination(servers: str, group_id: str) -> Destination:
 
 
 async def after_the_next_start(broker: StormBroker, group_id: str) -> Any:
-    """What is committed once the next owner has fenced whoever was before."""
+    """What is committed once the next owner has fenced those before."""
     to = destination(broker.servers, group_id)
     owner = PartitionProducer(0, to)
     try:
@@ -82,13 +82,13 @@ async def after_the_next_start(broker: StormBroker, group_id: str) -> Any:
         await owner.drop()
 
 
-async def said_of(broker: StormBroker, export_id: str) -> int:
+async def events_of(broker: StormBroker, export_id: str) -> int:
     found = await events(broker.servers, TOPICS.completions)
     return [event.export_id for event in found].count(export_id)
 
 
 @pytest.mark.parametrize("answer", [True, False], ids=["answer", "request"])
-@pytest.mark.usefixtures("_mended")
+@pytest.mark.usefixtures("_restored")
 async def test_a_commit_whose_end_is_cut_off_is_whole_or_nothing(
     broker: StormBroker, group_id: str, export_id: str, answer: bool
 ) -> None:
@@ -99,21 +99,21 @@ async def test_a_commit_whose_end_is_cut_off_is_whole_or_nothing(
     commit = asyncio.create_task(producer.commit(Outcome([cancelled(export_id)]), POINT))
     async with asyncio.timeout(10):
         await broker.proxy.struck.wait()
-        while answer and not await said_of(broker, export_id):
+        while answer and not await events_of(broker, export_id):
             await asyncio.sleep(0.05)
     assert not commit.done(), "for all the producer knows, it may be committed or not"
     commit.cancel()
     await asyncio.gather(commit, return_exceptions=True)
     found = await after_the_next_start(broker, group_id)
     assert found == (COMMITTED if answer else (None, None))
-    assert await said_of(broker, export_id) == int(answer)
+    assert await events_of(broker, export_id) == int(answer)
     assert broker.proxy.held_bytes > 0
-    broker.proxy.mend()
+    broker.proxy.restore()
     await producer.drop()
-    assert await said_of(broker, export_id) == int(answer), "what comes late changes nothing"
+    assert await events_of(broker, export_id) == int(answer), "what comes late changes nothing"
 
 
-@pytest.mark.usefixtures("_mended")
+@pytest.mark.usefixtures("_restored")
 async def test_a_transaction_that_times_out_by_itself_commits_nothing(
     broker: StormBroker, group_id: str, export_id: str
 ) -> None:
@@ -129,18 +129,18 @@ async def test_a_transaction_that_times_out_by_itself_commits_nothing(
             assert await cluster.stable_ends(completions) != await cluster.ends(completions)
             while await cluster.stable_ends(completions) != await cluster.ends(completions):
                 await asyncio.sleep(0.1)  # until the broker has aborted it
-    broker.proxy.mend()
+    broker.proxy.restore()
     with pytest.raises(ProducerFenced):
         await commit
     await producer.drop()
     assert await after_the_next_start(broker, group_id) == (None, None)
-    assert await said_of(broker, export_id) == 0
+    assert await events_of(broker, export_id) == 0
 
 
 async def test_a_fenced_producer_leaves_no_complaint_behind(
     broker: StormBroker, group_id: str
 ) -> None:
-    """Of many sends the first one's failure is told; those of the others are nobody's."""
+    """Of many sends the first one's failure is raised; those of the others are nobody's."""
     complaints: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))

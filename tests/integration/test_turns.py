@@ -1,6 +1,6 @@
 """Whose turns come first on a real Kafka: one slot, many partitions, all of the load there at once.
 
-Told by the order of the node's own log lines, never by a clock.
+Judged by the order of the node's own log lines, never by a clock.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ async def publish(
     upstream: Upstream, topics: Topics, export_id: str, partition: int, turns: int, **fields: object
 ) -> None:
     """An export of so many turns, as two of its batches are a turn's bytes."""
-    asked = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+    request = {"type": "export.requested", "export_id": export_id, "format": "csv"}
     await upstream.send(
-        topics.requests, export_id, {**asked, "columns": ["t"], **fields}, partition
+        topics.requests, export_id, {**request, "columns": ["t"], **fields}, partition
     )
     for seq in range(2 * turns):
         batch = {"export_id": export_id, "seq": seq, "rows": [["x" * 6_000]] * 100}

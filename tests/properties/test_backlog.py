@@ -58,14 +58,14 @@ def test_it_holds_what_is_unfinished_by_the_latest_commit(steps: list[tuple[str,
                 committed = owner.point()
                 assert backlog.commit(committed)
         _holds(backlog, committed, read)
-    anew = PartitionBacklog("t", 0, committed)
-    for offset in range(anew.start, read):
-        anew.put(offset, _request(offset))
-    _holds(anew, committed, read)
+    again = PartitionBacklog("t", 0, committed)
+    for offset in range(again.start, read):
+        again.put(offset, _request(offset))
+    _holds(again, committed, read)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12))), st.integers(0, 12))
-def test_an_id_is_held_once_and_no_other_than_was_asked_for(
+def test_an_id_is_held_once_and_no_other_than_was_given(
     commits: list[tuple[int, int]], read: int
 ) -> None:
     """With ids that come again and again, and any commits, those that go back too."""

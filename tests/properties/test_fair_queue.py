@@ -30,7 +30,7 @@ lane_counts = st.integers(1, 8)
 class Lane:
     """A lane that always has another turn to take, unless ``rests`` says for how long it has none.
 
-    ``priority`` is asked before each claim, ``seconds`` before each turn, ``rests`` after it.
+    ``priority`` is called before each claim, ``seconds`` before each turn, ``rests`` after it.
     """
 
     user: str | None

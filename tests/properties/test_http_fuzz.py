@@ -42,7 +42,7 @@ COLUMNS = [Column(key="a"), Column(key="b")]
 ANSWERS = {200, 202, 400, 404, 405, 408, 409, 413, 415, 429, 503}
 
 
-def asked(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> World:
+def world_after(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> World:
     """Ask an application that is made for it, in its own loop; see that it took it."""
 
     async def main(directory: str) -> World:
@@ -68,7 +68,9 @@ def asked(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> Worl
 
 @given(FIELDS)
 def test_any_json_fields(fields: dict[str, Any]) -> None:
-    asked(lambda client: client.post("/export/run", content=json.dumps(fields), headers=JSON_TYPE))
+    world_after(
+        lambda client: client.post("/export/run", content=json.dumps(fields), headers=JSON_TYPE)
+    )
 
 
 @given(st.binary(max_size=300), CONTENT_TYPES, st.text(max_size=60))
@@ -77,7 +79,7 @@ def test_any_json_fields(fields: dict[str, Any]) -> None:
 def test_any_body_of_any_type(body: bytes, content_type: str, query: str) -> None:
     headers = {b"Content-Type": content_type.encode("latin-1")}
     path = f"/export/run?{quote(query, safe='=&+%')}"
-    asked(lambda client: client.post(path, content=body, headers=headers))
+    world_after(lambda client: client.post(path, content=body, headers=headers))
 
 
 @given(st.lists(JSON, max_size=5), st.dictionaries(NAMES, st.text(max_size=12), max_size=4))
@@ -85,7 +87,7 @@ def test_any_lines_and_parameters(rows: list[Any], fields: dict[str, str]) -> No
     body = "\n".join(json.dumps(row) for row in rows)
     parameters = {"format": "csv", "columns": "a,b", **fields}
     headers = {"Content-Type": "application/x-ndjson"}
-    asked(
+    world_after(
         lambda client: client.post("/export/run", params=parameters, content=body, headers=headers)
     )
 
@@ -96,7 +98,7 @@ def test_any_lines_and_parameters(rows: list[Any], fields: dict[str, str]) -> No
     st.text(max_size=150) | st.sampled_from(["..", "../a", "a.manifest.json", "a\0", "run"]),
 )
 def test_any_id(method: str, path: str, export_id: str) -> None:
-    world = asked(lambda client: client.request(method, path + quote(export_id, safe="")))
+    world = world_after(lambda client: client.request(method, path + quote(export_id, safe="")))
     assert world.requested() == []
 
 

@@ -31,7 +31,7 @@ spaces = st.sampled_from(["", "", " ", "\n\t \r"])
 
 @st.composite
 def json_texts(draw: st.DrawFn) -> bytes:
-    """An object with members in any order, one name perhaps twice, spaces where they may be."""
+    """An object with members in any order, one name twice at times, spaces where they may be."""
     members = draw(
         st.lists(st.tuples(names, st.lists(cells, max_size=12) | cells), min_size=0, max_size=5)
     )

@@ -102,7 +102,7 @@ def test_a_new_id_is_an_id_that_shows_whose_copy_it_is(
     assert new_id.startswith(original[:80])
 
 
-def test_a_request_is_asked_for_now() -> None:
+def test_a_request_is_dated_now() -> None:
     request = ExportRequested.model_validate(
         {
             "export_id": "a",

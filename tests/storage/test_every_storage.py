@@ -229,7 +229,7 @@ def test_a_sweep_takes_the_parts_of_its_partition_only(storage: GroupStorage) ->
 
 
 @pytest.mark.parametrize("act", ["flush", "sync"])
-def test_who_was_swept_is_told_and_makes_no_file(storage: GroupStorage, act: str) -> None:
+def test_who_was_swept_learns_it_and_makes_no_file(storage: GroupStorage, act: str) -> None:
     part = storage.open_part(PARTITION, "a", "csv")
     part.append(b"x")
     part.flush()

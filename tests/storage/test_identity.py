@@ -131,7 +131,7 @@ def test_the_same_storage_may_come_back_as_a_copy(tmp_path: Path) -> None:
     assert ended.source == Source(topic="t", partition=3, offset=0)
 
 
-def test_an_older_builds_root_is_told_from_an_empty_one(tmp_path: Path) -> None:
+def test_an_older_builds_root_is_known_from_an_empty_one(tmp_path: Path) -> None:
     storage = used_storage(tmp_path / "exports")
     stripped(tmp_path / "exports")
     assert LocalStorage(tmp_path / "exports").holds_exports()

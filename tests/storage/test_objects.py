@@ -22,7 +22,7 @@ URL = "s3://bucket/deep"
 
 
 class Faulty(Bucket):
-    """Fails as it is told, after the store has done it, or before."""
+    """Fails as a test wants, after the store has done it, or before."""
 
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store, URL, "deep")

@@ -37,7 +37,7 @@ class Sent:
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """Seconds that pass only when a test lets them."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

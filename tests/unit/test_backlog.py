@@ -75,7 +75,7 @@ def test_what_is_read_after_its_end_was_committed_is_not_held() -> None:
     assert ids_of(partition, "abc") == "bc"
 
 
-def test_a_group_that_was_reset_is_read_anew() -> None:
+def test_a_group_that_was_reset_is_read_again() -> None:
     partition = backlog("a", "b", "c", point=ResumePoint(2, (1,), 0, 0))
     assert not partition.commit(ResumePoint(1, (), 0, 0)), "the position went back"
     assert not partition.commit(ResumePoint(2, (0, 1), 0, 0)), "what had ended is open"

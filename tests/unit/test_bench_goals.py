@@ -85,6 +85,6 @@ def test_without_the_originals_the_goals_that_need_them_are_left_out() -> None:
     assert not any("npm" in one.what for one in judged)
 
 
-def test_what_is_missed_is_said_to_be() -> None:
+def test_what_is_missed_is_called_so() -> None:
     lines = report(encoders(), END_TO_END).splitlines()
     assert [line for line in lines if "missed" in line] == [lines[index] for index in (3, 4, 9)]

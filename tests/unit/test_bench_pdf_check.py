@@ -24,7 +24,7 @@ PARTY = "U+FFFD for 🎉 in 17% of cells"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "verdict"),
     [
         ("Title who n Çağla Öztürk 7 party \ufffd tonight Bo a rather long note 1 / 2", PARTY),
         ("Çağla Öztürk7party\ufffdtonightBoa rather lo…", PARTY),
@@ -32,8 +32,8 @@ PARTY = "U+FFFD for 🎉 in 17% of cells"
         ("Çağla Öztürk 7 party 🎉 tonight Bo a rather long note", "right"),
     ],
 )
-def test_cells_in_their_order_are_right_but_for_what_no_font_has(text: str, said: str) -> None:
-    assert words(text) == said
+def test_cells_in_their_order_are_right_but_for_what_no_font_has(text: str, verdict: str) -> None:
+    assert words(text) == verdict
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,12 @@ def test_each_file_of_other_bytes_is_read_back(tmp_path: Path) -> None:
     assert judge.words() == "another header; 0 rows of 10"
 
 
-@pytest.mark.parametrize(("more", "said"), [(b"", "the messages"), (b"!", "other bytes")])
-def test_a_copy_has_the_bytes_of_the_messages(tmp_path: Path, more: bytes, said: str) -> None:
+@pytest.mark.parametrize(("more", "verdict"), [(b"", "the messages"), (b"!", "other bytes")])
+def test_a_copy_has_the_bytes_of_the_messages(tmp_path: Path, more: bytes, verdict: str) -> None:
     messages = MessageFile.write(tmp_path, DataSet.ORDERS, 1_010)
     path = tmp_path / "made"
     with messages.path.open("rb") as file:
         path.write_bytes(b"".join(read_messages(file)) + more)
     judge = Judge(Format.CSV, messages, copies=True)
     judge.look(path)
-    assert judge.words() == said
+    assert judge.words() == verdict

@@ -13,7 +13,7 @@ from schemas.records import Cell, decode_batch
 COLUMNS = DataSet.ORDERS.columns
 
 
-def test_a_data_set_gives_the_same_rows_each_time_as_many_as_asked_for() -> None:
+def test_a_data_set_gives_the_same_rows_each_time_as_many_as_wanted() -> None:
     rows = list(DataSet.ORDERS.rows(1_500))
     assert len(rows) == 1_500
     assert rows == list(DataSet.ORDERS.rows(1_500))

@@ -25,13 +25,13 @@ PROGRAM = Distribution("one", "The One", tuple(JARS))
 
 
 class Repository(ThreadingHTTPServer):
-    """A Maven repository of the jars above, on a free port; it remembers what it was asked for."""
+    """A Maven repository of the jars above, on a free port; it remembers which paths it served."""
 
     daemon_threads = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.cut_off_next = False
         for path, content in CONTENT.items():
             (root / path).parent.mkdir(parents=True)
@@ -42,8 +42,8 @@ class Repository(ThreadingHTTPServer):
     def urls(self) -> dict[str, str]:
         return {"central": f"http://127.0.0.1:{self.server_port}"}
 
-    def asked_for(self, suffix: str) -> int:
-        return sum(path.endswith(suffix) for path in self.asked)
+    def requests_of(self, suffix: str) -> int:
+        return sum(path.endswith(suffix) for path in self.requested)
 
 
 class Answer(SimpleHTTPRequestHandler):
@@ -60,7 +60,7 @@ class Answer(SimpleHTTPRequestHandler):
         return None
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name there
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
 
 
 @contextlib.contextmanager
@@ -155,7 +155,7 @@ def test_what_a_killed_fetch_left_is_not_used(tmp_path: Path, repository: Reposi
 def test_a_fetch_that_breaks_off_is_tried_again(tmp_path: Path, repository: Repository) -> None:
     repository.cut_off_next = True
     class_path(PROGRAM, tmp_path, repositories=repository.urls)
-    assert [repository.asked_for(jar.path) for jar in JARS] == [2, 1]
+    assert [repository.requests_of(jar.path) for jar in JARS] == [2, 1]
 
 
 def test_a_jar_that_the_repository_lacks_is_named(
@@ -167,7 +167,7 @@ def test_a_jar_that_the_repository_lacks_is_named(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_an_unreachable_repository_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unreachable_repository_is_reported_in_one_line(tmp_path: Path) -> None:
     with serving(tmp_path / "repository") as gone:
         urls = gone.urls
     with pytest.raises(ServerError, match=r"can't be reached \(ConnectionError\)") as refusal:
@@ -202,11 +202,11 @@ def test_two_processes_that_fetch_at_once_share_the_work(
     both = [subprocess.Popen([sys.executable, "-c", program, cache]) for _ in range(2)]
     assert [process.wait(30) for process in both] == [0, 0]
     assert files(cache) == {*CONTENT, "lock"}
-    assert [repository.asked_for(jar.path) for jar in JARS] == [1, 1]
+    assert [repository.requests_of(jar.path) for jar in JARS] == [1, 1]
 
 
 def test_a_removed_jar_is_fetched_again(tmp_path: Path, repository: Repository) -> None:
     class_path(PROGRAM, tmp_path, repositories=repository.urls)
     shutil.rmtree(tmp_path / "net")
     class_path(PROGRAM, tmp_path, repositories=repository.urls)
-    assert [repository.asked_for(jar.path) for jar in JARS] == [1, 2]
+    assert [repository.requests_of(jar.path) for jar in JARS] == [1, 2]

@@ -41,9 +41,9 @@ def test_it_dies_with_its_parent() -> None:
 
 @linux_only
 def test_it_does_not_start_when_its_parent_is_gone() -> None:
-    somebody_else = "1"
+    another_process = "1"
     gone = subprocess.run(
-        [*LAUNCHER, somebody_else, sys.executable, "-c", "print(1)"],
+        [*LAUNCHER, another_process, sys.executable, "-c", "print(1)"],
         capture_output=True,
         check=False,
         timeout=30,
@@ -67,7 +67,7 @@ def test_it_can_be_terminated_even_if_we_ignore_that() -> None:
     assert result.stdout == "SIG_DFL\n"
 
 
-def test_a_program_that_this_system_cannot_run_is_told_in_one_line() -> None:
+def test_a_program_that_this_system_cannot_run_is_reported_in_one_line() -> None:
     result = launched("/nowhere/java")
     assert result.returncode == 1
     assert result.stderr == (

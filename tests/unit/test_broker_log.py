@@ -46,7 +46,7 @@ java.lang.IllegalStateException: of no consequence
         ("", ""),
     ],
 )
-def test_the_last_error_is_told_with_its_deepest_cause(log: str, words: str) -> None:
+def test_the_last_error_is_reported_with_its_deepest_cause(log: str, words: str) -> None:
     assert last_error(log) == words
 
 

@@ -36,7 +36,7 @@ def test_the_text_of_a_cell(cell: Cell, text: str) -> None:
     assert cell_text(cell) == text
 
 
-def test_null_has_the_text_that_was_asked_for_but_not_within_an_array() -> None:
+def test_null_has_the_chosen_text_but_not_within_an_array() -> None:
     assert cell_text(None, "NULL") == "NULL"
     assert cell_text([None], "NULL") == "[null]"
 

@@ -33,7 +33,7 @@ class Coordinator(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-class Asked(Cluster):
+class LocalCluster(Cluster):
     """A cluster without a connection, whose logs all end at ``log_end``."""
 
     log_end = 100
@@ -48,14 +48,14 @@ def answer(requests: int, records: int) -> OffsetFetchResponse_v3:
 
 
 async def committed(*answers: OffsetFetchResponse_v3) -> tuple[Committed | None, Committed | None]:
-    async with asked(*answers) as one:
+    async with cluster_on(*answers) as one:
         return await one.committed(3)
 
 
 @asynccontextmanager
-async def asked(*answers: OffsetFetchResponse_v3) -> AsyncIterator[Asked]:
-    """A cluster that gets these answers, which have all to be asked for; the last one for ever."""
-    one = Asked(TOPICS, "g", {"bootstrap_servers": "127.0.0.1:1"})
+async def cluster_on(*answers: OffsetFetchResponse_v3) -> AsyncIterator[LocalCluster]:
+    """A cluster that gets these answers, all of which have to be fetched; the last one for ever."""
+    one = LocalCluster(TOPICS, "g", {"bootstrap_servers": "127.0.0.1:1"})
     one._admin = coordinator = Coordinator(*answers)
     try:
         yield one
@@ -64,16 +64,16 @@ async def asked(*answers: OffsetFetchResponse_v3) -> AsyncIterator[Asked]:
     assert len(coordinator.answers) == 1
 
 
-async def test_a_coordinator_that_loads_is_asked_again() -> None:
+async def test_a_coordinator_that_loads_is_called_again() -> None:
     assert await committed(LOADS, LOADS, answer(5, 9)) == (Committed(5, ""), Committed(9, ""))
 
 
-async def test_a_group_that_never_committed_is_told_at_once() -> None:
+async def test_a_group_that_never_committed_is_known_at_once() -> None:
     assert await committed(answer(-1, -1)) == (None, None)
 
 
-async def test_a_coordinator_that_tells_an_older_commit_is_asked_again() -> None:
-    async with asked(answer(5, 9), answer(3, 9), answer(5, 8), LOADS, answer(6, 9)) as one:
+async def test_a_coordinator_with_an_older_commit_is_called_again() -> None:
+    async with cluster_on(answer(5, 9), answer(3, 9), answer(5, 8), LOADS, answer(6, 9)) as one:
         await one.committed(3)
         assert await one.committed(3) == (Committed(6, ""), Committed(9, ""))
 
@@ -83,15 +83,15 @@ async def test_no_commit_is_believed_that_is_older_than_one_before(
     older: OffsetFetchResponse_v3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "_BACK_SECONDS", 0.2)
-    async with asked(answer(5, 9), older) as one:
+    async with cluster_on(answer(5, 9), older) as one:
         await one.committed(3)
         for _ in range(2):
             with pytest.raises(CommitsWentBack, match=r"went back, of x\.re\w+ 3 from \d to -?\d"):
                 await one.committed(3)
 
 
-async def test_commits_of_topics_that_were_made_anew_are_believed() -> None:
-    async with asked(answer(5, 9), answer(-1, -1), answer(1, 0)) as one:
+async def test_commits_of_topics_that_were_made_again_are_believed() -> None:
+    async with cluster_on(answer(5, 9), answer(-1, -1), answer(1, 0)) as one:
         await one.committed(3)
         one.log_end = 1
         assert await one.committed(3) == (None, None)

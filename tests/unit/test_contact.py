@@ -28,7 +28,7 @@ def contact(clock: Clock) -> Contact:
     return Contact("kafka-1:9092,kafka-2:9092", clock)
 
 
-def said(logs: list[Any]) -> list[tuple[str, str]]:
+def events_of(logs: list[Any]) -> list[tuple[str, str]]:
     return [(line["log_level"], line["event"]) for line in logs]
 
 
@@ -43,7 +43,7 @@ def test_one_warning_reminders_and_one_line_that_it_is_back(contact: Contact, cl
         contact.note(True, 0.01)
         clock.seconds += 2
         contact.note(True, 0.01)
-    assert said(logs) == [
+    assert events_of(logs) == [
         ("warning", "Kafka does not answer"),
         ("warning", "Kafka still does not answer"),
         ("warning", "Kafka still does not answer"),
@@ -63,12 +63,12 @@ def test_errors_that_kafka_is_away_stand_for_nothing_else(contact: Contact) -> N
         assert not contact.explains(other)
 
 
-def test_what_failed_while_kafka_answers_is_told(contact: Contact, clock: Clock) -> None:
+def test_what_failed_while_kafka_answers_is_logged(contact: Contact, clock: Clock) -> None:
     with capture_logs() as logs:
         for number in range(20):
             contact.explains(KafkaConnectionError(f"{number % 9}"))
         clock.seconds += 1
-        contact.note(True, 1.5)  # asked before: it says nothing of that
+        contact.note(True, 1.5)  # of a call before: it says nothing of that
         clock.seconds += 2
         contact.note(True, 0.1)
         clock.seconds += 2
@@ -88,4 +88,7 @@ def test_what_failed_while_kafka_is_away_is_not(contact: Contact, clock: Clock) 
         contact.note(True, 0.1)
         clock.seconds += 2
         contact.note(True, 0.1)
-    assert said(logs) == [("warning", "Kafka does not answer"), ("info", "Kafka answers again")]
+    assert events_of(logs) == [
+        ("warning", "Kafka does not answer"),
+        ("info", "Kafka answers again"),
+    ]

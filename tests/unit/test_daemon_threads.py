@@ -58,8 +58,8 @@ def test_a_call_that_waits_can_be_cancelled() -> None:
 
 def test_many_at_once_all_come_to_an_end() -> None:
     threads = DaemonThreads(7, "t")
-    asked = [threads.submit(pow, number, 2) for number in range(2_000)]
-    assert [one.result(10) for one in asked] == [number**2 for number in range(2_000)]
+    futures = [threads.submit(pow, number, 2) for number in range(2_000)]
+    assert [one.result(10) for one in futures] == [number**2 for number in range(2_000)]
     threads.shutdown()
 
 

@@ -19,7 +19,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class Inside:
-    """A thread that goes in and stays there until told to leave."""
+    """A thread that goes in and stays there until ``leave`` is set."""
 
     def __init__(self, threads: ThreadPoolExecutor, gate: Gate, *, alone: bool = False) -> None:
         self.is_in, self._leave = Event(), Event()

@@ -1,4 +1,4 @@
-"""The HTTP server: a real one on a real socket, asked by a real client."""
+"""The HTTP server: a real one on a real socket, and a real client."""
 
 import asyncio
 import signal
@@ -226,7 +226,7 @@ async def test_an_address_that_is_not_ours_is_one_clear_line(
 
 
 @pytest.mark.parametrize("host", [".".join("0000"), "localhost"])
-async def test_its_url_can_be_asked(app: Starlette, host: str) -> None:
+async def test_its_url_can_be_fetched(app: Starlette, host: str) -> None:
     async with (
         HttpServer(app, host, 0) as server,
         http_client(server.url) as client,
@@ -305,10 +305,10 @@ async def test_it_stops_in_bounded_time_under_a_client_that_does_not_read() -> N
 
 
 async def test_an_answer_under_way_is_finished() -> None:
-    asked, go = asyncio.Event(), asyncio.Event()
+    called, go = asyncio.Event(), asyncio.Event()
 
     async def late(_request: Request) -> Response:
-        asked.set()
+        called.set()
         await go.wait()
         return Response("done")
 
@@ -316,7 +316,7 @@ async def test_an_answer_under_way_is_finished() -> None:
     async with http_client() as client:
         async with HttpServer(slow, "127.0.0.1", 0) as server:
             answer = asyncio.create_task(client.get(server.url))
-            await asked.wait()
+            await called.wait()
             asyncio.get_running_loop().call_later(0.3, go.set)
         assert (await answer).text == "done"
 
@@ -324,10 +324,10 @@ async def test_an_answer_under_way_is_finished() -> None:
 async def test_an_answer_that_does_not_come_in_time_is_a_refusal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    asked = asyncio.Event()
+    called = asyncio.Event()
 
     async def never(_request: Request) -> Response:
-        asked.set()
+        called.set()
         await asyncio.Event().wait()
         return Response()
 
@@ -335,7 +335,7 @@ async def test_an_answer_that_does_not_come_in_time_is_a_refusal(
     async with http_client() as client:
         async with HttpServer(stuck, "127.0.0.1", 0) as server:
             answer = asyncio.create_task(client.get(server.url))
-            await asked.wait()
+            await called.wait()
         assert_problem(await answer, 503, "the node stops")
         assert (await answer).headers["retry-after"] == "1"
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -1,4 +1,4 @@
-"""Status, download and cancellation: any export of the group, whoever runs it."""
+"""Status, download and cancellation: any export of the group, on any node."""
 
 import asyncio
 import hashlib
@@ -150,11 +150,11 @@ async def get(client: httpx.AsyncClient, **headers: str) -> httpx.Response:
     return await client.get("/export/download/e-1", headers=named)
 
 
-async def test_the_file_and_what_is_said_of_it(client: httpx.AsyncClient, world: World) -> None:
+async def test_the_file_and_its_headers(client: httpx.AsyncClient, world: World) -> None:
     await ended(world)
     answer = await get(client)
     assert (answer.status_code, answer.content) == (200, CONTENT)
-    said = {
+    headers = {
         "content-length": str(len(CONTENT)),
         "content-type": "text/csv; charset=utf-8",
         "content-disposition": 'attachment; filename="e-1.csv"',
@@ -162,10 +162,10 @@ async def test_the_file_and_what_is_said_of_it(client: httpx.AsyncClient, world:
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
     }
-    assert said.items() <= dict(answer.headers).items()
+    assert headers.items() <= dict(answer.headers).items()
     head = await client.head("/export/download/e-1")
     assert (head.status_code, head.content) == (200, b"")
-    assert said.items() <= dict(head.headers).items()
+    assert headers.items() <= dict(head.headers).items()
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ async def test_a_large_file_is_streamed(client: httpx.AsyncClient, world: World)
 # Cancelling
 
 
-async def test_a_cancellation_is_asked_for_whatever_is_known(
+async def test_a_cancellation_is_requested_whatever_is_known(
     client: httpx.AsyncClient, world: World
 ) -> None:
     request(world, "e-1")
@@ -368,7 +368,9 @@ async def test_a_cancellation_is_asked_for_whatever_is_known(
     assert (await client.delete("/export/e-1")).status_code == 202
 
 
-async def test_nothing_is_asked_for_what_is_no_id(client: httpx.AsyncClient, world: World) -> None:
+async def test_nothing_is_requested_for_what_is_no_id(
+    client: httpx.AsyncClient, world: World
+) -> None:
     for no_id in NO_IDS:
         answer = await client.delete(f"/export/{no_id}")
         assert answer.status_code == (404 if "2f" in no_id else 202), no_id

@@ -1,4 +1,4 @@
-"""Where bodies wait: room is shared in the order of arrival, and who is slow is told."""
+"""Where bodies wait: room is shared in the order of arrival, and who is slow gets an answer."""
 
 import asyncio
 

@@ -281,14 +281,14 @@ def test_what_kafkas_client_says_waits_for_the_next_answer(
     contact = Contact("kafka:9092")
     client = logging.getLogger("aiokafka")
     with hushed_while_away(contact):
-        client.error("heard at once: nobody has asked yet")
+        client.error("heard at once: nothing was looked up yet")
         contact.note(True, 0.0)
         client.error("one broker of several")
         try:
             fail()
         except ValueError:
             client.exception("unexpected")
-        contact.note(True, 60.0)  # asked for long before
+        contact.note(True, 60.0)  # of a call long before
         assert [line["event"] for line in lines(capsys)][1:] == ["unexpected"]
         time.sleep(0.01)
         contact.note(True, 0.0)
@@ -299,8 +299,8 @@ def test_what_kafkas_client_says_waits_for_the_next_answer(
         client.error("while it is away")
         contact.note(False, 0.0)
         contact.note(True, 0.0)
-        told = [line["event"] for line in lines(capsys)]
-        assert told == ["Kafka does not answer", "Kafka answers again"]
+        events = [line["event"] for line in lines(capsys)]
+        assert events == ["Kafka does not answer", "Kafka answers again"]
         client.error("the last")
     client.error("heard again")
     assert [line["event"] for line in lines(capsys)] == ["heard again"]

@@ -73,7 +73,7 @@ async def test_a_thread_that_holds_the_interpreter_is_found_by_its_message() -> 
     assert sample(metrics.registry, "longest_stall_seconds") > 0.35
 
 
-async def test_what_lasts_is_told_while_it_lasts() -> None:
+async def test_what_lasts_is_logged_while_it_lasts() -> None:
     hands = PartitionsInHand()
     hands.begin(7).message = BATCH
     with capture_logs() as logs, LoopWatch(hands, Metrics()):

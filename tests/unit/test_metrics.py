@@ -38,7 +38,7 @@ FORMATS = [*Format, "unknown"]
 
 
 class Clock:
-    """Stands still until it is told."""
+    """Stands still until it is set."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -94,7 +94,7 @@ def failed(
 
 def cancelled() -> ExportCancelled:
     fields = completed().model_dump(exclude=FILE)
-    return ExportCancelled(**fields, format=Format.CSV, message="someone asked")
+    return ExportCancelled(**fields, format=Format.CSV, message="someone cancelled it")
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -387,7 +387,7 @@ def test_a_storage_error_counts_under_the_system_s_name_for_it(
     assert value(metrics, "sluice_storage_errors_total", errno=name) == 2
 
 
-def test_what_is_told_of_a_partition_goes_with_it(metrics: Metrics) -> None:
+def test_what_is_counted_of_a_partition_goes_with_it(metrics: Metrics) -> None:
     for partition in (3, 4):
         metrics.progress("export.requests", partition, position=1, lag=1)
         metrics.progress("export.records", partition, position=7, lag=40)
@@ -405,7 +405,7 @@ def test_what_is_told_of_a_partition_goes_with_it(metrics: Metrics) -> None:
     assert value(metrics, "sluice_partition_trouble", partition="3") is None
 
 
-def test_what_runs_is_told(metrics: Metrics) -> None:
+def test_what_runs_is_shown(metrics: Metrics) -> None:
     metrics.slots(3)
     assert value(metrics, "sluice_slots") == 3
     labels = {"version": version("sluice"), "python": platform.python_version()}
@@ -420,7 +420,7 @@ def test_a_node_is_not_ready_until_it_says_so(metrics: Metrics) -> None:
     assert value(metrics, "sluice_ready") == 0
 
 
-def test_the_start_is_told_in_unix_time() -> None:
+def test_the_start_is_given_in_unix_time() -> None:
     before = time.time()
     started = value(Metrics(), "sluice_start_time_seconds")
     assert started is not None

@@ -33,7 +33,7 @@ def test_a_replay_makes_the_same_file_and_event(bench: Bench) -> None:
         bench.turn()  # the owner before, whose part was swept, makes nothing any more
 
 
-def test_an_end_that_was_decided_and_not_committed_is_said_again(bench: Bench) -> None:
+def test_an_end_that_was_decided_and_not_committed_is_published_again(bench: Bench) -> None:
     bench.request()
     bench.turn()
     point = bench.partition.resume_point()
@@ -139,7 +139,7 @@ def test_what_completed_once_is_not_failed_by_a_replay(bench: Bench) -> None:
     assert only(events) == first
 
 
-def test_what_had_a_manifest_when_it_was_requested_is_perhaps_said(bench: Bench) -> None:
+def test_what_had_a_manifest_when_it_was_requested_is_maybe_published(bench: Bench) -> None:
     for export_id in ("whole", "lost", "cancelled", "open"):
         bench.request(export_id)
     bench.cancel("cancelled")

@@ -155,7 +155,7 @@ def test_more_characters_of_a_face_than_one_font_holds(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
-def test_fonts_are_asked_in_their_order(tmp_path: Path) -> None:
+def test_fonts_are_tried_in_their_order(tmp_path: Path) -> None:
     first = make_font(tmp_path / "first.ttf", "x漢")
     second = make_font(tmp_path / "second.ttf", "漢字")
     content = write_pdf(pdf_request(["a"]), [["x漢字"]], load_fonts([first, second]))

@@ -73,7 +73,7 @@ def test_a_row_larger_than_a_message_is_named_with_its_size() -> None:
         list(batcher.batches([["c"], ["x" * (ROW_MAX_BYTES - 3)]]))
 
 
-def test_messages_are_made_as_they_are_asked_for() -> None:
+def test_messages_are_made_as_they_are_taken() -> None:
     taken = 0
 
     def rows() -> Iterator[list[int]]:

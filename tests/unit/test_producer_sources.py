@@ -47,7 +47,7 @@ def test_csv_rows_are_strings_under_the_headers_keys(
     assert read(read_csv, text) == (keys, rows)
 
 
-def test_csv_columns_are_chosen_by_header_in_the_order_asked_for() -> None:
+def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:
     assert read(read_csv, "a,b,c\n1,2,3\n4,5,6\n", ["c", "a"])[1] == [["3", "1"], ["6", "4"]]
     assert read(read_csv, "a,b\n1,2\n", ["b"]) == (("b",), [["2"]])
 

@@ -83,7 +83,7 @@ def test_a_record_beyond_the_bound_keeps_its_place_and_its_key(kind: str) -> Non
     assert [it.offset for it in read(batch, first_offset=2, most_bytes=MIB)] == [2, 3, 4]
 
 
-def test_a_large_value_is_read_when_it_is_asked_for() -> None:
+def test_a_large_value_is_read_when_it_is_used() -> None:
     value = os.urandom(MIB)
     batch = packed(
         CODECS["gzip"],
@@ -141,11 +141,11 @@ def test_a_large_record_that_breaks_off_stands_there_once(kind: str) -> None:
         broken.value.read()
 
 
-@pytest.mark.parametrize("said", [MIB + 1, 20 * MIB, 2**62])
+@pytest.mark.parametrize("length", [MIB + 1, 20 * MIB, 2**62])
 @pytest.mark.parametrize("field", ["key", "value"])
-def test_no_length_goes_beyond_its_record(field: str, said: int) -> None:
+def test_no_length_goes_beyond_its_record(field: str, length: int) -> None:
     """What it says would be read, or passed over, whatever the record's own bound is."""
-    fields = varint(said) if field == "key" else varint(-1) + varint(said)
+    fields = varint(length) if field == "key" else varint(-1) + varint(length)
     body = b"\0" + varint(0) + varint(0) + fields + b"0" * MIB
     content = chain([varint(len(body)), body], repeated(b"0", 40 * MIB))
     batch = framed(GZIP, compressed(GZIP, content), 1)

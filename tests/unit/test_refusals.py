@@ -47,7 +47,7 @@ def serve_manifest(bench: Bench) -> None:
     (bench.directory / "aside").rename(bench.directory / "a.manifest.json")
 
 
-async def test_a_refused_read_that_passes_leaves_no_patience_used_up(
+async def test_a_refused_read_that_passes_leaves_no_retry_time_used_up(
     bench: Bench, threads: ThreadPoolExecutor
 ) -> None:
     turns = turns_of(bench, threads, timeout_seconds=600)
@@ -77,7 +77,7 @@ async def test_a_read_that_is_refused_for_too_long_is_let_go_after_a_search(
     assert len(take_outcome(bench.partition).dead_letters) == 1
 
 
-async def test_a_repeated_request_whose_manifest_can_not_be_read_is_told_of(
+async def test_a_repeated_request_whose_manifest_can_not_be_read_is_reported(
     bench: Bench, threads: ThreadPoolExecutor
 ) -> None:
     turns = turns_of(bench, threads, timeout_seconds=0)

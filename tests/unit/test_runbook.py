@@ -93,9 +93,9 @@ def test_every_reason_of_a_failure_is_answered() -> None:
 
 def test_what_ready_says_is_what_the_code_says() -> None:
     sources = " ".join(path.read_text("utf-8") for path in (ROOT / "consumer").rglob("*.py"))
-    said = [code(row[0]) for row in tables(answers(section("Alerts"))["ExportPartitionStuck"])]
-    assert len([words for words in said if words]) >= 8
-    for words in said:
+    reasons = [code(row[0]) for row in tables(answers(section("Alerts"))["ExportPartitionStuck"])]
+    assert len([words for words in reasons if words]) >= 8
+    for words in reasons:
         assert re.search(re.escape(words).replace("…", r"\{\w+\}"), sources), words
 
 

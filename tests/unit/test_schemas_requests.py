@@ -86,7 +86,7 @@ def test_every_wrong_field_is_named_and_no_other(sample: dict[str, Any], wrong: 
 
 
 @pytest.mark.parametrize(("sample", "wrong"), WRONG_REQUESTS + WRONG_BEYOND_SCHEMA)
-def test_what_is_wrong_is_said_in_one_short_line(sample: dict[str, Any], wrong: set[str]) -> None:
+def test_what_is_wrong_is_named_in_one_short_line(sample: dict[str, Any], wrong: set[str]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_request(json.dumps(sample).encode())
     text = str(caught.value)

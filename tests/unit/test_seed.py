@@ -51,13 +51,13 @@ def test_rows_do_not_change_from_one_release_to_the_next() -> None:
     assert rows.decode() == FIRST_TWO
 
 
-def test_rows_are_made_as_they_are_asked_for() -> None:
+def test_rows_are_made_as_they_are_taken() -> None:
     first: list[Any] = list(islice(Scenario(Format.CSV, 10**12).rows(), 3))
     assert [row[0] for row in first] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("count", [0, 1, 999])
-def test_there_are_as_many_rows_as_asked_for(count: int) -> None:
+def test_there_are_as_many_rows_as_wanted(count: int) -> None:
     assert len(list(Scenario(Format.PDF, count).rows())) == count
 
 

@@ -374,7 +374,7 @@ NEVER_READ = {"SSL_CAFILE": "cert.pem", "SSL_CERTFILE": "cert.pem", "SSL_KEYFILE
 def test_security_that_does_not_fit_together_is_named_at_once(
     pem: Path, given: dict[str, str], lines: list[str]
 ) -> None:
-    """What is set and not used is refused too: whoever sets a password believes in it."""
+    """What is set and not used is refused too: one who sets a password believes in it."""
     paths = {name: f"{pem}/{it}" if name.endswith("FILE") else it for name, it in given.items()}
     assert refused(**paths) == "; ".join(lines).format(pem)
 

@@ -11,7 +11,7 @@ ALICE, BOB = Claim("alice", 5), Claim("bob", 5)
 
 
 class Lanes:
-    """Lanes that take turns as they are told; ``begun`` names those whose turns began, in order."""
+    """Lanes whose turns a test ends; ``begun`` names those whose turns began, in order."""
 
     def __init__(self, capacity: int) -> None:
         self.slots = Slots(capacity)

@@ -1,4 +1,4 @@
-"""The storage is asked aside: one that hangs is waited for by nobody, and asked once."""
+"""The storage is checked aside: one that hangs is waited for by nobody, and checked once."""
 
 import asyncio
 import threading
@@ -13,14 +13,14 @@ LONG = 30.0
 
 
 class HangingStorage:
-    """Answers once ``may_answer`` is set; counts how often it was asked."""
+    """Answers once ``may_answer`` is set; counts how often it was checked."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
-        self.asked = 0
+        self.checks = 0
 
     def check(self) -> None:
-        self.asked += 1
+        self.checks += 1
         assert self.may_answer.wait(LONG)
 
 
@@ -40,10 +40,10 @@ def checks() -> list[threading.Thread]:
 
 
 async def test_a_storage_that_works_is_no_problem() -> None:
-    asked: list[None] = []
-    probe = StorageProbe(lambda: asked.append(None), LONG)
+    checks: list[None] = []
+    probe = StorageProbe(lambda: checks.append(None), LONG)
     assert [await probe.problem() for _ in range(3)] == [None] * 3
-    assert len(asked) == 3
+    assert len(checks) == 3
 
 
 async def test_what_a_storage_says_is_passed_on_until_it_works_again() -> None:
@@ -66,13 +66,13 @@ async def test_a_fault_of_the_check_is_no_answer() -> None:
         await StorageProbe(check, LONG).problem()
 
 
-async def test_a_storage_that_hangs_is_asked_once_and_keeps_no_process(
+async def test_a_storage_that_hangs_is_checked_once_and_keeps_no_process(
     storage: HangingStorage,
 ) -> None:
     probe = StorageProbe(storage.check, 0.01)
     for _ in range(3):
         assert await probe.problem() == "the storage does not answer"
-    assert storage.asked == 1
+    assert storage.checks == 1
     assert [thread.daemon for thread in checks()] == [True]
     storage.may_answer.set()
     async with asyncio.timeout(LONG):
@@ -87,6 +87,6 @@ async def test_who_asks_meanwhile_shares_the_answer(storage: HangingStorage) -> 
     asking.pop().cancel()
     storage.may_answer.set()
     assert await asyncio.gather(*asking) == [None, None]
-    assert storage.asked == 1
+    assert storage.checks == 1
     assert await probe.problem() is None
-    assert storage.asked == 2
+    assert storage.checks == 2

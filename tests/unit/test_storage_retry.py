@@ -1,4 +1,4 @@
-"""Patience with a refusing storage."""
+"""Retries of a refusing storage: how long, and what is given up."""
 
 import pytest
 

@@ -131,7 +131,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
         ("a.json", '{"data": [{"n": 1}]}', [], "there is no JSON array of rows"),
     ],
 )
-def test_a_wrong_file_is_named_before_kafka_is_asked(
+def test_a_wrong_file_is_named_before_kafka_is_reached(
     tmp_path: Path, name: str, content: str, arguments: list[str], words: str
 ) -> None:
     file = tmp_path / name

@@ -16,7 +16,7 @@ from schemas.times import from_millis, to_millis
 from tests.support.partition import REQUESTS, START, Bench, Sent, only, take_outcome
 
 READ = datetime(2026, 11, 21, 10, tzinfo=UTC)
-ASKED = "2026-11-20T08:00:00.000Z"
+REQUESTED_AT = "2026-11-20T08:00:00.000Z"
 HOUR_MS = 3_600_000
 
 
@@ -56,9 +56,9 @@ def test_the_earliest_timestamp_is_one() -> None:
 
 
 def test_what_the_request_says_needs_no_timestamp() -> None:
-    origin = origin_of(*sent(-1, ASKED), READ)
-    asked = datetime(2026, 11, 20, 8, tzinfo=UTC)
-    assert (origin.requested_at, origin.dated_at) == (asked, asked)
+    origin = origin_of(*sent(-1, REQUESTED_AT), READ)
+    requested = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert (origin.requested_at, origin.dated_at) == (requested, requested)
     assert origin.counts_from_ms == to_millis(READ)
 
 

@@ -48,7 +48,7 @@ def completed(
     file_format = Format.PDF if content[:4] == b"%PDF" else Format.CSV
     ending = extension(file_format, compression)
     content = compressed(content, compression)
-    said = {
+    fields = {
         "rows": 3 if file_format == Format.PDF else 2,
         "pages": 2 if file_format == Format.PDF else None,
         "bytes": len(content),
@@ -57,7 +57,7 @@ def completed(
     }
     part = storage.open_part(0, export_id, ending)
     event = ExportCompleted(
-        **COMMON, **said, export_id=export_id, format=file_format, location=part.location
+        **COMMON, **fields, export_id=export_id, format=file_format, location=part.location
     )
     part.append(content)
     part.sync()
@@ -153,11 +153,11 @@ def test_each_difference_is_one_verdict(tmp_path: Path, tamper: Tamper, words: s
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("fields", "words"),
     [({"rows": 4}, "differs: rows 3, manifest 4"), ({"pages": 1}, "differs: pages 2, manifest 1")],
 )
-def test_a_pdf_is_counted_too(tmp_path: Path, said: dict[str, Any], words: str) -> None:
-    completed(tmp_path, "a", PDF, **said)
+def test_a_pdf_is_counted_too(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    completed(tmp_path, "a", PDF, **fields)
     assert [verdict.words for verdict in verify(tmp_path)] == [words]
 
 
@@ -227,18 +227,18 @@ def test_as_many_records_as_rows_are_right_without_a_header_line(
     assert verdict.good is good
 
 
-def test_a_header_is_asked_for_only_where_it_is_open(tmp_path: Path) -> None:
+def test_a_header_is_read_only_where_it_is_open(tmp_path: Path) -> None:
     completed(tmp_path, "a", CSV)
     completed(tmp_path, "b", PDF)
     completed(tmp_path, "c", b"ann,x\r\nbob,y\r\n")
-    asked: list[str] = []
+    read: list[str] = []
 
     def has_header(event: ExportCompleted) -> bool:
-        asked.append(event.export_id)
+        read.append(event.export_id)
         return False
 
     assert all(verdict.good for verdict in Verifier(has_header).directory(tmp_path))
-    assert asked == ["c"]
+    assert read == ["c"]
 
 
 @pytest.mark.parametrize(

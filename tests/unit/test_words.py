@@ -14,6 +14,12 @@ from tests.unit.test_docs import PACKAGES, ROOT, tables
 
 LOG_EVENTS = ROOT / "docs" / "log-events.md"
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted(
+    path
+    for folder in ("acceptance", "bench", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.parent.name != "model" and path != Path(__file__)
+)
 # The ADRs are a record, kept as written.
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -43,7 +49,7 @@ def test_parts_of_words_are_not(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*MODULES, *DOCUMENTS], ids=lambda path: path.relative_to(ROOT).as_posix()
+    "path", [*MODULES, *TESTS, *DOCUMENTS], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_plain_words(path: Path) -> None:
     assert not _words_in(path.read_text("utf-8"))

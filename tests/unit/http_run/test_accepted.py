@@ -191,7 +191,7 @@ async def test_an_end_is_compared_by_itself_where_kafka_has_no_request_any_more(
         assert_problem(await run(client, export_id="e-1", **change), 409)
 
 
-async def test_who_lost_the_race_to_another_export_is_told(
+async def test_who_lost_the_race_to_another_export_learns_it(
     client: httpx.AsyncClient, world: World
 ) -> None:
     world.room.clear()

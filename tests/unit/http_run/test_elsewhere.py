@@ -95,7 +95,7 @@ async def test_one_of_another_export_is_a_conflict_at_once(client: httpx.AsyncCl
     assert answer.status_code == 409
 
 
-async def test_who_lost_the_race_to_an_export_that_has_ended_already_is_told(
+async def test_who_lost_the_race_to_an_export_that_has_ended_already_learns_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The winner is committed, and the loser's request not handled: that one is unfinished."""
