@@ -39,7 +39,7 @@ class EmbeddedStore(EmbeddedServer):
         data_dir: Path,
         port: int = 0,
         *,
-        heap_mib: int = 512,
+        heap_mib: int = 384,
         notice: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(

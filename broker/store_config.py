@@ -39,6 +39,9 @@ def store_properties(port: int, buckets: Path, credentials: Credentials) -> dict
         "s3proxy.authorization": "aws-v2-or-v4",
         "s3proxy.identity": credentials.access_key_id,
         "s3proxy.credential": credentials.secret_access_key,
+        # A signed body is held in memory until its signature is checked. With the default of 200
+        # the heap ends at 64 parts of 8 MiB at once, and the store with it; further requests wait.
+        "s3proxy.jetty.max-threads": "24",
         "jclouds.provider": "filesystem-nio2",
         "jclouds.filesystem.basedir": str(buckets),
         # Of the provider; the one that writes files has none, and S3Proxy wants them all the same.

@@ -21,6 +21,7 @@ from sluice.commands import (
     replay,
     seed,
     serve,
+    store,
     submit,
     topics,
     verify,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.run_demo)
 app.command("broker")(broker.run_broker)
+app.command("store")(store.run_store)
 app.command("serve")(serve.serve)
 app.command("seed")(seed.run_seed)
 app.command("submit")(submit.run_submit)

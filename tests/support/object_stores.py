@@ -10,6 +10,8 @@ from obstore.store import ObjectStore, from_url
 
 from broker.store import EmbeddedStore
 
+_TIMEOUT = timedelta(minutes=2)
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -31,15 +33,22 @@ class Bucket:
             "SLUICE_STORAGE_OPTIONS": ",".join(f"{k}={v}" for k, v in self.options.items()),
         }
 
-    def client(self, **options: str) -> ObjectStore:
-        """A client of the whole bucket that doesn't retry; ``options`` go before its own."""
+    def client(self, headers: Mapping[str, str] | None = None, **options: str) -> ObjectStore:
+        """A client of the whole bucket, which doesn't retry.
+
+        ``headers`` go with every request, ``options`` before its own.
+        """
         credentials = {name.lower(): value for name, value in self.credentials.items()}
         config: Any = {**self.options, **credentials, **options}  # of the URL's own provider
         found: ObjectStore = from_url(
             self.url,
             config=config,
-            client_options={"allow_http": True},
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=30)},
+            client_options={
+                "allow_http": True,
+                "default_headers": dict(headers or {}),
+                "timeout": _TIMEOUT,  # not the usual 30 s: machines that test are busy
+            },
+            retry_config={"max_retries": 0, "retry_timeout": _TIMEOUT},
         )
         return found
 

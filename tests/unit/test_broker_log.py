@@ -1,4 +1,4 @@
-"""What Kafka's log is read for. The samples are Kafka's own, shortened."""
+"""What a server's log is read for. The samples are Kafka's and S3Proxy's own, shortened."""
 
 import pytest
 
@@ -26,6 +26,15 @@ FATAL = "Exiting Kafka due to fatal exception during startup."
 NO_HEAP = """\
 Error occurred during initialization of VM
 Too small maximum heap
+"""
+
+JETTY = """\
+2026-11-27T22:25:46.257Z INFO org.gaul.shaded.org.eclipse.jetty.server.Server - jetty-12.1.12; built
+2026-11-27T22:25:46.286Z ERROR org.gaul.s3proxy.Main - Failed to bind to /127.0.0.1:18080
+"""
+
+NOT_ALLOWED = """\
+org.apache.kafka.common.KafkaException: Server failed to bind to 127.0.0.1:80: Permission denied
 """
 
 NO_ERROR = """\
@@ -57,4 +66,6 @@ def test_warnings_are_no_errors() -> None:
 
 def test_the_port_that_was_taken_is_found() -> None:
     assert taken_port(TAKEN_PORT) == 19092
+    assert taken_port(JETTY) == 18080
+    assert taken_port(NOT_ALLOWED) is None
     assert taken_port(NO_HEAP) is None

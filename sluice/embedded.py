@@ -1,0 +1,56 @@
+"""Runs an embedded server in the foreground, for the commands that do nothing else.
+
+Invariant: from the first line on, SIGINT and SIGTERM end the command with 0, and the server ends in
+order.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from broker.errors import ServerInterruptedError
+from broker.server import EmbeddedServer
+from sluice.foreground import catch_signals
+
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Where it listens; 0 picks a free port.")
+]
+
+
+def terminal_notice() -> Callable[[str], None] | None:
+    """What shows a server's notices on stderr; None where nobody reads it."""
+    return _to_stderr if sys.stderr.isatty() else None
+
+
+def run_server(server: EmbeddedServer, ready: Callable[[], str]) -> None:
+    """Run a server until a signal comes, or it ends; print ``ready()`` once it answers.
+
+    Raises:
+        ServerError: it can't run, or has ended by itself.
+    """
+    catch_signals()  # while jars are fetched there is nothing to stop
+    server.prepare()
+    _on_signals(lambda _number, _frame: server.interrupt())
+    try:
+        server.start()
+        typer.echo(ready())
+        raise server.wait()
+    except ServerInterruptedError:
+        return
+    finally:
+        server.stop()
+        # Python gives up its handlers before it ends; one more Ctrl-C then would be fatal.
+        _on_signals(signal.SIG_IGN)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)
