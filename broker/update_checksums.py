@@ -16,8 +16,8 @@ from broker.jars import Jar, lock_file
 
 # The logging backend, in the version of Kafka's slf4j-api.
 _SLF4J = "org.slf4j:slf4j-simple:1.7.36"
-# Of the versions that S3Proxy's dependencies name Maven picks an older one, on which it dies as it
-# starts: jackson-databind 3 reads annotations that came with this one.
+# Pinned: S3Proxy's dependencies name several versions. With one before this it dies as it starts:
+# jackson-databind 3 reads an annotation, JsonSerializeAs, that came with 2.21.
 _ANNOTATIONS = "com.fasterxml.jackson.core:jackson-annotations:2.21"
 _S3PROXY_SERVES_BY = (
     "org.gaul:s3proxy",
