@@ -2,6 +2,7 @@
 buckets for a test.
 """
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,6 +14,15 @@ from tests.support.kafka import kafka_for_tests
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.topics import created_topics
 from tests.support.upstream import Upstream
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of all garbage collections from now on.
+
+    It is millions of objects: with them a full collection takes 0.15 s, wherever it strikes.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

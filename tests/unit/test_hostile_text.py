@@ -1,7 +1,6 @@
 """Text that is made to take long: what a file's writer does with it takes time linear in it."""
 
 import sys
-import time
 import tracemalloc
 import unicodedata
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from schemas.options import CsvOptions
 from schemas.records import Cell
 from schemas.requests import Column, ExportRequested
 from schemas.vocabulary import FailReason, Format
+from tests.support.cpu import cpu_time
 from tests.support.pdf import new_writer, pages_of, pdf_request, write_pdf
 
 MIB = 1024 * 1024
@@ -30,9 +30,9 @@ LONGEST_SECONDS = 2
 
 
 def timed(call: Callable[[], object]) -> float:
-    begun = time.thread_time()
-    call()
-    return time.thread_time() - begun
+    with cpu_time() as took:
+        call()
+    return took.seconds
 
 
 def test_marks_are_where_they_are_looked_for() -> None:

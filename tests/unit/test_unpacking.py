@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ from aiokafka import ConsumerRecord
 from clients.lenient_records import LenientRecords, batches_handed_on
 from consumer.unpacking import PIECE_SECONDS, Unpacking, unpacked
 from tests.support.batches import CODECS, framed, record
+from tests.support.cpu import cpu_time
 from tests.support.tiny_frames import KINDS, tiny_frames
 
 MIB = 1024 * 1024
@@ -22,12 +22,10 @@ def handed_on(kind: str) -> tuple[ConsumerRecord, float]:
     """A batch of 4 MiB of tiny frames, as the consumer gives it; seconds of the event loop."""
     records = b"".join(piece for n in (0, 1) for piece in record(n, b"k", VALUES[n]))
     data = framed(CODECS[kind], tiny_frames(kind, records, 4 * MIB), 2)
-    begun = time.thread_time()
-    with batches_handed_on():
+    with cpu_time() as took, batches_handed_on():
         (given,) = LenientRecords(data).next_batch()
-    seconds = time.thread_time() - begun
     message: Any = ("t", 0, given.offset, 0, 0, None, given.value, None, -1, -1, ())
-    return ConsumerRecord(*message), seconds
+    return ConsumerRecord(*message), took.seconds
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -36,9 +34,9 @@ def test_tiny_frames_are_handed_on_at_once_and_unpacked_in_short_steps(kind: str
     assert loop_seconds < PIECE_SECONDS
     unpacking, found, longest = Unpacking(packed), [], 0.0
     while not unpacking.ended:
-        begun = time.thread_time()
-        found += unpacking.piece()
-        longest = max(longest, time.thread_time() - begun)
+        with cpu_time() as took:
+            found += unpacking.piece()
+        longest = max(longest, took.seconds)
     assert [message.value for message in found] == VALUES
     # zstd can't be stopped between frames, but reads more than 100 MB of them in a second.
     assert longest < 3 * PIECE_SECONDS
