@@ -30,6 +30,7 @@ from schemas.completions import (
 )
 from schemas.topics import Topics
 from tests.chaos.plans import Plan
+from tests.support.clients import http_client
 from tests.support.outcomes import committed, headers
 
 
@@ -205,7 +206,7 @@ def _lag(offsets: Any, ends: Any, requests: TopicPartition, records: TopicPartit
 async def check_metrics(urls: Sequence[str]) -> list[Violation]:
     """Every node answers with its metrics."""
     found = []
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with http_client(timeout=10) as client:
         for url in urls:
             try:
                 answer = await client.get(f"{url}/metrics")

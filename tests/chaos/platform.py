@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.chaos.journal import Journal
+from tests.support.clients import http_client
 
 COMMAND = (sys.executable, "-m", "tests.chaos.killers")
 _TICK_SECONDS = 0.05
@@ -118,7 +119,7 @@ class Platform:
         self.pods.append(Pod(process, journal, time.monotonic() + _START_SECONDS))
 
     async def _ask(self) -> None:
-        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
+        async with http_client(timeout=_ANSWER_SECONDS) as client:
             while True:
                 await asyncio.gather(*(self._ask_one(client, pod) for pod in list(self.pods)))
                 await asyncio.sleep(_ASK_SECONDS)

@@ -29,6 +29,7 @@ from tests.chaos.load import PARTITIONS, Load
 from tests.chaos.oracle import Fault, Scene, Violation, check_metrics, judge
 from tests.chaos.report import Report, recoveries, spread
 from tests.chaos.schedule import Pace, Strike, deaths, disturbances
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
 
 PACE = Pace(deaths_seconds=1.2, disturbances_seconds=6, session_seconds=3)
@@ -137,7 +138,7 @@ class Storm:
 
     async def _probe(self) -> None:
         """Ask each node whether it is ready, as an orchestrator does."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with http_client(timeout=5) as client:
             while True:
                 for process in list(self._fleet.now.values()):
                     if process.is_member and process.journal.url:

@@ -22,6 +22,7 @@ from tests.hostile.bed import PARTITIONS, Bed
 from tests.hostile.bounds import GOOD_SECONDS
 from tests.hostile.downstream import end_of
 from tests.hostile.wire import Record, make_batch
+from tests.support.clients import http_client
 from tests.support.upstream import csv_bytes, rows_of
 
 _BATCHES = 3
@@ -117,7 +118,7 @@ async def _pdfs(
     nodes = good.bed.nodes
     ids = (f"{prefix}-{number}" for number in itertools.count())
     elsewhere = (export_id for export_id in ids if _partition_of(export_id) != held_up)
-    async with httpx.AsyncClient(timeout=good.seconds, trust_env=False) as client:
+    async with http_client(timeout=good.seconds) as client:
         for number, export_id in enumerate(elsewhere):
             url = nodes[number % len(nodes)].node.url
             begun = time.monotonic()

@@ -7,6 +7,7 @@ import subprocess
 import httpx
 
 from tests.hostile.target import COMPLETED, Kind, Target
+from tests.support.clients import http_client
 
 _STATUS_REQUESTS = 7
 _STOP_SECONDS = 15.0
@@ -17,7 +18,7 @@ async def _hung_status(target: Target) -> None:
     """Status requests that hang; what needs no storage is answered."""
     node = target.nodes[0].node
     ids = [_hang(target) for _ in range(_STATUS_REQUESTS)]
-    async with httpx.AsyncClient(base_url=node.url, timeout=60, trust_env=False) as client:
+    async with http_client(node.url, timeout=60) as client:
         asking = [asyncio.create_task(_status(client, target, one)) for one in ids]
         await asyncio.sleep(1)
         await _post(client, target)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from sluice.metric_assertions import read_scrape
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess
 
 _GAUGE = "sluice_event_loop_longest_stall_seconds"
@@ -46,7 +47,7 @@ class Stalls:
 async def stalls_of(node: NodeProcess) -> Stalls | None:
     """What the node says now; None if it doesn't answer."""
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_SECONDS) as client:
+        async with http_client(timeout=_ANSWER_SECONDS) as client:
             answer = await client.get(f"{node.url}/metrics")
     except httpx.HTTPError:
         return None

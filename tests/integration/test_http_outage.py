@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from broker.embedded import EmbeddedKafka
+from tests.support.clients import http_client
 from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, events
 from tests.support.topics import created_topics
@@ -58,7 +59,7 @@ async def test_a_broker_that_is_away_is_reported_soon_and_forgotten_soon(tmp_pat
     with EmbeddedKafka(tmp_path / "kafka") as kafka:
         servers = kafka.bootstrap_servers
         async with created_topics(servers, 4) as topics, node_on(servers, topics, tmp_path) as node:
-            async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
+            async with http_client(node.url, timeout=30) as client:
                 body = {"format": "csv", "columns": ["n", "t"], "data": rows_of(0, 5)}
                 first = await client.post("/export/run?wait=30", json={**body, "export_id": "done"})
                 assert first.status_code == 200
@@ -119,7 +120,7 @@ async def test_a_scrape_tells_that_the_broker_is_away(tmp_path: Path) -> None:
         async with (
             created_topics(servers, 4) as topics,
             node_on(servers, topics, tmp_path) as node,
-            httpx.AsyncClient(base_url=node.url, timeout=30) as client,
+            http_client(node.url, timeout=30) as client,
         ):
             await until_it_says(client, "sluice_ready 1.0")
             kafka.kill()

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.upstream import Upstream
 
@@ -23,7 +24,7 @@ UPLOAD = (
 
 
 def asking(node: NodeProcess) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=node.url, timeout=60)
+    return http_client(node.url, timeout=60)
 
 
 async def connect(node: NodeProcess) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import Topics
-from tests.support.http import http_client
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
 from tests.support.outcomes import events
 from tests.support.upstream import Upstream

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -15,6 +14,7 @@ from broker.embedded import EmbeddedKafka
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.topics import Topics
 from schemas.vocabulary import FailReason
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on, settings_for
 from tests.support.outcomes import by_id, events
 from tests.support.topics import created_topics
@@ -42,7 +42,7 @@ def fill(disk: Path) -> None:
 
 
 async def refusals(node: NodeProcess) -> float:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         metrics = (await client.get(f"{node.url}/metrics")).text
     (line,) = [it for it in metrics.splitlines() if it.startswith("sluice_storage_retries_total ")]
     return float(line.split()[1])
@@ -104,7 +104,7 @@ async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: 
                 await upstream.batch("a", 0, rows_of(0, 100))
                 kafka.kill()
                 await asyncio.sleep(away_seconds)
-                async with httpx.AsyncClient(timeout=20) as client:
+                async with http_client(timeout=20) as client:
                     assert (await client.get(f"{node.url}/health")).status_code == 200
                     assert (await client.get(f"{node.url}/ready")).status_code == 503
                 kafka.start()

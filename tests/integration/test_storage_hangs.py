@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaProducer
 from schemas.completions import ExportCancelled, Source, encode_event
 from schemas.topics import Topics
 from schemas.vocabulary import Format
-from tests.support.http import assert_problem, http_client
+from tests.support.clients import http_client
+from tests.support.http import assert_problem
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, events
 from tests.support.upstream import Upstream

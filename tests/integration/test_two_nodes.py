@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
@@ -42,7 +42,7 @@ async def check(bootstrap_servers: str, topics: Topics, directory: Path, batches
 
 async def shares(*nodes: NodeProcess) -> list[set[int]]:
     """The partitions of each node, once they are all theirs."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         for _ in range(300):
             answers = [(await client.get(f"{node.url}/export/status")).json() for node in nodes]
             found = [set(answer["assigned_partitions"]) for answer in answers]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 import httpx
 from starlette.applications import Starlette
@@ -40,6 +41,7 @@ from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
+from tests.support.clients import http_client
 
 STATUS = NodeStatus(
     running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
@@ -288,11 +290,25 @@ async def app_of(world: World, **limits: Any) -> AsyncIterator[Starlette]:
             yield build_app(deps, HttpLimits(**limits))
 
 
+class _Hasty:
+    """asyncio for uvicorn, which looks ten times a second whether it is to stop: here more often.
+
+    Several hundred tests would wait 0.2 s for their server's end.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, on a port of its own."""
-    async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
-        yield client
+    with patch("uvicorn.server.asyncio", _Hasty()):
+        async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
+            yield client
 
 
 @asynccontextmanager
@@ -300,11 +316,6 @@ async def serving_world(world: World, **limits: Any) -> AsyncIterator[httpx.Asyn
     """A client of the world."""
     async with app_of(world, **limits) as app, serving(app) as client:
         yield client
-
-
-def http_client(url: str = "") -> httpx.AsyncClient:
-    # Without TLS there are no certificates to load, which would take longer than most tests here.
-    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False)  # noqa: S501 - plain HTTP
 
 
 def assert_problem(

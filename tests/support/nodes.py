@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 
 from schemas.topics import Topics
+from tests.support.clients import http_client
 
 SLUICE = Path(sys.executable).with_name("sluice")
 SERVE = (SLUICE, "serve")
@@ -114,8 +115,8 @@ class NodeProcess:
 
     async def _ready(self) -> bool:
         try:
-            async with httpx.AsyncClient() as client:
-                return (await client.get(f"{self.url}/ready")).status_code == 200
+            async with http_client(self.url) as client:
+                return (await client.get("/ready")).status_code == 200
         except (IndexError, httpx.HTTPError):
             return False
 
@@ -126,9 +127,11 @@ async def node_on(
     topics: Topics,
     directory: Path,
     log: str = "node.log",
+    *,
+    command: Sequence[str | Path] = SERVE,
     **settings: Any,
 ) -> AsyncIterator[NodeProcess]:
     """A ready node that writes to ``exports`` in the directory, for the block."""
     environment = settings_for(bootstrap_servers, topics, directory / "exports", **settings)
-    async with NodeProcess(environment, directory / log) as node:
+    async with NodeProcess(environment, directory / log, command) as node:
         yield node

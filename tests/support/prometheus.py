@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from broker.ports import pick_free_port
+from tests.support.clients import http_client
 from tests.support.npm import require_tool
 
 RULES = Path(__file__).parents[2] / "rules" / "export.yml"
@@ -81,7 +82,7 @@ async def prometheus_of(targets: Iterable[str], directory: Path) -> AsyncIterato
             stderr=log,
         )
     try:
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             url = f"http://127.0.0.1:{port}"
             await _ready(process, client, url)
             yield Prometheus(url, client)

@@ -12,9 +12,16 @@ import pytest
 import structlog
 
 from sluice.http import connections
+from tests.support.clients import http_client
 from tests.support.http import World, app_of, serving, serving_world
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has a second in ``client`` has less."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -57,10 +64,12 @@ async def raw(client: httpx.AsyncClient, sent: bytes = b"") -> AsyncIterator[Raw
 async def drip(one: Raw, text: bytes) -> None:
     for byte in text:
         one.writer.write(bytes([byte]))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
 
 
-async def test_a_connection_without_a_head_is_closed(client: httpx.AsyncClient) -> None:
+async def test_a_connection_without_a_head_is_closed(
+    client: httpx.AsyncClient, hasty: None
+) -> None:
     async with raw(client) as silent, raw(client, GET) as half, raw(client) as slow:
         dripping = asyncio.create_task(drip(slow, GET))
         assert await silent.rest() == b""
@@ -71,7 +80,7 @@ async def test_a_connection_without_a_head_is_closed(client: httpx.AsyncClient) 
         dripping.cancel()
 
 
-async def test_the_next_head_has_as_long(client: httpx.AsyncClient) -> None:
+async def test_the_next_head_has_as_long(client: httpx.AsyncClient, hasty: None) -> None:
     async with raw(client, GET + b"\r\n") as one:
         assert (await one.answer()).startswith(b"HTTP/1.1 200 ")
         dripping = asyncio.create_task(drip(one, GET))
@@ -84,11 +93,13 @@ async def test_the_next_head_has_as_long(client: httpx.AsyncClient) -> None:
         dripping.cancel()
 
 
-async def test_a_request_may_take_its_time(client: httpx.AsyncClient, world: World) -> None:
+async def test_a_request_may_take_its_time(
+    client: httpx.AsyncClient, world: World, hasty: None
+) -> None:
     sent = b'{"format":"csv","columns":["a"],"data":[[1]]}'
-    head = b"POST /export/run?wait=2 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /export/run?wait=0.5 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     async with raw(client, head + b"Content-Length: %d\r\n\r\n" % len(sent)) as one:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
         one.writer.write(sent)
         assert (await one.answer()).startswith(b"HTTP/1.1 202 ")
     assert len(world.requested()) == 1
@@ -120,7 +131,7 @@ async def test_requests_under_way_keep_their_places(
     body = {"format": "csv", "columns": ["a"], "data": []}
     under_way = []
     for _ in range(5):
-        one = httpx.AsyncClient(base_url=client.base_url)
+        one = http_client(client.base_url)
         under_way.append((one, asyncio.create_task(one.post("/export/run", json=body))))
     async with asyncio.timeout(5):
         while world.waiting < 5:
@@ -136,14 +147,14 @@ async def test_requests_under_way_keep_their_places(
 async def test_a_client_that_reads_nothing_is_cut_off(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
     world.others["e-1"] = "anonymous"
     world.end("e-1", content=b"x" * 40_000_000)
     async with (
         serving_world(world) as client,
         raw(client, GET.replace(b"health", b"export/download/e-1") + b"\r\n") as one,
     ):
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.8)
         assert len(await one.rest()) < 30_000_000
 
 

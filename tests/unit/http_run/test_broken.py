@@ -247,14 +247,14 @@ async def test_an_upload_waits_for_kafka(client: httpx.AsyncClient, world: World
 async def test_an_upload_whose_export_has_ended_is_not_read_on(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.http.run._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("sluice.http.run._LOOK_SECONDS", 0.05)
     ended = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
         yield b"[1]\n"
         await ended.wait()
         for _ in range(50):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
             yield b"[2]\n" * 1_000
 
     answer = asyncio.create_task(upload(client, body(), "export_id=n&format=csv&columns=a"))
