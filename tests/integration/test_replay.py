@@ -251,30 +251,6 @@ async def test_interrupted_it_cancels_what_is_half_published(
     assert {original_of(record.key.decode()) for record in cancelled} == {"half"}
 
 
-WRONG_USE = [
-    ([], "--from"),
-    (["--from", "yesterday"], "--from: must be an RFC 3339 time"),
-    (["--from", "2026-11-21T10:00:00+01:00"], "--from: must be an RFC 3339 time in UTC"),
-    (["--from", ALWAYS, "--to", "now"], "--to: must be an RFC 3339 time"),
-    (["--from", ALWAYS, "--to", ALWAYS], "--to: must be later than --from"),
-    (["--from", ALWAYS, "--rate", "1", "--speed", "1"], "give --rate or --speed, not both"),
-    (["--from", ALWAYS, "--rate", "0"], "--rate: must be a finite number above 0"),
-    (["--from", ALWAYS, "--rate", "inf"], "--rate: must be a finite number above 0"),
-    (["--from", ALWAYS, "--speed", "-1"], "--speed: must be a finite number above 0"),
-    (["--from", ALWAYS, "--speed", "nan"], "--speed: must be a finite number above 0"),
-    (["--from", ALWAYS, "--timeout", "0"], "--timeout: must be a finite number above 0"),
-    (["--from", ALWAYS, "--rate", "fast"], "--rate"),
-    (["--from", ALWAYS, "--copies", "0"], "--copies"),
-    (["--from", ALWAYS, "--copies", "1001"], "--copies"),
-    (["--from", ALWAYS, "now"], "now"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "words"), WRONG_USE)
-def test_wrong_use_is_exit_2(no_topics: Shell, arguments: list[str], words: str) -> None:
-    assert words in no_topics.fails("replay", *arguments, code=2)
-
-
 async def test_what_cannot_be_replayed_is_one_line(no_topics: Shell, shell: Shell) -> None:
     prefix = no_topics.environment["SLUICE_TOPIC_PREFIX"]
     assert no_topics.fails("replay", "--from", ALWAYS).startswith(f"no such topic: {prefix}.")
