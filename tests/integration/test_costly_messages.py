@@ -5,23 +5,19 @@ What a node's memory and its ``/health`` do meanwhile is measured from outside.
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from bench.processes import peak_bytes
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
 from schemas.topics import Topics
-from tests.hostile.bounds import HEALTH_SECONDS, PEAK_BYTES
-from tests.hostile.probe import read_looks
-from tests.support.nodes import NodeProcess, node_on
+from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, events
+from tests.support.probed import Probed, probed
+from tests.support.topics import created_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -91,66 +87,57 @@ COSTLY = {
 }
 
 
-@asynccontextmanager
-async def watched(node: NodeProcess, kind: str, file: Path) -> AsyncIterator[None]:
-    """Hold a node to its bounds of memory and of ``/health``, but for its waits for a core."""
-    command = [sys.executable, "-m", "tests.hostile.probe", str(node.pid), node.url, str(file)]
-    probe = await asyncio.create_subprocess_exec(*command)
-    try:
-        async with asyncio.timeout(30):
-            while not read_looks(file):  # what is watched may take less than the probe's start
-                await asyncio.sleep(0.02)
-        yield
-    finally:
-        probe.kill()
-        await probe.wait()
-    looks = read_looks(file)
-    longest = max(look.seconds for look in looks)
-    own = max(look.own_seconds for look in looks)
-    peak = peak_bytes(node.pid)
-    print(f"\n{kind}: {peak / MIB:.0f} MiB, /health {longest:.2f} s, of them its own {own:.2f} s")
-    assert peak < PEAK_BYTES
-    assert own < HEALTH_SECONDS
+@dataclass
+class Trial:
+    """A node that all tests of this file send to, one after the other."""
 
+    servers: str
+    topics: Topics
+    probe: Probed
+    producer: AIOKafkaProducer
 
-@pytest.fixture
-async def producer(bootstrap_servers: str) -> AsyncIterator[AIOKafkaProducer]:
-    """What costs much compresses to little, as Kafka's own bound is on compressed bytes."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
-        compression_type="gzip",
-        max_request_size=64 * MIB,
-    )
-    await producer.start()
-    yield producer
-    await producer.stop()
-
-
-@pytest.fixture
-async def node(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path
-) -> AsyncIterator[NodeProcess]:
-    async with node_on(bootstrap_servers, topics, tmp_path, MAX_EXPORT_BYTES=200 * MIB) as node:
-        yield node
-
-
-Publish = Callable[[str, Costly, int], Awaitable[None]]
-
-
-@pytest.fixture
-def publish(producer: AIOKafkaProducer, topics: Topics) -> Publish:
-    async def publish(export_id: str, costly: Costly, partition: int) -> None:
+    async def publish(self, export_id: str, costly: Costly, partition: int) -> None:
         fields = {"type": "export.requested", "export_id": export_id, "format": "csv"}
         sent = {**fields, "columns": ["a"], **costly.request}
         request = json.dumps(sent, ensure_ascii=False).encode()  # else MARKS pass a bound of bytes
         batch = b'{"export_id":"%b","seq":0,"last":true,"rows":%b}'
-        await send(topics.requests, export_id, request, partition)
-        await send(topics.records, export_id, batch % (export_id.encode(), costly.rows), partition)
+        batch %= (export_id.encode(), costly.rows)
+        for topic, value in ((self.topics.requests, request), (self.topics.records, batch)):
+            key = export_id.encode()
+            await self.producer.send_and_wait(topic, value, key=key, partition=partition)
 
-    async def send(topic: str, key: str, value: bytes, partition: int) -> None:
-        await producer.send_and_wait(topic, value, key=key.encode(), partition=partition)
+    async def end(self, *lanes: dict[str, Costly]) -> dict[str, TerminalEvent]:
+        """How exports end, which are sent to a partition each; within the bounds of the node."""
+        ended_before = len(await events(self.servers, self.topics.completions))
+        async with self.probe.watched() as seen:
+            await asyncio.gather(*(self._publish_all(*lane) for lane in enumerate(lanes)))
+            count = ended_before + sum(map(len, lanes))
+            found = await events(self.servers, self.topics.completions, at_least=count, seconds=90)
+        seen.check()
+        return by_id(found)
 
-    return publish
+    async def _publish_all(self, partition: int, exports: dict[str, Costly]) -> None:
+        for export_id, costly in exports.items():
+            await self.publish(export_id, costly, partition)
+
+
+@pytest.fixture(scope="module")
+async def trial(
+    bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Trial]:
+    directory = tmp_path_factory.mktemp("costly")
+    async with (
+        created_topics(bootstrap_servers, 6) as topics,
+        node_on(bootstrap_servers, topics, directory, MAX_EXPORT_BYTES=200 * MIB) as node,
+        probed(node) as probe,
+        # What costs much compresses to little, as Kafka's own bound is on compressed bytes.
+        AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            compression_type="gzip",
+            max_request_size=64 * MIB,
+        ) as producer,
+    ):
+        yield Trial(bootstrap_servers, topics, probe, producer)
 
 
 def judge(event: TerminalEvent, costly: Costly) -> None:
@@ -163,37 +150,20 @@ def judge(event: TerminalEvent, costly: Costly) -> None:
 
 
 @pytest.mark.parametrize("kind", COSTLY)
-async def test_it_ends_typed_and_disturbs_nothing(
-    kind: str,
-    bootstrap_servers: str,
-    topics: Topics,
-    node: NodeProcess,
-    publish: Publish,
-    tmp_path: Path,
-) -> None:
+async def test_it_ends_typed_and_disturbs_nothing(kind: str, trial: Trial) -> None:
     costly, good = COSTLY[kind], Costly({}, of([1], [2]), None)
-    async with watched(node, kind, tmp_path / "looks"):
-        await publish("costly", costly, 0)
-        await publish("beside", good, 0)
-        await publish("elsewhere", good, 1)
-        found = by_id(await events(bootstrap_servers, topics.completions, at_least=3, seconds=60))
-    judge(found["costly"], costly)
-    judge(found["beside"], good)
-    judge(found["elsewhere"], good)
+    number = list(COSTLY).index(kind)
+    lane = {f"costly-{number}": costly, f"beside-{number}": good}
+    elsewhere = {f"elsewhere-{number}": good}
+    found = await trial.end(lane, elsewhere)
+    for export_id, sent in (lane | elsewhere).items():
+        judge(found[export_id], sent)
 
 
-@pytest.mark.parametrize("topics", [6], indirect=True)
 @pytest.mark.parametrize("kind", ["a million nested values", "a cell of 16 MiB"])
-async def test_five_lanes_at_once(
-    kind: str,
-    bootstrap_servers: str,
-    topics: Topics,
-    node: NodeProcess,
-    publish: Publish,
-    tmp_path: Path,
-) -> None:
-    async with watched(node, f"five of {kind}", tmp_path / "looks"):
-        await asyncio.gather(*(publish(f"export-{n}", COSTLY[kind], n) for n in range(5)))
-        found = by_id(await events(bootstrap_servers, topics.completions, at_least=5, seconds=90))
-    for event in found.values():
-        judge(event, COSTLY[kind])
+async def test_five_lanes_at_once(kind: str, trial: Trial) -> None:
+    costly, number = COSTLY[kind], list(COSTLY).index(kind)
+    lanes = [{f"lane-{number}-{n}": costly} for n in range(5)]
+    found = await trial.end(*lanes)
+    for export_id in [name for lane in lanes for name in lane]:
+        judge(found[export_id], costly)

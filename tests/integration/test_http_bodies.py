@@ -8,27 +8,42 @@ import httpx
 import pytest
 
 from schemas.topics import Topics
-from tests.support.beside import beside, peak_bytes
-from tests.support.nodes import node_on
+from tests.support.beside import beside
+from tests.support.clients import http_client
+from tests.support.hasty_node import hasty
+from tests.support.nodes import SERVE, node_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 MIB = 1024 * 1024
 JSON = {"Content-Type": "application/json"}
+SHORT, LONG = b'[1,"some text of a row"]', b'[1,"%b"]' % (b"some text of a row, " * 50)
 HEAD = '{"format":"csv","columns":["a","b"],"export_id":"%s","data":['
 
 
 def body(export_id: str, row: bytes, size: int) -> bytes:
     head = (HEAD % export_id).encode()
-    return head + b",".join([row] * ((size - len(head) - 2) // (len(row) + 1))) + b"]}"
+    return head + ((row + b",") * ((size - len(head) - 2) // (len(row) + 1)))[:-1] + b"]}"
 
 
 async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
     return await client.post("/export/run?wait=120", content=content, headers=JSON, timeout=400)
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
+        # 2,600,000 rows each
+        pytest.param(
+            dict.fromkeys(("large-0", "large-1", "large-2"), (SHORT, 64)),
+            id="short rows only",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
 async def test_hostile_and_large_bodies_from_several_clients_at_once(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path
+    bootstrap_servers: str, topics: Topics, tmp_path: Path, large: dict[str, tuple[bytes, int]]
 ) -> None:
     wide = "\N{GRINNING FACE}".encode()
     hostile = {
@@ -36,21 +51,20 @@ async def test_hostile_and_large_bodies_from_several_clients_at_once(
         "numbers": body("numbers", b"1", 16 * MIB),
         "one-row": body("one-row", b'["%b",1]' % (b"x" * 60 * MIB + wide), 64 * MIB),
         "title": b'{"title":"%b",' % (b"x" * 30 * MIB + wide) + body("title", b"[1,2]", MIB)[1:],
-        "columns": b'{"format":"csv","data":[],"columns":[%b]}' % b",".join([b"{}"] * 5 * MIB),
+        "columns": b'{"format":"csv","data":[],"columns":[%b{}]}' % (b"{}," * 5 * MIB),
         "keys": b'{"%b":1}' % (b"k" * 30 * MIB + wide),
         "deep": body("deep", b"[" * 300 + b"]" * 300, 16 * MIB),
         "open": body("open", b'[1,"x"]', 32 * MIB)[:-2],
     }
-    large = {f"large-{number}": b'[%d,"some text of a row"]' % number for number in range(3)}
     async with (
         node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
-        httpx.AsyncClient(base_url=node.url) as client,
-        beside(node) as seen,
+        http_client(node.url) as client,
+        beside(node) as small,
     ):
-        bodies = {**hostile, **{i: body(i, row, 64 * MIB - 1) for i, row in large.items()}}
+        good = {name: body(name, row, mib * MIB - 1) for name, (row, mib) in large.items()}
+        bodies = {**hostile, **good}
         bodies = dict(sorted(bodies.items(), key=lambda one: one[0][-1]))  # good among bad ones
         answers = await asyncio.gather(*(post(client, content) for content in bodies.values()))
-        peak = peak_bytes(node)
         statuses = {i: answer.status_code for i, answer in zip(bodies, answers, strict=True)}
         errors = {
             i: answer.json()["errors"]
@@ -70,49 +84,55 @@ async def test_hostile_and_large_bodies_from_several_clients_at_once(
         assert {"field": "columns", "message": "is too large"} in errors["columns"]
         assert "values are nested deeply" in errors["deep"][0]["message"]
         assert "malformed JSON" in errors["open"][0]["message"]
-        assert peak < 400 * MIB
         longest = [line for line in node.lines() if "event loop" in line["event"]]
-    print(f"peak {peak / MIB:.0f} MiB, health {max(seen.health_seconds):.2f} s", longest)
-    assert max(seen.health_seconds) < 1
-    assert set(seen.small_statuses) == {202}
+    print(longest)
+    small.check()
     events = [answer.json() for answer in answers if answer.status_code == 200]
     assert {event["type"] for event in events} == {"export.completed"}
 
 
+@pytest.mark.parametrize(
+    "pace_seconds", [3, pytest.param(30, id="as it is built", marks=pytest.mark.long)]
+)
 async def test_bodies_that_trickle_keep_nobody_out(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path
+    bootstrap_servers: str, topics: Topics, tmp_path: Path, pace_seconds: int
 ) -> None:
-    """Most of a large body at once, then a byte every two seconds: cut off within a minute."""
-    content = body("slow", b'[1,"some text of a row"]', 60 * MIB)
+    """Most of a large body at once, then a byte at a time: cut off in the window after the next."""
+    content = body("slow", SHORT, 60 * MIB)
     head = "POST /export/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    trickling = asyncio.Semaphore(0)
 
     async def slow(url: httpx.URL) -> tuple[bytes, float]:
         reader, writer = await asyncio.open_connection(url.host, url.port)
         began = time.monotonic()
         writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[:-100])
+        await writer.drain()
+        trickling.release()
         answer = asyncio.create_task(reader.readuntil(b"\r\n"))
         for byte in content[-100:]:
-            if (await asyncio.wait([answer], timeout=2))[0]:
+            if (await asyncio.wait([answer], timeout=pace_seconds / 15))[0]:
                 break
             writer.write(bytes([byte]))
         writer.close()
         return await answer, time.monotonic() - began
 
+    command = (
+        hasty(f"sluice.http.spool:_PACE_SECONDS={pace_seconds}") if pace_seconds < 30 else SERVE
+    )
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
-        httpx.AsyncClient(base_url=node.url, timeout=300) as client,
-        beside(node) as seen,
+        node_on(bootstrap_servers, topics, tmp_path, command=command, QUEUE_LIMIT=10_000) as node,
+        http_client(node.url, timeout=300) as client,
+        beside(node) as small,
     ):
         slow_ones = [asyncio.create_task(slow(client.base_url)) for _ in range(3)]
-        await asyncio.sleep(5)
-        fast = await post(client, body("fast", b'[1,"some text of a row"]', 20 * MIB))
+        for _ in slow_ones:
+            await trickling.acquire()
+        fast = await post(client, body("fast", LONG, 20 * MIB))
         assert fast.status_code == 200, fast.text
         for status, seconds in await asyncio.gather(*slow_ones):
             assert status.startswith(b"HTTP/1.1 408 ")
-            assert seconds < 90
-        assert peak_bytes(node) < 400 * MIB
-    assert max(seen.health_seconds) < 1
-    assert set(seen.small_statuses) == {202}
+            assert seconds < 2 * pace_seconds + 30  # on a busy machine, the body itself takes long
+    small.check()
 
 
 async def test_a_node_stops_in_time_amid_all_of_this(
@@ -121,7 +141,7 @@ async def test_a_node_stops_in_time_amid_all_of_this(
     contents = [body(f"e-{number}", b"[]", 64 * MIB) for number in range(3)]
     async with (
         node_on(bootstrap_servers, topics, tmp_path) as node,
-        httpx.AsyncClient(base_url=node.url) as client,
+        http_client(node.url) as client,
     ):
         posting = [asyncio.create_task(post(client, content)) for content in contents]
         await asyncio.sleep(3)
@@ -162,17 +182,15 @@ async def test_uploads_that_trickle_hold_little_of_what_they_have_sent(
 
     async with (
         node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
-        httpx.AsyncClient(base_url=node.url) as client,
-        beside(node) as seen,
+        http_client(node.url) as client,
+        beside(node) as small,
     ):
-        before = peak_bytes(node)
         uploads = [asyncio.create_task(upload(client.base_url, n)) for n in range(100)]
-        await asyncio.sleep(20)
-        more = peak_bytes(node) - before
+        async with asyncio.timeout(60):
+            while (await client.get("/export/status")).json()["open_exports"] < 50:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
         assert not [one for one in uploads if one.done()]
         for one in uploads:
             one.cancel()
-        print(f"{more / MIB:.0f} MiB more, health {max(seen.health_seconds, default=0):.2f} s")
-    assert max(seen.health_seconds) < 1
-    assert set(seen.small_statuses) == {202}
-    assert more < 250 * MIB
+    small.check(250 * MIB)

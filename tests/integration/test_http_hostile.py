@@ -4,7 +4,6 @@ import asyncio
 import re
 import shutil
 import subprocess
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.completions import ExportFailed
 from schemas.topics import Topics
-from tests.support.beside import beside, peak_bytes
+from tests.support.beside import beside
+from tests.support.clients import http_client
+from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import events
+from tests.support.probed import probed
 from tests.support.upstream import Upstream, rows_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -45,12 +47,6 @@ class Connections:
         return reader, writer
 
 
-async def health(client: httpx.AsyncClient) -> float:
-    began = time.monotonic()
-    assert (await client.get("/health")).status_code == 200
-    return time.monotonic() - began
-
-
 async def small(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
     sent = {"format": "csv", "columns": ["n", "t"], "data": rows_of(0, 3), **fields}
     return await client.post("/export/run?wait=30", json=sent)
@@ -59,10 +55,13 @@ async def small(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 async def test_heads_that_never_end_exhaust_nothing(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
+    command = hasty("sluice.http.connections:HEAD_SECONDS=4")
     async with (
-        node_on(bootstrap_servers, topics, tmp_path) as node,
-        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
+        node_on(bootstrap_servers, topics, tmp_path, command=command) as node,
+        http_client(node.url, timeout=60) as client,
+        probed(node) as probe,
         AsyncExitStack() as stack,
+        probe.watched() as seen,
     ):
         connections = Connections(client.base_url, stack)
         before = descriptors(node)
@@ -70,14 +69,13 @@ async def test_heads_that_never_end_exhaust_nothing(
         for _ in range(5):
             for _, writer in slow:
                 writer.write(b"x")
-            assert await health(client) < 1
             assert (await small(client)).status_code == 200
             assert descriptors(node) < before + 520
             await asyncio.sleep(0.5)
         async with asyncio.timeout(30):
             while descriptors(node) > before + 20:
                 await asyncio.sleep(0.2)
-        assert await health(client) < 1
+    seen.check()
 
 
 async def test_long_lines_from_many_clients_stay_within_memory(
@@ -93,9 +91,9 @@ async def test_long_lines_from_many_clients_stay_within_memory(
 
     async with (
         node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
-        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
+        http_client(node.url, timeout=60) as client,
         AsyncExitStack() as stack,
-        beside(node) as seen,
+        beside(node) as others,
     ):
         connections = Connections(client.base_url, stack)
         refused, _ = await connections.open(head("many") + too_many)
@@ -107,12 +105,9 @@ async def test_long_lines_from_many_clients_stay_within_memory(
             await connections.open(head(f"heavy-{number}") + heavy * 3)
         await asyncio.sleep(10)
         assert (await small(client)).status_code == 200
-        peak = peak_bytes(node)
         stalls = [line for line in node.lines() if "event loop" in line["event"]]
-    print(f"peak {peak / MIB:.0f} MiB, health {max(seen.health_seconds):.2f} s", stalls)
-    assert peak < 400 * MIB
-    assert max(seen.health_seconds) < 1
-    assert set(seen.small_statuses) == {202}
+    print(stalls)
+    others.check()
 
 
 async def test_control_characters_reach_no_metric(
@@ -121,7 +116,7 @@ async def test_control_characters_reach_no_metric(
     users = ["a\x00b", "\x1b[2J", "a\x85b", "a\u2028b", "line\nbreak"]
     async with (
         node_on(bootstrap_servers, topics, tmp_path) as node,
-        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
+        http_client(node.url, timeout=60) as client,
     ):
         for number, user in enumerate(users):
             await upstream.request(f"e-{number}", user=user)
@@ -161,14 +156,14 @@ async def test_a_nodes_log_has_its_requests_and_no_secrets(
 ) -> None:
     async with (
         node_on(bootstrap_servers, topics, tmp_path, API_TOKENS="of-alice:alice") as node,
-        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
+        http_client(node.url, timeout=60) as client,
     ):
         for _ in range(5):
             assert (await client.get("/export/status?token=of-alice")).status_code == 401
         client.headers["Authorization"] = "Bearer of-alice"
         assert (await small(client, export_id="e")).status_code == 200
         assert (await client.get("/export/download/e")).status_code == 200
-        await health(client)
+        assert (await client.get("/health")).status_code == 200
         lines = [line for line in node.lines() if line["logger"] == "sluice.http.request_log"]
         assert "of-alice" not in node.log.read_text()
     assert [(one["level"], one["event"], one["path"], one["status"]) for one in lines] == [

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,11 +14,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.errors import BacklogUnavailable
 from schemas.topics import Topics
-from tests.hostile.bounds import HEALTH_SECONDS, PEAK_BYTES, STALL_SECONDS
+from tests.hostile.bounds import STALL_SECONDS
 from tests.hostile.stalls import stalls_of
 from tests.integration.test_backlog import backlog_on
 from tests.support.batches import CODECS, framed, record, send_batch
-from tests.support.beside import beside, peak_bytes
+from tests.support.beside import beside
+from tests.support.clients import http_client
 from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, events
 from tests.support.tiny_frames import SENT_KINDS, tiny_frames
@@ -76,8 +76,8 @@ async def test_exports_and_posts_beside_them_go_on(
     batches = {topics.requests: tiny(kind, REQUEST), topics.records: tiny(kind, LAST)}
     async with (
         node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
-        httpx.AsyncClient(base_url=node.url, timeout=60) as client,
-        beside(node) as seen,
+        http_client(node.url, timeout=60) as client,
+        beside(node) as small,
     ):
         for topic, batch in batches.items():
             await send_batch(producer, topic, 0, batch)
@@ -89,15 +89,12 @@ async def test_exports_and_posts_beside_them_go_on(
             while not {"tiny", "good"} <= ended.keys():
                 ended = by_id(await events(bootstrap_servers, topics.completions))
         stalls = await stalls_of(node)
-        peak = peak_bytes(node)
     assert (posted.status_code, posted.json()["rows"]) == (200, 1)
     assert {ended[one].type for one in ("tiny", "good")} == {"export.completed"}
     assert (tmp_path / "exports" / "tiny.csv").read_bytes() == csv_bytes(rows_of(0, 100))
     assert stalls
     assert max(stalls.logged_seconds, default=0.0) <= STALL_SECONDS
-    assert set(seen.small_statuses) == {202}
-    assert max(seen.health_seconds) < HEALTH_SECONDS
-    assert peak < PEAK_BYTES
+    small.check()
 
 
 async def test_while_the_requests_topic_is_read_a_question_is_refused_with_that_reason(
