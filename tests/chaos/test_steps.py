@@ -33,6 +33,8 @@ OPEN_PLAN = Plan("open", 8, "csv", 200, 4)
 
 TIMES = {Step.DIRECTORY_SYNC: 1, Step.SEND_OFFSETS: 1, Step.COMMIT: 1}  # once a turn or a commit
 SECONDS = 60
+# After most steps comes little before the next one; after these something is final.
+FINAL = {Step.MANIFEST, Step.RENAME, Step.COMMIT}
 
 
 async def publish_first(upstream: Upstream) -> None:
@@ -71,7 +73,17 @@ async def until_killed(point: Point, environment: dict[str, str], log: Path) -> 
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-@pytest.mark.parametrize(("side", "step"), POINTS, ids=[f"{a}-{b}" for a, b in POINTS])
+@pytest.mark.parametrize(
+    ("side", "step"),
+    [
+        pytest.param(
+            *point,
+            id="-".join(point),
+            marks=[pytest.mark.long] * (point[0] is Side.AFTER and point[1] not in FINAL),
+        )
+        for point in POINTS
+    ],
+)
 async def test_a_node_killed_at_a_step(
     bootstrap_servers: str,
     topics: Topics,
