@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.completions import ExportFailed
 from schemas.topics import Topics
 from schemas.vocabulary import FailReason
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, events
 from tests.support.upstream import Upstream
@@ -56,7 +56,7 @@ def batch(export_id: str, seq: int = 0, *, last: bool = True) -> dict[str, objec
 
 
 async def until_open(node: NodeProcess, count: int) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(30):
+    async with http_client() as client, asyncio.timeout(30):
         while True:
             status = (await client.get(f"{node.url}/export/status")).json()
             if status["open_exports"] >= count:
@@ -69,7 +69,7 @@ async def test_what_waits_over_restarts_and_outages_completes(
     bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer, tmp_path: Path
 ) -> None:
     """More requests than may be open; then their batches, in order, while nobody is there."""
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+    async with node_on(bootstrap_servers, topics, tmp_path, SESSION_TIMEOUT_SECONDS=2) as node:
         await send(producer, topics.requests, map(request, IDS))
         await until_open(node, MAX_OPEN)
         await asyncio.sleep(1.5)  # so that it is committed

@@ -49,7 +49,7 @@ async def open_a_neighbour(upstream: Upstream) -> None:
 async def test_an_orphan_stays_one_after_a_kill(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+    async with node_on(bootstrap_servers, topics, tmp_path, SESSION_TIMEOUT_SECONDS=2) as node:
         await open_a_neighbour(upstream)
         await upstream.batch("y", 0, EARLY)
         await committed(bootstrap_servers, topics.dead_letters, at_least=1)
@@ -70,7 +70,9 @@ async def test_an_export_that_was_decided_is_not_lost_for_an_orphan(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     """Killed between manifest and rename; its orphan lies above the resume offset."""
-    environment = settings_for(bootstrap_servers, topics, tmp_path / "exports")
+    environment = settings_for(
+        bootstrap_servers, topics, tmp_path / "exports", SESSION_TIMEOUT_SECONDS=2
+    )
     async with doomed_node(environment, Point(Side.AFTER, Step.MANIFEST, 1)):
         await open_a_neighbour(upstream)
         await upstream.batch("y", 0, EARLY)

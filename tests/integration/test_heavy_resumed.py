@@ -57,12 +57,13 @@ async def test_a_batch_is_gone_on_with_after_a_kill_and_over_a_rebalance(
 ) -> None:
     await upstream.request("a")
     await send_batch(producer, topics.records, 0, packed(CODECS["gzip"], list(records())))
-    async with node_on(bootstrap_servers, topics, tmp_path, "first.log") as first:
+    settings = {"SESSION_TIMEOUT_SECONDS": 2}
+    async with node_on(bootstrap_servers, topics, tmp_path, "first.log", **settings) as first:
         await asyncio.sleep(0.5)
         first.kill()
-    async with node_on(bootstrap_servers, topics, tmp_path, "second.log") as second:
+    async with node_on(bootstrap_servers, topics, tmp_path, "second.log", **settings) as second:
         await asyncio.sleep(0.5)
-        async with node_on(bootstrap_servers, topics, tmp_path, "third.log"):
+        async with node_on(bootstrap_servers, topics, tmp_path, "third.log", **settings):
             (event,) = await events(bootstrap_servers, topics.completions, at_least=1, seconds=120)
         assert second.terminate() == 0
     assert (event.type, event.rows) == ("export.completed", BATCHES)

@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.upstream import Upstream, csv_bytes, rows_of
@@ -27,7 +28,7 @@ QUERY = "format=csv&columns=n,t"
 
 @asynccontextmanager
 async def asking(node: NodeProcess, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=node.url, headers=headers, timeout=60) as client:
+    async with http_client(node.url, headers=headers, timeout=60) as client:
         yield client
 
 
@@ -176,7 +177,7 @@ async def test_a_queue_is_full_on_every_node_and_any_node_answers(
 async def test_a_restart_forgets_nothing(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+    async with node_on(bootstrap_servers, topics, tmp_path, SESSION_TIMEOUT_SECONDS=2) as node:
         async with asking(node) as client:
             await run(client, "?wait=30", export_id="done")
             await upstream.request("open")

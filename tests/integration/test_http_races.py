@@ -14,6 +14,7 @@ from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.topics import created_topics
@@ -28,7 +29,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 def asking(node: NodeProcess, user: str | None = None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer of-{user}"} if user else {}
-    return httpx.AsyncClient(base_url=node.url, headers=headers, timeout=60)
+    return http_client(node.url, headers=headers, timeout=60)
 
 
 async def run(client: httpx.AsyncClient, query: str = "", **fields: Any) -> httpx.Response:
@@ -107,14 +108,19 @@ async def test_an_event_says_why_an_upload_was_cancelled(
 ) -> None:
     async with node_on(bootstrap_servers, topics, tmp_path) as node, asking(node) as client:
 
+        async def requested(export_id: str) -> None:
+            async with asyncio.timeout(20):
+                while (await client.get(f"/export/status/{export_id}")).status_code != 200:
+                    await asyncio.sleep(0.1)
+
         async def wrong_later() -> AsyncIterator[bytes]:
             yield b'[1,"a"]\n[2,"b"]\n'
-            await asyncio.sleep(1.5)
+            await requested("late")
             yield b'[3]\n[4,"d"]\n'
 
         async def broken_off() -> AsyncIterator[bytes]:
             yield b'[1,"a"]\n'
-            await asyncio.sleep(1.5)
+            await requested("broken")
             raise OSError("the client dies")
 
         query = "format=csv&columns=n,t&export_id"

@@ -161,8 +161,11 @@ async def test_everything_moves_and_every_query_has_an_answer(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     ports, storage = [pick_free_port(), pick_free_port()], tmp_path / "exports"
-    node = node_on(bootstrap_servers, topics, tmp_path, HTTP_PORT=ports[0])
-    other = node_on(bootstrap_servers, topics, tmp_path, "other.log", HTTP_PORT=ports[1])
+    settings = {"SESSION_TIMEOUT_SECONDS": 2}
+    node = node_on(bootstrap_servers, topics, tmp_path, HTTP_PORT=ports[0], **settings)
+    other = node_on(
+        bootstrap_servers, topics, tmp_path, "other.log", HTTP_PORT=ports[1], **settings
+    )
     targets = [f"127.0.0.1:{port}" for port in ports]
     async with prometheus_of(targets, tmp_path) as prometheus, node as running:
         await prometheus.until("up == 1")

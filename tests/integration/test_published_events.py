@@ -5,20 +5,20 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from aiokafka import TopicPartition
 
 from consumer.cluster import Cluster
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import Outcome
-from consumer.lanes.lane import LASTING_SECONDS
 from consumer.lanes.published_events import PublishedEvents
 from consumer.lanes.transactions import Destination, PartitionProducer
 from schemas.completions import TerminalEvent, encode_event
 from schemas.topics import Topics
 from tests.integration.test_backlog import commit, group_of
+from tests.support.clients import http_client
 from tests.support.downstream import CompletionsWriter, ended
+from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.upstream import Upstream, rows_of
@@ -153,7 +153,7 @@ async def test_a_transaction_that_is_open_is_waited_for(
 
 
 async def ready(node: NodeProcess) -> tuple[int, str]:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         answer = await client.get(f"{node.url}/ready", timeout=15.0)
     return answer.status_code, answer.text
 
@@ -171,12 +171,13 @@ async def test_a_living_node_stands_still_where_commits_went_back_and_says_so(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     ids = [f"e{number}" for number in range(6)]
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+    command = hasty("consumer.lanes.lane:LASTING_SECONDS=1")
+    async with node_on(bootstrap_servers, topics, tmp_path, command=command) as node:
         for export_id in ids:
             await upstream.request(export_id)
             await upstream.batch(export_id, 0, rows_of(0, 3), last=True)
         await events(bootstrap_servers, topics.completions, at_least=6)
-        await asyncio.sleep(LASTING_SECONDS + 1)  # it has worked for a while: no trouble before
+        await asyncio.sleep(2)  # it has worked for a while: no trouble before
         to = Destination(topics, group_of(topics), {"bootstrap_servers": bootstrap_servers}, 9_999)
         thief = PartitionProducer(0, to)
         await thief.start()

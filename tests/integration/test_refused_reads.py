@@ -7,7 +7,8 @@ import pytest
 
 from schemas.completions import ExportFailed
 from schemas.topics import Topics
-from tests.support.http import http_client
+from tests.support.clients import http_client
+from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events, headers
 from tests.support.upstream import Upstream
@@ -84,14 +85,17 @@ async def test_a_path_that_refuses_for_ever_is_named_by_ready(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     parts = tmp_path / "exports" / ".parts" / "0"
-    async with node_on(bootstrap_servers, topics, tmp_path, STORAGE_TIMEOUT_SECONDS=1) as node:
+    command = hasty("consumer.core.storage_retry:LONGEST_BACKOFF_SECONDS=1")
+    async with node_on(
+        bootstrap_servers, topics, tmp_path, command=command, STORAGE_TIMEOUT_SECONDS=1
+    ) as node:
         parts.rename(tmp_path / "aside")
         parts.write_text("in the way")
         await upstream.request("one")
         await upstream.batch("one", 0, ROWS, last=True)
         problem = await problem_of(node, "partition 0: the storage refuses: ")
         assert problem.endswith("one.manifest.json can't be written: File exists")
-        await asyncio.sleep(6)  # the longest pause between tries: it stays
+        await asyncio.sleep(2)  # more than the longest pause between tries: it stays
         assert await problem_of(node, "partition 0: the storage refuses: ") == problem
         parts.unlink()
         (tmp_path / "aside").rename(parts)

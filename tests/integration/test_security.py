@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -21,6 +20,7 @@ from schemas.times import format_time
 from schemas.topics import Topics
 from sluice.settings import Settings, load_settings
 from tests.support.certificates import OPENSSL
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
 from tests.support.secured_kafka import PASSWORD, SecuredKafka, secured_kafka
 from tests.support.shell import Shell
@@ -33,6 +33,8 @@ pytestmark = [
 
 TOKEN = "token-that-nobody-may-see"  # noqa: S105 - of a node that lives as long as a test
 GUESS = "guess-that-nobody-may-see"
+# A client gives up connecting after 8 s, and then asks why for 2; the rest is for busy machines.
+REFUSED_SECONDS = 30.0
 _numbers = itertools.count()
 
 
@@ -150,7 +152,7 @@ async def until(commands: Commands, *arguments: str) -> str:
 async def use_http(url: str) -> None:
     """The node's own publisher and its backlog connect as well."""
     wanted = {"format": "csv", "columns": ["n"], "data": [[1]], "export_id": "over-http"}
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with http_client(url) as client:
         done = await client.post("/export/run?wait=20", json=wanted, timeout=30)
         assert (done.status_code, done.json()["type"]) == (200, "export.completed")
         assert (await client.get("/export/status/over-http")).json()["state"] == "completed"
@@ -222,15 +224,18 @@ async def test_what_does_not_fit_is_reported_in_words_that_name_the_setting(
     kafka: SecuredKafka, tmp_path: Path
 ) -> None:
     """By both sides: what a command connects with, and what a node does."""
-    for what, (given, words) in refusals(kafka).items():
+
+    async def refused(what: str, given: dict[str, str], words: list[str]) -> None:
         environment = settings_for(kafka.servers["PLAIN"], Topics.named(), tmp_path, **given)
         settings = load_settings(environment)
-        begun = time.monotonic()
-        for line in (await error_of_a_command(settings), await error_of_a_node(settings)):
+        async with asyncio.timeout(REFUSED_SECONDS):
+            lines = await error_of_a_command(settings), await error_of_a_node(settings)
+        for line in lines:
             assert line.startswith(f"Kafka at {settings.bootstrap_servers} can't be used: "), what
             assert all(word in line for word in words), (what, line)
             assert GUESS not in line, what
-        assert time.monotonic() - begun < 15, what
+
+    await at_a_time(4, [refused(what, *wrong) for what, wrong in refusals(kafka).items()])
 
 
 async def error_of_a_command(settings: Settings) -> str:
@@ -269,7 +274,7 @@ async def test_every_command_says_that_its_login_is_refused(
 def refused_login(shell: Shell, arguments: list[str]) -> None:
     begun = time.monotonic()
     line = shell.fails(*arguments)
-    assert time.monotonic() - begun < 15, arguments
+    assert time.monotonic() - begun < REFUSED_SECONDS, arguments
     assert "SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD" in line, arguments
     done = shell.run(*arguments, SLUICE_LOG_LEVEL="debug")
     assert done.returncode == 1, arguments
@@ -316,7 +321,7 @@ async def test_a_token_is_printed_nowhere(kafka: SecuredKafka, tmp_path: Path) -
     await commands.run("topics", "create")
     answers = ""
     async with NodeProcess(commands.shell.environment, tmp_path / "node.log") as node:
-        async with httpx.AsyncClient(base_url=node.url) as client:
+        async with http_client(node.url) as client:
             for path, token, code in (
                 ("/export/status", TOKEN, 200),
                 ("/export/status", GUESS, 401),
