@@ -3,11 +3,14 @@ buckets for a test.
 """
 
 import gc
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from broker.embedded import EmbeddedKafka
 from broker.store import EmbeddedStore
 from schemas.topics import Topics
 from tests.support.kafka import kafka_for_tests
@@ -35,6 +38,26 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     """``host:port`` of a Kafka that lives as long as the session."""
     with kafka_for_tests(tmp_path_factory.mktemp("kafka")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def _mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    kafka = EmbeddedKafka(tmp_path_factory.mktemp("mortal"))
+    yield kafka
+    kafka.kill()
+
+
+@pytest.fixture
+def mortal_kafka(_mortal_kafka: EmbeddedKafka) -> Iterator[EmbeddedKafka]:
+    """A Kafka for a test that kills or freezes it; the next one finds it running again.
+
+    It is to be started and spawned in the main thread, so that it outlives the test.
+    """
+    if _mortal_kafka.pid is None:
+        _mortal_kafka.start()
+    yield _mortal_kafka
+    if _mortal_kafka.pid is not None:
+        os.kill(_mortal_kafka.pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")

@@ -297,7 +297,7 @@ def test_an_unreachable_broker_is_one_line_in_time(no_topics: Shell, arguments: 
     started = time.monotonic()
     line = no_topics.fails(*arguments, SLUICE_BOOTSTRAP_SERVERS="127.0.0.1:9")
     assert line.startswith("Kafka at 127.0.0.1:9 can't be used: ")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20  # 8, and the start of a process on a busy machine
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,8 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "input_format", ["csv", "ndjson", pytest.param("json", marks=pytest.mark.long)]
+    "input_format",
+    ["csv", *(pytest.param(name, marks=pytest.mark.long) for name in ("ndjson", "json"))],
 )
 async def test_memory_does_not_grow_with_the_file(shell: Shell, input_format: str) -> None:
     small, large = (_peak_kib(shell, input_format, rows) for rows in (1_000, 400_000))

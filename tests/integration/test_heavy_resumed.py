@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -57,7 +58,7 @@ async def test_a_batch_is_gone_on_with_after_a_kill_and_over_a_rebalance(
 ) -> None:
     await upstream.request("a")
     await send_batch(producer, topics.records, 0, packed(CODECS["gzip"], list(records())))
-    settings = {"SESSION_TIMEOUT_SECONDS": 2}
+    settings: dict[str, Any] = {"SESSION_TIMEOUT_SECONDS": 2}
     async with node_on(bootstrap_servers, topics, tmp_path, "first.log", **settings) as first:
         await asyncio.sleep(0.5)
         first.kill()

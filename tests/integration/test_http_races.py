@@ -142,39 +142,38 @@ async def test_an_event_says_why_an_upload_was_cancelled(
 
 
 async def test_after_a_503_the_same_id_is_accepted_and_never_cancelled_then(
-    tmp_path: Path,
+    mortal_kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
     """The broker is killed and comes back; what is accepted under a repeated id completes."""
-    with EmbeddedKafka(tmp_path / "kafka") as kafka:
-        servers = kafka.bootstrap_servers
-        async with (
-            created_topics(servers, 4) as topics,
-            node_on(servers, topics, tmp_path) as first,
-            node_on(servers, topics, tmp_path, "second.log") as second,
-            asking(first) as one,
-            asking(second) as two,
-        ):
-            for client in (one, two):  # publishers that are connected, as in ordinary times
-                assert (await run(client, "?wait=30")).status_code == 200
-            kafka.kill()
-            clients = {f"e-{number}": (one, two)[number % 2] for number in range(6)}
-            running = [run(client, export_id=name) for name, client in clients.items()]
-            assert {a.status_code for a in await asyncio.gather(*running)} == {503}
-            kafka.start()
+    kafka, servers = mortal_kafka, mortal_kafka.bootstrap_servers
+    async with (
+        created_topics(servers, 4) as topics,
+        node_on(servers, topics, tmp_path) as first,
+        node_on(servers, topics, tmp_path, "second.log") as second,
+        asking(first) as one,
+        asking(second) as two,
+    ):
+        for client in (one, two):  # publishers that are connected, as in ordinary times
+            assert (await run(client, "?wait=30")).status_code == 200
+        kafka.kill()
+        clients = {f"e-{number}": (one, two)[number % 2] for number in range(6)}
+        running = [run(client, export_id=name) for name, client in clients.items()]
+        assert {a.status_code for a in await asyncio.gather(*running)} == {503}
+        kafka.start()
 
-            async def insist(name: str, client: httpx.AsyncClient) -> dict[str, Any]:
-                async with asyncio.timeout(90):
-                    while True:
-                        answer = await run(client, "?wait=30", export_id=name)
-                        if answer.status_code == 200:
-                            return dict(answer.json())
-                        assert answer.status_code in {503, 202}, answer.text
-                        await asyncio.sleep(0.3)
+        async def insist(name: str, client: httpx.AsyncClient) -> dict[str, Any]:
+            async with asyncio.timeout(90):
+                while True:
+                    answer = await run(client, "?wait=30", export_id=name)
+                    if answer.status_code == 200:
+                        return dict(answer.json())
+                    assert answer.status_code in {503, 202}, answer.text
+                    await asyncio.sleep(0.3)
 
-            repeated = [insist(name, client) for name, client in clients.items()]
-            ends = await asyncio.gather(*repeated)
-            assert {end["type"] for end in ends} == {"export.completed"}, ends
-            requests = await requests_of(servers, topics)
-            assert [one for one in requests if isinstance(one, CancelRequested)] == []
-            lines = [*first.lines(), *second.lines()]
-            assert [line for line in lines if line["level"] == "error"] == []
+        repeated = [insist(name, client) for name, client in clients.items()]
+        ends = await asyncio.gather(*repeated)
+        assert {end["type"] for end in ends} == {"export.completed"}, ends
+        requests = await requests_of(servers, topics)
+        assert [one for one in requests if isinstance(one, CancelRequested)] == []
+        lines = [*first.lines(), *second.lines()]
+        assert [line for line in lines if line["level"] == "error"] == []

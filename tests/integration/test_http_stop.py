@@ -60,7 +60,7 @@ async def test_who_waits_is_answered_at_once_that_the_export_is_accepted(
         stopping = asyncio.create_task(stop(node))
         began = time.monotonic()
         accepted = await answer
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4  # an answer at the end would come after the drain
         assert (accepted.status_code, accepted.json()["export_id"]) == (202, "e")
         assert await stopping == []
 

@@ -87,31 +87,32 @@ async def test_a_disk_that_stays_full_fails_the_export_by_name(
 @pytest.mark.parametrize(
     "away_seconds",
     [
-        pytest.param(8, id="past the idle timeout"),
+        pytest.param(4, id="past the idle timeout"),
         pytest.param(60, id="past every timeout of a client", marks=pytest.mark.long),
     ],
 )
-async def test_a_broker_that_is_away_fails_nobody(tmp_path: Path, away_seconds: int) -> None:
-    with EmbeddedKafka(tmp_path / "kafka") as kafka:
-        servers = kafka.bootstrap_servers
-        async with created_topics(servers, 12) as topics:
-            producer = AIOKafkaProducer(bootstrap_servers=servers)
-            await producer.start()
-            upstream = Upstream(producer, topics)
-            settings = settings_for(servers, topics, tmp_path / "exports", IDLE_TIMEOUT_SECONDS=5)
-            async with NodeProcess(settings, tmp_path / "node.log") as node:
-                await upstream.request("a")
-                await upstream.batch("a", 0, rows_of(0, 100))
-                kafka.kill()
-                await asyncio.sleep(away_seconds)
-                async with http_client(timeout=20) as client:
-                    assert (await client.get(f"{node.url}/health")).status_code == 200
-                    assert (await client.get(f"{node.url}/ready")).status_code == 503
-                kafka.start()
-                await upstream.batch("a", 1, rows_of(100, 100), last=True)
-                (event,) = await events(servers, topics.completions, at_least=1, seconds=90)
-                await until_back(node)
-            await producer.stop()
+async def test_a_broker_that_is_away_fails_nobody(
+    mortal_kafka: EmbeddedKafka, tmp_path: Path, away_seconds: int
+) -> None:
+    kafka, servers = mortal_kafka, mortal_kafka.bootstrap_servers
+    async with created_topics(servers, 12) as topics:
+        producer = AIOKafkaProducer(bootstrap_servers=servers)
+        await producer.start()
+        upstream = Upstream(producer, topics)
+        settings = settings_for(servers, topics, tmp_path / "exports", IDLE_TIMEOUT_SECONDS=2)
+        async with NodeProcess(settings, tmp_path / "node.log") as node:
+            await upstream.request("a")
+            await upstream.batch("a", 0, rows_of(0, 100))
+            kafka.kill()
+            await asyncio.sleep(away_seconds)
+            async with http_client(timeout=20) as client:
+                assert (await client.get(f"{node.url}/health")).status_code == 200
+                assert (await client.get(f"{node.url}/ready")).status_code == 503
+            kafka.start()
+            await upstream.batch("a", 1, rows_of(100, 100), last=True)
+            (event,) = await events(servers, topics.completions, at_least=1, seconds=90)
+            await until_back(node)
+        await producer.stop()
     assert isinstance(event, ExportCompleted), event
     assert (tmp_path / "exports" / "a.csv").read_bytes() == csv_bytes(rows_of(0, 200))
     assert_logged_once(node.lines(), servers, away_seconds)

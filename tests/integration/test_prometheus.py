@@ -161,7 +161,7 @@ async def test_everything_moves_and_every_query_has_an_answer(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     ports, storage = [pick_free_port(), pick_free_port()], tmp_path / "exports"
-    settings = {"SESSION_TIMEOUT_SECONDS": 2}
+    settings: dict[str, Any] = {"SESSION_TIMEOUT_SECONDS": 2}
     node = node_on(bootstrap_servers, topics, tmp_path, HTTP_PORT=ports[0], **settings)
     other = node_on(
         bootstrap_servers, topics, tmp_path, "other.log", HTTP_PORT=ports[1], **settings

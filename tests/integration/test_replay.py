@@ -272,7 +272,7 @@ async def test_memory_does_not_grow_with_the_recording(
     bootstrap_servers: str, topics: Topics, shell: Shell, node: NodeProcess
 ) -> None:
     replay, peaks = (str(SLUICE), "replay"), []
-    for records in ("50000", "600000"):
+    for records in ("50000", "450000"):
         since = now()
         seeded = shell.run("seed", "--records", records, "--format", "csv", "--wait")
         assert seeded.returncode == 0

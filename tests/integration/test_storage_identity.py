@@ -182,4 +182,5 @@ async def test_a_node_whose_storage_hangs_at_its_start_ends_at_once(
         begun = time.monotonic()
         node.send_signal(signal.SIGTERM)
         _, errors = await asyncio.to_thread(node.communicate, timeout=20)
-        assert (node.returncode, time.monotonic() - begun < 3) == (0, True), errors
+        # The storage has 30 s to answer; the rest is for busy machines.
+        assert (node.returncode, time.monotonic() - begun < 9) == (0, True), errors

@@ -21,6 +21,7 @@ from schemas.topics import Topics
 from tests.support.nodes import node_on
 from tests.support.outcomes import committed, events, headers
 from tests.support.storages import cancelled
+from tests.support.topics import created_topics
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -138,15 +139,12 @@ async def test_a_commit_with_an_unknown_outcome_is_whole_or_nothing(
 
 
 @pytest.mark.slow
-async def test_a_producer_can_be_dropped_while_its_broker_is_down(tmp_path: Path) -> None:
-    with EmbeddedKafka(tmp_path / "kafka") as kafka:
-        topics = Topics.named("x")
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-        await admin.start()
-        names = (topics.requests, topics.records, topics.completions, topics.dead_letters)
-        await admin.create_topics([NewTopic(name, 4, 1) for name in names])
-        await admin.close()
-        to = destination(kafka.bootstrap_servers, topics)
+async def test_a_producer_can_be_dropped_while_its_broker_is_down(
+    mortal_kafka: EmbeddedKafka,
+) -> None:
+    kafka, servers = mortal_kafka, mortal_kafka.bootstrap_servers
+    async with created_topics(servers, 4) as topics:
+        to = destination(servers, topics)
         before = asyncio.all_tasks()
         producer = PartitionProducer(PARTITION, to)
         await producer.start()
@@ -159,9 +157,10 @@ async def test_a_producer_can_be_dropped_while_its_broker_is_down(tmp_path: Path
         await asyncio.gather(commit, return_exceptions=True)
         begun = asyncio.get_running_loop().time()
         await producer.drop()
-        assert asyncio.get_running_loop().time() - begun < 3
+        assert asyncio.get_running_loop().time() - begun < 8  # its calls have 20 s
         await asyncio.sleep(0.1)
         assert asyncio.all_tasks() == before, "nothing of it goes on trying"
+        kafka.start()
 
 
 async def test_a_lane_that_is_fenced_without_another_owner_comes_back(
