@@ -22,7 +22,7 @@ NOWHERE_ELSE = [
     "dead letters of 1 MB of random a and b",
     "hostile bodies of 900 KB",
     "heads of 8 MB",
-    "a manifest that hangs, asked for by HTTP",
+    "a manifest that hangs, queried over HTTP",
 ]
 
 

@@ -29,7 +29,7 @@ class Beside:
     small_statuses: list[int] = field(default_factory=list)
 
     def check(self, most_grown_bytes: int = PEAK_BYTES) -> None:
-        """Hold the node to its bounds; all that was asked for was accepted."""
+        """Hold the node to its bounds; each small POST was accepted."""
         self.seen.check(most_grown_bytes)
         assert set(self.small_statuses) == {202}
 
