@@ -6,8 +6,9 @@
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from schemas.formulas import is_formula
 from schemas.limits import MOST_ELEMENT_NAME_CHARACTERS, MOST_NULL_CHARACTERS
 from schemas.strict import Strict
 from schemas.vocabulary import Compression, Format
@@ -27,8 +28,10 @@ class CsvOptions(TextOptions):
     header: bool = True
     bom: bool = False
     line_ending: Literal["crlf", "lf"] = "crlf"
-    null: Annotated[str, Field(max_length=MOST_NULL_CHARACTERS)] = ""
     escape_formulas: bool = True
+    null: Annotated[str, Field(max_length=MOST_NULL_CHARACTERS)] = ""  # after what it depends on
+    decimal_separator: Literal[".", ","] = "."
+    quote: Literal["minimal", "all"] = "minimal"
 
     @field_validator("delimiter")
     @classmethod
@@ -36,6 +39,20 @@ class CsvOptions(TextOptions):
         if delimiter in '"\r\n':
             raise ValueError("must not be a quote or a line break")
         return delimiter
+
+    @field_validator("decimal_separator")
+    @classmethod
+    def _tells_cells_apart(cls, separator: str, info: ValidationInfo) -> str:
+        if separator == info.data.get("delimiter"):
+            raise ValueError("must not be the delimiter: give another one of the two")
+        return separator
+
+    @field_validator("null")
+    @classmethod
+    def _is_never_run(cls, null: str, info: ValidationInfo) -> str:
+        if info.data.get("escape_formulas", True) and is_formula(null):
+            raise ValueError("must not begin as a formula while escape_formulas is on")
+        return null
 
 
 class JsonOptions(TextOptions):

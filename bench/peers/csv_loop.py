@@ -9,8 +9,10 @@ import orjson
 from bench.peers.base import Job, NewEncoder
 from schemas.records import Cell
 
-_FORMULA_STARTS = frozenset("=+-@\t\r")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_FORMULA = re.compile("[\0\ufeff\\s]*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(
+    r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?%?|[+-][0-9]+([ ,.'][0-9]+)*%?|-)"
+)
 
 
 class CsvLoopEncoder:
@@ -36,7 +38,7 @@ class CsvLoopEncoder:
 
 def _guarded(cell: Cell) -> Cell:
     if isinstance(cell, str):
-        if cell[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(cell):
+        if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
             return "'" + cell
         return cell
     if isinstance(cell, bool):

@@ -5,8 +5,10 @@ import polars as pl
 
 from bench.peers.base import Job, NewEncoder
 
-_FORMULA = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_FORMULA = r"^[\x00\x{FEFF}\s]*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+_NUMBER = (
+    r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?%?|[+-][0-9]+([ ,.'][0-9]+)*%?|-)$"
+)
 
 
 class PolarsEncoder:

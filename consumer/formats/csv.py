@@ -1,9 +1,9 @@
 """CSV: rows to UTF-8 text, to the letter of the contract's "Cells in CSV" and "Formula escaping".
 
-Not Python's ``csv.writer``: the contract wants quotes for the delimiter, ``"``, CR and LF alone; it
-quotes a lone empty field too and, in Python 3.11 with LF as the line ending, leaves a CR bare.
-Invariant: each field is what ``_field`` makes of its cell; the ways around it, a whole column at a
-time, only save time.
+Not Python's ``csv.writer``: the contract wants quotes where some reader would see a separator, a
+line's end or no row at all, and in Python 3.11 with LF as the line ending it leaves a CR bare.
+Invariant: each field is what ``_field`` makes of its cell, but for the file's first one, which
+``_first_line`` may quote; the ways around it, a whole column at a time, only save time.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import NoneType
 
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
+from schemas.formulas import PASSED_OVER, STARTS, escaped, is_formula
 from schemas.options import CsvOptions
 from schemas.records import Cell
 from schemas.requests import ExportRequested
@@ -18,21 +19,20 @@ from schemas.requests import ExportRequested
 _ROWS_AT_ONCE = 1_000
 _SAMPLE_ROWS = 64
 _FEW = 4  # one in so many cells of a sample differs: it is worth to look for distinct ones
-_FORMULA_STARTS = frozenset("=+-@\t\r")
-# ASCII digits, at most one point, an exponent: no spaces, separators, other bases or "inf".
-# Nothing is given back (++), or a long text that is nearly one would take quadratic time.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+_SUSPECT_STARTS = STARTS | {*PASSED_OVER}
 _NUMBERS = frozenset({int, float})
 _WORDS = frozenset({bool, NoneType})
-_BETWEEN = "\0"  # any character that is no formula start, CR or LF; a cell may well hold it
+_BETWEEN = "\x01"  # any character that no formula begins with; a cell may well hold it
+_SEPARATORS = ",;\t"  # what readers split at, whatever the file's delimiter is
+# SYLK's mark makes Excel refuse the file, and U+FEFF is taken for a byte order mark.
+_MISTAKEN_BEGINNINGS = ("ID", "\ufeff")
 
 
 class CsvWriter:
     """Writes one export as CSV; a ``FormatWriter``.
 
     The byte order mark and the header row come first, even if no row follows. Every line has its
-    line ending. A row of one column whose field is empty is an empty line, as nothing in it calls
-    for quotes; some readers, Python's among them, take that for no cell rather than an empty one.
+    line ending.
     """
 
     def __init__(self, request: ExportRequested) -> None:
@@ -42,13 +42,18 @@ class CsvWriter:
         self._delimiter = options.delimiter
         self._line_ending = "\r\n" if options.line_ending == "crlf" else "\n"
         self._escapes = options.escape_formulas
-        self._specials = tuple(f'{options.delimiter}"\r\n')
-        self._find_special = re.compile(f'[{re.escape(options.delimiter)}"\r\n]').search
+        self._quotes_all = options.quote == "all"
+        self._is_lone = len(request.columns) == 1
+        self._decimal_comma = options.decimal_separator == ","
+        self._specials = (*dict.fromkeys(f'{options.delimiter}"\r\n{_SEPARATORS}'),)
+        self._find_special = re.compile(f"[{re.escape(''.join(self._specials))}]").search
         self._words = {
             word: self._quoted(cell_text(word, options.null)) for word in (None, True, False)
         }
         self._numbers_are_plain = options.delimiter not in "0123456789+-.e"
-        self._head = self._first_bytes(request, options)
+        self._mark = b"\xef\xbb\xbf" if options.bom else b""
+        self._header = [column.header for column in request.columns] if options.header else None
+        self._begun = False
 
     @property
     def pages(self) -> None:
@@ -63,38 +68,46 @@ class CsvWriter:
         return b"".join(self._pieces(rows))
 
     def finish(self) -> Iterator[bytes]:
-        """Nothing, or what comes first if there was no ``append``."""
-        if self._head:
-            yield self.append(())
-
-    def _first_bytes(self, request: ExportRequested, options: CsvOptions) -> bytes:
-        mark = "\ufeff" if options.bom else ""
-        headers = [self._field(column.header) for column in request.columns]
-        line = self._delimiter.join(headers) + self._line_ending if options.header else ""
-        return (mark + line).encode()
+        """Nothing, or what comes first if there was no row."""
+        if not self._begun:
+            yield self._mark + (self._first_line(self._header) if self._header else b"")
 
     def _pieces(self, rows: Sequence[Sequence[Cell]]) -> Iterator[bytes]:
-        yield self._head
-        self._head = b""
+        if not self._begun and (rows or self._header):
+            self._begun = True
+            yield self._mark
+            if self._header:
+                yield self._first_line(self._header)
+            else:
+                yield self._first_line(rows[0])
+                rows = rows[1:]
         if len(rows) == 1:
             yield from self._line(rows[0])
             return
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._lines(rows[start : start + _ROWS_AT_ONCE])
 
+    def _first_line(self, cells: Sequence[Cell]) -> bytes:
+        line = b"".join(self._line(cells))
+        first = self._field(cells[0])
+        if first.startswith(_MISTAKEN_BEGINNINGS):  # so there are no quotes yet
+            return _in_quotes(first).encode() + line[len(first.encode()) :]
+        return line
+
     def _line(self, row: Sequence[Cell]) -> Iterator[bytes]:
         """The line of a row that comes alone, as one does whose cells have megabytes."""
         for number, cell in enumerate(row):
             yield self._delimiter.encode() if number else b""
-            if isinstance(cell, str) and len(cell) > LONG_TEXT:
-                yield from self._long_field(cell)
+            text = cell_text(cell) if isinstance(cell, str | list | dict) else ""
+            if len(text) > LONG_TEXT:
+                yield from self._long_field(text, may_be_formula=isinstance(cell, str))
             else:
                 yield self._field(cell).encode()
         yield self._line_ending.encode()
 
-    def _long_field(self, text: str) -> Iterator[bytes]:
-        mark = "'" if self._escapes and _is_formula(text) else ""
-        quote = '"' if any(sign in mark or sign in text for sign in self._specials) else ""
+    def _long_field(self, text: str, *, may_be_formula: bool) -> Iterator[bytes]:
+        mark = "'" if may_be_formula and self._escapes and is_formula(text) else ""
+        quote = '"' if self._calls_for_quotes(text) or self._delimiter == mark else ""
         yield f"{quote}{mark}".encode()
         for start in range(0, len(text), LONG_TEXT):
             yield text[start : start + LONG_TEXT].replace('"', '""').encode()
@@ -108,20 +121,21 @@ class CsvWriter:
     def _fields(self, column: Sequence[Cell]) -> Sequence[str]:
         """The fields of a column's cells, by the shortest way for the types that are in it."""
         kinds = set(map(type, column))
+        if self._quotes_all or self._is_lone:
+            return [self._field(cell) for cell in column]
         if kinds == {str}:
             return self._strings(column)
         if kinds <= _NUMBERS and self._numbers_are_plain:
-            return number_texts(column)
+            texts = number_texts(column)
+            return [text.replace(".", ",") for text in texts] if self._decimal_comma else texts
         if kinds <= _WORDS:
             return [self._words[cell] for cell in column]
         if kinds == {str, NoneType}:
             strings = self._strings([cell or "" for cell in column])
-            null = self._words[None]
-            if not null:
-                return strings  # as an empty string is its own field
-            return [
-                null if cell is None else field for cell, field in zip(column, strings, strict=True)
-            ]
+            if null := self._words[None]:  # else null is an empty string's field, as it is here
+                pairs = zip(column, strings, strict=True)
+                strings = [null if cell is None else field for cell, field in pairs]
+            return strings
         return [self._field(cell) for cell in column]
 
     def _strings(self, column: Sequence[str]) -> Sequence[str]:
@@ -132,7 +146,7 @@ class CsvWriter:
         """
         joined = _BETWEEN + _BETWEEN.join(column)
         has_formulas = self._escapes and any(
-            start in joined and _BETWEEN + start in joined for start in _FORMULA_STARTS
+            start in joined and _BETWEEN + start in joined for start in _SUSPECT_STARTS
         )
         specials = [special for special in self._specials if special in joined]
         if not has_formulas and not specials:
@@ -141,7 +155,7 @@ class CsvWriter:
             fields = {text: self._field(text) for text in {*column}}
             return [fields[text] for text in column]
         if has_formulas:
-            column = [_escaped(text) if text[:1] in _FORMULA_STARTS else text for text in column]
+            column = [escaped(text) if text[:1] in _SUSPECT_STARTS else text for text in column]
             joined = _BETWEEN.join(column)
             specials = [special for special in self._specials if special in joined]
         match specials:
@@ -159,23 +173,29 @@ class CsvWriter:
         """The field of one cell: escaped, then quoted. The null option is never escaped."""
         if cell is None or isinstance(cell, bool):
             return self._words[cell]
+        if isinstance(cell, int | float):
+            return self._number(cell)
         text = cell_text(cell)
         if self._escapes and isinstance(cell, str):
-            text = _escaped(text)
+            text = escaped(text)
         return self._quoted(text)
 
+    def _number(self, number: float) -> str:
+        """Of a number only the delimiter calls for quotes: no reader runs a part of it."""
+        text = cell_text(number)
+        if self._decimal_comma:
+            text = text.replace(".", ",")
+        return _in_quotes(text) if self._quotes_all or self._delimiter in text else text
+
     def _quoted(self, text: str) -> str:
-        return _in_quotes(text) if self._find_special(text) else text
+        return _in_quotes(text) if self._calls_for_quotes(text) else text
+
+    def _calls_for_quotes(self, text: str) -> bool:
+        """A line of nothing, or of what readers drop and trim, would be no row to some."""
+        if self._quotes_all or self._find_special(text):
+            return True
+        return self._is_lone and not text.strip(PASSED_OVER)
 
 
 def _in_quotes(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def _escaped(text: str) -> str:
-    """``text`` with a ``'`` before it if a spreadsheet might run it as a formula."""
-    return "'" + text if _is_formula(text) else text
-
-
-def _is_formula(text: str) -> bool:
-    return text[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(text)

@@ -21,11 +21,12 @@ from schemas.completions import (
     encode_event,
 )
 from schemas.errors import Invalid, SchemaError
-from schemas.options import CsvOptions, PdfOptions
+from schemas.formulas import is_formula
+from schemas.options import CsvOptions, JsonOptions, Options, PdfOptions, XmlOptions
 from schemas.records import Batch, decode_batch, encode_batch
 from schemas.requests import Column, ExportRequested, is_user
 from schemas.times import format_time, from_millis, parse_time, to_millis
-from schemas.vocabulary import EXPORT_ID, FailReason, Format, is_export_id
+from schemas.vocabulary import EXPORT_ID, Compression, FailReason, Format, is_export_id
 from tests.support.json_schema import is_valid
 from tests.support.samples import BATCH, REQUEST
 from tests.support.strategies import cells, texts
@@ -36,9 +37,22 @@ ids = st.from_regex(EXPORT_ID.replace("127", "20"), fullmatch=True)
 moments = st.datetimes(timezones=st.just(UTC)).map(parse_time)
 counts = st.integers(0, 2**63 - 1)
 delimiters = st.characters(codec="utf-8", exclude_characters='"\r\n')
-options: dict[Format, st.SearchStrategy[CsvOptions | PdfOptions]] = {
-    Format.CSV: st.builds(CsvOptions, delimiter=delimiters, null=texts, bom=st.booleans()),
+compressions = st.sampled_from(Compression)
+json_options = st.builds(JsonOptions, compression=compressions)
+options: dict[Format, st.SearchStrategy[Options]] = {
+    Format.CSV: st.builds(
+        CsvOptions,
+        delimiter=delimiters,
+        null=texts.filter(lambda text: not is_formula(text)),
+        bom=st.booleans(),
+        compression=compressions,
+    ),
     Format.PDF: st.builds(PdfOptions, records_per_page=st.integers(1, 1_000)),
+    Format.NDJSON: json_options,
+    Format.JSON: json_options,
+    Format.XML: st.builds(
+        XmlOptions, row=st.sampled_from(["row", "größe"]), compression=compressions
+    ),
 }
 columns = st.lists(
     st.builds(Column, key=texts, header=texts, width=st.none() | st.floats(0.5, 1_000)),

@@ -67,7 +67,8 @@ RIGHT_REQUESTS: list[dict[str, Any]] = [
             {"delimiter": "\t"},
             {"delimiter": "\N{GRINNING FACE}"},
             {"header": False, "bom": True, "line_ending": "lf"},
-            {"null": "NULL", "escape_formulas": False},
+            {"null": "=NULL", "escape_formulas": False},
+            {"delimiter": ";", "decimal_separator": ",", "quote": "all"},
             *({"compression": compression} for compression in Compression),
         )
     ),
@@ -152,6 +153,7 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
         ("options.null", {"options": {"null": None}}),
         ("options.escape_formulas", {"options": {"escape_formulas": 0}}),
         ("options.quote", {"options": {"quote": "'"}}),
+        ("options.decimal_separator", {"options": {"decimal_separator": "·"}}),
         ("options.compression", {"options": {"compression": "gz"}}),
         ("options.compression", {"options": {"compression": None}}),
         ("options.compression", {"format": "pdf", "options": {"compression": "gzip"}}),
@@ -189,6 +191,8 @@ WRONG_BEYOND_SCHEMA: list[tuple[dict[str, Any], set[str]]] = [
     (changed(REQUEST, requested_at="2026-02-30T10:00:00Z"), {"requested_at"}),
     (changed(REQUEST, requested_at="2026-02-28T10:00:60Z"), {"requested_at"}),
     (changed(REQUEST, priority=5.0), {"priority"}),
+    (changed(REQUEST, options={"null": "=1"}), {"options.null"}),
+    (changed(REQUEST, options={"decimal_separator": ","}), {"options.decimal_separator"}),
     (changed(REQUEST, format="json", export_id="ord-2026-11.Manifest"), {"format"}),
     *(
         (changed(REQUEST, format="xml", options={"row": name}), {"options.row"})

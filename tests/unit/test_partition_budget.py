@@ -300,7 +300,7 @@ def test_output_of_a_batch_is_bounded_as_it_is_made(bench: Bench) -> None:
 
 def test_the_bound_of_a_file_is_looked_at_within_a_batch(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_export_bytes=MIB)
-    bench.request(columns=[f"c{n}" for n in range(100)], options={"null": "-" * 64})
+    bench.request(columns=[f"c{n}" for n in range(100)], options={"null": "x" * 64})
     bench.batch(0, *[{}] * 2_000, last=True)
     event, peak = peak_of(bench)
     assert event.reason is FailReason.TOO_LARGE
