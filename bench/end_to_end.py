@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.contests import ORIGINALS
 from bench.figures import MIB, spread, table, thousands
 from bench.held_load import Load, held
 from bench.judging import judged
@@ -126,7 +127,7 @@ async def measure() -> dict[str, Any]:
     missing = why_no_node()
     cases = [
         Case(file_format, nodes)
-        for file_format in Format
+        for file_format in ORIGINALS
         for nodes in ((1, 2) if missing else (1, 2, 0))
     ]
     with tempfile.TemporaryDirectory() as directory:

@@ -35,19 +35,21 @@ until all are, which is 46 ms of CPU for as many different keys of 60 bytes; 362
 of 10, 134 for half a million of ``{"":[]}``."""
 
 _BLANK = b" \t\n\r"
-_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# A repeated group ends in ``(?!)``, which never matches: before 3.11.5 (gh-106052) a possessive
+# repeat went on from where its last try broke off, unless that try ended without a byte.
+_STRING = rb'"(?:[^"\\]++|\\.|(?!))*+"'
 # Text without brackets, and with containers up to three levels deep: usual rows and what is
 # nested in their cells are stepped over by one match. Deeper ones are counted one by one.
-_FLAT = rb'(?:[^"\[\]{}]++|%b)*+' % _STRING
-_SHALLOW = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\})*+' % (_STRING, _FLAT, _FLAT)
-_NESTED = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\})*+' % (_STRING, _SHALLOW, _SHALLOW)
-_PART = rb'(?:[^"\[\]{},]++|%b|\[%b\]|\{%b\})' % (_STRING, _NESTED, _NESTED)
-_ELEMENTS = re.compile(rb"(?:%b++,)*+" % _PART, re.DOTALL)
+_FLAT = rb'(?:[^"\[\]{}]++|%b|(?!))*+' % _STRING
+_SHALLOW = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (_STRING, _FLAT, _FLAT)
+_NESTED = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (_STRING, _SHALLOW, _SHALLOW)
+_PART = rb'(?:[^"\[\]{},]++|%b|\[%b\]|\{%b\}|(?!))' % (_STRING, _NESTED, _NESTED)
+_ELEMENTS = re.compile(rb"(?:%b++,|(?!))*+" % _PART, re.DOTALL)
 _ELEMENT = re.compile(rb"%b*+" % _PART, re.DOTALL)
 _INSIDE = re.compile(_NESTED, re.DOTALL)
-_CHARACTERS = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_CHARACTERS = re.compile(rb'(?:[^"\\]++|\\.|(?!))*+', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\n\r]*+")
-_OUTSIDE = re.compile(rb'(?:[^"]++|%b)*+' % _STRING, re.DOTALL)
+_OUTSIDE = re.compile(rb'(?:[^"]++|%b|(?!))*+' % _STRING, re.DOTALL)
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _COUNT_BYTES = 1024 * 1024
 _FEW_VALUES = 100  # as many may seem to be in a text; more are counted exactly
