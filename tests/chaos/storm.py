@@ -34,6 +34,7 @@ from tests.support.nodes import NodeProcess, settings_for
 
 PACE = Pace(deaths_seconds=1.2, disturbances_seconds=6, session_seconds=3)
 _SETTLE_SECONDS = 120.0
+_AGAIN_SECONDS = 10.0
 _WARM_SECONDS = 60.0
 _SAY_SECONDS = 10.0
 _PROBE_SECONDS = 0.5
@@ -122,7 +123,10 @@ class Storm:
             async with _background(*map(self._faults.run, self._plot.tracks())) as tracks:
                 await self._until_enough(tracks)
             violations = await self._settle(loading)
-            urls = [p.journal.url for p in self._fleet.now.values() if p.journal.url]
+            with contextlib.suppress(TimeoutError):  # one may have died at its step just now
+                await self._until_members(_AGAIN_SECONDS)
+            living = [p for p in self._fleet.now.values() if p.process.returncode is None]
+            urls = [p.journal.url for p in living if p.journal.url]
             violations += await check_metrics(urls)
         await self._fleet.stop_all()
         went_back = self._commits.went_back
