@@ -1,9 +1,6 @@
 """A member in the test's own process: what its listener does when something is not as usual."""
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -13,19 +10,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import IllegalStateError
 
-from consumer.cluster import Cluster
-from consumer.errors import NodeRefused
-from consumer.exports.export_context import ExportContext
-from consumer.formats.registry import Formats
 from consumer.group.group import ConsumerGroup
-from consumer.group.member import Member, Membership
-from consumer.lanes.lane_context import LaneLimits
-from consumer.lanes.transactions import Destination
-from consumer.metrics import Metrics
+from consumer.group.member import Member
 from consumer.storage.local import LocalStorage
 from schemas.completions import TerminalEvent
 from schemas.topics import Topics
-from tests.support.nodes import node_on, settings_for
+from tests.support.groups import context_of, group_of, until
+from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, events
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
@@ -53,43 +44,6 @@ class SlowStorage(LocalStorage):
         return super().decide(event)
 
 
-@asynccontextmanager
-async def group_of(
-    servers: str, topics: Topics, storage: LocalStorage, metadata_age_seconds: float = 30
-) -> AsyncIterator[ConsumerGroup]:
-    """A node's part in the group, without its HTTP server, as ``sluice.node`` composes it."""
-    options = {"bootstrap_servers": servers}
-    group_id = settings_for(servers, topics, Path())["SLUICE_GROUP_ID"]
-    context = ExportContext(storage, Formats().writer, Metrics(), 1 << 30)
-    membership = Membership(None, 6, 1, LaneLimits(800, 300, 300), metadata_age_seconds)
-    async with Cluster(topics, group_id, options) as cluster:
-        destination = Destination(topics, group_id, options, await checked(cluster))
-        group = ConsumerGroup(membership, cluster, destination, context, 5)
-        running = asyncio.create_task(group.run())
-        try:
-            await until(lambda: not group.problems())
-            yield group
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-
-async def checked(cluster: Cluster) -> int:
-    """``check_topics``, once the broker shows the topics that it has just created."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                return await cluster.check_topics()
-            except NodeRefused:
-                await asyncio.sleep(0.1)
-
-
-async def until(what: Callable[[], object], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.05)
-
-
 def member_of(group: ConsumerGroup) -> Member:
     assert group._member
     return group._member
@@ -102,7 +56,7 @@ async def test_a_turn_that_hangs_past_the_drain_decides_nothing_when_it_wakes_up
     storage = SlowStorage(tmp_path / "exports")
     storage.check()
     ids = ["a", "b", "c", "d"]
-    async with group_of(bootstrap_servers, topics, storage) as group:
+    async with group_of(bootstrap_servers, topics, context_of(storage)) as group:
         for export_id in ids:
             await upstream.request(export_id)
             await upstream.batch(export_id, 0, rows_of(0, 10), last=True)
@@ -127,7 +81,8 @@ async def test_what_a_listener_raises_ends_the_member_and_another_one_is_made(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
     """aiokafka would log and swallow it, and the node would serve nothing."""
-    async with group_of(bootstrap_servers, topics, LocalStorage(tmp_path / "exports")) as group:
+    context = context_of(LocalStorage(tmp_path / "exports"))
+    async with group_of(bootstrap_servers, topics, context) as group:
         first = member_of(group)
         await first.on_partitions_assigned([TopicPartition("of nobody", 0)])
         assert isinstance(first._failure.exception(), IllegalStateError)
@@ -141,7 +96,8 @@ async def test_what_a_listener_raises_ends_the_member_and_another_one_is_made(
 async def test_half_a_pair_is_not_worked_on_and_reported(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    async with group_of(bootstrap_servers, topics, LocalStorage(tmp_path / "exports")) as group:
+    context = context_of(LocalStorage(tmp_path / "exports"))
+    async with group_of(bootstrap_servers, topics, context) as group:
         whole = [TopicPartition(topics.records, 0), TopicPartition(topics.records, 1)]
         await member_of(group).on_partitions_assigned([*whole, TopicPartition(topics.requests, 1)])
         assert [lane.partition for lane in group.lanes] == [1]
@@ -159,8 +115,8 @@ async def make_export(servers: str, topics: Topics, export_id: str) -> None:
 async def test_topics_that_are_made_again_are_found(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    storage = LocalStorage(tmp_path / "exports")
-    async with group_of(bootstrap_servers, topics, storage, metadata_age_seconds=1) as group:
+    context = context_of(LocalStorage(tmp_path / "exports"))
+    async with group_of(bootstrap_servers, topics, context, metadata_age_seconds=1) as group:
         for number in range(3):  # so that the new topics end before what is committed of these
             await make_export(bootstrap_servers, topics, f"before-{number}")
         await events(bootstrap_servers, topics.completions, at_least=3)
