@@ -6,32 +6,29 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
-    asynccontextmanager,
-    suppress,
 )
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from broker.embedded import EmbeddedKafka
 from clients.errors import ClientError
 from producer.downstream import REMEMBERED_EVENTS, Completions, completions
 from schemas.completions import TerminalEvent, encode_event
 from schemas.topics import Topics
-from tests.support.downstream import CompletionsWriter, ended
+from tests.support.downstream import (
+    CompletionsWriter,
+    CrashError,
+    Service,
+    admin_of,
+    ended,
+    writing,
+)
 from tests.support.topics import created_topics
 
 pytestmark = pytest.mark.kafka
-
-GROUP = "billing"
-
-
-class CrashError(Exception):
-    """What a body may raise."""
 
 
 @pytest.fixture
@@ -40,64 +37,9 @@ async def node(bootstrap_servers: str, topics: Topics) -> AsyncIterator[Completi
         yield writer
 
 
-@asynccontextmanager
-async def writing(servers: str, topics: Topics) -> AsyncIterator[CompletionsWriter]:
-    writer = CompletionsWriter(servers, topics)
-    await writer.producer.start()
-    yield writer
-    await writer.producer.stop()
-
-
-class Service:
-    """A downstream service, whose group is the test's own."""
-
-    def __init__(self, servers: str, topics: Topics) -> None:
-        self._servers = servers
-        self.topics = topics
-        self.group = f"{GROUP}-{topics.requests}"
-
-    def joined(self, **options: Any) -> AbstractAsyncContextManager[Completions]:
-        """Another member of it."""
-        return completions(self.topics, self.group, bootstrap_servers=self._servers, **options)
-
-    async def committed(self) -> dict[int, int]:
-        """The group's offsets by partition."""
-        async with admin_of(self._servers) as admin:
-            offsets = await admin.list_consumer_group_offsets(self.group)
-        return {partition.partition: place.offset for partition, place in offsets.items()}
-
-    async def members(self) -> int:
-        """How many the group has now; -1 in the middle of a rebalance."""
-        async with admin_of(self._servers) as admin:
-            (answer,) = await admin.describe_consumer_groups([self.group])
-        ((_, _, state, _, _, members, *_),) = answer.groups
-        return len(members) if state in {"Stable", "Empty"} else -1
-
-    async def crash_on(self, export_id: str) -> list[str]:
-        """A member whose body raises at an event: ids of what it was given."""
-        given = []
-        with suppress(CrashError):
-            async with self.joined() as events:
-                async for event in events:
-                    given.append(event.export_id)
-                    if event.export_id == export_id:
-                        raise CrashError
-        return given
-
-
 @pytest.fixture
 def service(bootstrap_servers: str, topics: Topics) -> Service:
     return Service(bootstrap_servers, topics)
-
-
-@asynccontextmanager
-async def admin_of(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def take(events: Completions, count: int, seconds: float = 20) -> list[TerminalEvent]:

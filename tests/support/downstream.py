@@ -1,9 +1,14 @@
-"""The completions topic as a node writes it: events in transactions, committed or aborted."""
+"""The completions topic: as a node writes it, in transactions, and a service that reads it."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
+from producer.downstream import Completions, completions
 from schemas.completions import (
     ExportCancelled,
     Source,
@@ -56,3 +61,62 @@ class CompletionsWriter:
         async with self.producer.transaction():
             for event in events:
                 await self.send(event)
+
+
+class CrashError(Exception):
+    """What a body may raise."""
+
+
+@asynccontextmanager
+async def writing(servers: str, topics: Topics) -> AsyncIterator[CompletionsWriter]:
+    writer = CompletionsWriter(servers, topics)
+    await writer.producer.start()
+    yield writer
+    await writer.producer.stop()
+
+
+class Service:
+    """A downstream service, whose group is the test's own."""
+
+    def __init__(self, servers: str, topics: Topics) -> None:
+        self._servers = servers
+        self.topics = topics
+        self.group = f"billing-{topics.requests}"
+
+    def joined(self, **options: Any) -> AbstractAsyncContextManager[Completions]:
+        """Another member of it."""
+        return completions(self.topics, self.group, bootstrap_servers=self._servers, **options)
+
+    async def committed(self) -> dict[int, int]:
+        """The group's offsets by partition."""
+        async with admin_of(self._servers) as admin:
+            offsets = await admin.list_consumer_group_offsets(self.group)
+        return {partition.partition: place.offset for partition, place in offsets.items()}
+
+    async def members(self) -> int:
+        """How many the group has now; -1 in the middle of a rebalance."""
+        async with admin_of(self._servers) as admin:
+            (answer,) = await admin.describe_consumer_groups([self.group])
+        ((_, _, state, _, _, members, *_),) = answer.groups
+        return len(members) if state in {"Stable", "Empty"} else -1
+
+    async def crash_on(self, export_id: str) -> list[str]:
+        """A member whose body raises at an event: ids of what it was given."""
+        given = []
+        with suppress(CrashError):
+            async with self.joined() as events:
+                async for event in events:
+                    given.append(event.export_id)
+                    if event.export_id == export_id:
+                        raise CrashError
+        return given
+
+
+@asynccontextmanager
+async def admin_of(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()

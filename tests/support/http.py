@@ -125,6 +125,11 @@ class World:
             raise RequestsHidden("an open transaction holds requests back")
         return found
 
+    def request(self, export_id: str, user: str = "anonymous") -> None:
+        """Request an export of CSV, as upstream does, not over HTTP."""
+        fields = {"export_id": export_id, "format": "csv", "columns": ["a"], "user": user}
+        self.requests.append(ExportRequested.model_validate(fields))
+
     def _unfinished(self) -> dict[str, Unfinished]:
         requested = {
             request.export_id: request.user

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from consumer.core.budget import TURN_SECONDS
 from consumer.core.resume import ResumePoint
 from consumer.exports.export_context import ExportContext
 from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
@@ -16,7 +17,7 @@ from consumer.formats.csv import CsvWriter
 from consumer.metrics import Metrics
 from consumer.storage import identity
 from consumer.storage.local import LocalStorage
-from schemas.completions import TerminalEvent
+from schemas.completions import ExportFailed, TerminalEvent
 
 START = ResumePoint(0, (), 0, 0)
 BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -108,11 +109,22 @@ class Bench:
         """Feed the owner what it has not seen, let it work, and take its events."""
         owner = owner or self.partition
         owner.drop_pending()
+        self.feed(owner)
+        work_off(owner)
+        return take_outcome(owner).events
+
+    def feed(self, owner: PartitionExports) -> None:
+        """Give the owner all that it has not handled."""
         requests, records = owner.next_offsets
         owner.take_requests(self.requests[requests:])
         owner.take_records(self.records[records:])
-        work_off(owner)
-        return take_outcome(owner).events
+
+    def failure(self) -> ExportFailed:
+        """How the only export that a turn ends fails; it leaves nothing behind."""
+        event = only(self.turn())
+        assert isinstance(event, ExportFailed)
+        assert not self.parts()
+        return event
 
     def replay(self, point: ResumePoint) -> tuple[PartitionExports, list[TerminalEvent]]:
         """What an owner after a crash makes of the logs."""
@@ -134,10 +146,13 @@ class Bench:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def work_off(owner: PartitionExports) -> None:
-    """Turns until nothing is left, as with a lane whose every commit succeeds."""
-    while (result := served(owner.turn())).end is TurnEnd.SPENT or result.orphan_pending:
+def work_off(owner: PartitionExports, turn_seconds: float = TURN_SECONDS) -> int:
+    """Turns until nothing is left, as with a lane whose every commit succeeds; how many."""
+    turns = 1
+    while (end := served(owner.turn(turn_seconds))).end is TurnEnd.SPENT or end.orphan_pending:
         owner.orphan_committed()
+        turns += 1
+    return turns
 
 
 def served(result: TurnResult) -> TurnResult:

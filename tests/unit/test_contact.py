@@ -8,14 +8,7 @@ from structlog.testing import capture_logs
 
 from clients.contact import REMINDER_SECONDS, Contact
 from consumer.errors import StorageUnavailable
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.support.clock import Clock
 
 
 @pytest.fixture
