@@ -15,10 +15,11 @@ from consumer.group.member import Member
 from consumer.storage.local import LocalStorage
 from schemas.completions import TerminalEvent
 from schemas.topics import Topics
-from tests.support.groups import context_of, group_of, until
+from tests.support.groups import context_of, group_of
 from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, events
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.kafka,

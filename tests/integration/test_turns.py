@@ -20,9 +20,10 @@ from consumer.core.fair_queue import Claim
 from consumer.group.group import ConsumerGroup
 from consumer.storage.local import LocalStorage
 from schemas.topics import Topics
-from tests.support.groups import context_of, group_of, until
+from tests.support.groups import context_of, group_of
 from tests.support.outcomes import by_id, events
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 PARTITIONS = 9
 pytestmark = [

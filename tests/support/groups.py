@@ -1,7 +1,7 @@
 """A node's part in the consumer group, in the test's own process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from consumer.metrics import Metrics
 from consumer.storage.base import Storage
 from schemas.topics import Topics
 from tests.support.nodes import settings_for
+from tests.support.waiting import until
 
 
 def context_of(storage: Storage) -> ExportContext:
@@ -57,10 +58,3 @@ async def checked(cluster: Cluster) -> int:
                 return await cluster.check_topics()
             except NodeRefused:
                 await asyncio.sleep(0.1)
-
-
-async def until(what: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.05)

@@ -22,10 +22,14 @@ async def upload(
     return await client.post(f"/export/run?{query}", content=body, headers={**NDJSON, **headers})
 
 
-async def until(condition: Any, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+async def run_until(
+    client: httpx.AsyncClient, status: int, query: str = "", **fields: Any
+) -> httpx.Response:
+    """Retry as a client does, until the answer has this status."""
+    async with asyncio.timeout(30):
+        while (answer := await run(client, query, **fields)).status_code != status:
+            pass
+    return answer
 
 
 def named(answer: httpx.Response) -> dict[str, str]:

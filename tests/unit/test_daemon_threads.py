@@ -3,11 +3,11 @@
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from consumer.daemon_threads import DaemonThreads
+from tests.support.waiting import wait_until
 
 
 def test_a_call_gives_its_result_or_its_error() -> None:
@@ -23,7 +23,7 @@ def test_an_idle_thread_is_used_again() -> None:
     names = set()
     for _ in range(50):
         names.add(threads.submit(lambda: threading.current_thread().name).result(5))
-        time.sleep(0.001)  # the result comes before the thread is idle
+        wait_until(lambda: threads._idle)  # the result comes before that
     assert len(names) < 9
     threads.shutdown()
 
@@ -73,10 +73,7 @@ def test_after_the_end_threads_are_gone_and_none_is_started() -> None:
         threads.submit(int)
     until.set()
     assert hanging.result(5)
-    deadline = time.monotonic() + 5
-    while [one for one in threading.enumerate() if one.name.startswith("gone-")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not [it for it in threading.enumerate() if it.name.startswith("gone-")])
 
 
 def test_a_process_ends_while_one_hangs() -> None:

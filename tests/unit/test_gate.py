@@ -1,13 +1,14 @@
 """Who works beside whom, on real threads."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 import pytest
 
 from consumer.exports.gate import Gate
+from tests.support.waiting import wait_until
 
 LONG_SECONDS = 30.0
 
@@ -41,13 +42,6 @@ class Inside:
         self._stay.result(LONG_SECONDS)
 
 
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_many_are_in_beside_each_other(threads: ThreadPoolExecutor) -> None:
     gate = Gate(LONG_SECONDS)
     inside = [Inside(threads, gate) for _ in range(5)]
@@ -62,7 +56,7 @@ def test_one_alone_waits_for_all_and_all_wait_for_it(threads: ThreadPoolExecutor
     assert first.is_in.wait(10)
     assert second.is_in.wait(10)
     alone = Inside(threads, gate, alone=True)
-    until(lambda: gate.wanted)
+    wait_until(lambda: gate.wanted)
     late = Inside(threads, gate)
     first.leave()
     assert not alone.is_in.wait(0.05)
@@ -77,7 +71,7 @@ def test_one_alone_waits_for_all_and_all_wait_for_it(threads: ThreadPoolExecutor
 def test_two_alone_go_in_one_after_the_other(threads: ThreadPoolExecutor) -> None:
     gate = Gate(LONG_SECONDS)
     pair = [Inside(threads, gate, alone=True) for _ in range(2)]
-    until(lambda: any(one.is_in.is_set() for one in pair))
+    wait_until(lambda: any(one.is_in.is_set() for one in pair))
     first, second = sorted(pair, key=lambda one: not one.is_in.is_set())
     assert not second.is_in.wait(0.05)
     first.leave()
@@ -138,7 +132,7 @@ def test_suspects_that_follow_one_another_keep_nobody_out_for_longer_than_one(
             (gate.leave_alone if is_alone else gate.leave)()
 
     suspects = [threads.submit(be_suspect) for _ in range(3)]
-    until(lambda: gate.wanted)
+    wait_until(lambda: gate.wanted)
     others = [Inside(threads, gate) for _ in range(2)]
     try:
         assert all(other.is_in.wait(2) for other in others)

@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from sluice.http import connections
 from tests.support.clients import http_client
 from tests.support.http import World, app_of, serving, serving_world
+from tests.support.waiting import until
 
+CUT_OFF = "response cut off: the client does not read"
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -117,11 +120,16 @@ async def test_a_head_has_a_bound(client: httpx.AsyncClient, size: int) -> None:
 async def test_who_comes_last_gets_in_where_free_connections_take_all_places(
     client: httpx.AsyncClient,
 ) -> None:
-    async with raw(client) as first, raw(client, b"G"), raw(client), raw(client), raw(client):
-        await asyncio.sleep(0.1)
-        async with raw(client, GET + b"\r\n") as last:
-            assert (await last.answer()).startswith(b"HTTP/1.1 200 ")
-            assert await first.rest(0.5) == b""
+    async with (
+        raw(client) as first,
+        raw(client, b"G"),
+        raw(client),
+        raw(client),
+        raw(client),
+        raw(client, GET + b"\r\n") as last,
+    ):
+        assert (await last.answer()).startswith(b"HTTP/1.1 200 ")
+        assert await first.rest(0.5) == b""
 
 
 async def test_requests_under_way_keep_their_places(
@@ -133,9 +141,7 @@ async def test_requests_under_way_keep_their_places(
     for _ in range(5):
         one = http_client(client.base_url)
         under_way.append((one, asyncio.create_task(one.post("/export/run", json=body))))
-    async with asyncio.timeout(5):
-        while world.waiting < 5:
-            await asyncio.sleep(0.01)
+    await until(lambda: world.waiting == 5)
     async with raw(client, GET + b"\r\n") as one_more:
         assert (await one_more.rest()).startswith(b"HTTP/1.1 503 ")
     world.room.set()
@@ -150,12 +156,13 @@ async def test_a_client_that_reads_nothing_is_cut_off(
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
     world.others["e-1"] = "anonymous"
     world.end("e-1", content=b"x" * 40_000_000)
-    async with (
-        serving_world(world) as client,
-        raw(client, GET.replace(b"health", b"export/download/e-1") + b"\r\n") as one,
-    ):
-        await asyncio.sleep(0.8)
-        assert len(await one.rest()) < 30_000_000
+    with capture_logs() as logs:
+        async with (
+            serving_world(world) as client,
+            raw(client, GET.replace(b"health", b"export/download/e-1") + b"\r\n") as one,
+        ):
+            await until(lambda: CUT_OFF in [line["event"] for line in logs])
+            assert len(await one.rest()) < 30_000_000
 
 
 # The log

@@ -1,7 +1,6 @@
 """What a partition has in hand, as another thread sees it."""
 
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
 from tests.support.partition import RECORDS, REQUESTS, START, Bench
+from tests.support.waiting import wait_until
 
 
 def _partition(bench: Bench, seen: Callable[[], None] = lambda: None) -> PartitionExports:
@@ -57,10 +57,7 @@ def test_a_storage_call_that_hangs_is_seen(tmp_path: Path) -> None:
         turn = threads.submit(bench.turn, partition)
         try:
             # Writing the mark counts as a call to the storage too, but a short one.
-            deadline = time.monotonic() + 10
-            while not partition.in_hand.storage_seconds() > 0.5:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(lambda: partition.in_hand.storage_seconds() > 0.5)
             assert partition.in_hand.message is request
         finally:
             (tmp_path / "a.manifest.json").open("wb").close()  # now an empty manifest can be read

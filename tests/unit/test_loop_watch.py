@@ -1,7 +1,6 @@
 """The watch over the event loop: what stalls it is measured and named."""
 
 import asyncio
-import threading
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from consumer.metrics import Metrics
 from sluice.loop_watch import BEAT_SECONDS, LoopWatch
 from tests.support.partition import RECORDS, Sent
 from tests.support.stalling_node import hold_interpreter
+from tests.support.waiting import until, wait_until
 
 BATCH = Sent(RECORDS, 17, b"")
 
@@ -30,6 +30,10 @@ def stalls(logs: list[Any]) -> list[Any]:
     return sorted(found, key=lambda line: -line["seconds"])
 
 
+def lasting(logs: list[Any]) -> list[Any]:
+    return [line for line in logs if line["event"] == "event loop stands still"]
+
+
 async def busily_sleeping(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
 
@@ -37,9 +41,8 @@ async def busily_sleeping(seconds: float) -> None:
 async def test_a_task_that_blocks_is_named() -> None:
     metrics = Metrics()
     with capture_logs() as logs, LoopWatch(PartitionsInHand(), metrics):
-        await asyncio.sleep(2 * BEAT_SECONDS)
         await asyncio.create_task(busily_sleeping(0.5), name="the culprit")
-        await asyncio.sleep(2 * BEAT_SECONDS)
+        await until(lambda: stalls(logs))
     line = stalls(logs)[0]
     assert line["log_level"] == "warning"
     assert line["task"] == "the culprit"
@@ -68,9 +71,8 @@ async def test_a_thread_that_holds_the_interpreter_is_found_by_its_message() -> 
         working.message = None
 
     with capture_logs() as logs, LoopWatch(hands, metrics):
-        await asyncio.sleep(2 * BEAT_SECONDS)
         await asyncio.to_thread(turn)
-        await asyncio.sleep(2 * BEAT_SECONDS)
+        await until(lambda: stalls(logs))
     line = stalls(logs)[0]
     assert line["in_hand"] == [{"partition": 7, "topic": RECORDS, "offset": 17}]
     assert sample(metrics.registry, "longest_stall_seconds") > 0.35
@@ -81,22 +83,9 @@ async def test_what_lasts_is_logged_while_it_lasts(monkeypatch: pytest.MonkeyPat
     hands = PartitionsInHand()
     hands.begin(7).message = BATCH
     with capture_logs() as logs, LoopWatch(hands, Metrics()):
-        await asyncio.sleep(2 * BEAT_SECONDS)
-        seen = threading.Event()
-
-        def look() -> None:
-            deadline = time.monotonic() + 15
-            while not seen.is_set() and time.monotonic() < deadline:
-                if any(line["event"] == "event loop stands still" for line in logs):
-                    seen.set()
-                time.sleep(0.05)
-
-        looking = threading.Thread(target=look)
-        looking.start()
-        assert seen.wait(15)  # on the loop
-        looking.join()
-        await asyncio.sleep(2 * BEAT_SECONDS)
-    assert len([line for line in logs if line["event"] == "event loop stands still"]) == 1
+        wait_until(lambda: lasting(logs))  # on the loop
+        await until(lambda: stalls(logs))
+    assert len(lasting(logs)) == 1
     assert stalls(logs)[0]["seconds"] > 0.5
 
 

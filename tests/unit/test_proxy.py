@@ -32,8 +32,9 @@ async def connected_for(rounds: int) -> None:
         _, client = await asyncio.open_connection(LOOPBACK, port)
         for _ in range(rounds):
             await asyncio.sleep(0)
-    for writer in (client, *far_ends):
+    ends = [client, *far_ends]
+    for writer in ends:
         writer.close()
     server.close()
     await server.wait_closed()
-    await asyncio.sleep(0.01)
+    await asyncio.gather(*(writer.wait_closed() for writer in ends), return_exceptions=True)

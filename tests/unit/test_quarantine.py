@@ -1,7 +1,6 @@
 """What becomes of messages that nodes died on, once and twice, on a real directory."""
 
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +20,7 @@ from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
 from tests.support.partition import RECORDS, REQUESTS, START, Bench, Sent, only, take_outcome
+from tests.support.waiting import wait_until
 
 ONCE, TWICE = 17, None
 
@@ -258,10 +258,7 @@ def test_nothing_is_marked_while_the_storage_is_waited_for(bench: Bench) -> None
         turn = threads.submit(bench.turn, watched.partition)
         try:
             # Writing the mark counts as a call to the storage too, but a short one.
-            deadline = time.monotonic() + 10
-            while not watched.partition.in_hand.storage_seconds() > 0.5:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(lambda: watched.partition.in_hand.storage_seconds() > 0.5)
             assert places(bench.storage.left_marks(3)) == [None]
         finally:
             manifest.open("wb").close()  # now it is read, and is no manifest
@@ -283,7 +280,8 @@ class BesideOne:
 
         bench.request("a")
         killer = bench.batch(0, [1], last=True)
-        hands = PartitionsInHand(Gate(most_seconds))
+        self.gate = Gate(most_seconds)
+        hands = PartitionsInHand(self.gate)
         context = ExportContext(
             storage, lambda request, _: Writer(request), bench.metrics, 1_000, in_hand=hands
         )
@@ -298,7 +296,7 @@ def test_a_suspect_waits_until_its_node_has_nothing_else_in_hand(bench: Bench) -
     with ThreadPoolExecutor(1) as threads:
         turn = threads.submit(bench.turn, node.partition)
         try:
-            time.sleep(0.1)
+            wait_until(lambda: node.gate.wanted)
             assert not turn.done()
             assert not list(bench.directory.glob("a.*"))
         finally:

@@ -14,9 +14,9 @@ from tests.support.http_run import (
     JSON,
     named,
     run,
-    until,
     upload,
 )
+from tests.support.waiting import until
 
 # What is accepted
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -15,9 +16,10 @@ from tests.support.http_run import (
     raw_connection,
     raw_upload,
     run,
-    until,
+    run_until,
     upload,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quiet_soon")
 
@@ -130,9 +132,7 @@ async def test_without_a_retry_a_late_request_is_cancelled_and_its_id_kept_until
     detail = "an upload of this id broke off and is being cancelled"
     assert_problem(await run(client, export_id="e-1"), 503, detail)
     world.end("e-1", "cancelled")
-    async with asyncio.timeout(5):
-        while (answer := await run(client, "?wait=1", export_id="e-1")).status_code != 200:
-            await asyncio.sleep(0.05)
+    answer = await run_until(client, 200, "?wait=1", export_id="e-1")
     assert answer.json()["type"] == "export.cancelled"
     assert world.records == []
 
@@ -146,9 +146,7 @@ async def test_a_late_cancellation_spares_the_export_that_another_node_published
     assert_problem(await run(client, export_id="e-1"), 503)
     world.others["e-1"] = "anonymous"  # its request is the first
     world.held.set()
-    async with asyncio.timeout(5):
-        while (await run(client, export_id="e-1")).status_code != 202:
-            await asyncio.sleep(0.05)
+    await run_until(client, 202, export_id="e-1")
     assert len(world.requests) == 1, "the late one, which is a repeat"
     assert world.cancelled() == []
 
@@ -163,9 +161,7 @@ async def test_a_request_that_was_refused_is_forgotten(
     world.room.set()
     assert_problem(await answer, 503)
     world.is_down = False
-    async with asyncio.timeout(5):
-        while (await run(client, export_id="e-1")).status_code != 202:
-            await asyncio.sleep(0.05)
+    await run_until(client, 202, export_id="e-1")
     assert world.is_finished("e-1")
     assert world.cancelled() == []
 
@@ -217,29 +213,25 @@ async def test_an_upload_without_a_row_is_not_requested(world: World) -> None:
     assert world.requests == []
 
 
+async def pushed(writer: asyncio.StreamWriter, most: int) -> int:
+    """Send rows until none are taken any more, or so many bytes were."""
+    taken = 0
+    with suppress(TimeoutError):
+        while taken < most:
+            writer.write(b'["%b"]\n' % (b"x" * 60_000))
+            await asyncio.wait_for(writer.drain(), 0.5)
+            taken += 60_000
+    return taken
+
+
 async def test_an_upload_waits_for_kafka(client: httpx.AsyncClient, world: World) -> None:
     writer = await raw_upload(client, 1 << 40)
     writer.write(b"[0]\n")
     await until(lambda: world.requests)
     world.room.clear()
-    taken = 0
-
-    async def push() -> None:
-        nonlocal taken
-        while True:
-            writer.write(b'["%b"]\n' % (b"x" * 60_000))
-            await writer.drain()
-            taken += 60_000
-
-    pushing = asyncio.create_task(push())
-    await asyncio.sleep(0.3)
-    before = taken
-    await asyncio.sleep(0.3)
-    assert taken == before, "nothing more is read while Kafka takes nothing"
-    assert taken < 30_000_000
+    assert await pushed(writer, 30_000_000) < 30_000_000
     world.room.set()
-    await until(lambda: taken > before)
-    pushing.cancel()
+    await asyncio.wait_for(writer.drain(), 30)
     writer.close()
     await until(lambda: world.cancelled() == ["n"])
 
@@ -247,14 +239,13 @@ async def test_an_upload_waits_for_kafka(client: httpx.AsyncClient, world: World
 async def test_an_upload_whose_export_has_ended_is_not_read_on(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.http.run._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("sluice.http.run._LOOK_SECONDS", 0.0)
     ended = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
         yield b"[1]\n"
         await ended.wait()
         for _ in range(50):
-            await asyncio.sleep(0.02)
             yield b"[2]\n" * 1_000
 
     answer = asyncio.create_task(upload(client, body(), "export_id=n&format=csv&columns=a"))

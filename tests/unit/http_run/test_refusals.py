@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.support.http import World, assert_problem, serving_world
-from tests.support.http_run import GOOD, JSON, named, run, until, upload
+from tests.support.http_run import GOOD, JSON, named, run, upload
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quiet_soon")
 
