@@ -5,6 +5,7 @@ ConsumerError
 ├── StorageUnavailable   try again later: the partition waits
 ├── PartLost             load the partition's state again, and make its files again
 │   └── PartUnsynced     likewise, but not for ever for this export
+├── MessageFault         load it again; a message that twice alone breaks our code is set aside
 ├── LaneStopped          stop this partition: a person has to act
 ├── NodeRefused          don't start: a person has to act
 └── BacklogUnavailable   retry later: what is unfinished in the group isn't known now
@@ -43,6 +44,15 @@ class PartUnsynced(PartLost):
     def __init__(self, export_id: str, message: str) -> None:
         super().__init__(message)
         self.export_id = export_id
+
+
+class MessageFault(ConsumerError):  # noqa: N818 - an event, and no fault of the message's sender
+    """Our code broke on the message at ``offset`` of the records (``is_batch``) or requests."""
+
+    def __init__(self, offset: int, message: str, *, is_batch: bool) -> None:
+        super().__init__(message)
+        self.is_batch = is_batch
+        self.offset = offset
 
 
 class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves

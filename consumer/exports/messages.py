@@ -116,6 +116,14 @@ def forwardable(message: Message) -> Message:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """``why`` a message is left unread; ``reason`` is of its dead letter, if it fails no export."""
+
+    why: str
+    reason: DeadLetterReason
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that can't be tied to an export."""
 

@@ -8,22 +8,24 @@ Invariant: a ``Checkpoint``'s resume point covers exactly what this and earlier 
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import structlog
 
 from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place, Suspects
+from consumer.core.suspects import Place, Suspect, Suspects
 from consumer.errors import StorageUnavailable
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
-from consumer.exports.messages import LargeMessage, Message, Outcome, value_bytes
+from consumer.exports.messages import LargeMessage, Message, Outcome, SetAside, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
+from consumer.exports.terminal_events import broke_twice, died_on_twice
 from consumer.exports.turn_result import Checkpoint, TurnEnd, TurnResult
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import FailReason
@@ -38,7 +40,8 @@ class PartitionExports:
     """See the module.
 
     ``point`` is where the partition's last owner left off. Exports ``given_up`` fail at once, as
-    the storage could not take their files.
+    the storage could not take their files. Messages that our code ``breaks_on``, and how, are set
+    aside.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class PartitionExports:
         point: ResumePoint,
         context: ExportContext,
         given_up: frozenset[str] = frozenset(),
+        breaks_on: Mapping[Place, str] = MappingProxyType({}),
     ) -> None:
         self.partition = partition
         self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
@@ -60,6 +64,7 @@ class PartitionExports:
         )
         self._first_batches = dict(point.first_batches)
         self._suspects = Suspects(point.suspects)
+        self._breaks_on = breaks_on
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
@@ -258,7 +263,7 @@ class PartitionExports:
         """Handle what was taken, up to a turn's share of bytes and time, and at most a piece more.
 
         Raises:
-            PartLost: load the partition again.
+            PartLost, MessageFault: load the partition again.
             LaneStopped: a person has to act.
         """
         self._began_at, was_due = self._routing.next_record, self._publication.due
@@ -342,25 +347,25 @@ class PartitionExports:
         message, is_batch = queue[0], queue is self._records
         if not is_batch and self._routing.passes_over(message):
             return True
-        place = Place(is_batch, message.offset) if self._suspects else None
+        place = Place(is_batch, message.offset) if self._suspects or self._breaks_on else None
         suspect = self._suspects.find(place) if place else None
-        if suspect and suspect.died_on_twice:
+        if place and (aside := self._to_set_aside(message, place, suspect)):
             self.in_hand.put_down()
             if not self._routing.must_be_read(message, is_batch=is_batch):
-                return self._routed(message, is_batch, turn, aside=True)
+                return self._routing.handle(message, turn, is_batch=is_batch, aside=aside)
         self.in_hand.take(message, is_batch=is_batch, alone=suspect is not None)
-        handled = self._routed(message, is_batch, turn)
+        handled = self._routing.handle(message, turn, is_batch=is_batch)
         if suspect and handled:
             self._suspects.clear(suspect.place)
         return handled
 
-    def _routed(
-        self, message: Message, is_batch: bool, turn: TurnBudget, *, aside: bool = False
-    ) -> bool:
-        if is_batch:
-            return self._routing.on_record(message, turn, aside=aside)
-        self._routing.on_request(message, aside=aside)
-        return True
+    def _to_set_aside(
+        self, message: Message, place: Place, suspect: Suspect | None
+    ) -> SetAside | None:
+        if suspect and suspect.died_on_twice:
+            return died_on_twice(message)
+        error = self._breaks_on.get(place)
+        return broke_twice(message, error) if error else None
 
     def _queue(self) -> deque[Message] | None:
         """What the next turn is of; None: of nothing."""

@@ -9,28 +9,32 @@ Rules (the contract, and ``docs/architecture.md``):
 - a message is handled once: what lies below the resumed positions only rebuilds the exports that
   were open there, each from its first batch on;
 - a verdict on an orphan stands: no later request may be handled before it is committed;
-- what nodes died on twice is set aside: its key alone says which export it was for.
+- what nodes died on twice, or our own code broke on, is set aside: its key alone says which export
+  it was for.
 
 Invariant: what becomes of a message depends on the messages before it, not on which topic was
 fetched first.
 """
-
-from collections.abc import Callable
 
 import structlog
 
 from clients.bounded_fetch import held_bytes
 from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
-from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
+from consumer.errors import (
+    ConsumerError,
+    LaneStopped,
+    MessageFault,
+    PartLost,
+    StorageUnavailable,
+)
 from consumer.exports.export import OpenExport
 from consumer.exports.export_context import ExportContext
-from consumer.exports.messages import DeadLetter, Message, forwardable, value_bytes
+from consumer.exports.messages import DeadLetter, Message, SetAside, forwardable, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Ending, Publication
 from consumer.exports.terminal_events import (
     Origin,
-    died_on_twice,
     id_in_key,
     origin_of,
     origin_of_invalid,
@@ -102,7 +106,33 @@ class Routing:
         """Whether a request was handled before, and left nothing open: it isn't even read."""
         return request.offset < self._requests_floor and request.offset not in self.to_restore
 
-    def on_request(self, message: Message, *, aside: bool = False) -> None:
+    def handle(
+        self, message: Message, turn: TurnBudget, *, is_batch: bool, aside: SetAside | None = None
+    ) -> bool:
+        """Handle a message, or set it aside; False: not yet, see ``on_record``.
+
+        Raises:
+            MessageFault: our own code broke. Else as ``on_request`` and ``on_record``.
+        """
+        try:
+            if is_batch:
+                return self.on_record(message, turn, aside)
+            self.on_request(message, aside)
+        except ConsumerError:
+            raise
+        except Exception as error:
+            # No verdict on the message: what broke may break on every one, or have passed by now.
+            log.exception(
+                "message failed unexpectedly",
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+            )
+            why = f"{type(error).__name__}: {error!s:.200}"
+            raise MessageFault(message.offset, why, is_batch=is_batch) from error
+        return True
+
+    def on_request(self, message: Message, aside: SetAside | None = None) -> None:
         """Handle a message of the requests topic, or set it aside.
 
         Raises:
@@ -111,11 +141,14 @@ class Routing:
         """
         if message.offset >= self._requests_floor:
             self._require_restored()
-        self._guarded(self._set_request_aside if aside else self._read_request, message)
+        if aside:
+            self._set_request_aside(message, aside)
+        else:
+            self._read_request(message)
         self.to_restore.discard(message.offset)
         self.requests_position = max(self.requests_position, message.offset + 1)
 
-    def _read_request(self, message: Message) -> bool:
+    def _read_request(self, message: Message) -> None:
         try:
             with self._context.decoding(message.value):
                 request = decode_request(message.value, message.key)
@@ -129,35 +162,6 @@ class Routing:
                 self._on_cancel(request)
             else:
                 self._on_requested(request, origin_of(request, message, self._context.now()))
-        return True
-
-    def _guarded(self, handle: Callable[[Message], bool], message: Message) -> bool:
-        """Handle a message; what breaks our own code is kept as a dead letter, to be looked at.
-
-        A fault of ours must not stop the partition: it would strike again on each replay. What a
-        batch breaks in its export's writer is caught there.
-        """
-        try:
-            return handle(message)
-        except ConsumerError:
-            raise
-        except Exception as error:
-            log.exception(
-                "message failed unexpectedly",
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-            )
-            why = f"{type(error).__name__}: {error!s:.200}"
-            self._dead_letter(DeadLetterReason.UNREADABLE, message, why)
-            self._fail_named(message, why)
-            return True
-
-    def _fail_named(self, message: Message, why: str) -> None:
-        """Fail the open export that the key of a batch names."""
-        export = self._exports.get((message.key or b"").decode(errors="replace"))
-        if export and export.decided is None and message.topic != export.origin.source.topic:
-            self._exports.fail(export, FailReason.INTERNAL, why)
 
     def _require_restored(self) -> None:
         if self.to_restore:
@@ -201,7 +205,7 @@ class Routing:
         else:
             self._exports.cancel(export, request.message)
 
-    def on_record(self, message: Message, turn: TurnBudget, *, aside: bool = False) -> bool:
+    def on_record(self, message: Message, turn: TurnBudget, aside: SetAside | None = None) -> bool:
         """Handle a message of the records topic, or set it aside.
 
         False: not yet, as its owner isn't known; or the turn is spent and the batch is applied in
@@ -219,7 +223,7 @@ class Routing:
             handled = self._exports.go_on(half, turn)
         else:
             self._turn = turn
-            handled = self._guarded(self._set_batch_aside if aside else self._route, message)
+            handled = self._set_batch_aside(message, aside) if aside else self._route(message)
         if handled:
             self.next_record = message.offset + 1
         return handled
@@ -343,26 +347,25 @@ class Routing:
         ours = isinstance(manifest, ExportCompleted) and manifest.source == source_of(message)
         return ours and manifest is not None and not storage.has_file(manifest)
 
-    def _set_request_aside(self, message: Message) -> bool:
+    def _set_request_aside(self, message: Message, aside: SetAside) -> None:
         """Its export fails; a dead letter where it can't have been the request of one."""
         export_id = id_in_key(message)
         # Cancellations go to every partition: one must not end an export of another.
         short = value_bytes(message) <= _PEEKED_BYTES
         cancels = short and _CANCEL in (message.value or b"")
         if export_id is None or self._is_known(export_id) or cancels:
-            self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
+            self._dead_letter(aside.reason, message, aside.why)
         else:
             origin = origin_of_unread(export_id, message, self._context.now())
-            self._on_requested(None, origin, died_on_twice(message), FailReason.INTERNAL)
+            self._on_requested(None, origin, aside.why, FailReason.INTERNAL)
         self._context.metrics.set_aside()
-        return True
 
-    def _set_batch_aside(self, message: Message) -> bool:
+    def _set_batch_aside(self, message: Message, aside: SetAside) -> bool:
         """The export fails that its key names; where none is open, as with an unreadable batch."""
         export_id = id_in_key(message)
         export = self._exports.get(export_id) if export_id else None
         if export and not self._was_handled(message, export):
-            self._fail(export, died_on_twice(message), FailReason.INTERNAL)
+            self._fail(export, aside.why, FailReason.INTERNAL)
         elif message.offset < self.records_floor:
             self._context.metrics.dropped(Dropped.REPLAYED)
             return True
@@ -371,7 +374,7 @@ class Routing:
         elif export_id and not self._is_searched(message):
             return False
         else:
-            self._dead_letter(DeadLetterReason.NODE_KILLER, message, died_on_twice(message))
+            self._dead_letter(aside.reason, message, aside.why)
             self.orphan_pending = export_id is not None
         self._context.metrics.set_aside()
         return True

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
-from consumer.exports.messages import Message
+from consumer.exports.messages import Message, SetAside
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
 from schemas.limits import MOST_USER_CHARACTERS
 from schemas.requests import ExportRequested, is_user
 from schemas.times import from_millis, parse_time, to_millis
-from schemas.vocabulary import FailReason, Format, is_export_id
+from schemas.vocabulary import DeadLetterReason, FailReason, Format, is_export_id
 
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 """Kafka's records have had timestamps since 2016: one from before is none."""
@@ -183,7 +183,17 @@ def source_of(message: Message) -> Source:
     return Source(topic=message.topic, partition=message.partition, offset=message.offset)
 
 
-def died_on_twice(message: Message) -> str:
-    """What the event or the log says of a message that is set aside."""
-    where = f"{message.topic} {message.partition}:{message.offset}"
-    return f"set aside unread: nodes died twice on {where}"
+def died_on_twice(message: Message) -> SetAside:
+    """Why a message is set aside that nodes died on."""
+    why = f"set aside unread: nodes died twice on {_where(message)}"
+    return SetAside(why, DeadLetterReason.NODE_KILLER)
+
+
+def broke_twice(message: Message, error: str) -> SetAside:
+    """Why a message is set aside that our own code breaks on."""
+    why = f"set aside unread: Sluice failed twice at {_where(message)}: {error}"
+    return SetAside(why, DeadLetterReason.UNREADABLE)
+
+
+def _where(message: Message) -> str:
+    return f"{message.topic} {message.partition}:{message.offset}"

@@ -25,11 +25,12 @@ from consumer.core.admission_limit import admission_limit
 from consumer.core.budget import TURN_BYTES
 from consumer.core.resume import ResumePoint, whole_resume_point
 from consumer.core.storage_retry import RetryBudget
-from consumer.errors import ConsumerError, LaneStopped, PartLost, StorageUnavailable
+from consumer.errors import ConsumerError, LaneStopped, MessageFault, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
 from consumer.lanes.commits import COMMIT_SECONDS, Commits
 from consumer.lanes.deaths import count_deaths
+from consumer.lanes.faults import Faults
 from consumer.lanes.health import WORKING, Health, HealthKind
 from consumer.lanes.idle import IdleWatch
 from consumer.lanes.lane_context import LaneContext
@@ -79,6 +80,7 @@ class Lane:
         self._reloads = 0
         self._loaded_at = math.inf
         self._retry_budget = RetryBudget(context.limits.storage_timeout_seconds)
+        self._faults = Faults(partition, context.export_context, context.threads)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
     # What the group asks and tells.
@@ -196,6 +198,9 @@ class Lane:
             published, moved = self._context.published_events, self._moved.set
             commits = Commits(producer, published, exports, metrics, committed, moved)
             await self._work(exports, self._turns(exports), commits, self._idle_watch(exports))
+        except MessageFault as fault:
+            await self._faults.count(fault)
+            raise
         except MessageSizeTooLargeError:
             # The topic takes less than it says, or than we reckon: forward less the next time.
             self._dead_letter_bytes //= 4
@@ -226,7 +231,9 @@ class Lane:
         )
         # 5. Begin with the open exports of the resume point.
         given_up = self._retry_budget.given_up(time.monotonic())
-        exports = PartitionExports(self.partition, point, context.export_context, given_up)
+        exports = PartitionExports(
+            self.partition, point, context.export_context, given_up, self._faults.above(point)
+        )
         self._exports, self._in_hand = exports, exports.in_hand
         self._search = self._stop_requested = None
         # 6. Wait while the group rebalances.

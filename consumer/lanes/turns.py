@@ -59,7 +59,7 @@ class Turns:
         """Take one turn; one that the storage refused is to be tried again.
 
         Raises:
-            PartLost, LaneStopped: as ``PartitionExports.turn``.
+            PartLost, MessageFault, LaneStopped: as ``PartitionExports.turn``.
         """
         try:
             result = await self._taken()

@@ -221,7 +221,7 @@ class NodeMetrics:
         )
         self.messages_set_aside = Counter(
             "sluice_messages_set_aside_total",
-            "Messages set aside unread, as nodes had died on them twice.",
+            "Messages set aside unread, as nodes had died on them twice, or broken.",
             registry=registry,
         )
         self.cancels_ignored = Counter(

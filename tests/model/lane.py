@@ -21,7 +21,7 @@ Invariant: this file decides nothing that the real lane decides otherwise.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiokafka.errors import KafkaError
 
@@ -31,7 +31,7 @@ from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.exports.export_context import ExportContext
-from consumer.exports.messages import Message, Outcome
+from consumer.exports.messages import Message, Outcome, SetAside
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd, TurnResult
 from tests.model.broker import Broker, InFlight
@@ -59,12 +59,18 @@ class Exports(PartitionExports):
 
     moment: Callable[[Message], None]
 
-    def _routed(
-        self, message: Message, is_batch: bool, turn: TurnBudget, *, aside: bool = False
-    ) -> bool:
-        if not aside:
-            self.moment(message)
-        return super()._routed(message, is_batch, turn, aside=aside)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        handle = self._routing.handle
+
+        def with_moment(
+            message: Message, turn: TurnBudget, *, is_batch: bool, aside: SetAside | None = None
+        ) -> bool:
+            if not aside:
+                self.moment(message)
+            return handle(message, turn, is_batch=is_batch, aside=aside)
+
+        vars(self._routing)["handle"] = with_moment
 
 
 class Lane:

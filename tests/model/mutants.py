@@ -11,7 +11,7 @@ from typing import Any
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
 from consumer.exports.export import OpenExport
-from consumer.exports.messages import Message
+from consumer.exports.messages import Message, SetAside
 from consumer.exports.partition import PartitionExports
 from consumer.exports.routing import Routing
 from consumer.exports.turn_result import TurnResult
@@ -484,19 +484,19 @@ class _Overruling(Routing):
 class _Dropping(Routing):
     """Drops what it sets aside."""
 
-    def _set_batch_aside(self, message: Message) -> bool:
+    def _set_batch_aside(self, message: Message, aside: SetAside) -> bool:
         return True
 
-    def _set_request_aside(self, message: Message) -> bool:
-        return True
+    def _set_request_aside(self, message: Message, aside: SetAside) -> None:
+        """Nothing happens."""
 
 
 class _EagerAside(Routing):
     """Sets a batch aside without a look for the export that its key names."""
 
-    def _set_batch_aside(self, message: Message) -> bool:
+    def _set_batch_aside(self, message: Message, aside: SetAside) -> bool:
         known, self.owners_known_below = self.owners_known_below, message.offset + 1
-        handled = super()._set_batch_aside(message)
+        handled = super()._set_batch_aside(message, aside)
         self.owners_known_below = known
         return handled
 

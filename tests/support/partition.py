@@ -1,13 +1,16 @@
 """A partition's exports on a real directory, fed from two logs that a test writes."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from consumer.core.budget import TURN_SECONDS
 from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Place
 from consumer.exports.export_context import ExportContext
 from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
 from consumer.exports.messages import Outcome
@@ -20,6 +23,7 @@ from consumer.storage.local import LocalStorage
 from schemas.completions import ExportFailed, TerminalEvent
 
 START = ResumePoint(0, (), 0, 0)
+NONE: Mapping[Place, str] = MappingProxyType({})
 BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 REQUESTS, RECORDS = "export.requests", "export.records"
 
@@ -66,9 +70,16 @@ class Bench:
         self.storage = LocalStorage(self.directory)
         self.partition = self.owner()
 
-    def owner(self, point: ResumePoint = START) -> PartitionExports:
+    def owner(
+        self, point: ResumePoint = START, breaks_on: Mapping[Place, str] = NONE
+    ) -> PartitionExports:
         """Another owner of the partition, that resumes at ``point``."""
-        context = ExportContext(
+        self.storage.sweep(3)
+        return PartitionExports(3, point, self.context(), breaks_on=breaks_on)
+
+    def context(self) -> ExportContext:
+        """What its node works with."""
+        return ExportContext(
             self.storage,
             lambda request, _: CsvWriter(request),
             self.metrics,
@@ -77,8 +88,6 @@ class Bench:
             self.clock.monotonic,
             kept_texts=KeptTexts(self.kept_bytes),
         )
-        self.storage.sweep(3)
-        return PartitionExports(3, point, context)
 
     def request(self, export_id: str = "a", **fields: Any) -> Sent:
         sent = {"type": "export.requested", "export_id": export_id, "format": "csv"}

@@ -1,0 +1,68 @@
+"""Messages of one partition that our own code broke on, for as long as its lane lives.
+
+    once     the lane loads again: what broke may have passed
+    twice    a trial export is made, of nothing that was sent
+                 it breaks too   the fault is ours alone: the lane stops, and nothing is judged
+                 it completes    the message is set aside on the third attempt
+
+Unlike a death this is counted in memory: a node that breaks on a message lives on, and the next
+owner finds out for itself. Invariant: no message is set aside while this build breaks on others.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Executor
+
+import structlog
+
+from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Place
+from consumer.errors import LaneStopped, MessageFault
+from consumer.exports.export_context import ExportContext
+from consumer.exports.trial import try_an_export
+
+log = structlog.get_logger(__name__)
+
+_MOST_FAULTS = 2
+
+
+class Faults:
+    """See the module."""
+
+    def __init__(self, partition: int, context: ExportContext, threads: Executor) -> None:
+        self._partition = partition
+        self._context = context
+        self._threads = threads
+        self._counts: Counter[Place] = Counter()
+        self._breaks_on: dict[Place, str] = {}
+
+    async def count(self, fault: MessageFault) -> None:
+        """Note that our code broke on a message; load the partition again afterwards.
+
+        Raises:
+            LaneStopped: it breaks on the trial export too.
+        """
+        place = Place(fault.is_batch, fault.offset)
+        self._counts[place] += 1
+        if self._counts[place] < _MOST_FAULTS:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, try_an_export, self._context)
+        except Exception as error:
+            log.exception("trial export failed unexpectedly", partition=self._partition)
+            del self._counts[place]  # what is wrong now says nothing of the message
+            topic = "records" if fault.is_batch else "requests"
+            raise LaneStopped(
+                f"this build fails at offset {fault.offset} of the {topic} ({fault}), "
+                f"and at a trial export too: {type(error).__name__}: {error!s:.200}"
+            ) from error
+        self._breaks_on[place] = str(fault)
+
+    def above(self, point: ResumePoint) -> Mapping[Place, str]:
+        """Those to set aside, and how our code broke, that who resumes there reads."""
+        for place in [place for place in self._counts if not point.will_read(place)]:
+            del self._counts[place]
+            self._breaks_on.pop(place, None)
+        return self._breaks_on
