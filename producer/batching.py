@@ -12,7 +12,7 @@ import orjson
 
 from producer.errors import ProducerError
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
-from schemas.options import CsvOptions, JsonOptions, PdfOptions, XmlOptions
+from schemas.options import CsvOptions, JsonOptions, PdfOptions, XlsxOptions, XmlOptions
 from schemas.records import Row
 from schemas.requests import ExportRequested
 from schemas.xml_names import element_name
@@ -45,7 +45,7 @@ def _empty_row_bytes(request: ExportRequested) -> int:
         case XmlOptions(row=row):
             names = [row, *map(element_name, keys)]
             return sum(2 * len(name.encode()) + len('<></> xsi:nil="true"') for name in names)
-        case PdfOptions():
+        case PdfOptions() | XlsxOptions():
             return 1
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from schemas.formulas import is_formula
 from schemas.limits import MOST_ELEMENT_NAME_CHARACTERS, MOST_NULL_CHARACTERS
+from schemas.sheets import MOST_SHEET_NAME_CHARACTERS, is_sheet_name
 from schemas.strict import Strict
 from schemas.vocabulary import Compression, Format
 from schemas.xml_names import is_element_name
@@ -82,10 +83,28 @@ class PdfOptions(Strict):
     records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
 
 
-Options: TypeAlias = CsvOptions | PdfOptions | JsonOptions | XmlOptions
+class XlsxOptions(Strict):
+    """How a workbook is made. An empty ``sheet`` is the title, made valid, or ``Export``."""
+
+    header: bool = True
+    sheet: Annotated[str, Field(max_length=MOST_SHEET_NAME_CHARACTERS)] = ""
+
+    @field_validator("sheet")
+    @classmethod
+    def _can_name(cls, sheet: str) -> str:
+        if sheet and not is_sheet_name(sheet):
+            raise ValueError(
+                "must be a name that Excel takes: at most 31 characters in UTF-16, none of []:*?/\\"
+                " and no control characters, no ' at either end, not blank and not History"
+            )
+        return sheet
+
+
+Options: TypeAlias = CsvOptions | PdfOptions | XlsxOptions | JsonOptions | XmlOptions
 OPTIONS: Final[dict[Format, type[Options]]] = {
     Format.CSV: CsvOptions,
     Format.PDF: PdfOptions,
+    Format.XLSX: XlsxOptions,
     Format.NDJSON: JsonOptions,
     Format.JSON: JsonOptions,
     Format.XML: XmlOptions,

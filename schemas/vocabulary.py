@@ -15,6 +15,7 @@ class Format(StrEnum):
 
     CSV = "csv"
     PDF = "pdf"
+    XLSX = "xlsx"
     NDJSON = "ndjson"
     JSON = "json"
     XML = "xml"

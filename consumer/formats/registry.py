@@ -11,6 +11,7 @@ from consumer.formats.base import FormatWriter
 from consumer.formats.csv import CsvWriter
 from consumer.formats.json import JsonWriter, NdjsonWriter
 from consumer.formats.pdf import PdfWriter, load_fonts
+from consumer.formats.xlsx import XlsxWriter
 from consumer.formats.xml import XmlWriter
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
@@ -46,3 +47,5 @@ class Formats:
                 return XmlWriter(request)
             case Format.PDF:
                 return PdfWriter(request, dated_at=dated_at, fonts=self._pdf_fonts)
+            case Format.XLSX:
+                return XlsxWriter(request, dated_at=dated_at)

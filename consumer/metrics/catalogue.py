@@ -27,7 +27,7 @@ EXPECTED_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EAC
 
 LABELS = {
     "errno": "what the operating system called it, such as `ENOSPC`; `other` where it didn't",
-    "format": "`csv`, `pdf`, `ndjson`, `json`, `xml`; `unknown` where a request named none",
+    "format": "`csv`, `pdf`, `xlsx`, `ndjson`, `json`, `xml`; `unknown` where a request named none",
     "outcome": "`committed` or `aborted`",
     "partition": "a number; requests and records of one number belong together",
     "python": "the version of Python",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from consumer.verify.xlsx_row_counter import XlsxRowCounter
 from schemas.vocabulary import Format
 
 _MOST_STREAM_BYTES = 64 * 1024 * 1024  # of a page; one of 1,000 rows in 256 columns has a tenth
@@ -143,6 +144,7 @@ class LineCounter:
 _COUNTERS: dict[Format, Callable[[], RowCounter]] = {
     Format.CSV: CsvRowCounter,
     Format.PDF: PdfRowCounter,
+    Format.XLSX: XlsxRowCounter,
     Format.NDJSON: partial(LineCounter, 0),
     Format.JSON: partial(LineCounter, 2),  # the brackets
     Format.XML: partial(LineCounter, 3),  # the declaration, the root and its end

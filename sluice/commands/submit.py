@@ -88,7 +88,9 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         ),
     ] = None,
     export_id: Annotated[str | None, typer.Option(help="Default: a new one.")] = None,
-    title: Annotated[str | None, typer.Option(help="For a PDF's first page.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="For a PDF's first page, or a sheet's name.")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Default: anonymous.")] = None,
     option: Annotated[
         list[str] | None,

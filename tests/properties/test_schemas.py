@@ -22,9 +22,10 @@ from schemas.completions import (
 )
 from schemas.errors import Invalid, SchemaError
 from schemas.formulas import is_formula
-from schemas.options import CsvOptions, JsonOptions, Options, PdfOptions, XmlOptions
+from schemas.options import CsvOptions, JsonOptions, Options, PdfOptions, XlsxOptions, XmlOptions
 from schemas.records import Batch, decode_batch, encode_batch
 from schemas.requests import Column, ExportRequested, is_user
+from schemas.sheets import is_sheet_name
 from schemas.times import format_time, from_millis, parse_time, to_millis
 from schemas.vocabulary import EXPORT_ID, Compression, FailReason, Format, is_export_id
 from tests.support.json_schema import is_valid
@@ -48,6 +49,7 @@ options: dict[Format, st.SearchStrategy[Options]] = {
         compression=compressions,
     ),
     Format.PDF: st.builds(PdfOptions, records_per_page=st.integers(1, 1_000)),
+    Format.XLSX: st.builds(XlsxOptions, header=st.booleans(), sheet=texts.filter(is_sheet_name)),
     Format.NDJSON: json_options,
     Format.JSON: json_options,
     Format.XML: st.builds(

@@ -79,7 +79,7 @@ def test_a_batch_that_was_visible_before_its_request_finds_it(bench: Bench) -> N
     ("fields", "words"),
     [
         ({"columns": []}, "columns"),
-        ({"format": "xlsx"}, "format"),
+        ({"format": "xls"}, "format"),
         ({"format": ["csv"]}, "format"),
         ({"format": {"csv": 1}}, "format"),
         ({"format": 5}, "format"),

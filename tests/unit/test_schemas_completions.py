@@ -46,7 +46,7 @@ FAILED = ExportFailed(
     **{**ENDED, "started_at": None},
     format="unknown",
     reason=FailReason.INVALID_REQUEST,
-    message="format: must be 'csv', 'pdf', 'ndjson', 'json' or 'xml'",
+    message="format: must be 'csv', 'pdf', 'xlsx', 'ndjson', 'json' or 'xml'",
 )
 CANCELLED = ExportCancelled(**ENDED, format=Format.PDF, message="cancelled on request")
 EVENTS = [CSV, PDF, FAILED, CANCELLED]

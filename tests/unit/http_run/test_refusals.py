@@ -67,7 +67,7 @@ WRONG_BODIES: list[tuple[str | bytes, dict[str, str]]] = [
             '"export_id":"a/b","options":{"x":1},"type":"t","requested_at":null,"z":0}'
         ),
         {
-            "format": "must be 'csv', 'pdf', 'ndjson', 'json' or 'xml'",
+            "format": "must be 'csv', 'pdf', 'xlsx', 'ndjson', 'json' or 'xml'",
             "columns": "must have unique keys; more than once: 'a'",
             "title": "must be a string",
             "user": "must have at least 1 character",
