@@ -12,6 +12,8 @@ Invariant: ``rows`` counts batches applied whole; a batch that raises changes no
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from operator import itemgetter
 
 from consumer.core.budget import require_few_cells, rows_at_once
 from consumer.errors import ExportFailure
@@ -62,7 +64,7 @@ class BatchSequence:
         self.rows += batch.row_count
 
 
-class Pieces(Iterator[list[list[Cell]]]):
+class Pieces(Iterator[Sequence[Sequence[Cell]]]):
     """The rows of one batch in column order. No generator, as that would keep the last ones.
 
     ``done`` counts the rows handed out. Raises ExportFailure for a row of the wrong shape, or a
@@ -86,7 +88,7 @@ class Pieces(Iterator[list[list[Cell]]]):
         self._rows_before = rows_before
         self._source = batch.pieces(rows_at_once(keys), done)
 
-    def __next__(self) -> list[list[Cell]]:
+    def __next__(self) -> Sequence[Sequence[Cell]]:
         rows = next(self._source)
         first, self.done = self.done, self.done + len(rows)
         ordered = _in_column_order(rows, self._keys, self._batch.seq, first)
@@ -109,10 +111,16 @@ class Pieces(Iterator[list[list[Cell]]]):
 
 def _in_column_order(
     rows: list[Row], keys: tuple[str, ...], seq: int, first: int
-) -> list[list[Cell]]:
-    # Most batches hold nothing but arrays of the right length: two passes at C speed.
-    if set(map(type, rows)) <= {list} and set(map(len, rows)) <= {len(keys)}:
-        return rows  # type: ignore[return-value]  # each was just seen to be a list
+) -> Sequence[Sequence[Cell]]:
+    # Most batches hold nothing but rows of the right length, all arrays or all objects: a few
+    # passes at C speed. An object of as many keys as there are columns that has each has no other.
+    kinds = set(map(type, rows))
+    if len(kinds) == 1 and set(map(len, rows)) == {len(keys)}:
+        if kinds == {list}:
+            return rows  # type: ignore[return-value]  # each was just seen to be a list
+        if kinds == {dict} and len(keys) > 1:
+            with suppress(KeyError):
+                return [*map(itemgetter(*keys), rows)]
     known = frozenset(keys)
     return [
         _cells(row, keys, known, f"batch {seq}, row {number}")

@@ -15,7 +15,7 @@ def batch(seq: int, *rows: Row, last: bool = False, total: int | None = None) ->
 def rows_of(assembly: BatchSequence, given: Batch) -> list[list[Cell]]:
     """What an export takes of the next batch."""
     pieces = assembly.pieces(given)
-    rows = [row for piece in pieces for row in piece]
+    rows = [[*row] for piece in pieces for row in piece]
     pieces.require_total()
     return rows
 
@@ -32,6 +32,16 @@ def test_batches_in_order_give_their_rows() -> None:
     assert accept(assembly, batch(0, [1, 2])) == [[1, 2]]
     assert accept(assembly, batch(1, [3, 4], [5, 6], last=True, total=3)) == [[3, 4], [5, 6]]
     assert assembly.rows == 3
+
+
+def test_objects_come_in_column_order_with_every_key_or_without_some() -> None:
+    assembly = BatchSequence(["a", "b"])
+    assert accept(assembly, batch(0, {"b": 2, "a": 1}, {"a": 3, "b": None})) == [[1, 2], [3, None]]
+    assert accept(assembly, batch(1, {"b": 2, "a": 1}, {"b": 4})) == [[1, 2], [None, 4]]
+    assert accept(assembly, batch(2, {"b": 2, "a": 1}, [5, 6])) == [[1, 2], [5, 6]]
+    assert accept(BatchSequence(["a"]), batch(0, {"a": "xy"}, {})) == [["xy"], [None]]
+    with pytest.raises(ExportFailure, match="batch 3, row 1: 'c' is no column"):
+        accept(assembly, batch(3, {"b": 2, "a": 1}, {"a": 1, "c": 2}))
 
 
 def test_a_repeat_is_dropped_and_changes_nothing() -> None:
