@@ -1,4 +1,6 @@
-"""CSV to rows, by Python's csv module in its strict mode. Cells are strings.
+"""CSV to rows, by Python's csv module in its strict mode.
+
+Cells are strings, but for columns with a type: there they are the JSON values that they spell.
 
 Invariant: memory is bounded by one row, and a row by its number of cells times ``CELL_MAX``.
 """
@@ -6,43 +8,91 @@ Invariant: memory is bounded by one row, and a row by its number of cells times 
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 
 from producer.sources.table import SourceError, Table
+from schemas import exact_json
+from schemas.column_types import wrong_cell
+from schemas.records import Cell
+from schemas.vocabulary import ColumnType
 
+_JSON_TYPES = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN}
 CELL_MAX = 1_000_000
 """Characters in a cell: a larger one fits no message (see ``producer.batching``)."""
 
 
-def read_csv(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> Table:
+def read_csv(
+    stream: io.BufferedReader,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, str] = MappingProxyType({}),
+) -> Table:
     """Read UTF-8 CSV with a header row, which names the columns; ``columns`` chooses some.
 
     A byte order mark is skipped, and so is a blank line, unless there is one column: there it is
-    a row with an empty cell.
+    a row with an empty cell. ``types`` are those of ``schemas.column_types``, by key: a cell of one
+    that isn't ``string`` is null where it is empty.
 
     Raises:
-        SourceError: there is no header row, it can't be read, or lacks a chosen column.
+        SourceError: there is no header row, it can't be read, or lacks a chosen or typed column.
+            A row with a cell of another type raises it as well, naming line and column.
     """
     csv.field_size_limit(CELL_MAX)
     records = _records(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
     _, header = next(records, (1, []))
     if not header:
         raise SourceError("there is no header row to take the columns from")
-    rows = _rows(records, len(header))
+    typed = {_index(header, name): ColumnType(kind) for name, kind in types.items()}
+    rows = _rows(records, header, typed)
     if columns is None or list(columns) == header:
         return Table(tuple(header), rows)
     chosen = [_index(header, name) for name in columns]
     return Table(tuple(columns), ([row[index] for index in chosen] for row in rows))
 
 
-def _rows(records: Iterator[tuple[int, list[str]]], width: int) -> Iterator[list[str]]:
+def _rows(
+    records: Iterator[tuple[int, list[str]]], header: list[str], typed: dict[int, ColumnType]
+) -> Iterator[list[Cell]]:
+    width = len(header)
     for line, cells in records:
         if len(cells) == width:
-            yield cells
+            yield _typed(line, cells, header, typed) if typed else cells
         elif cells:
             raise SourceError(f"line {line}: {len(cells)} cells, where the header has {width}")
         elif width == 1:
-            yield [""]
+            yield _typed(line, [""], header, typed)
+
+
+def _typed(
+    line: int, cells: list[str], header: list[str], typed: dict[int, ColumnType]
+) -> list[Cell]:
+    row: list[Cell] = [*cells]
+    for index, kind in typed.items():
+        try:
+            row[index] = _value(cells[index], kind)
+        except ValueError as error:
+            raise SourceError(f"line {line}, column {header[index]!r}: {error}") from None
+    return row
+
+
+def _value(text: str, kind: ColumnType) -> Cell:
+    """What a text spells, as a cell of a type.
+
+    Raises:
+        ValueError: it spells none.
+    """
+    if kind is ColumnType.STRING:
+        return text
+    if not text:
+        return None
+    cell: Cell = text
+    if kind in _JSON_TYPES:
+        with suppress(ValueError):  # then the text itself is of no such type
+            cell = exact_json.loads(text.encode())
+    if found := wrong_cell([cell], kind):
+        raise ValueError(found[1])
+    return cell
 
 
 def _records(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:

@@ -10,9 +10,11 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,20 +60,25 @@ _SUFFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class FileExport:
-    """What to publish: ``fields`` of the request but its columns, and where the rows are."""
+    """What to publish: ``fields`` of the request but its columns, and where the rows are.
+
+    ``columns`` chooses some of the file's; ``described`` says more of those that have a key in it.
+    """
 
     file: str
     read: Reader
     columns: list[str] | None
+    described: dict[str, dict[str, str]]
     fields: dict[str, Any]
 
-    def request(self, columns: tuple[str, ...]) -> ExportRequested:
+    def request(self, columns: Sequence[str]) -> ExportRequested:
         """The request.
 
         Raises:
             ValidationError: its fields are wrong.
         """
-        return ExportRequested.model_validate({**self.fields, "columns": columns})
+        described = [{"key": key, **self.described.get(key, {})} for key in columns]
+        return ExportRequested.model_validate({**self.fields, "columns": described})
 
 
 def run_submit(  # noqa: PLR0913 - each argument is an option
@@ -85,6 +92,13 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         str | None,
         typer.Option(
             help="Column keys, divided by commas. Default: the header, or the first object's keys."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY[:HEADER[:TYPE]]",
+            help="A column with its header and type; repeated, and without --columns, it is all.",
         ),
     ] = None,
     export_id: Annotated[str | None, typer.Option(help="Default: a new one.")] = None,
@@ -110,8 +124,12 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         "options": _parse_options(file_format, option or []),
         **{name: value for name, value in given.items() if value is not None},
     }
-    reader = _READERS[input_format or _input_format_of(file)]
-    file_export = FileExport(file, reader, _parse_columns(columns), fields)
+    described = _describe(column or [])
+    chosen = [*described] or None if columns is None else _parse_columns(columns)
+    if unknown := [key for key in described if key not in (chosen or ())]:
+        raise UsageError(f"--column {unknown[0]}: is not one of --columns")
+    reader = _reader(input_format or _input_format_of(file), described)
+    file_export = FileExport(file, reader, chosen, described, fields)
     _check(file_export)
     return run(_submit(load_settings(), file_export, wait=wait, used_before=export_id is not None))
 
@@ -133,9 +151,31 @@ def _input_format_of(file: str) -> InputFormat:
     return _SUFFIXES[suffix.lower()]
 
 
-def _parse_columns(columns: str | None) -> list[str] | None:
+def _parse_columns(columns: str) -> list[str]:
     """Keys by commas; quoted as in CSV where a key holds one."""
-    return None if columns is None else next(csv.reader([columns], skipinitialspace=True))
+    return next(csv.reader([columns], skipinitialspace=True))
+
+
+def _describe(columns: list[str]) -> dict[str, dict[str, str]]:
+    """Header and type by key: of ``key``, ``key:header``, ``key::type``, quoted as in CSV."""
+    described: dict[str, dict[str, str]] = {}
+    for column in columns:
+        key, *facts = next(csv.reader([column], delimiter=":"), [""])
+        if len(facts) > 2:
+            raise UsageError(f"--column {column}: must be KEY:HEADER:TYPE, quoted as in CSV")
+        if key in described:
+            raise UsageError(f"--column {key}: is given twice")
+        named = zip(("header", "type"), facts, strict=False)
+        described[key] = {name: fact for name, fact in named if fact}
+    return described
+
+
+def _reader(input_format: InputFormat, described: dict[str, dict[str, str]]) -> Reader:
+    """The source; cells of CSV, which are strings, become values of their columns' types."""
+    if input_format is not InputFormat.CSV:
+        return _READERS[input_format]
+    types = {key: facts["type"] for key, facts in described.items() if "type" in facts}
+    return partial(read_csv, types=types)
 
 
 def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
@@ -165,7 +205,7 @@ def _check(file_export: FileExport) -> None:
     """Find what is wrong with the arguments, whatever the file's own columns are."""
     columns = ["any"] if file_export.columns is None else file_export.columns
     try:
-        file_export.request(tuple(columns))
+        file_export.request(columns)
     except ValidationError as error:
         raise UsageError("; ".join(map(str, field_errors(error)))) from None
 

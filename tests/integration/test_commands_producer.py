@@ -1,5 +1,6 @@
 """The commands of upstream's side as a user runs them: as processes, on a real Kafka."""
 
+import gzip
 import json
 import os
 import pty
@@ -105,6 +106,24 @@ async def test_a_file_comes_out_as_it_went_in(
     assert export_id == "ord-1"
     assert line.startswith("completed ord-1 2 rows ")
     assert (shell.directory / "exports" / "ord-1.csv").read_bytes() == CSV
+
+
+async def test_a_file_comes_out_in_another_format_and_is_verified(
+    shell: Shell, node: NodeProcess
+) -> None:
+    file = shell.file("orders.csv", CSV)
+    done = shell.run(
+        *("submit", file, "--format", "json", "--option", "compression=gzip"),
+        *("--column", "id::integer", "--column", "name", "--column", "note:Note:string"),
+        *("--export-id", "ord-1", "--wait"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    content = (shell.directory / "exports" / "ord-1.json.gz").read_bytes()
+    rows = [dict(zip(ROWS[0], [int(row[0]), *row[1:]], strict=True)) for row in ROWS[1:]]
+    assert json.loads(gzip.decompress(content)) == rows
+    verified = shell.run("verify", str(shell.directory / "exports"))
+    assert verified.returncode == 0
+    assert f"ord-1.json.gz 2 rows {len(content)} bytes" in verified.stdout
 
 
 async def test_the_request_has_what_was_given(

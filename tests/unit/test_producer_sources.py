@@ -1,5 +1,6 @@
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,6 +46,51 @@ def test_csv_rows_are_strings_under_the_headers_keys(
     text: str, keys: tuple[str, ...], rows: Rows
 ) -> None:
     assert read(read_csv, text) == (keys, rows)
+
+
+TYPES = {
+    "s": "string",
+    "i": "integer",
+    "n": "number",
+    "d": "decimal",
+    "b": "boolean",
+    "day": "date",
+    "t": "timestamp",
+}
+
+
+def test_cells_of_typed_csv_columns_are_what_they_spell() -> None:
+    text = (
+        ",".join(["x", *TYPES])
+        + f"\n007,007,-7,1.50,12.50,true,2026-11-21,2026-11-21T10:00:00Z\n,,{2**70},,,,,\n"
+    )
+    rows = read(partial(read_csv, types=TYPES), text)[1]
+    day = ["2026-11-21", "2026-11-21T10:00:00Z"]
+    assert rows == [
+        ["007", "007", -7, 1.5, "12.50", True, *day],
+        ["", "", 2**70, None, None, None, None, None],
+    ]
+    assert read(partial(read_csv, types={"a": "integer"}), "a\n1\n\n")[1] == [[1], [None]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "message"),
+    [
+        ("integer", "1.0", "line 2, column 'a': 1.0 is no integer"),
+        ("integer", "007", "line 2, column 'a': '007' is no integer"),
+        ("integer", "one", "line 2, column 'a': 'one' is no integer"),
+        ("number", "1,5", "line 2, column 'a': '1,5' is no number"),
+        ("number", "NaN", "line 2, column 'a': 'NaN' is no number"),
+        ("decimal", "1.5 EUR", "line 2, column 'a': '1.5 EUR' is no decimal number"),
+        ("boolean", "yes", "line 2, column 'a': 'yes' is no boolean"),
+        ("date", "21.11.2026", "line 2, column 'a': '21.11.2026' is no date"),
+    ],
+)
+def test_a_csv_cell_of_another_type_is_named_by_line_and_column(
+    kind: str, cell: str, message: str
+) -> None:
+    found = wrong(partial(read_csv, types={"a": kind}), f'a,b\n"{cell}",1\n')
+    assert found.startswith(message)
 
 
 def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:

@@ -7,7 +7,13 @@ from typer.testing import CliRunner
 from producer.sources.table import SourceError
 from schemas.vocabulary import Format
 from sluice.cli import app
-from sluice.commands.submit import InputFormat, _input_format_of, _parse_columns, _parse_options
+from sluice.commands.submit import (
+    InputFormat,
+    _describe,
+    _input_format_of,
+    _parse_columns,
+    _parse_options,
+)
 from sluice.errors import UsageError, UserError
 
 
@@ -47,15 +53,25 @@ def test_where_it_tells_nothing_the_input_format_has_to_be_given(name: str) -> N
 @pytest.mark.parametrize(
     ("given", "columns"),
     [
-        (None, None),
         ("a", ["a"]),
         ("a,b", ["a", "b"]),
         ('a, "b,c",ş', ["a", "b,c", "ş"]),
         ("", []),
     ],
 )
-def test_columns_are_divided_by_commas(given: str | None, columns: list[str] | None) -> None:
+def test_columns_are_divided_by_commas(given: str, columns: list[str]) -> None:
     assert _parse_columns(given) == columns
+
+
+def test_columns_are_described_by_key_header_and_type() -> None:
+    given = ["a", "b:B", "c::date", "d:D:integer", '"e:e":"E: e":decimal']
+    assert _describe(given) == {
+        "a": {},
+        "b": {"header": "B"},
+        "c": {"type": "date"},
+        "d": {"header": "D", "type": "integer"},
+        "e:e": {"header": "E: e", "type": "decimal"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -97,6 +113,13 @@ def test_options_have_the_type_that_the_format_wants(
         (["--format", "csv", "--user", ""], "user: "),
         (["--format", "csv", "--columns", "n,n"], "columns: .*'n'"),
         (["--format", "csv", "--columns", ""], "columns: "),
+        (["--format", "csv", "--column", "n::int"], "columns.0.type: must be 'string', "),
+        (["--format", "csv", "--column", "n:N:integer:x"], "--column n:N:integer:x: must be KEY"),
+        (["--format", "csv", "--column", "n", "--column", "n:N"], "--column n: is given twice"),
+        (["--format", "csv", "--columns", "n", "--column", "m::date"], "--column m: is not one"),
+        (["--format", "json", "--option", "header=true"], "options.header: is not a field"),
+        (["--format", "xml", "--option", "root=a b"], "options.root: must be a name of XML"),
+        (["--format", "csv", "--option", "null==1"], "options.null: must not begin as a formula"),
     ],
 )
 def test_what_is_called_wrongly_is_named_before_anything_is_opened(
@@ -129,6 +152,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
         ("a.json", "[]", [], "there is no row to take the columns from"),
         ("a.json", "[[1]]", [], "line 1, element 1 (byte 1): no object to take the columns from"),
         ("a.json", '{"data": [{"n": 1}]}', [], "there is no JSON array of rows"),
+        ("a.csv", "n,m\n1,2\n", ["--column", "x::integer"], "column 'x' is not in the header"),
     ],
 )
 def test_a_wrong_file_is_named_before_kafka_is_reached(
