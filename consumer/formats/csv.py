@@ -23,6 +23,7 @@ _SUSPECT_STARTS = STARTS | {*PASSED_OVER}
 _NUMBERS = frozenset({int, float})
 _WORDS = frozenset({bool, NoneType})
 _BETWEEN = "\x01"  # any character that no formula begins with; a cell may well hold it
+_find_suspect = re.compile(f"{_BETWEEN}[{re.escape(''.join(_SUSPECT_STARTS))}]").search
 _SEPARATORS = ",;\t"  # what readers split at, whatever the file's delimiter is
 # SYLK's mark makes Excel refuse the file, and U+FEFF is taken for a byte order mark.
 _MISTAKEN_BEGINNINGS = ("ID", "\ufeff")
@@ -145,9 +146,7 @@ class CsvWriter:
         a cell itself holds the character between them, costs time only.
         """
         joined = _BETWEEN + _BETWEEN.join(column)
-        has_formulas = self._escapes and any(
-            start in joined and _BETWEEN + start in joined for start in _SUSPECT_STARTS
-        )
+        has_formulas = self._escapes and _find_suspect(joined) is not None
         specials = [special for special in self._specials if special in joined]
         if not has_formulas and not specials:
             return column
