@@ -15,7 +15,7 @@ HUNT ?=
 CHECKED := acceptance broker clients consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs clean
+.PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ dashboard: install ## write compose/grafana/export.json, the Grafana dashboard
 
 metrics-docs: install ## write docs/metrics.md from the catalogue
 	$(BIN)/python -m consumer.metrics.document
+
+lane-diagram: install ## draw a lane's states in docs/architecture.md from their table
+	$(BIN)/python -m tests.model.diagram
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \

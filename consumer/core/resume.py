@@ -58,6 +58,11 @@ class ResumePoint:
         """The offsets of those open requests that are begun, ascending."""
         return tuple(request for request, _ in self.first_batches)
 
+    @property
+    def first_request(self) -> int:
+        """The first offset of the requests that is needed."""
+        return min((self.requests_position, *self.open_requests))
+
     def will_read(self, place: Place) -> bool:
         """Whether who resumes here reads the message at this place."""
         if place.is_batch:
@@ -152,7 +157,7 @@ def whole_resume_point(
     requests = committed[0] or Committed(log_starts[0], "")
     records = committed[1] or Committed(log_starts[1], "")
     point = resume_point(requests, records)
-    needed = (min((point.requests_position, *point.open_requests)), point.records_resume)
+    needed = point.first_request, point.records_resume
     for name, offset, start in zip(("requests", "records"), needed, log_starts, strict=True):
         if offset < start:
             raise ValueError(

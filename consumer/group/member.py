@@ -22,11 +22,12 @@ from consumer.cluster import Cluster
 from consumer.exports.export_context import ExportContext
 from consumer.group.poller import Poller
 from consumer.lanes.feed import Feed, Held
-from consumer.lanes.lane import HEARTBEAT_SECONDS, Lane
+from consumer.lanes.lane import Lane
 from consumer.lanes.lane_context import LaneContext, LaneLimits
 from consumer.lanes.published_events import PublishedEvents
 from consumer.lanes.slots import Slots
 from consumer.lanes.transactions import Destination
+from consumer.lanes.work import HEARTBEAT_SECONDS
 
 log = structlog.get_logger(__name__)
 

@@ -72,11 +72,10 @@ class Commits:
                 self._start(checkpoint)
         return self._transaction is not None
 
-    async def finish(self) -> None:
-        """Commit all there is, and wait for it. Raises as ``advance``."""
-        while self.advance(at_once=True):
-            if self._transaction:
-                await asyncio.wait([self._transaction])
+    async def wait(self) -> None:
+        """Return when the transaction on its way has ended; never raises."""
+        if self._transaction:
+            await asyncio.wait([self._transaction])
 
     async def drop(self) -> None:
         """Forget the transaction that is on its way, however it ends; never raises."""

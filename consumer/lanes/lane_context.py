@@ -1,8 +1,10 @@
 """What the lanes of one member share, and the limits of each. Shapes only."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -14,6 +16,8 @@ from consumer.lanes.published_events import PublishedEvents
 from consumer.lanes.slots import Slots
 from consumer.lanes.transactions import Destination
 from schemas.limits import LARGE_BYTES
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,10 @@ class LaneContext:
     threads: Executor
     limits: LaneLimits
     held: Held
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """What a blocking call returns; it may hang, so only ``threads`` wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
     def feeds(self, partition: int, moved: Callable[[], None]) -> tuple[Feed, Feed]:
         """Those of a partition, of requests and records. No large request is held."""

@@ -1,0 +1,241 @@
+"""A loaded partition at work: take, turn, commit; rest while the group rebalances, and resume.
+
+Each method performs one state of ``consumer.core.lane_machine`` and returns the event that
+follows. Invariants: a batch has no owner only if the requests were read to an end fetched after it;
+an export is idle only if the records were read to an end fetched after its timeout, so nothing that
+its upstream had sent was on its way.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+from consumer.core.admission_limit import MOST_OPEN, Admissible, admission_limit
+from consumer.core.budget import TURN_BYTES
+from consumer.core.lane_machine import Assignment, Event, LaneMachine, State, Step
+from consumer.errors import LaneStopped, PartLost
+from consumer.exports.partition import PartitionExports
+from consumer.exports.turn_result import TurnEnd
+from consumer.lanes.commits import COMMIT_SECONDS, Commits
+from consumer.lanes.feed import Feed
+from consumer.lanes.lane_context import LaneContext
+from consumer.lanes.turns import Turns
+
+HEARTBEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSearch:
+    """Read requests up to ``requests_end``; then batches below ``records_below`` have theirs."""
+
+    requests_end: int
+    records_below: int
+    begun_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdleCheck:
+    """Once the records were read to ``records_end``, what was not active since is idle."""
+
+    records_end: int
+    active_before: float
+
+
+class Work:
+    """See the module. ``moved`` is set when messages arrive, and when the group has decided."""
+
+    most_open = MOST_OPEN
+
+    def __init__(
+        self,
+        machine: LaneMachine,
+        moved: asyncio.Event,
+        feeds: tuple[Feed, Feed],
+        exports: PartitionExports,
+        turns: Turns,
+        commits: Commits,
+        context: LaneContext,
+    ) -> None:
+        self.exports = exports
+        self.turns = turns
+        self.commits = commits
+        self.search: OwnerSearch | None = None
+        self.stop_requested: str | None = None
+        self._machine = machine
+        self._moved = moved
+        self._requests, self._records = feeds
+        self._context = context
+        self._monotonic = context.export_context.monotonic
+        self._idle_check: IdleCheck | None = None
+        self._active_before = 0.0
+        self._records_below = 0
+        self._orphan_found = False
+        self._unpacking = False
+
+    @property
+    def steps(self) -> dict[State, Step]:
+        """How the states of a loaded partition are performed."""
+        return {
+            State.LOADED: self._start,
+            State.WORKING: self._work,
+            State.CHECKING_IDLE: self._check_idle,
+            State.TURNING: self._turn,
+            State.SEARCHING_OWNER: self._search_owner,
+            State.CONFIRMING: self._confirm,
+            State.WAITING: self._wait,
+            State.QUIESCING: self._quiesce,
+            State.RESTING: self._resume,
+        }
+
+    async def _start(self) -> Event:
+        # 6. Wait while the group rebalances.
+        await until_ours(self._machine, self._moved)
+        # 7. Read on from there.
+        point = self.exports.resume_point()
+        return self._start_feeds(point.first_request, point.records_resume)
+
+    async def _work(self) -> Event:
+        self._moved.clear()
+        if self._machine.assignment is not Assignment.OURS:
+            return self._rest()
+        if self.stop_requested:
+            raise LaneStopped(self.stop_requested)
+        self._unpacking = await self._unpack()
+        self._take()
+        if self._idle_check is None and self._is_long_idle():
+            return Event.LONG_IDLE
+        if self._idle_check and self.exports.next_offsets[1] >= self._idle_check.records_end:
+            check, self._idle_check = self._idle_check, None
+            self.exports.expire(check.active_before)
+        return self._due()
+
+    async def _check_idle(self) -> Event:
+        """It may take a while until that end is reached; nothing waits for it."""
+        end = await self._context.cluster.end(self._records.partition)
+        self._idle_check = IdleCheck(end, self._active_before)
+        return self._due()
+
+    async def _turn(self) -> Event:
+        result = await self.turns.run()
+        if result.owner_found:
+            self.search = None
+        self._orphan_found = result.orphan_pending
+        if result.end is TurnEnd.OWNER_UNKNOWN and self.search is None:
+            # One search at a time, or steady requests would move its end for ever.
+            self._records_below = self._records.position
+            return Event.OWNER_UNKNOWN
+        return self._commit()
+
+    async def _search_owner(self) -> Event:
+        """Requests up to an end that is fetched after the batch may hold its owner."""
+        end = await self._context.cluster.end(self._requests.partition)
+        self.search = OwnerSearch(end, self._records_below, self._monotonic())
+        return self._commit()
+
+    async def _confirm(self) -> Event:
+        if self.commits.advance(at_once=True):
+            await self.commits.wait()
+            return Event.COMMITTING
+        self.exports.orphan_committed()
+        return Event.DONE
+
+    async def _wait(self) -> Event:
+        if not self._unpacking:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.turns.wait_seconds or COMMIT_SECONDS):
+                    await self._moved.wait()
+        return Event.DONE
+
+    async def _quiesce(self) -> Event:
+        if self.commits.advance(at_once=True):
+            await self.commits.wait()
+            return Event.COMMITTING
+        self._requests.stop()
+        self._records.stop()
+        self.exports.drop_pending()
+        self.search = None
+        return Event.DONE
+
+    async def _resume(self) -> Event:
+        await until_ours(self._machine, self._moved)
+        if self.exports.restoring:
+            raise PartLost("a rebalance came before open requests were read")
+        return self._start_feeds(*self.exports.next_offsets)
+
+    def _start_feeds(self, requests_offset: int, records_offset: int) -> Event:
+        self._requests.start_at(requests_offset)
+        self._records.start_at(records_offset)
+        return Event.RESUME
+
+    def _rest(self) -> Event:
+        if not self.exports.settled:
+            raise PartLost("a rebalance came while the storage refused")
+        if self.commits.looked_for_seconds > HEARTBEAT_SECONDS:
+            raise PartLost("a rebalance came while events were looked for")
+        return Event.REST_DUE
+
+    async def _unpack(self) -> bool:
+        """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
+        threads = self._context.threads
+        more = not self.exports.pending_requests and await self._requests.unpack(threads)
+        return (not self.exports.pending_records and await self._records.unpack(threads)) or more
+
+    def _take(self) -> None:
+        """Hand over a turn's worth; requests only as far as more exports may be open."""
+        exports = self.exports
+        if not exports.pending_requests:
+            allowed = self._admissible()
+            taken = self._requests.take(TURN_BYTES, allowed.most, allowed.free_below)
+            exports.take_requests(taken)
+        if not exports.pending_records:
+            exports.take_records(self._records.take(TURN_BYTES))
+        exports.advance(
+            0 if self._requests else self._requests.position,
+            0 if self._records else self._records.position,
+        )
+
+    def _admissible(self) -> Admissible:
+        exports = self.exports
+        return admission_limit(
+            max_open=self._context.limits.max_open_exports,
+            open_count=exports.open_count,
+            searching=self.search is not None and not exports.batches_next,
+            restored_below=exports.next_offsets[0] if exports.restoring else None,
+            most_open=self.most_open,
+        )
+
+    def _is_long_idle(self) -> bool:
+        now, since = self._monotonic(), self.exports.idle_since()
+        self._active_before = now - self._context.limits.idle_timeout_seconds
+        return since is not None and since <= self._active_before
+
+    def _due(self) -> Event:
+        full = self.exports.outcome_full and self.commits.advance()
+        if self._can_turn() and not self.turns.wait_seconds and not full:
+            return Event.TURN_DUE
+        self.commits.advance()
+        return Event.NOTHING_DUE
+
+    def _can_turn(self) -> bool:
+        exports, search = self.exports, self.search
+        if search is None:
+            return exports.runnable
+        # Handled up to it: steady requests would keep us for ever, had the feed to run dry first.
+        if exports.next_offsets[0] >= search.requests_end:
+            exports.owners_known(search.records_below)
+            self.search = None
+            return True
+        return exports.writes_due or exports.pending_requests or exports.batches_next
+
+    def _commit(self) -> Event:
+        if self._orphan_found:
+            return Event.ORPHAN_FOUND
+        self.commits.advance()
+        return Event.DONE
+
+
+async def until_ours(machine: LaneMachine, moved: asyncio.Event) -> None:
+    """Wait while the partition is revoked."""
+    while machine.assignment is Assignment.REVOKED:
+        moved.clear()
+        await moved.wait()
