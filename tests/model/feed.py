@@ -1,43 +1,50 @@
-"""What a lane has fetched of a log: ``consumer.lanes.feed``, counted instead of weighed.
+"""What a lane has fetched of a log: the real feed, at a consumer that does nothing by itself."""
 
-Invariant: ``position`` is the offset after all that was fetched, what is shown to nobody included.
-"""
+from typing import Any
 
+from aiokafka import TopicPartition
+
+from consumer.lanes import feed
+from consumer.unpacking import Consumed
 from tests.model.broker import Log
-from tests.model.upstream import Sent
+from tests.model.upstream import PARTITION
 
 ALL = 1000
 """More messages than there ever are."""
 
 
-class Feed:
-    """What was fetched of a log and not handled yet."""
+class _Consumer:
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def pause(self, partition: TopicPartition) -> None: ...
+
+    def resume(self, partition: TopicPartition) -> None: ...
+
+
+class Feed(feed.Feed):
+    """At most ``most_taken`` messages are taken at a time, however small they are."""
 
     def __init__(self, log: Log) -> None:
+        super().__init__(TopicPartition(log.topic, PARTITION), _Consumer(), lambda: None)
         self.log = log
-        self.position = 0
-        self.messages: list[Sent] = []
-
-    def start_at(self, offset: int) -> None:
-        """Read on from here."""
-        self.messages.clear()
-        self.position = offset
+        self.most_taken = ALL
 
     def fetch(self, count: int) -> None:
-        """Take up to ``count`` messages, and pass what is shown to nobody."""
-        end = self.log.visible_end
-        while self.position < end:
-            entry = self.log.entries[self.position]
+        """Put in up to ``count`` messages, and pass what is shown to nobody."""
+        position, end, fetched = self.position, self.log.visible_end, list[Any]()
+        while position < end:
+            entry = self.log.entries[position]
             if entry is not None:
-                if not count:
-                    return
-                count -= 1
-                self.messages.append(entry[0])
-            self.position += 1
+                if len(fetched) == count:
+                    break
+                fetched.append(entry[0])
+            position += 1
+        self.put(fetched, position)
 
-    def take(self, count: int, most: int = ALL, free_below: int = 0) -> list[Sent]:
-        """Remove up to ``count`` from the front, of them ``most`` at or above ``free_below``."""
-        free = sum(message.offset < free_below for message in self.messages[:count])
-        count = min(count, free + most)
-        taken, self.messages = self.messages[:count], self.messages[count:]
+    def take(
+        self, most_bytes: int, most_messages: int | None = None, free_below: int = 0
+    ) -> list[Consumed]:
+        left = [self._messages.pop() for _ in range(len(self) - self.most_taken)]
+        taken = super().take(most_bytes, most_messages, free_below)
+        self._messages.extend(reversed(left))
         return taken

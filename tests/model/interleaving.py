@@ -8,11 +8,12 @@ faults end.
 
 from contextlib import suppress
 
+from consumer.core.lane_machine import State
 from consumer.core.resume import METADATA_LIMIT
 from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
 from tests.model.feed import ALL
-from tests.model.lane import WORKING, Killed, Lane
+from tests.model.lane import Killed, Lane
 from tests.model.oracle import StoppedError, Violation, judged
 from tests.model.tape import Tape, shortest
 from tests.model.upstream import script
@@ -172,9 +173,9 @@ class Interleaving(World):
         for _ in range(steps):
             if lane.busy or lane.waiting or not lane.alive:
                 return
-            self.say(lane.process, lane.phase)
+            self.say(lane.process, lane.state.name)
             lane.step(self.tape)
-            if lane.phase == WORKING:
+            if lane.state is State.WORKING:
                 return
 
     def _some_lane(self) -> Lane | None:

@@ -1,53 +1,54 @@
-"""A lane in explicit steps: ``consumer.lanes.lane``, ``commits`` and ``turns`` without asyncio.
+"""One process's lane: the real takeover, work and commits, driven by the real machine in steps.
 
-Each await of the real lane is the end of a step here, so that anything may happen in between:
-
-    STARTING     start the producer
-    READING      read what is committed
-    SWEEPING     sweep
-    COUNTING     read the marks of former owners
-    CONDEMNING   commit what they died on
-    UNMARKING    remove the marks; make the real PartitionExports
-    SEATING      wait to be told to go, seat the feeds
-    WORKING      take, turn, commit; fetches and the transaction go on beside it
-    LOOKING      the idle watch awaits the end of the records
-    ASKING       the owner search awaits the end of the requests
-    KEEPING      an orphan's verdict: commit it
-    FINISHING    rest asked: commit all there is
-    RESTING      wait to be told to go on, seat the feeds
-    GONE         dropped, or the process died
-
-Invariant: this file decides nothing that the real lane decides otherwise.
+Here is what they await, and who drives them. A step goes to where the real lane awaits something,
+which is the end of a state; then anything may happen. Invariant: this file decides nothing that a
+lane decides.
 """
 
+import asyncio
+import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from consumer.core.admission_limit import admission_limit
 from consumer.core.budget import TurnBudget
-from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Mark
+from consumer.core.lane_machine import (
+    LANE,
+    OF_GROUP,
+    Assignment,
+    Event,
+    LaneMachine,
+    State,
+    Step,
+)
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
 from consumer.exports.export_context import ExportContext
-from consumer.exports.messages import Message, Outcome, SetAside
+from consumer.exports.messages import Message, SetAside
 from consumer.exports.partition import PartitionExports
-from consumer.exports.turn_result import TurnEnd, TurnResult
-from tests.model.broker import Broker, InFlight
+from consumer.exports.turn_result import Checkpoint, TurnResult
+from consumer.lanes import commits, work
+from consumer.lanes.feed import Held
+from consumer.lanes.lane_context import LaneContext, LaneLimits
+from consumer.lanes.takeover import Takeover
+from tests.model.broker import Broker
+from tests.model.client import Client
 from tests.model.feed import ALL, Feed
 from tests.model.oracle import Oracle, StoppedError, Violation
+from tests.model.stepped import Stepped
 from tests.model.tape import Tape
-from tests.model.upstream import PARTITION, Sent
+from tests.model.upstream import PARTITION
 
 IDLE_SECONDS = 300.0
 _WHOLE = 1e9
+# A lane comes to these without awaiting anything, or awaits what takes no time here.
+_AT_ONCE = {State.OPENING, State.TURNING, State.WAITING, State.UNLOADING, State.LEAVING}
+# What ends these, the group has to allow.
+_FOR_THE_GROUP = {state for state, row in LANE.items() if OF_GROUP & row.keys()}
 
-# Each phase is the name of the method that is its next step.
-STARTING, READING, SWEEPING, SEATING = "_start", "_read", "_sweep", "_seat_when_told"
-COUNTING, CONDEMNING, UNMARKING = "_count_deaths", "_commit_deaths", "_remove_marks"
-WORKING, LOOKING, ASKING, KEEPING = "_loop", "_look", "_ask_end", "_keep"
-FINISHING, RESTING, GONE = "_finish", "_rest_until_told", "_gone"
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -73,13 +74,101 @@ class Exports(PartitionExports):
         vars(self._routing)["handle"] = with_moment
 
 
+class Commits(commits.Commits):
+    """Progress is committed when the tape says so, not every second."""
+
+    def __init__(self, lane: "Lane", exports: PartitionExports) -> None:
+        client: Any = lane.client
+        metrics, committed = lane.context.export_context.metrics, lane.takeover.committed
+        super().__init__(client, client, exports, metrics, committed, lambda: None)
+        self._begun_at = math.inf
+        self._lane = lane
+
+    def advance(self, *, at_once: bool = False) -> bool:
+        return super().advance(at_once=at_once or not self._lane.tape.once_in(3))
+
+    async def wait(self) -> None:
+        """The next step looks again."""
+
+    def _start(self, checkpoint: Checkpoint) -> None:
+        flight: Any = Stepped(partial(self._commit, checkpoint))
+        self._transaction = flight
+
+
+class Work(work.Work):
+    """A turn's worth may be two messages."""
+
+    lane: "Lane"
+
+    def _take(self) -> None:
+        most = 2 if self.lane.tape.once_in(4) else ALL
+        self.lane.requests.most_taken = self.lane.records.most_taken = most
+        super()._take()
+
+    async def _check_idle(self) -> Event:
+        event = await super()._check_idle()
+        if check := self._idle_check:
+            self.lane.oracle.idle_checked(check.records_end, check.active_before)
+        return event
+
+    async def _wait(self) -> Event:
+        if self.exports.writes_due:
+            raise Violation("an export has ended, and no turn writes it out")
+        return Event.DONE
+
+
+class Turns:
+    """Turns without slots and threads; the storage may be given up whenever it refuses."""
+
+    wait_seconds = 0.0
+
+    def __init__(self, lane: "Lane", exports: PartitionExports) -> None:
+        self._lane = lane
+        self._exports = exports
+
+    async def run(self) -> TurnResult:
+        lane, tape = self._lane, self._lane.tape
+        lane.busy = True
+        try:
+            result = self._exports.turn(0.0 if tape.once_in(2) else _WHOLE)
+            if result.refusal and tape.once_in(8):
+                return self._give_up(str(result.refusal)) or result
+        except PartUnsynced as error:
+            lane.unsynced.add(error.export_id)
+            raise
+        else:
+            return result
+        finally:
+            lane.busy = False
+
+    def _give_up(self, why: str) -> TurnResult | None:
+        handled, oracle = self._exports.next_offsets[1], self._lane.oracle
+        oracle.storage_given_up = True
+        given_up = self._exports.give_up(why)
+        if self._exports.next_offsets[1] > handled:
+            oracle.batch_given_up(handled, self._exports.next_offsets[1])
+        return given_up
+
+
+@dataclass(frozen=True)
+class _Context(LaneContext):
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        return call()
+
+
 class Lane:
     """One process's lane of the partition; ``process`` is its number.
 
     ``moment`` hears of each message that the lane has in hand, and says what befalls it then.
     """
 
+    table = LANE
+    machine_type: type[LaneMachine] = LaneMachine
+    client_type: type[Client] = Client
+    takeover_type: type[Takeover] = Takeover
     exports_type: type[Exports] = Exports
+    commits_type: type[Commits] = Commits
+    work_type: type[Work] = Work
 
     def __init__(
         self,
@@ -93,62 +182,73 @@ class Lane:
     ) -> None:
         self.process = process
         self.in_hand: tuple[str, int] | None = None
-        self.phase = STARTING
         self.busy = False
-        self.rest_asked = False
-        self.go = True
         self.dropped = False
         self.killed = False
-        self.transaction: InFlight | None = None
-        self.exports: PartitionExports | None = None
-        self.requests = Feed(broker.requests)
-        self.records = Feed(broker.records)
-        self._broker = broker
-        self._context = context
-        self._oracle = oracle
+        self.unsynced: set[str] = set()
+        self.machine = self.machine_type(self.table)
+        self.tape = Tape(b"")
+        self.client = client = self.client_type(broker, lambda: self.tape)
+        self.requests, self.records = Feed(broker.requests), Feed(broker.records)
+        self.oracle = oracle
+        limits = LaneLimits(max_open, IDLE_SECONDS, 0.0)
+        beside: Any = None  # consumer, destination, slots, threads: of asyncio's side
+        kafka: Any = client
+        self.context = _Context(
+            beside, kafka, kafka, beside, context, beside, beside, limits, Held()
+        )
+        self.takeover: Takeover
+        self.work: Work | None = None
         self._max_open = max_open
         self._most_open = most_open
         self._moment = moment
-        self._marks: list[Mark] = []
-        self.epoch = 0
-        self._point = ResumePoint(0, (), 0, 0)
-        self._committed: ResumePoint | None = None
-        self._search: tuple[int, int] | None = None
-        self._idle_look: tuple[int, float] | None = None
-        self._result: TurnResult | None = None
-        self._below = 0
-        self._active_before = 0.0
-        self._unsynced: set[str] = set()
+        self._performing: Stepped[Event] | None = None
+        self._steps: dict[State, Step] = {
+            State.HELD: self._begin,
+            State.OPENING: self._open,
+            State.UNLOADING: self._unload,
+            State.LEAVING: self._unload,
+        }
+
+    @property
+    def state(self) -> State:
+        """What it does now."""
+        return self.machine.state
+
+    @property
+    def epoch(self) -> int:
+        """Of its producer."""
+        return self.client.epoch
 
     @property
     def alive(self) -> bool:
         """Whether its process runs and has not given the partition up."""
-        return self.phase != GONE
+        return not self.killed and self.state is not State.GONE
 
     @property
     def waiting(self) -> bool:
         """Whether it does nothing before it is told how a rebalance ended."""
-        return not self.go and self.phase in (STARTING, SEATING, RESTING)
+        return self.machine.assignment is Assignment.REVOKED and self.state in _FOR_THE_GROUP
 
     @property
     def open_count(self) -> int:
         """Exports accepted and unfinished."""
-        return self.exports.open_count if self.exports else 0
+        return self.work.exports.open_count if self.work else 0
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing is left to do, unless something comes or time passes."""
-        exports = self.exports
-        if self.phase != WORKING or exports is None or self.transaction or exports.runnable:
+        if self.state is not State.WORKING or self.work is None:
             return False
-        if self._idle_look:
+        exports, commits_ = self.work.exports, self.work.commits
+        if commits_._transaction or exports.runnable or self.work._idle_check:
             return False
-        waiting = self.requests.messages and exports.open_count >= self._max_open
-        if exports.restoring or (self.requests.messages and not waiting):
+        waiting = self.requests and exports.open_count >= self._max_open
+        if exports.restoring or (self.requests and not waiting):
             return False
         requests_end = exports.next_offsets[0] if waiting else self.requests.log.end
         caught_up = exports.next_offsets == (requests_end, self.records.log.end)
-        return caught_up and exports.resume_point() == self._committed
+        return caught_up and exports.resume_point() == commits_._committed
 
     def step(self, tape: Tape) -> None:
         """What the lane's task does next, up to its next await.
@@ -156,38 +256,42 @@ class Lane:
         Raises:
             Violation, StoppedError: it stopped, or failed in a way that nobody foresaw.
         """
-        try:
-            getattr(self, self.phase)(tape)
-        except Killed:
-            self.die()
-        except (PartLost, StorageUnavailable, KafkaError):
-            self._unload(tape)
-            if self.alive:
-                self.phase = STARTING
-        except LaneStopped as error:
-            stopped = StoppedError if self._oracle.contested else Violation
-            raise stopped(str(error)) from error
-        except Exception as error:
-            raise Violation(f"a lane ends by {type(error).__name__}: {error}") from error
+        self.tape = tape
+        if self.alive and not self.waiting:
+            if self.state is State.HELD:
+                self._perform()
+            self._perform()
+            while self.alive and self.state in _AT_ONCE:
+                self._perform()
         if self.dropped and not self.busy and self.alive:
-            self._unload(tape)
-            self.phase = GONE
+            self._performing = None
+            self.machine.on(Event.LOST)
+            while self.alive:
+                self._perform()
+
+    def transact(self, tape: Tape) -> None:
+        """The transaction on its way goes one request further."""
+        self.tape = tape
+        flight: Any = self.work.commits._transaction if self.work else None
+        if self.state is State.COMMITTING_DEATHS:
+            flight = self._performing
+        if flight and not flight.done():
+            flight.step()
 
     # What the group tells.
 
     def rest(self) -> None:
         """A rebalance begins."""
-        self.go = False
-        self.rest_asked = True
+        self.machine.on(Event.REVOKED)
 
     def go_on(self) -> None:
         """The partition was kept."""
-        self.go = True
+        self.machine.on(Event.KEPT)
 
     def abandon(self) -> None:
         """The revoke's deadline has passed."""
-        if self.exports:
-            self.exports.abandon()
+        if self.work:
+            self.work.exports.abandon()
 
     def drop(self) -> None:
         """The partition is lost: it ends when its turn has."""
@@ -197,284 +301,80 @@ class Lane:
     def die(self) -> None:
         """The process is killed: nothing is removed, nothing is closed."""
         self.killed = True
-        self.phase = GONE
-        self.exports = None
+        self.work = self._performing = None
 
-    # Beside the lane's own task.
+    # The lane's own task.
 
-    def transact(self, tape: Tape) -> None:
-        """The transaction on its way goes one request further."""
-        flight = self.transaction
-        if flight is None or flight.done:
-            return
+    def _perform(self) -> None:
         try:
-            if not flight.asked:
-                self._leave_out_said(flight)
-            elif not flight.sent:
-                self._broker.send(self.epoch, flight.outcome, flight.point)
-                flight.sent = True
-            else:
-                self._end(flight, tape.pick(16))
-        except KafkaError as error:
-            flight.done, flight.error = True, error
+            event = self._performed()
+            if event and self.alive:
+                self.machine.on(event)
+        except Killed:
+            self.die()
+        except (PartLost, StorageUnavailable, KafkaError):
+            self._performing = None
+            self.machine.on(Event.FAILED)
+        except LaneStopped as error:
+            stopped = StoppedError if self.oracle.contested else Violation
+            raise stopped(str(error)) from error
+        except Exception as error:
+            raise Violation(f"a lane ends by {type(error).__name__}: {error}") from error
 
-    def _leave_out_said(self, flight: InFlight) -> None:
-        """Of what had a manifest before; an open transaction is another partition's."""
-        outcome, said = flight.outcome, self._broker.said
-        outcome.events = [
-            event
-            for event in outcome.events
-            if event.export_id not in outcome.maybe_published or event.event_id not in said
-        ]
-        flight.asked = True
+    def _performed(self) -> Event | None:
+        """What came of the state; None: it awaits Kafka."""
+        if self._performing is None:
+            if self.state is State.READING_MARKS:
+                self.oracle.deaths_counted(self)
+            self._performing = Stepped(self._steps[self.state])
+            self._performing.step()
+        if not self._performing.done():
+            return None
+        ended, self._performing = self._performing, None
+        return ended.result()
 
-    def _end(self, flight: InFlight, fate: int) -> None:
-        if fate < 14:
-            self._broker.end(self.epoch)
-        if fate < 10:
-            self._broker.complete()  # else the markers are written later
-        if fate > 12:  # the answer, or the request, is lost
-            flight.error = KafkaError("timed out")
-        if fate > 14:  # it arrives when nobody waits for it any more
-            self._broker.late.append(self.epoch)
-        flight.done = True
+    async def _begin(self) -> Event:
+        producer: Any = self.client
+        self.takeover = self.takeover_type(PARTITION, producer, self.context)
+        self._steps |= self.takeover.steps
+        return Event.BEGIN
 
-    def forget_transaction(self, tape: Tape) -> None:
-        """Nobody waits for it any more; its last request may still be on its way."""
-        flight, self.transaction = self.transaction, None
-        if flight and flight.sent and not flight.done and tape.once_in(2):
-            self._broker.late.append(self.epoch)
-
-    # Load.
-
-    def _gone(self, _: Tape) -> None: ...
-
-    def _start(self, _: Tape) -> None:
-        if self.go:
-            self.epoch = self._broker.start_producer()
-            self.phase = READING
-
-    def _read(self, _: Tape) -> None:
-        self._point = self._committed = self._broker.committed()
-        self.phase = SWEEPING
-
-    def _sweep(self, _: Tape) -> None:
-        self._context.storage.sweep(PARTITION)
-        self.phase = COUNTING
-
-    def _count_deaths(self, _: Tape) -> None:
-        self._oracle.deaths_counted(self)
-        self._marks = self._context.storage.left_marks(PARTITION)
-        self.phase = UNMARKING
-        if self._marks:
-            self.transaction = InFlight(Outcome(), self._point.suspecting(self._marks))
-            self.phase = CONDEMNING
-
-    def _commit_deaths(self, _: Tape) -> None:
-        flight = self.transaction
-        if flight and flight.done:
-            self.transaction = None
-            if flight.error:
-                raise flight.error
-            self._point = self._committed = flight.point
-            self.phase = UNMARKING
-
-    def _remove_marks(self, tape: Tape) -> None:
-        self._context.storage.remove_marks(PARTITION, self._marks)
-        given_up = frozenset(self._unsynced if tape.once_in(2) else ())
+    async def _open(self) -> Event:
+        given_up = frozenset(self.unsynced if self.tape.once_in(2) else ())
         if given_up:
-            self._oracle.storage_given_up = True
-        self.exports = self.exports_type(PARTITION, self._point, self._context, given_up)
-        self.exports.moment = self._have_in_hand
-        self.exports._exports.most_open = self._most_open  # a thousand would take too long
-        self._search = self._idle_look = None
-        self.phase = SEATING
+            self.oracle.storage_given_up = True
+        exports = self.exports_type(
+            PARTITION, self.takeover.point, self.context.export_context, given_up
+        )
+        exports.moment = self._have_in_hand
+        exports._exports.most_open = self._most_open  # a thousand would take too long
+        turns: Any = Turns(self, exports)
+        self.work = self.work_type(
+            self.machine,
+            asyncio.Event(),
+            (self.requests, self.records),
+            exports,
+            turns,
+            self.commits_type(self, exports),
+            self.context,
+        )
+        self.work.lane, self.work.most_open = self, self._most_open
+        self._steps |= self.work.steps
+        return Event.DONE
+
+    async def _unload(self) -> Event:
+        self.client.forget()
+        self.requests.stop()
+        self.records.stop()
+        work_, self.work = self.work, None
+        if work_:
+            work_.exports.discard()
+        return Event.UNLOADED
 
     def _have_in_hand(self, message: Message) -> None:
         self.in_hand = message.topic, message.offset
         self._moment(self)
         self.in_hand = None
-
-    def _seat_when_told(self, _: Tape) -> None:
-        if self.go:
-            self.rest_asked = False
-            point = self._point
-            first = min((point.requests_position, *point.open_requests))
-            self._seat(first, point.records_resume)
-
-    def _seat(self, requests_offset: int, records_offset: int) -> None:
-        self.requests.start_at(requests_offset)
-        self.records.start_at(records_offset)
-        self.phase = WORKING
-
-    def _unload(self, tape: Tape) -> None:
-        self.forget_transaction(tape)
-        exports, self.exports = self.exports, None
-        if exports:
-            try:
-                exports.discard()
-            except Killed:
-                self.die()
-
-    # Work.
-
-    def _loop(self, tape: Tape) -> None:
-        exports = self._owned()
-        if self.rest_asked:
-            if not exports.settled:
-                raise PartLost("a rebalance came while the storage refused")
-            self.phase = FINISHING
-            return
-        self._take(exports, 2 if tape.once_in(4) else ALL)
-        if self._expire_idle(exports):
-            self._go_on(exports, tape)
-
-    def _go_on(self, exports: PartitionExports, tape: Tape) -> None:
-        if not self._can_turn(exports):
-            if exports.writes_due:
-                raise Violation("an export has ended, and no turn writes it out")
-            self._advance(exports, at_once=not tape.once_in(3))
-            return
-        self._result = result = self._turn(exports, tape)
-        if result.owner_found:
-            self._search = None
-        if result.end is TurnEnd.OWNER_UNKNOWN and self._search is None:
-            self._below = self.records.position
-            self.phase = ASKING
-        else:
-            self._keep_verdict(exports, result, tape)
-
-    def _take(self, exports: PartitionExports, count: int) -> None:
-        """At most ``count`` messages of each feed make a turn's worth."""
-        if not exports.pending_requests:
-            exports.take_requests(self._taken_requests(exports, count))
-        if not exports.pending_records:
-            exports.take_records(self.records.take(count))
-        exports.advance(
-            0 if self.requests.messages else self.requests.position,
-            0 if self.records.messages else self.records.position,
-        )
-
-    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
-        allowed = admission_limit(
-            max_open=self._max_open,
-            open_count=exports.open_count,
-            searching=self._search is not None and not exports.batches_next,
-            restored_below=exports.next_offsets[0] if exports.restoring else None,
-            most_open=self._most_open,
-        )
-        return self.requests.take(count, allowed.most, allowed.free_below)
-
-    def _can_turn(self, exports: PartitionExports) -> bool:
-        if self._search is None:
-            return exports.runnable
-        requests_end, records_below = self._search
-        if exports.next_offsets[0] >= requests_end:
-            exports.owners_known(records_below)
-            self._search = None
-            return True
-        return exports.writes_due or exports.pending_requests or exports.batches_next
-
-    def _turn(self, exports: PartitionExports, tape: Tape) -> TurnResult:
-        self.busy = True
-        try:
-            result = exports.turn(0.0 if tape.once_in(2) else _WHOLE)
-            if result.refusal and tape.once_in(8):
-                return self._give_up(exports, str(result.refusal)) or result
-        except PartUnsynced as error:
-            self._unsynced.add(error.export_id)
-            raise
-        else:
-            return result
-        finally:
-            self.busy = False
-
-    def _give_up(self, exports: PartitionExports, why: str) -> TurnResult | None:
-        handled = exports.next_offsets[1]
-        self._oracle.storage_given_up = True
-        given_up = exports.give_up(why)
-        if exports.next_offsets[1] > handled:
-            self._oracle.batch_given_up(handled, exports.next_offsets[1])
-        return given_up
-
-    def _ask_end(self, tape: Tape) -> None:
-        self._search = (self._broker.requests.end, self._below)
-        self.phase = WORKING
-        if self._result:
-            self._keep_verdict(self._owned(), self._result, tape)
-
-    def _keep_verdict(self, exports: PartitionExports, result: TurnResult, tape: Tape) -> None:
-        if result.orphan_pending:
-            self.phase = KEEPING
-        else:
-            self._advance(exports, at_once=not tape.once_in(3))
-
-    def _keep(self, _: Tape) -> None:
-        if self._all_committed():
-            self._owned().orphan_committed()
-            self.phase = WORKING
-
-    def _all_committed(self) -> bool:
-        """Whether nothing is left to commit; begins to commit what is."""
-        if self.transaction is None or self.transaction.done:
-            self._advance(self._owned(), at_once=True)
-        return self.transaction is None
-
-    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
-        flight = self.transaction
-        if flight and flight.done:
-            self.transaction = None
-            if flight.error:
-                raise flight.error
-            self._committed = flight.point
-        if self.transaction is None:
-            checkpoint = exports.take_checkpoint(self._committed, progress=at_once)
-            if checkpoint:
-                self.transaction = InFlight(checkpoint.outcome, checkpoint.point)
-
-    def _expire_idle(self, exports: PartitionExports) -> bool:
-        """Fail what is idle, or begin to find out: False then."""
-        now, since = self._context.monotonic(), exports.idle_since()
-        if self._idle_look is None:
-            if since is None or now - since < IDLE_SECONDS:
-                return True
-            self._active_before = now - IDLE_SECONDS
-            self.phase = LOOKING
-            return False
-        if self._looked(exports, self._idle_look[0]):
-            look, self._idle_look = self._idle_look, None
-            self._oracle.idle_checked(*look)
-            exports.expire(look[1])
-        return True
-
-    def _looked(self, exports: PartitionExports, records_end: int) -> bool:
-        return exports.next_offsets[1] >= records_end
-
-    def _look(self, tape: Tape) -> None:
-        self._idle_look = (self._broker.records.end, self._active_before)
-        self.phase = WORKING
-        self._go_on(self._owned(), tape)
-
-    # Rest.
-
-    def _finish(self, _: Tape) -> None:
-        if self._all_committed():
-            self._owned().drop_pending()
-            self._search = None
-            self.phase = RESTING
-
-    def _rest_until_told(self, _: Tape) -> None:
-        if not self.go:
-            return
-        self.rest_asked = False
-        exports = self._owned()
-        if exports.restoring:
-            raise PartLost("a rebalance came before open requests were read")
-        self._seat(*exports.next_offsets)
-
-    def _owned(self) -> PartitionExports:
-        assert self.exports is not None, "a lane that works has its exports"
-        return self.exports
 
 
 Moment: TypeAlias = Callable[[Lane], None]

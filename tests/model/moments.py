@@ -8,10 +8,11 @@ them and something ahead. All of them are tried: what chance seldom finds is not
 from collections.abc import Sequence
 from contextlib import suppress
 
+from consumer.core.lane_machine import State
 from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
 from tests.model.feed import ALL
-from tests.model.lane import WORKING, Killed, Lane
+from tests.model.lane import Killed, Lane
 from tests.model.oracle import StoppedError, Violation, judged
 from tests.model.tape import Tape
 from tests.model.upstream import Line
@@ -52,7 +53,7 @@ class Moments(World):
             self._play()
 
     def _play(self) -> None:
-        while self._worker().phase != WORKING:
+        while self._worker().state is not State.WORKING:
             self._round()
         while not self.all_said:
             self.say_next()
@@ -117,7 +118,7 @@ class Moments(World):
             self._befall(lane, fate)
 
     def _step(self, lane: Lane) -> None:
-        self.say(lane.process, lane.phase)
+        self.say(lane.process, lane.state.name)
         lane.step(self.tape)
 
     def _transact(self, lane: Lane) -> None:

@@ -8,28 +8,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from aiokafka import TopicPartition
+
+from consumer.core.admission_limit import Admissible
+from consumer.core.lane_machine import LANE, Event, State
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
 from consumer.exports.export import OpenExport
-from consumer.exports.messages import Message, SetAside
+from consumer.exports.messages import Message, Outcome, SetAside
 from consumer.exports.partition import PartitionExports
 from consumer.exports.routing import Routing
-from consumer.exports.turn_result import TurnResult
+from consumer.exports.turn_result import Checkpoint
+from consumer.lanes.takeover import Takeover
 from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.errors import Unreadable
-from tests.model.broker import Broker, InFlight
+from tests.model.broker import Broker
+from tests.model.client import Client
 from tests.model.disk import ProcessPart, ProcessStorage
-from tests.model.lane import (
-    CONDEMNING,
-    READING,
-    SWEEPING,
-    UNMARKING,
-    WORKING,
-    Exports,
-    Lane,
-)
-from tests.model.tape import Tape
-from tests.model.upstream import Sent
+from tests.model.feed import ALL
+from tests.model.lane import Commits, Exports, Lane, Work
+from tests.model.upstream import REQUESTS
 from tests.model.world import Design
 
 MUTANTS: dict[str, Design] = {}
@@ -37,6 +35,19 @@ MUTANTS: dict[str, Design] = {}
 
 def _mutant(name: str, **parts: type) -> None:
     MUTANTS[name] = Design(**parts)
+
+
+def _lane(**parts: Any) -> type[Lane]:
+    """A lane with other parts."""
+    return type("Changed", (Lane,), parts)
+
+
+def _table(*changes: tuple[State, Event, State]) -> type[Lane]:
+    """A lane that goes elsewhere after some events."""
+    table = {state: dict(row) for state, row in LANE.items()}
+    for state, event, instead in changes:
+        table[state][event] = instead
+    return _lane(table=table)
 
 
 # The storage.
@@ -115,10 +126,7 @@ def _exports(change: Callable[[PartitionExports, ResumePoint], ResumePoint]) -> 
         def resume_point(self) -> ResumePoint:
             return change(self, super().resume_point())
 
-    class WithExports(Lane):
-        exports_type = Changed
-
-    return WithExports
+    return _lane(exports_type=Changed)
 
 
 def _latest(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
@@ -162,25 +170,33 @@ _mutant("requests still to be restored are forgotten", lane=_exports(_restored_o
 _mutant("a replay counts as done when it begins", lane=_exports(_replay_done))
 
 
-class _UnsettledCommits(Lane):
-    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
-        if self.transaction is None and not exports.settled:
-            self.transaction = InFlight(exports._take_outcome(), exports.resume_point())
-        super()._advance(exports, at_once=at_once)
+class _UnsettledCommits(Commits):
+    def advance(self, *, at_once: bool = False) -> bool:
+        if self._transaction is None and not self._exports.settled:
+            self._start(Checkpoint(self._exports._take_outcome(), self._exports.resume_point()))
+        return super().advance(at_once=at_once)
 
 
-class _Forgiving(Lane):
+class _Forgiving(Commits):
     """Goes on with its producer after a transaction that failed."""
 
-    def _advance(self, exports: PartitionExports, *, at_once: bool) -> None:
-        flight = self.transaction
+    _checkpoint: Checkpoint
+
+    def _start(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        super()._start(checkpoint)
+
+    def advance(self, *, at_once: bool = False) -> bool:
+        flight: Any = self._transaction
         if flight and flight.error:
-            self.transaction = InFlight(flight.outcome, flight.point)
-        super()._advance(exports, at_once=at_once)
+            self._start(self._checkpoint)
+        return super().advance(at_once=at_once)
 
 
-_mutant("offsets are committed while an end is on its way", lane=_UnsettledCommits)
-_mutant("a failed transaction is tried again", lane=_Forgiving)
+_mutant(
+    "offsets are committed while an end is on its way", lane=_lane(commits_type=_UnsettledCommits)
+)
+_mutant("a failed transaction is tried again", lane=_lane(commits_type=_Forgiving))
 
 
 # A batch that is applied in part.
@@ -194,10 +210,6 @@ class _AppliedAgain(Exports):
         self._exports.half_applied = None
 
 
-class _BegunAgain(Lane):
-    exports_type = _AppliedAgain
-
-
 def _with_part_of_a_batch(exports: PartitionExports, point: ResumePoint) -> ResumePoint:
     if not exports._exports.half_applied:
         return point
@@ -205,22 +217,18 @@ def _with_part_of_a_batch(exports: PartitionExports, point: ResumePoint) -> Resu
     return replace(point, records_position=max(after, point.records_position))
 
 
-_mutant("a batch is applied once more after a rest", lane=_BegunAgain)
+_mutant("a batch is applied once more after a rest", lane=_lane(exports_type=_AppliedAgain))
 _mutant("a batch applied in part is committed as handled", lane=_exports(_with_part_of_a_batch))
 
 
 # Fencing.
 
 
-class _ReadsFirst(Lane):
-    def _start(self, tape: Tape) -> None:
-        if self.go:
-            self._point = self._committed = self._broker.committed()
-            self.phase = READING
-
-    def _read(self, tape: Tape) -> None:
-        self.epoch = self._broker.start_producer()
-        self.phase = SWEEPING
+_READS_FIRST = (
+    (State.HELD, Event.BEGIN, State.FETCHING),
+    (State.FETCHING, Event.DONE, State.FENCING),
+    (State.FENCING, Event.DONE, State.SWEEPING),
+)
 
 
 class _Unfenced(Broker):
@@ -228,43 +236,41 @@ class _Unfenced(Broker):
         """Everyone may go on."""
 
 
-class _Lazy(Lane):
+class _Lazy(Client):
     """Starts its producer with its first transaction."""
 
-    def _start(self, tape: Tape) -> None:
-        if self.go:
-            self.epoch = 0
-            self.phase = READING
+    async def start(self) -> None:
+        self.epoch = 0
 
-    def transact(self, tape: Tape) -> None:
-        if self.transaction and not self.epoch:
-            self.epoch = self._broker.start_producer()
-        super().transact(tape)
+    async def commit(self, outcome: Outcome, point: ResumePoint) -> None:
+        if not self.epoch:
+            await super().start()
+        await super().commit(outcome, point)
 
 
-_mutant("what is committed is read before the producer starts", lane=_ReadsFirst)
+_mutant("what is committed is read before the producer starts", lane=_table(*_READS_FIRST))
 _mutant("the coordinator fences nobody", broker=_Unfenced)
-_mutant("the producer starts with its first transaction", lane=_Lazy)
+_mutant("the producer starts with its first transaction", lane=_lane(client_type=_Lazy))
 
 
 # Whose batch it is, and rebalances.
 
 
-class _StableEnd(Lane):
+class _StableEnd(Client):
     """Takes the last stable offset for the end of the requests."""
 
-    def _ask_end(self, tape: Tape) -> None:
-        self._search = (self._broker.requests.visible_end, self._below)
-        self.phase = WORKING
+    async def end(self, partition: TopicPartition) -> int:
+        stable = partition.topic == REQUESTS
+        return self._broker.requests.visible_end if stable else await super().end(partition)
 
 
-class _EarlyEnd(Lane):
+class _EarlyEnd(Work):
     """Takes all batches for searched that came while the requests were read."""
 
-    def _can_turn(self, exports: PartitionExports) -> bool:
-        if self._search:
-            self._search = (self._search[0], self.records.position)
-        return super()._can_turn(exports)
+    def _can_turn(self) -> bool:
+        if self.search:
+            self.search = replace(self.search, records_below=self._records.position)
+        return super()._can_turn()
 
 
 class _HastyRouting(Routing):
@@ -291,20 +297,16 @@ def _routed(routing: type[Routing]) -> type[Lane]:
             super().__init__(*given)
             self._routing.__class__ = routing  # it is made inside
 
-    class WithExports(Lane):
-        exports_type = Routed
-
-    return WithExports
+    return _lane(exports_type=Routed)
 
 
-class _Forward(Lane):
+class _Forward(Work):
     """Goes on behind the committed position after a rebalance in a replay."""
 
-    def _rest_until_told(self, tape: Tape) -> None:
-        super()._rest_until_told(tape)
-        if self.phase == WORKING:
-            point = self._owned().resume_point()
-            self._seat(point.requests_position, point.records_position)
+    async def _resume(self) -> Event:
+        await super()._resume()
+        point = self.exports.resume_point()
+        return self._start_feeds(point.requests_position, point.records_position)
 
 
 class _Generous(Routing):
@@ -329,43 +331,40 @@ class _Refusing(Routing):
         return given_up
 
 
-class _Hasty(Lane):
+class _Hasty(Work):
     """Goes on before an orphan's verdict is committed."""
 
-    def _keep_verdict(self, exports: PartitionExports, result: TurnResult, tape: Tape) -> None:
-        exports.orphan_committed()
-        super()._keep_verdict(exports, replace(result, orphan_pending=False), tape)
+    def _commit(self) -> Event:
+        self.exports.orphan_committed()
+        self._orphan_found = False
+        return super()._commit()
 
 
-_mutant("the end of the requests is the last stable offset", lane=_StableEnd)
-_mutant("batches fetched after the end count as searched", lane=_EarlyEnd)
+_mutant("the end of the requests is the last stable offset", lane=_lane(client_type=_StableEnd))
+_mutant("batches fetched after the end count as searched", lane=_lane(work_type=_EarlyEnd))
 _mutant("any manifest makes a batch late", lane=_routed(_HastyRouting))
 _mutant("poison does not wait for its owner", lane=_routed(_EagerRouting))
-_mutant("a replay is cut off by a rebalance", lane=_Forward)
+_mutant("a replay is cut off by a rebalance", lane=_lane(work_type=_Forward))
 _mutant("what came before its request is replayed", lane=_routed(_Generous))
 _mutant("a batch is given up before its owner is searched", lane=_routed(_Refusing))
-_mutant("an orphan is not committed before its request may come", lane=_Hasty)
+_mutant("an orphan is not committed before its request may come", lane=_lane(work_type=_Hasty))
 
 
 # Bounds, and time.
 
 
-class _OpenDoor(Lane):
+class _OpenDoor(Work):
     """Reads on without bound until all open requests are restored."""
 
-    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
-        if exports.restoring:
-            return self.requests.take(count)
-        return super()._taken_requests(exports, count)
+    def _admissible(self) -> Admissible:
+        return Admissible(ALL) if self.exports.restoring else super()._admissible()
 
 
-class _WideSearch(Lane):
+class _WideSearch(Work):
     """Reads on without bound while a batch waits for its owner."""
 
-    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
-        if self._search:
-            return self.requests.take(count)
-        return super()._taken_requests(exports, count)
+    def _admissible(self) -> Admissible:
+        return Admissible(ALL) if self.search else super()._admissible()
 
 
 class _LooseCount(Exports):
@@ -376,93 +375,77 @@ class _LooseCount(Exports):
         return len(self._exports)
 
 
-class _Uncounted(Lane):
-    exports_type = _LooseCount
-
-
-class _NoneFree(Lane):
+class _NoneFree(Work):
     """Counts requests that were open before as new ones, so there is no room for them."""
 
-    def _taken_requests(self, exports: PartitionExports, count: int) -> list[Sent]:
-        room = max(0, self._max_open - exports.open_count)
-        if exports.restoring:
-            return self.requests.take(count, room)
-        return super()._taken_requests(exports, count)
+    def _admissible(self) -> Admissible:
+        allowed = super()._admissible()
+        return replace(allowed, free_below=0) if self.exports.restoring else allowed
 
 
-class _Impatient(Lane):
+class _Impatient(Work):
     """Fails what is idle without reading what has come meanwhile."""
 
-    def _looked(self, exports: PartitionExports, records_end: int) -> bool:
-        return True
+    async def _check_idle(self) -> Event:
+        event = await super()._check_idle()
+        self._idle_check = self._idle_check and replace(self._idle_check, records_end=0)
+        return event
 
 
-_mutant("a takeover reads requests without bound", lane=_OpenDoor)
-_mutant("what is to be restored is not counted as open", lane=_Uncounted)
-_mutant("what was open before has no room", lane=_NoneFree)
-_mutant("a search reads requests without bound", lane=_WideSearch)
-_mutant("idle exports fail before all is read", lane=_Impatient)
+_mutant("a takeover reads requests without bound", lane=_lane(work_type=_OpenDoor))
+_mutant("what is to be restored is not counted as open", lane=_lane(exports_type=_LooseCount))
+_mutant("what was open before has no room", lane=_lane(work_type=_NoneFree))
+_mutant("a search reads requests without bound", lane=_lane(work_type=_WideSearch))
+_mutant("idle exports fail before all is read", lane=_lane(work_type=_Impatient))
 
 
-class _Trusting(Lane):
-    def _leave_out_said(self, flight: InFlight) -> None:
-        flight.asked = True
+class _Trusting(Client):
+    async def find(self, events: Iterable[TerminalEvent]) -> set[str]:
+        return set()
 
 
-_mutant("what has a manifest is said again", lane=_Trusting)
+class _Silent(Client):
+    async def find(self, events: Iterable[TerminalEvent]) -> set[str]:
+        return {event.event_id for event in events}
 
 
-class _Silent(Lane):
-    def _leave_out_said(self, flight: InFlight) -> None:
-        outcome = flight.outcome
-        outcome.events = [
-            it for it in outcome.events if it.export_id not in outcome.maybe_published
-        ]
-        flight.asked = True
-
-
-_mutant("what has a manifest was said, they think", lane=_Silent)
+_mutant("what has a manifest is said again", lane=_lane(client_type=_Trusting))
+_mutant("what has a manifest was said, they think", lane=_lane(client_type=_Silent))
 
 
 # What nodes died on.
 
 
-class _Forgetful(Lane):
-    """Removes the marks without a commit of what they said."""
+class _Recounting(Takeover):
+    """Takes a mark that it finds again for another death."""
 
-    def _count_deaths(self, tape: Tape) -> None:
-        super()._count_deaths(tape)
-        if self.phase == CONDEMNING:
-            self.transaction, self.phase = None, UNMARKING
-
-
-class _Recounting(Lane):
-    """Takes a mark that it finds again for another one."""
-
-    def _count_deaths(self, tape: Tape) -> None:
-        self._point = replace(
-            self._point,
-            suspects=tuple(replace(it, mark=it.mark and -1) for it in self._point.suspects),
+    async def _read_marks(self) -> Event:
+        event = await super()._read_marks()
+        again = {(mark.place, mark.name) for mark in self._marks}
+        suspects = tuple(
+            replace(it, mark=None) if (it.place, it.mark) in again else it
+            for it in self.point.suspects
         )
-        super()._count_deaths(tape)
+        self.point = replace(self.point, suspects=suspects)
+        return event
 
 
 class _Strict(Lane):
     """Sets aside what one process died on."""
 
-    def _remove_marks(self, tape: Tape) -> None:
-        condemned = tuple(replace(it, mark=None) for it in self._point.suspects)
-        self._point = replace(self._point, suspects=condemned)
-        super()._remove_marks(tape)
+    async def _open(self) -> Event:
+        point = self.takeover.point
+        condemned = tuple(replace(it, mark=None) for it in point.suspects)
+        self.takeover.point = replace(point, suspects=condemned)
+        return await super()._open()
 
 
-class _Trustful(Lane):
+class _Trustful(Takeover):
     """Removes marks that say nothing without a commit: others may have begun to write there."""
 
-    def _count_deaths(self, tape: Tape) -> None:
-        super()._count_deaths(tape)
-        if self.transaction and self.transaction.point == self._point:
-            self.transaction, self.phase = None, UNMARKING
+    async def _commit_deaths(self) -> Event:
+        says_nothing = self.point.suspecting(self._marks) == self.point
+        return Event.DONE if says_nothing else await super()._commit_deaths()
 
 
 class _Untidy(ProcessStorage):
@@ -501,10 +484,13 @@ class _EagerAside(Routing):
         return handled
 
 
-_mutant("deaths are not committed", lane=_Forgetful)
-_mutant("a death counts twice", lane=_Recounting)
+_mutant(
+    "deaths are not committed",
+    lane=_table((State.READING_MARKS, Event.MARKS_LEFT, State.REMOVING_MARKS)),
+)
+_mutant("a death counts twice", lane=_lane(takeover_type=_Recounting))
 _mutant("one death is enough", lane=_Strict)
-_mutant("marks of an owner that works are removed", lane=_Trustful)
+_mutant("marks of an owner that works are removed", lane=_lane(takeover_type=_Trustful))
 _mutant("marks are not removed", storage=_Untidy)
 _mutant("what was set aside is forgotten", lane=_exports(_without_set_aside))
 _mutant("what a manifest needs is set aside", lane=_routed(_Overruling))

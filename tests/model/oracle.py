@@ -55,8 +55,10 @@ class Worker(Protocol):
     """A lane, as far as the oracle looks at it."""
 
     process: int
-    epoch: int
     in_hand: tuple[str, int] | None
+
+    @property
+    def epoch(self) -> int: ...
 
 
 class Oracle:

@@ -6,26 +6,51 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from consumer.core.lane_machine import (
+    GROUP,
+    OF_GROUP,
+    OF_LANE,
+    OWNED,
+    Assignment,
+    Event,
+    LaneMachine,
+    State,
+)
 from consumer.metrics import Metrics
 from tests.model.interleaving import run, story
+from tests.model.lane import Lane
 from tests.model.oracle import BrokenError
 from tests.model.tape import seeded
+from tests.model.world import AS_BUILT, Design
 
 _METRICS = Metrics()
 _SEED = int(os.environ.get("SLUICE_TEST_MODEL_SEED", "0"))
 
 
-def keeps_the_promise(seeds: range, metrics: Metrics) -> None:
+def keeps_the_promise(seeds: range, metrics: Metrics, design: Design = AS_BUILT) -> None:
     for seed in seeds:
         try:
-            run(seeded(seed), metrics)
+            run(seeded(seed), metrics, design)
         except Exception as error:
             error.add_note(f"seed {seed}\n{story(seeded(seed), metrics)}")
             raise
 
 
-def test_no_interleaving_breaks_the_promise(metrics: Metrics) -> None:
-    keeps_the_promise(range(4_000), metrics)
+def test_no_interleaving_breaks_the_promise_and_all_transitions_happen(metrics: Metrics) -> None:
+    happened = set[tuple[State | Assignment, Event]]()
+
+    class Recorded(LaneMachine):
+        def on(self, event: Event) -> State:
+            happened.update({(self.state, event)} if event in OF_LANE else ())
+            happened.update({(self.assignment, event)} if event in OF_GROUP else ())
+            return super().on(event)
+
+    class Recording(Lane):
+        machine_type = Recorded
+
+    keeps_the_promise(range(4_000), metrics, Design(lane=Recording))
+    tables = [*OWNED.items(), *GROUP.items()]
+    assert {(state, event) for state, row in tables for event in row} <= happened
 
 
 @pytest.mark.slow

@@ -186,7 +186,8 @@ class World:
     def kill(self, lane: Lane) -> None:
         """A process is killed; its last request to the coordinator may still be on its way."""
         self.oracle.died(lane, fenced=lane.epoch != self.broker.epoch)
-        lane.forget_transaction(self.tape)
+        lane.tape = self.tape
+        lane.client.forget()
         self.say(lane.process, "dies")
         lane.die()
 
@@ -283,7 +284,7 @@ class World:
             else:
                 waited = True
                 self.pass_time()
-        raise Violation(f"no rest in sight: {lane.phase}")
+        raise Violation(f"no rest in sight: {lane.state.name}")
 
     def work(self, lane: Lane) -> None:
         """Everything that a lane does goes on by a step."""
