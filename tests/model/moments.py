@@ -19,7 +19,6 @@ from tests.model.upstream import Line
 from tests.model.world import AS_BUILT, Design, World
 
 KILLED, CRASHED, REFUSED, OVERTAKEN = "killed", "crashed", "refused", "overtaken"
-_LAST_ROUNDS = 6
 _OVERTAKING_ROUNDS = 6
 _ZOMBIE_ROUNDS = 12
 
@@ -29,6 +28,8 @@ class Moments(World):
 
     ``struck`` are the moments that did; after ``disturbed`` ones there are no more faults.
     """
+
+    last_rounds = 6
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Moments(World):
         while not self.all_said:
             self.say_next()
             self._round()
-        for _ in range(_LAST_ROUNDS):
+        for _ in range(self.last_rounds):
             self._round()
         self._fates, self.disturbed = {}, self.passed
         for zombie in self._zombies:
@@ -137,6 +138,36 @@ class Moments(World):
         zombie.step(self.tape)
         if zombie.alive:
             raise Violation("a lane that was dropped goes on")
+
+
+class Deaths(Moments):
+    """A process is killed at the n-th moment of a name, the next one at another, and so on.
+
+    ``ahead`` are the deaths that have not come.
+    """
+
+    last_rounds = 60
+
+    def __init__(
+        self,
+        script: Sequence[Line],
+        ahead: Sequence[tuple[str, int]],
+        metrics: Metrics,
+        design: Design = AS_BUILT,
+    ) -> None:
+        self.ahead = list(ahead)
+        self._seen = 0
+        super().__init__(script, {}, metrics, design)
+
+    def strike(self, process: int, moment: str) -> None:
+        """See ``World.strike``."""
+        if self.ahead:
+            name, number = self.ahead[0]
+            self._seen += moment == name
+            if self._seen == number:
+                del self.ahead[0]
+                self._seen, self._fates = 0, {self.passed + 1: KILLED}
+        super().strike(process, moment)
 
 
 def moments_of(script: Sequence[Line], metrics: Metrics) -> int:

@@ -370,8 +370,20 @@ class Oracle:
 
     def _verdicts(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
         """What may become of a message, by why it is a dead letter, or None."""
-        aside = {DeadLetterReason.NODE_KILLER, None} if self._may_be_set_aside(where) else set()
+        aside = self._verdicts_aside(where) if self._may_be_set_aside(where) else set()
         return self._verdicts_if_read(where) | aside
+
+    def _verdicts_aside(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
+        """A batch that is set aside fails the export that its key names: also one still unread."""
+        killer, (topic, offset) = DeadLetterReason.NODE_KILLER, where
+        if topic == REQUESTS:
+            return {None, killer}
+        if not self._is_requested(_key_of(self._sent[where])):
+            return {killer}
+        return {None, killer} if offset in self._early | self._given_up else {None}
+
+    def _is_requested(self, export_id: str | None) -> bool:
+        return export_id in self._accepted.keys() | self._held | self._elsewhere.keys()
 
     def _verdicts_if_read(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
         """A batch that came before its request is either: it depends on when it was read."""
@@ -380,7 +392,7 @@ class Oracle:
                 return {reason}
             case Rows(export_id=export_id):
                 orphan = DeadLetterReason.ORPHAN_BATCH
-                if export_id not in self._accepted.keys() | self._held | self._elsewhere.keys():
+                if not self._is_requested(export_id):
                     return {orphan}
                 return {None, orphan} if where[1] in self._early | self._given_up else {None}
             case _:

@@ -123,3 +123,11 @@ SCRIPTS = {
         {"a": "export.completed", "b": "internal"},
     ),
 }
+
+ONE_EXPORT: list[Line] = [Ask("a"), _batch("a0"), _batch("a1", last=True)]
+AFTER_ITS_MANIFEST: dict[str, list[tuple[str, int]]] = {
+    message: [("linked", 1), ("in hand", number), ("in hand", number)]
+    for number, message in enumerate(("its request", "its first batch", "its last batch"), 1)
+}
+"""Deaths that chance hardly brings together: one between the manifest and the file's name, so that
+the file has to be made again, then two with the same message in hand."""

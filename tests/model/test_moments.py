@@ -6,8 +6,16 @@ from itertools import combinations, product
 import pytest
 
 from consumer.metrics import Metrics
-from tests.model.moments import CRASHED, KILLED, OVERTAKEN, REFUSED, Moments, moments_of
-from tests.model.scripts import SCRIPTS
+from tests.model.moments import (
+    CRASHED,
+    KILLED,
+    OVERTAKEN,
+    REFUSED,
+    Deaths,
+    Moments,
+    moments_of,
+)
+from tests.model.scripts import AFTER_ITS_MANIFEST, ONE_EXPORT, SCRIPTS
 
 _FATES = (KILLED, CRASHED, REFUSED, OVERTAKEN)
 _NEAR = 6
@@ -28,6 +36,16 @@ def test_nothing_that_happens_once_breaks_the_promise(name: str, metrics: Metric
 def test_nothing_that_happens_twice_breaks_the_promise(name: str, metrics: Metrics) -> None:
     for fates in pairs(moments_of(SCRIPTS[name].lines, metrics)):
         play(name, fates, metrics)
+
+
+@pytest.mark.parametrize("message", AFTER_ITS_MANIFEST)
+def test_what_a_manifest_needs_is_read_though_nodes_died_on_it(
+    message: str, metrics: Metrics
+) -> None:
+    world = Deaths(ONE_EXPORT, AFTER_ITS_MANIFEST[message], metrics)
+    world.play()
+    assert not world.ahead
+    assert [event.type for event in world.disk.manifests.values()] == ["export.completed"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
