@@ -11,8 +11,8 @@ import structlog
 
 from consumer.metrics import Metrics
 from tests.model.interleaving import run, story
-from tests.model.oracle import BrokenError
 from tests.model.tape import seeded
+from tests.model.violations import BrokenError
 from tests.model.world import rows_one_by_one
 
 _CHUNK = 1_000

@@ -14,9 +14,9 @@ from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
 from tests.model.feed import ALL
 from tests.model.lane import Killed, Lane
-from tests.model.oracle import StoppedError, Violation, judged
 from tests.model.tape import Tape, shortest
 from tests.model.upstream import script
+from tests.model.violations import StoppedError, Violation, judged
 from tests.model.world import AS_BUILT, UNLIMITED, Design, Limits, World
 
 _MOST_LANES = 3

@@ -36,10 +36,11 @@ from consumer.lanes.takeover import Takeover
 from tests.model.broker import Broker
 from tests.model.client import Client
 from tests.model.feed import ALL, Feed
-from tests.model.oracle import Oracle, StoppedError, Violation
+from tests.model.oracle import Oracle
 from tests.model.stepped import Stepped
 from tests.model.tape import Tape
 from tests.model.upstream import PARTITION
+from tests.model.violations import StoppedError, Violation
 
 IDLE_SECONDS = 300.0
 _WHOLE = 1e9
@@ -325,7 +326,7 @@ class Lane:
         """What came of the state; None: it awaits Kafka."""
         if self._performing is None:
             if self.state is State.READING_MARKS:
-                self.oracle.deaths_counted(self)
+                self.oracle.deaths.counted(self)
             self._performing = Stepped(self._steps[self.state])
             self._performing.step()
         if not self._performing.done():

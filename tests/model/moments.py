@@ -13,9 +13,9 @@ from consumer.errors import StorageUnavailable
 from consumer.metrics import Metrics
 from tests.model.feed import ALL
 from tests.model.lane import Killed, Lane
-from tests.model.oracle import StoppedError, Violation, judged
 from tests.model.tape import Tape
 from tests.model.upstream import Line
+from tests.model.violations import StoppedError, Violation, judged
 from tests.model.world import AS_BUILT, Design, World
 
 KILLED, CRASHED, REFUSED, OVERTAKEN = "killed", "crashed", "refused", "overtaken"

@@ -4,61 +4,17 @@ The oracle knows the logs, the disk and what is committed, and nothing of who di
 uses no code of the service but the shapes of its events.
 """
 
-import hashlib
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple, Protocol
 
 from consumer.core.resume import ResumePoint
 from consumer.exports.messages import DeadLetter, Outcome
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import DeadLetterReason, FailReason
+from tests.model.death_count import DeathCount
 from tests.model.disk import Disk
+from tests.model.undisturbed import End, is_file_of, undisturbed
 from tests.model.upstream import RECORDS, REQUESTS, Ask, Cancel, Meaning, Rows, Rubbish
-
-HEADER, FOOTER = b"head\n", b"foot\n"
-"""Of the files that the model's format writes; a row is its cells and a line feed."""
-
-
-class Violation(BaseException):
-    """The promise was broken. Not an ``Exception``, which the service would take for its own."""
-
-
-class StoppedError(BaseException):
-    """A lane has stopped loudly, and may: an export is contested. The run ends here."""
-
-
-class BrokenError(AssertionError):
-    """The same, for a test."""
-
-
-@contextmanager
-def judged() -> Iterator[None]:
-    """Turn a violation inside into a failure of a test."""
-    try:
-        yield
-    except Violation as violation:
-        raise BrokenError(str(violation)) from violation.__cause__
-
-
-class End(NamedTuple):
-    """How an undisturbed run ends an export, and at which offset of the records."""
-
-    offset: int
-    rows: int
-    reason: FailReason | None = None
-    content: bytes = b""
-
-
-class Worker(Protocol):
-    """A lane, as far as the oracle looks at it."""
-
-    process: int
-    in_hand: tuple[str, int] | None
-
-    @property
-    def epoch(self) -> int: ...
+from tests.model.violations import Violation
 
 
 class Oracle:
@@ -91,9 +47,7 @@ class Oracle:
         self._rejudged: set[tuple[str, int]] = set()
         self._fenced_early: set[str] = set()
         self._committed_since = True
-        self._deaths: dict[tuple[str, int], set[tuple[int, int]]] = {}
-        self._last_deaths: dict[tuple[str, int], int] | None = None
-        self._workers: list[Worker] = []
+        self.deaths = DeathCount()
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
 
@@ -135,7 +89,7 @@ class Oracle:
         """What can't be read is set aside unread: its key alone names the export that fails."""
         where = REQUESTS, event.source.offset
         match self._sent.get(where):
-            case Rubbish(key=event.export_id) if self._may_be_set_aside(where):
+            case Rubbish(key=event.export_id) if self.deaths.allow_aside(where):
                 self._accept(Ask(event.export_id), event.source.offset, 0)
 
     def is_accepted(self, export_id: str) -> bool:
@@ -171,41 +125,11 @@ class Oracle:
         }
         self._rejudged |= {it for it in self._sent if it[1] >= _position(it[0], point)}
 
-    def died(self, worker: Worker, *, fenced: bool) -> None:
-        """A process dies; with what it has in hand, if it has something.
-
-        One that is fenced isn't counted any more, if others have looked already.
-        """
-        if worker.in_hand is None:
-            return
-        self._note_death(worker.in_hand, worker)
-        if self._last_deaths is not None and not fenced:
-            count = self._last_deaths[worker.in_hand] = self._last_deaths.get(worker.in_hand, 0) + 1
-            if count > 2:
-                raise Violation(f"processes die on {worker.in_hand} again and again")
-
-    def deaths_counted(self, worker: Worker) -> None:
-        """An owner looks what the others have in hand; one that hangs may as well be dead."""
-        self._workers.append(worker)
-        for other in self._workers:
-            if other is not worker and other.in_hand:
-                self._note_death(other.in_hand, other)
-
-    def faults_ended(self) -> None:
-        """From now on processes die by messages only, and by each of them twice at most."""
-        self._last_deaths = self._last_deaths or {}
-
-    def _note_death(self, where: tuple[str, int], worker: Worker) -> None:
-        self._deaths.setdefault(where, set()).add((worker.process, worker.epoch))
-
-    def _may_be_set_aside(self, where: tuple[str, int]) -> bool:
-        return len(self._deaths.get(where, ())) > 1
-
     def _dies_by(self, export_id: str) -> bool:
         """Whether a message with the key of this export may be set aside."""
         return any(
-            self._may_be_set_aside(where) and _key_of(self._sent[where]) == export_id
-            for where in self._deaths
+            self.deaths.allow_aside(where) and _key_of(self._sent[where]) == export_id
+            for where in self.deaths.places
             if where in self._sent
         )
 
@@ -273,7 +197,7 @@ class Oracle:
         natural = self._natural(event)
         match event:
             case ExportCompleted():
-                return natural is not None and _is_file_of(event, natural)
+                return natural is not None and is_file_of(event, natural)
             case ExportCancelled():
                 return self._cancelled_at.get(event.export_id, -1) > asked_at
             case ExportFailed(reason=FailReason.TIMED_OUT):
@@ -370,7 +294,7 @@ class Oracle:
 
     def _verdicts(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
         """What may become of a message, by why it is a dead letter, or None."""
-        aside = self._verdicts_aside(where) if self._may_be_set_aside(where) else set()
+        aside = self._verdicts_aside(where) if self.deaths.allow_aside(where) else set()
         return self._verdicts_if_read(where) | aside
 
     def _verdicts_aside(self, where: tuple[str, int]) -> set[DeadLetterReason | None]:
@@ -426,55 +350,6 @@ class Oracle:
         first = next(batches, point.records_position)
         if is_open and first < point.records_position and point.records_resume > first:
             raise Violation(f"{export_id} can't be made again from {first}: {point}")
-
-
-def undisturbed(ask: Ask, records: list[tuple[int, Meaning]], most_bytes: int) -> End | None:
-    """How the export ends by its batches alone; None: it does not."""
-    if not ask.valid:
-        return End(-1, 0, FailReason.INVALID_REQUEST)
-    expected, rows, content = 0, 0, HEADER
-    for offset, meaning in records:
-        match meaning:
-            case Rubbish(reason=DeadLetterReason.UNREADABLE, key=ask.export_id):
-                return End(offset, rows, FailReason.INVALID_BATCH)
-            case Rows(export_id=ask.export_id) if meaning.fields_right and meaning.seq < expected:
-                continue
-            case Rows(export_id=ask.export_id):
-                fault, content = _applied(meaning, expected, rows, content, most_bytes)
-            case _:
-                continue
-        if fault:
-            return End(offset, rows, fault)
-        expected += 1
-        rows += len(meaning.rows)
-        if meaning.last:
-            return End(offset, rows, None, content)
-    return None
-
-
-def _applied(
-    batch: Rows, expected: int, rows: int, content: bytes, most_bytes: int
-) -> tuple[FailReason | None, bytes]:
-    """What is wrong first with a batch, which is applied row by row, and the file with it."""
-    if not batch.fields_right:
-        return FailReason.INVALID_BATCH, content
-    if batch.seq > expected:
-        return FailReason.SEQUENCE_GAP, content
-    for row in batch.rows:
-        if len(row) != 1:
-            return FailReason.INVALID_BATCH, content
-        content += ",".join(row).encode() + b"\n"
-        if len(content) > most_bytes:
-            return FailReason.TOO_LARGE, content
-    if batch.total is not None and batch.total != rows + len(batch.rows):
-        return FailReason.ROW_COUNT_MISMATCH, content
-    content += FOOTER if batch.last else b""
-    return FailReason.TOO_LARGE if len(content) > most_bytes else None, content
-
-
-def _is_file_of(event: ExportCompleted, end: End) -> bool:
-    sha256 = hashlib.sha256(end.content).hexdigest()
-    return (event.rows, event.bytes, event.sha256) == (end.rows, len(end.content), sha256)
 
 
 def _key_of(meaning: Meaning) -> str | None:

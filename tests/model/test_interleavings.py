@@ -19,8 +19,8 @@ from consumer.core.lane_machine import (
 from consumer.metrics import Metrics
 from tests.model.interleaving import run, story
 from tests.model.lane import Lane
-from tests.model.oracle import BrokenError
 from tests.model.tape import seeded
+from tests.model.violations import BrokenError
 from tests.model.world import AS_BUILT, Design
 
 _METRICS = Metrics()

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
 from consumer.metrics import Metrics
 from tests.model.interleaving import Interleaving
 from tests.model.mutants import MUTANTS
-from tests.model.oracle import BrokenError, StoppedError, judged
 from tests.model.tape import Tape
+from tests.model.violations import BrokenError, StoppedError, judged
 from tests.model.world import AS_BUILT, Design
 
 _METRICS = Metrics()

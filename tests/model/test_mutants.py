@@ -8,10 +8,10 @@ from consumer.metrics import Metrics
 from tests.model.interleaving import run
 from tests.model.moments import KILLED, Deaths, Moments, moments_of
 from tests.model.mutants import MUTANTS
-from tests.model.oracle import BrokenError
 from tests.model.scripts import AFTER_ITS_MANIFEST, ONE_EXPORT, SCRIPTS
 from tests.model.tape import seeded
 from tests.model.upstream import Line
+from tests.model.violations import BrokenError
 from tests.model.world import Design
 
 _MOST_RUNS = 40_000

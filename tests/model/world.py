@@ -24,8 +24,9 @@ from tests.model.broker import Broker, Log
 from tests.model.disk import Disk, ProcessStorage
 from tests.model.feed import ALL
 from tests.model.lane import IDLE_SECONDS, Killed, Lane
-from tests.model.oracle import FOOTER, HEADER, Oracle, Violation
+from tests.model.oracle import Oracle
 from tests.model.tape import Tape
+from tests.model.undisturbed import FOOTER, HEADER
 from tests.model.upstream import (
     PARTITION,
     RECORDS,
@@ -38,6 +39,7 @@ from tests.model.upstream import (
     Rows,
     topic_of,
 )
+from tests.model.violations import Violation
 
 _BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 _MOST_ROUNDS = 150
@@ -185,7 +187,7 @@ class World:
 
     def kill(self, lane: Lane) -> None:
         """A process is killed; its last request to the coordinator may still be on its way."""
-        self.oracle.died(lane, fenced=lane.epoch != self.broker.epoch)
+        self.oracle.deaths.died(lane, fenced=lane.epoch != self.broker.epoch)
         lane.tape = self.tape
         lane.client.forget()
         self.say(lane.process, "dies")
@@ -195,7 +197,7 @@ class World:
         """The machine dies, with all its processes and what is not on the disk."""
         self.say(0, "the machine crashes")
         for lane in self.lanes:
-            self.oracle.died(lane, fenced=lane.epoch != self.broker.epoch)
+            self.oracle.deaths.died(lane, fenced=lane.epoch != self.broker.epoch)
             lane.die()
         self.disk.crash(self.tape)
         self.oracle.crashed()
@@ -270,7 +272,7 @@ class World:
         """
         lane.go_on()
         waited = False
-        self.oracle.faults_ended()
+        self.oracle.deaths.faults_ended()
         for _ in range(_MOST_ROUNDS):
             if not lane.alive:
                 lane = self.start_lane()
