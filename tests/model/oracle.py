@@ -47,6 +47,7 @@ class Oracle:
         self._rejudged: set[tuple[str, int]] = set()
         self._fenced_early: set[str] = set()
         self._committed_since = True
+        self._commits_lost = False
         self.deaths = DeathCount()
         self._idle_checked: list[tuple[int, float]] = []
         self.storage_given_up = False
@@ -112,6 +113,7 @@ class Oracle:
         """Kafka lost commits: what came since is judged anew, and not said again."""
         self._point = point
         self._committed_since = False
+        self._commits_lost = True
         self._told_back |= {
             export_id
             for export_id, (offset, _) in self._accepted.items()
@@ -146,7 +148,7 @@ class Oracle:
         accepted = self._accepted.get(event.export_id)
         if accepted is None or accepted[0] != event.source.offset:
             raise Violation(f"decided for a request that was not accepted: {event!r}")
-        may_end = self._may_end(event, accepted[0]) or (
+        may_end = self._may_end(event, accepted[0], fenced=fenced) or (
             (fenced or bool(self._rejudged)) and self._may_contest(event)
         )
         if not may_end:
@@ -178,10 +180,15 @@ class Oracle:
         for event in self._ended.values():
             self._kept(event)
 
-    def closing(self, requests_end: int, records_end: int) -> None:
-        """All faults have ended, and a partition at rest says that nothing is left to do."""
+    def closing(self, requests_end: int, records_end: int, *, fenced: bool) -> None:
+        """All faults have ended, and a partition at rest says that nothing is left to do.
+
+        Who has nothing to commit doesn't notice that commits were lost, nor does one that is fenced
+        notice what another has committed since.
+        """
         caught_up = ResumePoint(requests_end, (), records_end, records_end)
-        if self._committed_since and self._point != caught_up:
+        unnoticed = not self._committed_since or (fenced and self._commits_lost)
+        if self._point != caught_up and not unnoticed:
             raise Violation(f"not caught up: {self._point} of {requests_end}, {records_end}")
         if self._ended.keys() != self._accepted.keys():
             raise Violation(f"accepted {self._accepted.keys()}, ended {self._ended.keys()}")
@@ -193,7 +200,7 @@ class Oracle:
         if self._disk.manifests.keys() != self._ended.keys() | self._elsewhere.keys():
             raise Violation("a manifest of an export that never ended")
 
-    def _may_end(self, event: TerminalEvent, asked_at: int) -> bool:
+    def _may_end(self, event: TerminalEvent, asked_at: int, *, fenced: bool = False) -> bool:
         natural = self._natural(event)
         match event:
             case ExportCompleted():
@@ -209,7 +216,7 @@ class Oracle:
             case ExportFailed(reason=FailReason.STORAGE_UNAVAILABLE):
                 return self.storage_given_up
             case ExportFailed(reason=FailReason.TOO_MANY_OPEN):
-                return self._is_crowd(asked_at)
+                return self._is_crowd(asked_at, fenced=fenced)
             case ExportFailed():
                 ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
                 internal = event.reason is FailReason.INTERNAL
@@ -232,13 +239,17 @@ class Oracle:
                 return True
         return False
 
-    def _is_crowd(self, asked_at: int) -> bool:
-        """Whether so many were open, and a batch waited for an owner that is not among them."""
+    def _is_crowd(self, asked_at: int, *, fenced: bool) -> bool:
+        """Whether so many were open, and a batch waited for an owner that is not among them.
+
+        With one that is fenced a batch may wait that its successor has handled.
+        """
         accepted = {export_id: offset for export_id, (offset, _) in self._accepted.items()}
         unfinished = (accepted | self._elsewhere).keys() - self._ended.keys()
         before = sum((accepted | self._elsewhere)[it] < asked_at for it in unfinished)
         return before >= self._most_open and any(
-            offset >= self._point.records_position and self._owner_of(meaning) >= asked_at
+            (fenced or offset >= self._point.records_position)
+            and self._owner_of(meaning) >= asked_at
             for offset, meaning in self._records
         )
 

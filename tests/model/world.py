@@ -243,12 +243,12 @@ class World:
         while not self.all_said:
             self.say_next()
         survivor = self.work_to_rest(survivor)
-        self.oracle.closing(self.broker.requests.end, self.broker.records.end)
+        self._check_end(survivor)
         self._check_parts()
         said = self.oracle.said
         survivor.die()
         survivor = self.work_to_rest(self.start_lane())
-        self.oracle.closing(self.broker.requests.end, self.broker.records.end)
+        self._check_end(survivor)
         if self.oracle.said != said:
             raise Violation("the next owner said something again")
         if self.disk.parts:
@@ -257,6 +257,11 @@ class World:
         survivor.step(self.tape)
         if self.disk.marks:
             raise Violation(f"marks are left: {self.disk.marks}")
+
+    def _check_end(self, lane: Lane) -> None:
+        requests_end, records_end = self.broker.requests.end, self.broker.records.end
+        fenced = lane.epoch != self.broker.epoch
+        self.oracle.closing(requests_end, records_end, fenced=fenced)
 
     def _check_parts(self) -> None:
         """A process that was not killed has removed what it wrote and no longer needs."""

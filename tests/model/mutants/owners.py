@@ -199,5 +199,5 @@ class _Silent(Client):
         return {event.event_id for event in events}
 
 
-mutant("what has a manifest is said again", lane=lane_with(client_type=_Trusting))
-mutant("what has a manifest was said, they think", lane=lane_with(client_type=_Silent))
+mutant("what has a manifest is published again", lane=lane_with(client_type=_Trusting))
+mutant("what has a manifest counts as published", lane=lane_with(client_type=_Silent))
