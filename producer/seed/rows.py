@@ -32,6 +32,8 @@ COLUMNS = (
     {"key": "note", "header": "Note", "width": 96},
 )
 """Columns of the request; widths in points fit A4 landscape."""
+TYPES = {"ordered_at": "timestamp", "unit_price": "decimal", "amount": "decimal"}
+"""What strings of theirs stand for, by column key."""
 
 _DISCOUNTS = (None, None, None, None, 0, 0.05, 0.1, 0.125)
 _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)

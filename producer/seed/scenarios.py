@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from producer.publisher import Export, ExportPublisher
-from producer.seed.rows import COLUMNS, order_rows
+from producer.seed.rows import COLUMNS, TYPES, order_rows
 from schemas.records import Row
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
@@ -37,12 +37,20 @@ class Scenario:
             {
                 "export_id": new_export_id(f"seed-{self.name}"),
                 "format": self.format,
-                "columns": COLUMNS,
+                "columns": self._columns(),
                 "title": f"Orders · {self.records:,} rows",
                 "user": "seed",
                 "options": options,
             }
         )
+
+    def _columns(self) -> list[dict[str, object]]:
+        """A workbook has use for the columns' types; in other formats they change nothing."""
+        types = TYPES if self.format is Format.XLSX else {}
+        return [
+            {**column, "type": types[column["key"]]} if column["key"] in types else {**column}
+            for column in COLUMNS
+        ]
 
     def rows(self, seed: int = 0, index: int = 0) -> Iterator[Row]:
         """The rows, made lazily; ``index`` distinguishes exports of one seed."""

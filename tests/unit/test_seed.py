@@ -9,6 +9,7 @@ import pytest
 from producer.seed.rows import COLUMNS, order_rows
 from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, new_export_id
 from producer.seed.word_pools import CITIES, FAMILY_NAMES, GIVEN_NAMES, PRODUCTS
+from schemas.column_types import wrong_cell
 from schemas.vocabulary import Format, is_export_id
 
 KEYS = [column["key"] for column in COLUMNS]
@@ -107,3 +108,13 @@ def test_ids_are_ids_and_never_the_same() -> None:
     assert len(set(ids)) == len(ids)
     assert all(map(is_export_id, ids))
     assert [one[:19] for one in ids] == sorted(one[:19] for one in ids)  # the time comes first
+
+
+def test_a_workbook_gets_dates_and_amounts_by_their_columns_types() -> None:
+    scenario = Scenario(Format.XLSX, 500)
+    columns = scenario.request().columns
+    typed = [(place, column.type) for place, column in enumerate(columns) if column.type]
+    assert [columns[place].key for place, _ in typed] == ["ordered_at", "unit_price", "amount"]
+    cells = [*zip(*scenario.rows(), strict=True)]
+    assert [wrong_cell(cells[place], kind) for place, kind in typed] == [None, None, None]
+    assert not any(column.type for column in Scenario(Format.CSV, 1).request().columns)
