@@ -19,6 +19,7 @@ from bench import (
     end_to_end,
     goals,
     main_job,
+    memory,
     plot,
     small_exports,
     stages,
@@ -30,7 +31,7 @@ from bench.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BENCHES = (encoders, end_to_end, stages, main_job, small_exports, takeover, turns)
+BENCHES = (encoders, end_to_end, stages, main_job, small_exports, takeover, turns, memory)
 
 
 def main(chosen: list[str]) -> int:

@@ -10,7 +10,6 @@ import httpx
 import openpyxl
 import pytest
 
-from acceptance.sampling import peak_bytes
 from schemas.completions import ExportFailed
 from schemas.topics import Topics
 from schemas.vocabulary import FailReason
@@ -111,20 +110,3 @@ async def test_cities_of_the_world_read_back_equal(
     for city, row in zip(cities, read, strict=True):
         assert row == tuple(city[column] for column in COLUMNS)
     book.close()
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-async def test_a_million_rows_take_little_more_memory_than_ten_thousand(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path
-) -> None:
-    environment = settings_for(bootstrap_servers, topics, tmp_path / "exports")
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
-        sluice(environment, "seed", "--records", "10000", "--format", "xlsx", "--wait")
-        before = peak_bytes(node.pid)
-        seeded = sluice(environment, "seed", "--records", "1000000", "--format", "xlsx", "--wait")
-        grown = peak_bytes(node.pid) - before
-        assert grown < 40 * 1024 * 1024
-    assert "1000000" in seeded
-    verified = sluice(environment, "verify", str(tmp_path / "exports"))
-    assert ".xlsx 1000000 rows" in verified
