@@ -115,12 +115,11 @@ def _in_column_order(
     # Most batches hold nothing but rows of the right length, all arrays or all objects: a few
     # passes at C speed. An object of as many keys as there are columns that has each has no other.
     kinds = set(map(type, rows))
-    if len(kinds) == 1 and set(map(len, rows)) == {len(keys)}:
-        if kinds == {list}:
-            return rows  # type: ignore[return-value]  # each was just seen to be a list
-        if kinds == {dict} and len(keys) > 1:
-            with suppress(KeyError):
-                return [*map(itemgetter(*keys), rows)]
+    if kinds <= {list} and set(map(len, rows)) <= {len(keys)}:
+        return rows  # type: ignore[return-value]  # each was just seen to be a list
+    if kinds == {dict} and set(map(len, rows)) == {len(keys)} and len(keys) > 1:
+        with suppress(KeyError):
+            return [*map(itemgetter(*keys), rows)]
     known = frozenset(keys)
     return [
         _cells(row, keys, known, f"batch {seq}, row {number}")

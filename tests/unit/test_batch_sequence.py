@@ -85,6 +85,14 @@ def test_a_row_of_the_wrong_shape_fails_and_is_named(row: Row, words: str) -> No
     assert (assembly.rows, assembly.next_seq) == (0, 0)
 
 
+@pytest.mark.parametrize("row", [7, 1.5, True, None, "ab", [1], {"a": 1, "c": 2}])
+def test_a_batch_of_nothing_but_wrong_rows_names_the_first(row: Row) -> None:
+    assembly = BatchSequence(["a", "b"])
+    with pytest.raises(ExportFailure, match=r"^batch 0, row 0: ") as failure:
+        accept(assembly, batch(0, row, row))
+    assert failure.value.reason is FailReason.INVALID_BATCH
+
+
 def test_a_cell_of_another_type_than_its_columns_fails_and_is_named() -> None:
     assembly = BatchSequence(["a", "b"], [None, ColumnType.INTEGER])
     accept(assembly, batch(0, ["x", 1], {"a": 2.5}, {"b": 2}))
