@@ -9,6 +9,8 @@ once, however often it is found.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+MOST_MARKED = 8
+"""Messages that one mark may be of: to write one costs more than most messages do."""
 MOST_SUSPECTS = 64
 """So many are kept of a partition; each takes up to 20 of a commit's 4096 characters."""
 
@@ -23,7 +25,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an owner of the partition left behind: its ``name``, and what it had in hand, if any.
+    """What an owner of the partition left behind: its ``name``, and what it may have had in hand.
+
+    There are several of one name where the owner marked some messages at once.
 
     ``alone``: its node had nothing else in hand, as far as can be had.
     """

@@ -29,6 +29,7 @@ class InHand:
         "_interrupted",
         "_is_alone",
         "_is_batch",
+        "_last",
         "_mark",
         "_wants_alone",
         "message",
@@ -50,13 +51,24 @@ class InHand:
         self._gate = gate
         self._clock = clock
         self._held = self._interrupted = self._is_batch = False
+        self._last = -1
         self._wants_alone = self._is_alone = False
 
-    def take(self, message: Message, *, is_batch: bool, alone: bool = False) -> None:
-        """Have a message in hand; ``alone``: if it can be, while the node has no other."""
+    def take(
+        self, message: Message, *, is_batch: bool, last: int | None = None, alone: bool = False
+    ) -> None:
+        """Have a message in hand; ``alone``: if it can be, while the node has no other.
+
+        The mark is of those up to ``last``, too, which are taken next: a write for each message
+        would hand the interpreter to another thread each time.
+        """
         if self._held and (alone or self._wants_alone or self._gate.wanted):
             self._let_go()
-        self.message, self._is_batch, self._wants_alone = message, is_batch, alone
+        self.message = message
+        if self._held and self._is_batch == is_batch and message.offset <= self._last:
+            return
+        self._is_batch, self._wants_alone = is_batch, alone
+        self._last = message.offset if last is None else last
         self._hold(message)
 
     def put_down(self) -> None:
@@ -94,7 +106,7 @@ class InHand:
                 self._gate.enter()
             self._held = True
         self.storage_since = self._clock()  # as any other, this call may hang
-        self._mark.set(self._is_batch, message.offset, alone=self._is_alone)
+        self._mark.set(self._is_batch, message.offset, self._last, alone=self._is_alone)
         self.storage_since = None
 
     def _let_go(self) -> None:
@@ -107,7 +119,7 @@ class InHand:
 class Unmarked:
     """``MessageMark`` of what nobody is to see."""
 
-    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
+    def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
 
     def clear(self) -> None:

@@ -17,7 +17,7 @@ import structlog
 from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place, Suspect, Suspects
+from consumer.core.suspects import MOST_MARKED, Place, Suspect, Suspects
 from consumer.errors import StorageUnavailable
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
@@ -353,7 +353,10 @@ class PartitionExports:
             self.in_hand.put_down()
             if not self._routing.must_be_read(message, is_batch=is_batch):
                 return self._routing.handle(message, turn, is_batch=is_batch, aside=aside)
-        self.in_hand.take(message, is_batch=is_batch, alone=suspect is not None)
+        # Beside a suspect one by one, so that the next death tells which it was.
+        at_once = 1 if self._suspects else min(len(queue), MOST_MARKED)
+        last = queue[at_once - 1].offset
+        self.in_hand.take(message, is_batch=is_batch, last=last, alone=suspect is not None)
         handled = self._routing.handle(message, turn, is_batch=is_batch)
         if suspect and handled:
             self._suspects.clear(suspect.place)

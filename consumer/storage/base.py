@@ -85,13 +85,16 @@ class StoredFile(Protocol):
 
 
 class MessageMark(Protocol):
-    """Which message an owner of a partition has in hand, for the next owner to see.
+    """Which messages an owner of a partition may have in hand, for the next owner to see.
 
     It outlives the owner's death. One thread at a time. It never raises, and waits for no disk.
     """
 
-    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
-        """This message of the records, or of the requests, is in hand; ``alone`` on its node."""
+    def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
+        """One of these messages of the records, or of the requests, is in hand, by offset.
+
+        ``alone``: its node has no other. At most ``MOST_MARKED`` are looked at.
+        """
 
     def clear(self) -> None:
         """None is."""

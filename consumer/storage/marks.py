@@ -1,8 +1,10 @@
 """Marks of the message in hand, in files: what an owner that is killed was working on.
 
-    .in-hand/{partition}/{name}     the owner's mark: `records  00000000000000000042 alone`
+    .in-hand/{partition}/{name}     the owner's mark:
+                                    `records  00000000000000000042-00000000000000000049 alone`
 
-``alone`` where the node has no other message in hand; builds before that wrote none of it.
+One of these messages is in hand; ``alone`` where the node has no other. Builds before wrote the
+first offset only.
 
 A mark is a few bytes, written in place without fsync: what was written outlives the process, and
 costs a microsecond. A network file system sends it to the others when the process ends, or half a
@@ -19,15 +21,15 @@ from pathlib import Path
 
 import structlog
 
-from consumer.core.suspects import Mark, Place
+from consumer.core.suspects import MOST_MARKED, Mark, Place
 from consumer.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
 IN_HAND = ".in-hand"
 _NAME = re.compile("[0-9a-f]{8}")
-_MARK = re.compile(b"(requests|records) +([0-9]{20})( alone| *)\n")
-_NOTHING = b"nothing  %020d      \n" % 0
+_MARK = re.compile(b"(requests|records) +([0-9]{20})(?:-([0-9]{20}))?( alone| *)\n")
+_NOTHING = b"nothing  %020d-%020d      \n" % (0, 0)
 _MOST_BYTES = 64
 # Of an owner that is frozen, on a network file system, what it had in hand may be seen so late.
 _LATE_SECONDS = 60.0
@@ -54,8 +56,7 @@ class LocalMarks:
         found = []
         for path in paths:
             with contextlib.suppress(FileNotFoundError):  # its owner has removed it
-                if mark := parsed_mark(path.name, path.read_bytes()):
-                    found.append(mark)
+                found += parsed_marks(path.name, path.read_bytes())
         return found
 
     def remove(self, partition: int, marks: Iterable[Mark]) -> None:
@@ -77,10 +78,10 @@ class LocalMark:
         self._descriptor = -1
         self._refused = False
 
-    def set(self, is_batch: bool, offset: int, *, alone: bool = False) -> None:
+    def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
-        topic = b"records  %020d" if is_batch else b"requests %020d"
-        self._write(topic % offset + (b" alone\n" if alone else b"      \n"))
+        topic = b"records  %020d-%020d" if is_batch else b"requests %020d-%020d"
+        self._write(topic % (first, last) + (b" alone\n" if alone else b"      \n"))
 
     def clear(self) -> None:
         """See ``MessageMark.clear``."""
@@ -120,12 +121,17 @@ def mark_name(number: int) -> str:
     return f"{number:08x}"
 
 
-def parsed_mark(name: str, content: bytes) -> Mark | None:
-    """The mark in a file; None: the file is none."""
+def parsed_marks(name: str, content: bytes) -> list[Mark]:
+    """The marks in a file, of the same name: one for each message that may have been in hand.
+
+    One without a place: it says nothing, or is of no known form. Empty: the file is no mark.
+    """
     if not _NAME.fullmatch(name):
-        return None
-    found = _MARK.fullmatch(content[:_MOST_BYTES])
+        return []
+    number, found = int(name, 16), _MARK.fullmatch(content[:_MOST_BYTES])
     if found is None:
-        return Mark(int(name, 16), None)
-    place = Place(found[1] == b"records", int(found[2]))
-    return Mark(int(name, 16), place, found[3] == b" alone")
+        return [Mark(number, None)]
+    first = int(found[2])
+    last = min(int(found[3] or first), first + MOST_MARKED - 1)
+    is_batch, alone = found[1] == b"records", found[4] == b" alone"
+    return [Mark(number, Place(is_batch, offset), alone) for offset in range(first, last + 1)]

@@ -3,6 +3,7 @@
 Invariant: a process counts once for a message, however it ended.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from tests.model.violations import Violation
@@ -13,6 +14,8 @@ class Worker(Protocol):
 
     process: int
     in_hand: tuple[str, int] | None
+    marked: Sequence[tuple[str, int]]
+    """What its mark is of, while it has something in hand."""
 
     @property
     def epoch(self) -> int: ...
@@ -28,7 +31,7 @@ class DeathCount:
 
     @property
     def places(self) -> list[tuple[str, int]]:
-        """Of messages that a process died on."""
+        """Of messages that a process may have died on."""
         return list(self._deaths)
 
     def allow_aside(self, where: tuple[str, int]) -> bool:
@@ -42,7 +45,7 @@ class DeathCount:
         """
         if worker.in_hand is None:
             return
-        self._note(worker.in_hand, worker)
+        self._note(worker)
         if self._last_deaths is not None and not fenced:
             count = self._last_deaths[worker.in_hand] = self._last_deaths.get(worker.in_hand, 0) + 1
             if count > 2:
@@ -53,11 +56,12 @@ class DeathCount:
         self._workers.append(worker)
         for other in self._workers:
             if other is not worker and other.in_hand:
-                self._note(other.in_hand, other)
+                self._note(other)
 
     def faults_ended(self) -> None:
         """From now on processes die by messages only, and by each of them twice at most."""
         self._last_deaths = self._last_deaths or {}
 
-    def _note(self, where: tuple[str, int], worker: Worker) -> None:
-        self._deaths.setdefault(where, set()).add((worker.process, worker.epoch))
+    def _note(self, worker: Worker) -> None:
+        for where in worker.marked:
+            self._deaths.setdefault(where, set()).add((worker.process, worker.epoch))

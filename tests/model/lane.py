@@ -7,7 +7,7 @@ lane decides.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -35,6 +35,7 @@ from consumer.lanes.lane_context import LaneContext, LaneLimits
 from consumer.lanes.takeover import Takeover
 from tests.model.broker import Broker
 from tests.model.client import Client
+from tests.model.disk import ProcessMark
 from tests.model.feed import ALL, Feed
 from tests.model.oracle import Oracle
 from tests.model.stepped import Stepped
@@ -183,6 +184,7 @@ class Lane:
     ) -> None:
         self.process = process
         self.in_hand: tuple[str, int] | None = None
+        self.marked: Sequence[tuple[str, int]] = ()
         self.busy = False
         self.dropped = False
         self.killed = False
@@ -347,7 +349,8 @@ class Lane:
         exports = self.exports_type(
             PARTITION, self.takeover.point, self.context.export_context, given_up
         )
-        exports.moment = self._have_in_hand
+        mark: Any = exports.in_hand._mark
+        exports.moment = partial(self._have_in_hand, mark)
         exports._exports.most_open = self._most_open  # a thousand would take too long
         turns: Any = Turns(self, exports)
         self.work = self.work_type(
@@ -372,8 +375,9 @@ class Lane:
             work_.exports.discard()
         return Event.UNLOADED
 
-    def _have_in_hand(self, message: Message) -> None:
+    def _have_in_hand(self, mark: ProcessMark, message: Message) -> None:
         self.in_hand = message.topic, message.offset
+        self.marked = [(message.topic, place.offset) for place in mark.places]
         self._moment(self)
         self.in_hand = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.core.suspects import Place
+from consumer.core.suspects import MOST_MARKED, Place
 from consumer.errors import PartLost
 from consumer.storage.base import GroupStorage
 from schemas.completions import ExportCompleted
@@ -247,8 +247,8 @@ def test_a_mark_is_there_for_the_next_owner(storage: GroupStorage) -> None:
     first, second = storage.open_mark(3), storage.open_mark(3)
     assert storage.left_marks(3) == []
     first.clear()
-    second.set(True, 2**62)
-    first.set(False, 0)
+    second.set(True, 2**62, 2**62)
+    first.set(False, 0, 0)
     found = {mark.name: mark.place for mark in storage.left_marks(3)}
     assert len(found) == 2
     assert set(found.values()) == {Place(False, 0), Place(True, 2**62)}
@@ -258,7 +258,7 @@ def test_a_mark_is_there_for_the_next_owner(storage: GroupStorage) -> None:
 def test_a_mark_says_what_is_in_hand_now(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
     for place in (Place(True, 10), Place(True, 9), Place(False, 123_456)):
-        mark.set(place.is_batch, place.offset)
+        mark.set(place.is_batch, place.offset, place.offset)
         assert [left.place for left in storage.left_marks(3)] == [place]
     mark.clear()
     assert [left.place for left in storage.left_marks(3)] == [None]
@@ -267,10 +267,22 @@ def test_a_mark_says_what_is_in_hand_now(storage: GroupStorage) -> None:
     assert storage.left_marks(3) == []
 
 
+def test_a_mark_may_be_of_some_messages_at_once(storage: GroupStorage) -> None:
+    mark = storage.open_mark(3)
+    mark.set(True, 10, 12)
+    left = storage.left_marks(3)
+    assert [one.place for one in left] == [Place(True, offset) for offset in (10, 11, 12)]
+    assert len({one.name for one in left}) == 1
+    mark.set(True, 10, 10**12)
+    assert len(storage.left_marks(3)) == MOST_MARKED
+    storage.remove_marks(3, left)
+    assert storage.left_marks(3) == []
+
+
 def test_a_mark_says_whether_its_message_is_alone(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
     for alone in (True, False, True):
-        mark.set(True, 10, alone=alone)
+        mark.set(True, 10, 10, alone=alone)
         assert [(left.place, left.alone) for left in storage.left_marks(3)] == [
             (Place(True, 10), alone)
         ]
@@ -280,19 +292,19 @@ def test_a_mark_says_whether_its_message_is_alone(storage: GroupStorage) -> None
 
 def test_a_mark_that_was_counted_does_not_come_back(storage: GroupStorage) -> None:
     mark, other = storage.open_mark(3), storage.open_mark(3)
-    mark.set(True, 7)
+    mark.set(True, 7, 7)
     counted = storage.left_marks(3)
-    other.set(True, 8)
+    other.set(True, 8, 8)
     storage.remove_marks(3, counted)
     storage.remove_marks(3, counted)
-    mark.set(True, 9)  # its owner doesn't know yet
+    mark.set(True, 9, 9)  # its owner doesn't know yet
     mark.clear()
     assert [left.place for left in storage.left_marks(3)] == [Place(True, 8)]
     mark.remove()
 
 
 def test_a_sweep_leaves_marks(storage: GroupStorage) -> None:
-    storage.open_mark(3).set(True, 7)
+    storage.open_mark(3).set(True, 7, 7)
     assert storage.sweep(3) == 0
     assert len(storage.left_marks(3)) == 1
 

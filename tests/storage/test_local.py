@@ -132,7 +132,7 @@ def test_a_mark_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     storage.check()
     if not (child := os.fork()):
-        storage.open_mark(3).set(True, 42)
+        storage.open_mark(3).set(True, 42, 42)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert [mark.place for mark in storage.left_marks(3)] == [Place(True, 42)]
@@ -142,9 +142,9 @@ def test_a_mark_can_be_changed_on_a_full_disk(small_disk: Path) -> None:
     storage = LocalStorage(small_disk)
     storage.check()
     mark = storage.open_mark(3)
-    mark.set(True, 1)
+    mark.set(True, 1, 1)
     fill(small_disk)
-    mark.set(True, 2)
+    mark.set(True, 2, 2)
     assert [left.place for left in storage.left_marks(3)] == [Place(True, 2)]
 
 
@@ -154,12 +154,12 @@ def test_a_mark_that_cannot_be_made_hinders_nobody(tmp_path: Path) -> None:
     mark = storage.open_mark(3)
     with capture_logs() as logs:
         for offset in range(3):
-            mark.set(True, offset)
+            mark.set(True, offset, offset)
             mark.clear()
     mark.remove()
     assert [line["log_level"] for line in logs] == ["warning"]
     (tmp_path / ".in-hand").unlink()
-    mark.set(True, 7)
+    mark.set(True, 7, 7)
     assert [left.place for left in storage.left_marks(3)] == [Place(True, 7)]
 
 
@@ -167,7 +167,7 @@ def test_a_vanished_root_is_not_made_again_by_a_mark(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "exports")
     storage.check()
     shutil.rmtree(tmp_path / "exports")
-    storage.open_mark(3).set(True, 1)
+    storage.open_mark(3).set(True, 1, 1)
     assert not (tmp_path / "exports").exists()
 
 
@@ -176,11 +176,11 @@ def test_marks_that_say_nothing_are_removed_when_they_are_old(tmp_path: Path) ->
     storage = LocalStorage(tmp_path)
     storage.check()
     young, old = storage.open_mark(3), storage.open_mark(3)
-    old.set(True, 1)
+    old.set(True, 1, 1)
     old.clear()
     (aged,) = (tmp_path / ".in-hand" / "3").iterdir()
     os.utime(aged, (0, 0))
-    young.set(True, 1)
+    young.set(True, 1, 1)
     young.clear()
     storage.remove_marks(3, storage.left_marks(3))
     assert len(storage.left_marks(3)) == 1
@@ -211,6 +211,6 @@ def test_marks_leave_no_descriptor_open(tmp_path: Path) -> None:
     before = open_descriptors()
     for _ in range(3):
         mark = storage.open_mark(3)
-        mark.set(True, 1)
+        mark.set(True, 1, 1)
         mark.remove()
     assert open_descriptors() == before

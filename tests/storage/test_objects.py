@@ -367,7 +367,7 @@ def test_a_living_process_on_the_same_disk_is_left_alone(faulty: Faulty, tmp_pat
     part = one.open_part(PARTITION, "a", "csv")
     part.append(b"x")
     part.flush()
-    one.open_mark(PARTITION).set(True, 1)
+    one.open_mark(PARTITION).set(True, 1, 1)
     other.check()
     other.sweep(PARTITION)
     part.sync()
@@ -455,5 +455,5 @@ def killed(of: Bucket, directory: Path, place: Place) -> None:
     disk = Scratch(directory)
     storage = ObjectStorage(of, disk)
     storage.check()
-    storage.open_mark(PARTITION).set(place.is_batch, place.offset)
+    storage.open_mark(PARTITION).set(place.is_batch, place.offset, place.offset)
     os.close(disk._lock)  # as the system does

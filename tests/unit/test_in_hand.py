@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumer.core.suspects import Place, Suspect
 from consumer.errors import LaneStopped
 from consumer.exports.export_context import ExportContext
 from consumer.exports.in_hand import PartitionsInHand
@@ -17,14 +19,16 @@ from tests.support.partition import RECORDS, REQUESTS, START, Bench
 from tests.support.waiting import wait_until
 
 
-def _partition(bench: Bench, seen: Callable[[], None] = lambda: None) -> PartitionExports:
+def _partition(
+    bench: Bench, seen: Callable[[], None] = lambda: None, suspects: tuple[Suspect, ...] = ()
+) -> PartitionExports:
     class Writer(CsvWriter):
         def append(self, rows: Any) -> bytes:
             seen()
             return super().append(rows)
 
     context = ExportContext(bench.storage, lambda request, _: Writer(request), bench.metrics, 1_000)
-    return PartitionExports(3, START, context)
+    return PartitionExports(3, replace(START, suspects=suspects), context)
 
 
 def test_the_message_being_handled_is_in_hand(tmp_path: Path) -> None:
@@ -73,3 +77,31 @@ def test_a_late_turn_of_an_owner_before_does_not_show(tmp_path: Path) -> None:
     before.message = bench.raw(REQUESTS, b"")
     before.message = None
     assert [hand.message for hand in hands] == [batch]
+
+
+def test_messages_that_are_taken_together_are_marked_together(tmp_path: Path) -> None:
+    """A write for each would hand the interpreter to another thread each time."""
+    bench = Bench(tmp_path)
+    bench.request("a")
+    batches = [bench.batch(seq, [1], last=seq == 20) for seq in range(21)]
+    partition = _partition(bench, lambda: seen.add(_left(bench)))
+    seen: set[tuple[int, ...]] = set()
+    bench.turn(partition)
+    offsets = [batch.offset for batch in batches]
+    assert seen == {(*offsets[:8],), (*offsets[8:16],), (*offsets[16:],)}
+    assert _left(bench) == ()
+
+
+def _left(bench: Bench) -> tuple[int, ...]:
+    return tuple(mark.place.offset for mark in bench.storage.left_marks(3) if mark.place)
+
+
+def test_beside_a_suspect_each_message_is_marked_alone(tmp_path: Path) -> None:
+    bench, seen = Bench(tmp_path), []
+    bench.request("a")
+    batches = [bench.batch(seq, [1], last=seq == 3) for seq in range(4)]
+    suspect = Suspect(Place(True, batches[2].offset), 7)
+    partition = _partition(bench, lambda: seen.append(_left(bench)), (suspect,))
+    bench.turn(partition)
+    ours = [batch.offset for batch in batches]
+    assert seen[:3] == [(offset,) for offset in ours[:3]]

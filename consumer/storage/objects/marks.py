@@ -10,7 +10,7 @@ removed from both.
 from collections.abc import Iterable
 
 from consumer.core.suspects import Mark
-from consumer.storage.marks import LocalMark, LocalMarks, mark_name, parsed_mark
+from consumer.storage.marks import LocalMark, LocalMarks, mark_name, parsed_marks
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.scratch import Scratch
@@ -34,8 +34,8 @@ class ObjectMarks:
             found = self._own().left(partition)
         for listed in self._bucket.list(layout.marks(partition)):
             name, content = listed.name.rpartition("/")[2], self._bucket.read(listed.name)
-            if content is not None and (mark := parsed_mark(name, content)):
-                found.append(mark)
+            if content is not None:
+                found += parsed_marks(name, content)
         return found
 
     def remove(self, partition: int, marks: Iterable[Mark]) -> None:
@@ -48,8 +48,7 @@ class ObjectMarks:
 
     def keep(self, partition: int, name: str, content: bytes) -> None:
         """Bring a mark of a dead process into the bucket, if it says something."""
-        mark = parsed_mark(name, content)
-        if mark and mark.place:
+        if any(mark.place for mark in parsed_marks(name, content)):
             self._bucket.write(f"{layout.marks(partition)}/{name}", content)
 
     def _own(self) -> LocalMarks:
