@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import orjson
 
+from consumer.formats.compression import new_compressor
 from consumer.formats.registry import Formats
 from schemas.codec import decode_request
 from schemas.requests import ExportRequested
-from schemas.vocabulary import FailReason
+from schemas.vocabulary import Compression, FailReason, Format
 
 COMPLETED: Final = "export.completed"
 CANCELLED: Final = "export.cancelled"
@@ -26,6 +27,15 @@ FAILED: Final = "export.failed"
 
 _COLUMNS = ["n", "name", {"key": "amount", "header": "Amount (EUR)"}, "paid", "note"]
 _NAMES = ("Gülşen Öğüt", "Łukasz Żak", "Ελένη", 'Ann "A", Lee', "=1+1", "Zoë\nIna", "-5")
+_FORMATS = {
+    Format.CSV: 35,
+    Format.PDF: 20,
+    Format.XLSX: 15,
+    Format.NDJSON: 10,
+    Format.JSON: 10,
+    Format.XML: 10,
+}
+_NEVER_COMPRESSED = {Format.PDF, Format.XLSX}
 _REQUESTED_AT = "2026-11-21T10:00:00Z"
 
 
@@ -92,7 +102,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Plan:
-    """One export. ``batches`` are of equal size but the last. ``weapon`` is what it kills by."""
+    """One export. ``batches`` are of equal size but the last. ``weapon`` is what it kills by.
+
+    ``compression`` is the option of that name.
+    """
 
     export_id: str
     number: int
@@ -101,6 +114,7 @@ class Plan:
     batches: int
     style: Style = Style.PLAIN
     weapon: str = ""
+    compression: str = Compression.NONE
 
     @property
     def ends(self) -> set[tuple[str, FailReason | None]]:
@@ -123,6 +137,9 @@ class Plan:
             "title": self.weapon if self.style is Style.REQUEST_KILLS else f"Sipariş {self.number}",
             "user": f"user-{self.number % 5}",
             "requested_at": _REQUESTED_AT,
+            "options": {}
+            if self.format in _NEVER_COMPRESSED
+            else {"compression": self.compression},
         }
 
     def messages(self) -> Iterator[dict[str, Any]]:
@@ -172,9 +189,9 @@ class Plan:
         assert isinstance(request, ExportRequested)
         assert request.requested_at
         writer = Formats().writer(request, request.requested_at)
-        return writer.append([_row(self.number, n) for n in range(self.rows)]) + b"".join(
-            writer.finish()
-        )
+        rows = writer.append([_row(self.number, n) for n in range(self.rows)])
+        compressor = new_compressor(request.compression)
+        return compressor.compress(rows + b"".join(writer.finish())) + compressor.finish()
 
     def _batch(self, seq: int) -> dict[str, Any]:
         size = -(-self.rows // self.batches)
@@ -188,12 +205,13 @@ class Plan:
 
 
 def random_plan(chance: random.Random, prefix: str, number: int) -> Plan:
-    """An export of mixed size (10 to 2,000 rows), format and style."""
+    """An export of mixed size (10 to 2,000 rows), format, compression and style."""
     rows = int(10 * 200 ** chance.random() ** 1.5)
     style = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    file_format = "pdf" if chance.random() < 0.25 else "csv"
+    file_format = chance.choices(list(_FORMATS), list(_FORMATS.values()))[0]
+    compression = chance.choice([Compression.NONE, *Compression])
     batches = chance.randint(3, 8)  # so that something follows the middle
-    return Plan(f"{prefix}-{number}", number, file_format, rows, batches, style)
+    return Plan(f"{prefix}-{number}", number, file_format, rows, batches, style, "", compression)
 
 
 def _row(number: int, index: int) -> list[Any]:

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 PLANS = [
     Plan("plain", 1, "csv", 400, 4),
     Plan("pdf", 2, "pdf", 120, 3),
-    Plan("repeated", 3, "csv", 90, 3, Style.REPEATED),
-    Plan("twice", 4, "pdf", 60, 2, Style.REQUESTED_TWICE),
+    Plan("repeated", 3, "xlsx", 90, 3, Style.REPEATED),
+    Plan("twice", 4, "xml", 60, 2, Style.REQUESTED_TWICE, "", "gzip"),
     Plan("gap", 5, "csv", 40, 4, Style.GAP),
     Plan("cancelled", 6, "csv", 40, 2, Style.CANCELLED),
     Plan("invalid", 7, "csv", 10, 1, Style.INVALID),
