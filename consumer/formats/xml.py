@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from types import NoneType
 
+from consumer.errors import ExportFailure
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
+from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.options import XmlOptions
 from schemas.records import Cell
 from schemas.requests import ExportRequested
+from schemas.vocabulary import FailReason
 from schemas.xml_names import element_name
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -56,7 +59,12 @@ class XmlWriter:
         """There are no pages."""
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
-        """Encode rows: whole lines."""
+        """Encode rows: whole lines.
+
+        Raises:
+            ExportFailure: one row alone makes more than a batch may. Its bound is looked at while
+                the row is made, as a cell of 16 MiB may make 80.
+        """
         return b"".join(self._pieces(rows))
 
     def finish(self) -> Iterator[bytes]:
@@ -67,7 +75,7 @@ class XmlWriter:
         yield self._head.encode()
         self._head = ""
         if len(rows) == 1:
-            yield from self._line(rows[0])
+            yield from _bounded(self._line(rows[0]))
             return
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._lines(rows[start : start + _ROWS_AT_ONCE])
@@ -136,3 +144,14 @@ class XmlWriter:
         text, count = _NO_CHARACTER.subn(_REPLACEMENT, text)
         self.replaced_characters += count
         return text
+
+
+def _bounded(row: Iterator[bytes]) -> Iterator[bytes]:
+    left = MOST_BATCH_OUTPUT_BYTES
+    for piece in row:
+        left -= len(piece)
+        if left < 0:
+            most = f"{MOST_BATCH_OUTPUT_BYTES:,}"
+            message = f"a row makes more than {most} bytes of the file"
+            raise ExportFailure(FailReason.TOO_LARGE, message)
+        yield piece

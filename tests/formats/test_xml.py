@@ -1,6 +1,7 @@
 """XML, judged by lxml with a schema made from the request, and by Expat."""
 
 import re
+import tracemalloc
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from typing import Any
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from lxml import etree
 
 import consumer.formats.xml
+from consumer.errors import ExportFailure
 from consumer.formats.cells import cell_text
 from consumer.formats.xml import XmlWriter
+from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Cell
 from schemas.requests import ExportRequested
-from schemas.vocabulary import ColumnType
+from schemas.vocabulary import ColumnType, FailReason
 from schemas.xml_names import element_name, is_element_name
 from tests.support.strategies import cells, texts
 from tests.support.xsd import schema_of
@@ -218,3 +221,18 @@ def test_every_character_of_a_name_is_one_to_expat_and_libxml() -> None:
     for at in range(0, len(starts), 500):
         text = "".join(f"<{one}/>" for one in starts[at : at + 500])
         assert len(etree.fromstring(f"<a>{text}</a>")) == len(expat(f"<a>{text}</a>"))
+
+
+def test_a_row_that_makes_more_than_a_batch_may_ends_before_it_is_made() -> None:
+    text = "&" * (MOST_BATCH_OUTPUT_BYTES // len("&amp;") - 100)
+    assert len(written(request(["a"]), [[text]])) <= MOST_BATCH_OUTPUT_BYTES
+    long = text * 8
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportFailure, match="a row makes more than 16,777,216 bytes") as caught:
+            XmlWriter(request(["a"])).append([[long]])
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.reason is FailReason.TOO_LARGE
+    assert most_bytes < 2 * MOST_BATCH_OUTPUT_BYTES

@@ -3,6 +3,7 @@
 from tests.hostile import (
     kinds_connections,
     kinds_floods,
+    kinds_formats,
     kinds_http,
     kinds_records,
     kinds_shape,
@@ -13,6 +14,7 @@ from tests.hostile.target import Kind
 
 KINDS: tuple[Kind, ...] = (
     *kinds_text.KINDS,
+    *kinds_formats.KINDS,
     *kinds_shape.KINDS,
     *kinds_records.KINDS,
     *kinds_http.KINDS,

@@ -83,6 +83,12 @@ COSTLY = {
     ),
     "a cell of 16 MiB": Costly({}, of(["\N{GRINNING FACE}" + "=a," * (5 * MIB)]), None),
     "a PDF cell of 16 MiB": Costly({"format": "pdf"}, of(["漢" * (5 * MIB)]), None),
+    "an XML cell of 15 MiB of markup": Costly(
+        {"format": "xml", "options": {"compression": "gzip"}},
+        of(["&" * (15 * MIB)]),
+        "too_large",
+        "16,777,216 bytes",
+    ),
     "deep nesting": Costly({}, many("[[[[[[[[]]]]]]]]", 900_000), "invalid_batch", "nested deeply"),
 }
 
