@@ -2,23 +2,25 @@
 
 uvicorn and h11 set no limit to a client that sends no request head, a huge one, or one byte at a
 time; that reads nothing of a response; or that opens connection after connection. The limits are
-here. Invariant: there are never more than ``most_connections()``, and one with a request under way
-is never closed to make room.
+here. Invariant: there are never more than ``most_connections()`` and some for probes, so that many
+clients don't make a node look dead; and one with a request under way is never closed to make room.
 """
 
 import asyncio
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import h11
 import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sluice.http.problems import Problem
+from sluice.http.request_log import PROBE_PATHS
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +30,14 @@ HEAD_SECONDS = 10.0
 """From connecting, or from the end of the previous response, until a request head is complete."""
 UNREAD_SECONDS = 60.0
 """How long a client may leave the send buffer full before its connection is aborted."""
+_CLOSE = {"Connection": "close"}
+_AGAIN = {**_CLOSE, "Retry-After": "1"}
 _Handle = TypeVar("_Handle", bound=asyncio.Handle)
 _SLICE_BYTES = 16 * 1024
 _READ_SECONDS = 0.01
 _MOST_CONNECTIONS = 500
+_PROBE_CONNECTIONS = 20
+_TOO_MANY = "the node has too many connections"
 _DESCRIPTORS_EACH = 3  # the socket, a spooled body, and a share for everything else
 
 
@@ -50,6 +56,7 @@ class Protocol(H11Protocol):
         super().__init__(*args, **named)
         self._free_since = self.loop.time()
         self._received = bytearray()
+        self._is_for_probes = False
         self._reading: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -71,9 +78,8 @@ class Protocol(H11Protocol):
         # What is left in ``_received`` is parsed before the transport reads more.
         self.flow = FlowControl(_Reading(transport, self._resume_transport))  # type: ignore[arg-type]
         self._note_state()
-        if len(self.connections) > most_connections() and not self._make_room():
-            detail = "the node has too many connections"
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        if len(self.connections) > most_connections():
+            self._find_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop unparsed bytes and stop the timers."""
@@ -163,10 +169,20 @@ class Protocol(H11Protocol):
         log.info("response cut off: the client does not read", path=path)
         self.transport.abort()
 
-    def _make_room(self) -> bool:
-        """Close the other connection that was idle for longest, if there is one."""
+    def _find_room(self) -> None:
+        """Take an idle connection's place; else be one for probes; else answer 503."""
         others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
-        free = [one for one in others if one.is_free]
+        usual = [one for one in others if not one._is_for_probes]  # noqa: SLF001 - one of ours
+        if len(usual) < most_connections() or self._make_room(usual):
+            return
+        self._is_for_probes = True
+        self.app = _for_probes(self.app)
+        if len(others) - len(usual) >= _PROBE_CONNECTIONS and not self._make_room(others):
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
+
+    def _make_room(self, among: Iterable["Protocol"]) -> bool:
+        """Close the connection that was idle for longest, if there is one."""
+        free = [one for one in among if one.is_free]
         if not free:
             return False
         longest = min(free, key=lambda one: one._free_since)  # noqa: SLF001 - one of ours
@@ -177,8 +193,8 @@ class Protocol(H11Protocol):
     def _answer(self, status: HTTPStatus, detail: str) -> None:
         """Answer without the application, unless a response has begun, and close the connection."""
         if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
-            again = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-            problem = Problem(status, detail, {"Connection": "close", **again})
+            again = status == HTTPStatus.SERVICE_UNAVAILABLE
+            problem = Problem(status, detail, _AGAIN if again else _CLOSE)
             for event in (
                 h11.Response(status_code=problem.status_code, headers=problem.raw_headers),
                 h11.Data(data=bytes(problem.body)),
@@ -186,6 +202,19 @@ class Protocol(H11Protocol):
             ):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+def _for_probes(app: ASGIApp) -> ASGIApp:
+    """The application for requests of probes; others are 503."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in PROBE_PATHS:
+            await app(scope, receive, send)
+        else:
+            refused = Problem(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY, _AGAIN)
+            await refused(scope, receive, send)
+
+    return answer
 
 
 class _Reading:

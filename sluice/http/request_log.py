@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
 
-_QUIET = frozenset({"/health", "/ready", "/metrics", "/export/metrics"})
+PROBE_PATHS = frozenset({"/health", "/ready", "/metrics", "/export/metrics"})
+"""What orchestrators and monitors ask for, all the time and without a token."""
 _MOST_CHARACTERS = 200
 _REFUSED_SECONDS = 10.0
 
@@ -63,7 +64,7 @@ class RequestLog:
         }
         if status == HTTPStatus.UNAUTHORIZED:
             self._log_refused(fields)
-        elif scope["path"] in _QUIET:
+        elif scope["path"] in PROBE_PATHS:
             log.debug("request", **fields)
         else:
             log.info("request", **fields)

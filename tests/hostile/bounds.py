@@ -40,6 +40,12 @@ def swollen(measured: Measured) -> Iterator[str]:
         yield f"peak memory {measured.peak_bytes / MIB:,.0f} MiB, at most {PEAK_BYTES // MIB}"
 
 
+def refused(measured: Measured) -> Iterator[str]:
+    """Looks at ``/health`` that got no 200: an orchestrator would end the node for that."""
+    if measured.health_failures:
+        yield f"/health was refused {measured.health_failures:,} times"
+
+
 def late(measured: Measured) -> Iterator[str]:
     """Each bound of time that is broken, in words. A busy machine may be why."""
     if measured.stall_seconds is not None and measured.stall_seconds > STALL_SECONDS:

@@ -19,7 +19,7 @@ from typing import Self
 from acceptance.sampling import peak_bytes, reset_peak, resident_bytes
 from tests.hostile.bed import PARTITIONS, Bed, Watched, laid_bed
 from tests.hostile.beside import Beside, good_exports
-from tests.hostile.bounds import Measured, late, swollen, within
+from tests.hostile.bounds import Measured, late, refused, swollen, within
 from tests.hostile.stalls import Stalls, stalls_of
 from tests.hostile.target import Kind, Target
 
@@ -102,7 +102,8 @@ async def run_kind(bed: Bed, kind: Kind, number: int) -> Result:
     except Exception as error:  # noqa: BLE001 - an attack that can't be made is a finding too
         target.findings.append(f"the attack failed: {error!r:.200}")
     measured = await watch.ended(beside)
-    findings = [*swollen(measured), *watch.deaths(), *target.findings, *beside.findings]
+    findings = [*swollen(measured), *refused(measured), *watch.deaths()]
+    findings += [*target.findings, *beside.findings]
     if kind.after and not watch.deaths():
         target.findings.clear()
         await kind.after(target)

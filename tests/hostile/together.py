@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.hostile.bed import Bed, laid_bed
 from tests.hostile.beside import good_exports
-from tests.hostile.bounds import MIB, PEAK_BYTES
+from tests.hostile.bounds import MIB, PEAK_BYTES, refused
 from tests.hostile.running import Result, Watch, new_target
 from tests.hostile.target import Kind, Target
 
@@ -63,7 +63,7 @@ async def run_together(
                 await target.settled(max(1.0, deadline - time.monotonic()))
         measured = await watch.ended(beside)
         findings = [f"{kind.name}: {it}" for kind, target in crowd.sent for it in target.findings]
-        findings += [*watch.deaths(), *beside.findings, *_out_of_memory(bed)]
+        findings += [*refused(measured), *watch.deaths(), *beside.findings, *_out_of_memory(bed)]
         if measured.peak_bytes > PEAK_BYTES:
             findings.append(f"peak memory {measured.peak_bytes / MIB:,.0f} MiB")
         ends, answers = _sum(crowd.sent)

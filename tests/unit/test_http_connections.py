@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -142,7 +142,17 @@ async def test_requests_under_way_keep_their_places(
         one = http_client(client.base_url)
         under_way.append((one, asyncio.create_task(one.post("/export/run", json=body))))
     await until(lambda: world.waiting == 5)
-    async with raw(client, GET + b"\r\n") as one_more:
+    async with raw(client, GET.replace(b"health", b"export/status") + b"\r\n") as one_more:
+        assert (await one_more.rest()).startswith(b"HTTP/1.1 503 ")
+    async with AsyncExitStack() as many:
+        # Probes are answered all the same, and those that send nothing make room for them.
+        for _ in range(30):
+            await many.enter_async_context(raw(client))
+        for path in (b"health", b"ready", b"metrics", b"export/metrics"):
+            probe = await many.enter_async_context(raw(client, GET.replace(b"health", path)))
+            probe.writer.write(b"\r\n")
+            assert (await probe.answer()).startswith(b"HTTP/1.1 200 "), path
+    async with raw(client, GET.replace(b"health", b"export/status") + b"\r\n") as one_more:
         assert (await one_more.rest()).startswith(b"HTTP/1.1 503 ")
     world.room.set()
     for one, answer in under_way:
