@@ -51,7 +51,8 @@ class _Ended(Strict):
 class ExportCompleted(_Ended):
     """``export.completed``: the file is whole, on disk, and as described.
 
-    ``pages`` is None but for a PDF, ``replaced_characters`` but for PDF and XML.
+    ``pages`` and ``truncated_cells`` are None but for a PDF, ``replaced_characters`` but for PDF
+    and XML.
     """
 
     type: Literal["export.completed"] = "export.completed"
@@ -61,6 +62,7 @@ class ExportCompleted(_Ended):
     pages: Count | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     replaced_characters: Count | None = None
+    truncated_cells: Count | None = None
 
     @property
     def compression(self) -> Compression:
@@ -99,11 +101,12 @@ _TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
 def encode_event(event: TerminalEvent) -> bytes:
     """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
 
-    ``replaced_characters`` is there only where the format can have some.
+    ``replaced_characters`` and ``truncated_cells`` are there only where the format can have some.
     """
     fields = event.model_dump(mode="json")
-    if fields.get("replaced_characters", 0) is None:
-        del fields["replaced_characters"]
+    for name in ("replaced_characters", "truncated_cells"):
+        if fields.get(name, 0) is None:
+            del fields[name]
     head = {"type": fields.pop("type"), "export_id": fields.pop("export_id")}
     return orjson.dumps({**head, **fields})
 

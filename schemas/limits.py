@@ -31,3 +31,9 @@ transaction is committed."""
 MOST_FIELDS: Final = 100
 """Fields of a request, of a column and of options. Each wrong one is named, so their number has a
 bound; all that the contract knows are fewer."""
+
+MOST_FOOTER_CHARACTERS: Final = 300
+"""Of the ``footer`` option: three lines of most pages."""
+
+MOST_TIME_ZONE_CHARACTERS: Final = 64
+"""Of the name of a time zone; the longest has 32."""

@@ -9,9 +9,15 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field, ValidationInfo, field_validator
 
 from schemas.formulas import is_formula
-from schemas.limits import MOST_ELEMENT_NAME_CHARACTERS, MOST_NULL_CHARACTERS
+from schemas.limits import (
+    MOST_ELEMENT_NAME_CHARACTERS,
+    MOST_FOOTER_CHARACTERS,
+    MOST_NULL_CHARACTERS,
+    MOST_TIME_ZONE_CHARACTERS,
+)
 from schemas.sheets import MOST_SHEET_NAME_CHARACTERS, is_sheet_name
 from schemas.strict import Strict
+from schemas.time_zones import is_time_zone
 from schemas.vocabulary import Compression, Format
 from schemas.xml_names import is_element_name
 
@@ -79,8 +85,18 @@ class PdfOptions(Strict):
     """How a PDF is laid out."""
 
     page_size: Literal["A3", "A4", "A5", "letter", "legal"] = "A4"
-    orientation: Literal["portrait", "landscape"] = "portrait"
+    orientation: Literal["auto", "portrait", "landscape"] = "auto"
     records_per_page: Annotated[int, Field(ge=1, le=1_000)] = 50
+    overflow: Literal["cut", "wrap"] = "cut"
+    footer: Annotated[str, Field(max_length=MOST_FOOTER_CHARACTERS)] = ""
+    timezone: Annotated[str, Field(max_length=MOST_TIME_ZONE_CHARACTERS)] = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if not is_time_zone(name):
+            raise ValueError("must be an IANA name of a time zone, such as Europe/Istanbul")
+        return name
 
 
 class XlsxOptions(Strict):

@@ -40,7 +40,10 @@ def event_line(event: TerminalEvent) -> str:
         case ExportCompleted():
             pages = "" if event.pages is None else f"{event.pages} pages "
             size = f"{event.rows} rows {pages}{event.bytes} bytes"
-            line = f"completed {event.export_id} {size} sha256 {event.sha256} {event.location}"
+            lost = f" ({losses})" if (losses := _losses(event)) else ""
+            line = (
+                f"completed {event.export_id} {size}{lost} sha256 {event.sha256} {event.location}"
+            )
         case ExportFailed():
             why = f"{event.reason}: {event.message}"
             line = f"failed {event.export_id} after {event.rows} rows: {why}"
@@ -49,10 +52,22 @@ def event_line(event: TerminalEvent) -> str:
     return printable(line)
 
 
+def _losses(event: ExportCompleted) -> str:
+    """What a file doesn't show as it was sent, such as ``3 cells truncated``; empty if nothing."""
+    counts = (
+        (event.truncated_cells, "cell", "truncated"),
+        (event.replaced_characters, "character", "replaced"),
+    )
+    return ", ".join(
+        f"{count} {what}{'' if count == 1 else 's'} {how}" for count, what, how in counts if count
+    )
+
+
 def closing_table(events: Sequence[TerminalEvent]) -> str:
     """A header and a line per event, in columns: state, rows, bytes, seconds, sha256, location.
 
-    An export without a file has its reason in the last column.
+    An export without a file has its reason in the last column; what a file doesn't show as it was
+    sent stands there too.
     """
     table = [("STATE", "ROWS", "BYTES", "SECONDS", "SHA256", "LOCATION")]
     table += [_table_row(event) for event in events]
@@ -71,7 +86,8 @@ def _table_row(event: TerminalEvent) -> tuple[str, str, str, str, str, str]:
     state = event.type.removeprefix("export.")
     seconds = f"{event.duration_ms / 1000:.2f}"
     if isinstance(event, ExportCompleted):
-        return state, str(event.rows), str(event.bytes), seconds, event.sha256, event.location
+        place = f"{event.location} ({lost})" if (lost := _losses(event)) else event.location
+        return state, str(event.rows), str(event.bytes), seconds, event.sha256, place
     why = f"{event.reason}: {event.message}" if isinstance(event, ExportFailed) else event.message
     return state, str(event.rows), "-", seconds, "-", printable(f"{event.export_id}: {why}")
 

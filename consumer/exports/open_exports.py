@@ -213,6 +213,7 @@ class OpenExports:
             sha256=part.sha256,
             pages=writer.pages,
             replaced_characters=writer.replaced_characters,
+            truncated_cells=writer.truncated_cells,
         )
         self._close(export, Ending(event, origin))
 

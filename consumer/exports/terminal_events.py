@@ -76,6 +76,7 @@ class Origin:
         sha256: str,
         pages: int | None,
         replaced_characters: int | None,
+        truncated_cells: int | None,
     ) -> ExportCompleted:
         """``export.completed``."""
         return ExportCompleted(
@@ -85,6 +86,7 @@ class Origin:
             sha256=sha256,
             pages=pages,
             replaced_characters=replaced_characters,
+            truncated_cells=truncated_cells,
             **self._ended(progress),
         )
 

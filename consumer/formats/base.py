@@ -24,6 +24,10 @@ class FormatWriter(Protocol):
     def replaced_characters(self) -> int | None:
         """Characters that no font had so far, or None where it can't happen."""
 
+    @property
+    def truncated_cells(self) -> int | None:
+        """Cells that are not shown whole so far, or None where all are."""
+
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows; each has exactly one cell per column, in column order.
 

@@ -64,6 +64,10 @@ class CsvWriter:
     def replaced_characters(self) -> None:
         """UTF-8 has every character."""
 
+    @property
+    def truncated_cells(self) -> None:
+        """Every cell is whole."""
+
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: whole lines."""
         return b"".join(self._pieces(rows))

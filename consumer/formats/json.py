@@ -37,6 +37,10 @@ class _ObjectsWriter:
     def replaced_characters(self) -> None:
         """UTF-8 has every character."""
 
+    @property
+    def truncated_cells(self) -> None:
+        """Every cell is whole."""
+
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: all but what stands between the last one and the next."""
         if not rows:

@@ -44,6 +44,7 @@ class XmlWriter:
         if not isinstance(options, XmlOptions):
             raise TypeError(f"the options of {request.format} are not those of xml")
         self.replaced_characters = 0
+        self.truncated_cells = None
         names = [element_name(column.key) for column in request.columns]
         self._starts = [f"<{name}>" for name in names]
         self._ends = [f"</{name}>" for name in names]

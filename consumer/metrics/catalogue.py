@@ -213,6 +213,18 @@ class NodeMetrics:
         self.dead_letters = Counter(
             "sluice_dead_letters_total", "Dead letters written.", ["reason"], registry=registry
         )
+        self.truncated_cells = Counter(
+            "sluice_truncated_cells_total",
+            "Cells of completed exports that their files don't show whole.",
+            ["format"],
+            registry=registry,
+        )
+        self.replaced_characters = Counter(
+            "sluice_replaced_characters_total",
+            "Characters of completed exports that their files show as U+FFFD.",
+            ["format"],
+            registry=registry,
+        )
         self.batches_dropped = Counter(
             "sluice_batches_dropped_total",
             "Batches that changed nothing.",
@@ -279,6 +291,9 @@ class NodeMetrics:
     def _begin_at_zero(self) -> None:
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason=reason)
+        self.truncated_cells.labels(Format.PDF)
+        for file_format in (Format.PDF, Format.XML):
+            self.replaced_characters.labels(file_format)
         for why in Dropped:
             self.batches_dropped.labels(why=why)
         for outcome in ("committed", "aborted"):

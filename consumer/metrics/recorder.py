@@ -87,6 +87,11 @@ class Metrics:
                 self._contract.bytes.labels(event.format, "succeeded").inc(event.bytes)
                 latency = self._contract.latency_ms.labels(event.format, _size(event.rows))
                 latency.observe(event.duration_ms)
+                if event.truncated_cells is not None:
+                    self._node.truncated_cells.labels(event.format).inc(event.truncated_cells)
+                if event.replaced_characters is not None:
+                    replaced = self._node.replaced_characters.labels(event.format)
+                    replaced.inc(event.replaced_characters)
                 recent.completed()
             case ExportFailed():
                 self._request(event.format, "failed", event.user)

@@ -75,6 +75,7 @@ class LineWriter:
 
     pages = None
     replaced_characters = None
+    truncated_cells = None
 
     def __init__(self) -> None:
         self._head = HEADER

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumer.formats.cells import cell_text
 from consumer.formats.pdf import FontStack, load_fonts
-from consumer.formats.pdf.layout import share
+from consumer.formats.pdf.columns import levelled
 from consumer.formats.pdf.table import texts_of
 from consumer.formats.pdf.text import Typesetter
 from schemas.records import Cell
@@ -57,7 +57,7 @@ def test_any_export_opens_and_says_what_it_has(
     pages = [page.extract_text() for page in reader_of(content).pages]
     assert len(pages) == writer.pages == -(-len(rows) // records_per_page)
     assert metadata_of(content).title == (title or "none")
-    assert all(f"Page {number}" in page for number, page in enumerate(pages, start=1))
+    assert all(f"Page {number} of" in page for number, page in enumerate(pages, start=1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,11 +76,16 @@ def test_texts_read_back_up_to_their_cuts(fonts: FontStack, lines: list[str]) ->
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=tables, cuts=st.lists(st.integers(0, 12), max_size=6))
+@given(
+    rows=tables,
+    cuts=st.lists(st.integers(0, 12), max_size=6),
+    overflow=st.sampled_from(["cut", "wrap"]),
+)
 def test_the_bytes_do_not_depend_on_the_pieces_or_on_other_exports(
-    fonts: FontStack, rows: list[list[Cell]], cuts: list[int]
+    fonts: FontStack, rows: list[list[Cell]], cuts: list[int], overflow: str
 ) -> None:
-    request = pdf_request([str(number) for number in range(len(rows[0]))], records_per_page=3)
+    columns = [str(number) for number in range(len(rows[0]))]
+    request = pdf_request(columns, records_per_page=3, overflow=overflow)
     writer, other = new_writer(request, fonts), new_writer(request, fonts)
     made = b""
     for start, end in pairwise([0, *sorted(cuts), len(rows)]):
@@ -98,11 +103,11 @@ def test_no_line_is_wider_than_its_room(
     typesetter = Typesetter(fonts.body, "B")
     copy = typesetter.prepare(given_texts)
     uncut = typesetter.measure(copy)
-    lines, widths = typesetter.lines(copy, room, b"8")
-    assert len(lines) == len(widths) == len(given_texts)
-    for before, after in zip(uncut, widths, strict=True):
-        assert after == before if before <= room else after <= room
-    assert typesetter.fitted(copy, room, b"8") == lines
+    lines = typesetter.lines(copy, b"8")
+    wide = typesetter.wider(copy, lines, room)
+    assert wide == {index: width for index, width in enumerate(uncut) if width > room}
+    for index in wide:
+        assert typesetter.cut(copy, lines, index, room, b"8")[1] <= room
 
 
 @given(
@@ -125,9 +130,21 @@ def test_replaced_characters_are_those_that_no_font_has(text: str) -> None:
     assert typesetter.replaced_characters == expected.count("\ufffd") - text.count("\ufffd")
 
 
-@given(wants=st.lists(st.floats(0.1, 1_000), min_size=1, max_size=40), total=st.floats(1, 2_000))
-def test_a_width_is_shared_out_whole_and_fairly(wants: list[float], total: float) -> None:
-    shares = share(wants, total)
-    assert sum(shares) == pytest.approx(total)
-    for want, given_width in zip(wants, shares, strict=True):
-        assert given_width >= want or given_width == pytest.approx(max(shares))
+@given(
+    pairs=st.lists(st.tuples(st.floats(0, 99), st.floats(0.1, 1_000)), min_size=1, max_size=40),
+    total=st.floats(0.1, 2_000),
+)
+def test_a_width_is_shared_out_whole_and_fairly(
+    pairs: list[tuple[float, float]], total: float
+) -> None:
+    low = [least for least, _ in pairs]
+    high = [least + more for least, more in pairs]
+    total = min(max(total, sum(low)), sum(high))
+    shares = levelled(low, high, total)
+    assert sum(shares) == pytest.approx(total, abs=1e-6)
+    level = max(
+        (share for share, least in zip(shares, low, strict=True) if share > least), default=0
+    )
+    for least, share, most in zip(low, shares, high, strict=True):
+        assert least <= share <= most
+        assert share in {least, most} or share == pytest.approx(level)

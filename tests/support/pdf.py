@@ -2,12 +2,15 @@
 
 import io
 import re
+import shutil
 import struct
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 import reportlab
 from pypdf import DocumentInformation, PdfReader
 from reportlab.pdfbase.ttfonts import TTFontFile, TTFontMaker
@@ -63,11 +66,36 @@ def metadata_of(content: bytes) -> DocumentInformation:
 
 
 def pages_of(content: bytes) -> list[list[str]]:
-    """The lines of each page, each run of spaces one space."""
+    """The lines of each page, each run of spaces one space; the last is the page's number and date.
+
+    The number of pages is a form object, which pypdf takes for a line of its own.
+    """
+    pages = (page.extract_text().split("\n") for page in reader_of(content).pages)
     return [
-        [re.sub(" +", " ", line).strip(" ") for line in page.extract_text().split("\n")]
-        for page in reader_of(content).pages
+        [re.sub(" +", " ", line).strip(" ") for line in (*lines[:-2], " ".join(lines[-2:]))]
+        for lines in pages
     ]
+
+
+class Box(NamedTuple):
+    """A word, and where it is on its page, in points."""
+
+    left: float
+    right: float
+    word: str
+
+
+def boxes_of(path: Path) -> list[Box]:
+    """The words of a file by poppler, from the glyphs' own widths and the matrices of its pages."""
+    pdftotext = shutil.which("pdftotext")
+    if pdftotext is None:
+        pytest.skip("pdftotext (poppler-utils) is not installed")
+    found = subprocess.run([pdftotext, "-bbox", path, "-"], capture_output=True, check=True)
+    boxes = re.findall(
+        r'xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)" yMax="[\d.]+">(.*)</word>',
+        found.stdout.decode(),
+    )
+    return [Box(float(left), float(right), word) for left, right, word in boxes]
 
 
 def make_font(path: Path, characters: str) -> Path:

@@ -53,8 +53,10 @@ def test_every_metric_is_on_the_dashboard_or_says_why_not() -> None:
         "sluice_event_loop_longest_stall_seconds",
         "sluice_messages_set_aside_total",
         "sluice_parts_swept_total",
+        "sluice_replaced_characters_total",
         "sluice_start_time_seconds",
         "sluice_suspect_messages_total",
+        "sluice_truncated_cells_total",
     }
     recorded = set(re.findall(r"- record: (\S+)", rules))
     used = set(re.findall(r"\b(?:job:)?(?:export|sluice)_\w+(?::\w+)?", shown))

@@ -67,7 +67,9 @@ def completed(
     )
 
 
-FILE = {"type", "format", "location", "bytes", "pages", "sha256", "replaced_characters"}
+FILE = {"type", "format", "location", "bytes", "pages", "sha256"} | {
+    *("replaced_characters", "truncated_cells")
+}
 
 
 def failed(
@@ -122,6 +124,17 @@ def test_every_other_metric_is_the_node_s_own_and_counters_say_total(metrics: Me
     for name in kinds.keys() - NINE.keys():
         assert name.startswith("sluice_")
         assert (kinds[name] == "counter") == name.endswith("_total")
+
+
+def test_what_files_do_not_show_as_it_was_sent_is_counted(metrics: Metrics) -> None:
+    assert value(metrics, "sluice_truncated_cells_total", format="pdf") == 0
+    assert value(metrics, "sluice_replaced_characters_total", format="xml") == 0
+    for truncated, replaced in ((3, 0), (4, 2)):
+        counts = {"truncated_cells": truncated, "replaced_characters": replaced}
+        metrics.ended(completed(Format.PDF).model_copy(update=counts))
+    metrics.ended(completed(Format.CSV))
+    assert value(metrics, "sluice_truncated_cells_total", format="pdf") == 7
+    assert value(metrics, "sluice_replaced_characters_total", format="pdf") == 2
 
 
 def test_openmetrics_has_the_same_samples_under_the_same_names(metrics: Metrics) -> None:

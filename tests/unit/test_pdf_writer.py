@@ -74,7 +74,7 @@ def test_each_page_has_its_headers_its_number_and_exactly_its_records(
         assert title == "Orders"
         assert headers == "Order no. Text"
         assert rows == [f"{number} row {number}" for number in range(first, last)]
-        assert footer == f"2026-11-21 10:30 UTC Page {index + 1}"
+        assert footer == f"Page {index + 1} of {pages} 2026-11-21 10:30 UTC"
 
 
 @pytest.mark.parametrize("text", NAMES)
@@ -176,7 +176,7 @@ def test_characters_that_no_font_has_are_replaced_and_counted() -> None:
     assert metadata_of(content) == {
         "/Title": "漢字",
         "/Producer": "Sluice",
-        "/CreationDate": "D:20261121103005Z",
+        "/CreationDate": "D:20261121103005+00'00'",
     }
 
 
@@ -207,13 +207,13 @@ def test_the_date_is_that_of_the_request_in_utc() -> None:
     writer = PdfWriter(pdf_request(), dated_at=moment, fonts=FONTS)
     content = b"".join(writer.finish())
     assert metadata_of(content).creation_date == datetime(2026, 2, 28, 22, 30, tzinfo=UTC)
-    assert pages_of(content)[0][-1] == "2026-02-28 22:30 UTC Page 1"
+    assert pages_of(content)[0][-1] == "Page 1 of 1 2026-02-28 22:30 UTC"
 
 
 def test_without_a_date_it_shows_none() -> None:
     content = b"".join(PdfWriter(pdf_request(), dated_at=None, fonts=FONTS).finish())
     assert metadata_of(content).creation_date is None
-    assert pages_of(content)[0][-1] == "Page 1"
+    assert pages_of(content)[0][-1] == "Page 1 of 1"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
 from schemas.vocabulary import FailReason, Format
-from sluice.reports import event_line, publishing_progress
+from sluice.reports import closing_table, event_line, publishing_progress
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ENDED: dict[str, Any] = {
@@ -32,6 +32,23 @@ def test_a_completed_export_is_a_line_with_rows_bytes_sum_and_place() -> None:
 def test_a_pdf_has_pages() -> None:
     event = ExportCompleted(format=Format.PDF, pages=200, replaced_characters=0, **ENDED, **FILE)
     assert "10000 rows 200 pages 1048576 bytes" in event_line(event)
+
+
+@pytest.mark.parametrize(
+    ("truncated", "replaced", "shown"),
+    [
+        (3, 1, "1048576 bytes (3 cells truncated, 1 character replaced) sha256"),
+        (1, 0, "1048576 bytes (1 cell truncated) sha256"),
+        (0, 20, "1048576 bytes (20 characters replaced) sha256"),
+    ],
+)
+def test_what_a_file_does_not_show_as_it_was_sent_is_not_passed_over(
+    truncated: int, replaced: int, shown: str
+) -> None:
+    counts: dict[str, Any] = {"truncated_cells": truncated, "replaced_characters": replaced}
+    event = ExportCompleted(format=Format.PDF, pages=200, **counts, **ENDED, **FILE)
+    assert shown in event_line(event)
+    assert closing_table([event]).endswith(shown[len("1048576 bytes ") : -len(" sha256")])
 
 
 def test_a_failed_export_says_why_in_one_line() -> None:

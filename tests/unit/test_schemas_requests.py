@@ -59,7 +59,7 @@ def test_the_options_are_those_of_the_format() -> None:
     request = decode_request(changed(format="pdf", options={"page_size": "letter"}))
     assert isinstance(request, ExportRequested)
     assert request.options == PdfOptions(
-        page_size="letter", orientation="portrait", records_per_page=50
+        page_size="letter", orientation="auto", records_per_page=50
     )
 
 
@@ -386,3 +386,9 @@ def test_of_a_name_given_twice_the_last_counts() -> None:
     request = decode_request(changed()[:-1] + b', "priority": 9}')
     assert isinstance(request, ExportRequested)
     assert request.priority == 9
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "europe/istanbul", "../zones", "Europe"])
+def test_a_time_zone_that_is_none_is_refused_by_its_field(zone: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"options\.timezone: must be an IANA name"):
+        decode_request(changed(format="pdf", options={"timezone": zone}))

@@ -1,7 +1,7 @@
-"""PDF: a table of one line a row, written page by page, with the same memory for any length.
+"""PDF: a table, written page by page, with the same memory for any length.
 
 Not done: right-to-left order, ligatures and shaped scripts (see ``text``); fonts with PostScript
-outlines or colour bitmaps (see ``fonts``); the number of pages beside a page's own.
+outlines or colour bitmaps (see ``fonts``).
 """
 
 from consumer.formats.pdf.fonts import FontStack, load_fonts

@@ -81,36 +81,66 @@ class StreamedDocument:
         self.pages += 1
 
     def finish(
-        self, width: float, height: float, fonts: dict[str, pdfdoc.PDFObject], info: dict[str, str]
+        self,
+        width: float,
+        height: float,
+        *,
+        fonts: dict[str, pdfdoc.PDFObject],
+        forms: dict[str, bytes],
+        info: dict[str, str],
     ) -> Iterator[bytes]:
         """What is ready, what the pages share and the tables; width and height are in points.
+
+        ``forms`` are the contents of form objects (ISO 32000-1, 8.10) by the names that pages show
+        them by; each has the fonts, and the size of a page to either side of its origin.
 
         It comes in pieces, as the tables have some 50 bytes a page.
 
         Raises:
             ExportFailure: as ``add_page``.
         """
-        for _ in self._finished(width, height, fonts, info):
+        for _ in self._finished((width, height), fonts, forms, info):
             if self._size - self._taken >= _PIECE_BYTES:
                 yield self.take()
         yield self.take()
 
     def _finished(
-        self, width: float, height: float, fonts: dict[str, pdfdoc.PDFObject], info: dict[str, str]
+        self,
+        size: tuple[float, float],
+        fonts: dict[str, pdfdoc.PDFObject],
+        forms: dict[str, bytes],
+        info: dict[str, str],
     ) -> Iterator[None]:
         """Write it; what is ready may be taken at each step."""
-        resources = pdfdoc.PDFDictionary({"Font": pdfdoc.PDFDictionary(fonts)})
-        self._write(_RESOURCES, resources.format(self))
+        font_number = self._reserve()
+        self._write(font_number, pdfdoc.PDFDictionary(fonts).format(self))
+        shown = b" ".join(
+            b"/%b %d 0 R" % (name.encode(), self._write_form(content, size, font_number))
+            for name, content in forms.items()
+        )
+        self._write(_RESOURCES, b"<< /Font %d 0 R /XObject << %b >> >>" % (font_number, shown))
         info_number = self._reserve()
         entries = {name: pdfdoc.PDFText(_text_string(value)) for name, value in info.items()}
         self._write(info_number, pdfdoc.PDFDictionary(entries).format(self))
         for number, element in self._shared:  # grows, as they refer to others
             self._write(number, element.format(self))
             yield
-        yield from self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % (width, height))
+        yield from self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % size)
         preferences = b"/ViewerPreferences << /DisplayDocTitle true >>"
         self._write(_CATALOG, b"<< /Type /Catalog /Pages %d 0 R %b >>" % (_PAGES, preferences))
         yield from self._write_cross_references(info_number)
+
+    def _write_form(self, content: bytes, size: tuple[float, float], fonts: int) -> int:
+        number = self._reserve()
+        box = b"-%.2f -%.2f %.2f %.2f" % (*size, *size)
+        entries = b"/BBox [%b] /Resources << /Font %d 0 R >> /Length %d" % (
+            box,
+            fonts,
+            len(content),
+        )
+        head = b"<< /Type /XObject /Subtype /Form %b >>" % entries
+        self._write(number, b"%b\nstream\n%b\nendstream" % (head, content))
+        return number
 
     def Reference(  # noqa: N802 - the name by which reportlab's objects call it
         self, element: object, name: str | None = None

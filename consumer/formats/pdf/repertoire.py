@@ -2,9 +2,10 @@
 
 Characters that Unicode calls default-ignorable (joiners, variation selectors, byte-order and
 direction marks, soft hyphens) are left out; control characters, tabs and line breaks are a space,
-but the separator of texts stays; what no font has is U+FFFD, which Open Sans has. Invariant: a
-character's answer never changes, and depends on nothing but the fonts and the characters looked
-up before it.
+but the separator of texts stays, as line breaks do where text is wrapped; spaces
+and hyphens that no font has are the plain ones, and other such characters U+FFFD, which Open Sans
+has. Invariant: a character's answer never changes, and depends on nothing
+but the fonts and the characters looked up before it.
 """
 
 import re
@@ -13,11 +14,18 @@ from collections.abc import Sequence
 
 from consumer.formats.pdf.fonts import Face
 from consumer.formats.pdf.stream_safe import is_mark
-from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset, SimpleSubset, two_bytes
+from consumer.formats.pdf.subsets import (
+    LINE_BREAK,
+    SEPARATOR,
+    CompositeSubset,
+    SimpleSubset,
+    two_bytes,
+)
 
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
 _BREAKS = frozenset("\u2028\u2029")
+_LINE_BREAKS = "\n\x0b\x0c\x85\u2028\u2029"  # CR isn't among them, as LF mostly follows it
 # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python doesn't carry.
 _IGNORABLE = (
     *((0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
@@ -27,6 +35,7 @@ _IGNORABLE = (
 )
 
 
+_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 TOKENS = re.compile(rb"(\(..)..(?:\1..)*", re.DOTALL)
 """Neighbours in one composite font; the group is what each of them begins with."""
 
@@ -39,10 +48,10 @@ class Repertoire(dict[int, str]):
     there, two bytes each. No byte of a code is a parenthesis. ``has_marks``: one was looked up.
     """
 
-    def __init__(self, faces: Sequence[Face], name: str) -> None:
+    def __init__(self, faces: Sequence[Face], name: str, *, wraps: bool = False) -> None:
         """``name`` begins the names of the fonts in the document's resources."""
         super().__init__({ord(SEPARATOR): SEPARATOR})
-        self.base = SimpleSubset(faces[0], f"{name}0")
+        self.base = SimpleSubset(faces[0], f"{name}0", wraps=wraps)
         self.composites: list[CompositeSubset] = []
         self.advance_of: dict[str, int] = {}
         self.widest = 1
@@ -50,7 +59,12 @@ class Repertoire(dict[int, str]):
         self.token_of: dict[int, int | bytes] = {ord(SEPARATOR): ord(SEPARATOR)}
         self._faces = tuple(faces)
         self._name = name
-        self[ord(ELLIPSIS)]  # cuts need its code
+        for character in (ELLIPSIS, "#"):  # cuts need their codes
+            self[ord(character)]
+        if wraps:
+            self.update(dict.fromkeys(map(ord, _LINE_BREAKS), LINE_BREAK))
+            self.advance_of[LINE_BREAK] = 1
+            self.token_of[ord(LINE_BREAK)] = ord(LINE_BREAK)
 
     def fonts(self) -> list[SimpleSubset | CompositeSubset]:
         """All fonts of the document that hold a character."""
@@ -69,7 +83,7 @@ class Repertoire(dict[int, str]):
             return self[ord(" ")]
         face = next((face for face in self._faces if face.has(character)), None)
         if face is None:
-            return self[ord(REPLACEMENT)]
+            return self[ord(_stand_in(character))]
         advance = self.advance_of[character] = face.advance(character)
         self.widest = max(self.widest, advance)
         self.token_of[ord(character)] = self._add(character, face)
@@ -85,6 +99,13 @@ class Repertoire(dict[int, str]):
                 return token_start(number) + code
         self.composites.append(CompositeSubset(face, f"{self._name}{len(self.composites) + 1}"))
         return self._add(character, face)
+
+
+def _stand_in(character: str) -> str:
+    """What is shown of a character that no font has: a space or a hyphen, if it is one."""
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return "-" if character in _DASHES else REPLACEMENT
 
 
 def token_start(number: int) -> bytes:

@@ -18,23 +18,36 @@ from consumer.formats.pdf.fonts import Face
 SEPARATOR = "\0"
 """Stands between the texts that a simple font encodes at once; the code of no character."""
 
+LINE_BREAK = "\n"
+"""Stands in texts that are wrapped, and in no line."""
+
 _MEANINGFUL = frozenset(b"\0\n\r()\\")
 _OWN_CODES = frozenset(range(32, 127)) - _MEANINGFUL
 _FREE_CODES = [code for code in (*range(127, 256), *range(1, 32)) if code not in _MEANINGFUL]
 _PLAIN_BYTES = [code for code in range(1, 256) if code not in _MEANINGFUL]
 _UNMAPPED = "\ufffe"  # the codecs' own mark
+_NO_CHARACTERS = frozenset({SEPARATOR, LINE_BREAK, _UNMAPPED})
 _FIRST_IDEOGRAPH, _LAST_IDEOGRAPH, _LAST = 0x2E80, 0xFAFF, 0xFFFD
+
+
+def is_ideograph(character: str) -> bool:
+    """Whether a character is of those that a text has thousands of."""
+    return _FIRST_IDEOGRAPH <= ord(character) <= _LAST_IDEOGRAPH
 
 
 class SimpleSubset:
     """Up to 250 characters of one face, one byte each. ASCII mostly has its own codes."""
 
-    def __init__(self, face: Face, name: str) -> None:
+    def __init__(self, face: Face, name: str, *, wraps: bool = False) -> None:
+        """``wraps``: a line break is encoded, as itself."""
         self.face = face
         self.name = name
         self._decoding = [SEPARATOR, *[_UNMAPPED] * 255]
         self._free = iter(_FREE_CODES)
         self._advances = bytearray(256)
+        if wraps:
+            self._decoding[ord(LINE_BREAK)] = LINE_BREAK
+            self._advances[ord(LINE_BREAK)] = 1  # none but the separator has 0
         self._widest_first: list[tuple[int, int]] = []
         self._index()
 
@@ -42,7 +55,7 @@ class SimpleSubset:
         """Give a character a code, unless there is none left or it suits a composite font."""
         advance = self.face.advance(character)
         codepoint = ord(character)
-        if _FIRST_IDEOGRAPH <= codepoint <= _LAST_IDEOGRAPH or codepoint > _LAST or advance > 255:
+        if is_ideograph(character) or codepoint > _LAST or advance > 255:
             return False
         code = codepoint if codepoint in _OWN_CODES else next(self._free, None)
         if code is None:
@@ -71,7 +84,7 @@ class SimpleSubset:
 
     def add_to(self, document: StreamedDocument, number: int) -> pdfdoc.PDFObjectReference:
         """The font as PDF objects; ``number`` tells the document's fonts apart."""
-        characters = [None if char in {SEPARATOR, _UNMAPPED} else char for char in self._decoding]
+        characters = [None if char in _NO_CHARACTERS else char for char in self._decoding]
         while characters[-1] is None:
             characters.pop()
         codepoints = [ord(character) if character else 0 for character in characters]

@@ -1,156 +1,247 @@
 """The table on each page: headers, bands and rows, as a content stream.
 
-Rows stand in the stream as they are read, line by line. Invariant: what depends on the document
-alone is made once, so that a page costs its cells and little else.
+Rows stand in the stream as they are read, cell by cell. Invariant: what depends on the layout alone
+is made once for each layout, so that a page costs its cells and little else.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise, repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, pairwise, repeat
 from types import NoneType
 from typing import NamedTuple
 
 from consumer.formats.cells import cell_text, number_texts
-from consumer.formats.pdf import layout
-from consumer.formats.pdf.drawing import BAND, INK, draw_text, points
+from consumer.formats.pdf.columns import Columns, Need
+from consumer.formats.pdf.drawing import BAND, INK, Align, beginning, draw_line, points
 from consumer.formats.pdf.fonts import UNITS_PER_EM
-from consumer.formats.pdf.text import Copy, Typesetter
+from consumer.formats.pdf.layout import LINE_EMS, MOST_HEADER_LINES, Rows
+from consumer.formats.pdf.plan import Plan, plan
+from consumer.formats.pdf.setting import (
+    Measured,
+    Place,
+    SetColumn,
+    measure,
+    set_cut,
+    set_wrapped,
+)
+from consumer.formats.pdf.text import Copy, Typesetter, Wrapped
+from consumer.formats.pdf.whole import NUMERIC, is_number, is_whole
+from schemas.options import PdfOptions
 from schemas.records import Cell
 from schemas.requests import Column
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 _WORDS = {word: cell_text(word) for word in (None, True, False)}
 _MIDDLE_EMS = 0.34  # of letters, above their baseline
-_NUMBER_ROOM = int(4.1 * UNITS_PER_EM)  # seven digits: later pages have longer numbers
-_THOUSANDTHS_PER_UNIT = 1000 // UNITS_PER_EM
+_HEADER_BASELINE_EMS = 0.45
+_LONGEST_NEED = 120 * UNITS_PER_EM  # what is longer fits no page
 
 
-class _Place(NamedTuple):
-    """A column as the rows need it: where its strings begin, and how wide they may be, in units."""
+class Block(NamedTuple):
+    """Rows that are set: what stands for each cell of each column, and lines of each row.
 
-    left: float
-    room: int
-    numeric: bool
+    ``cut`` has a row's number for each of its cells that isn't shown whole.
+    """
+
+    columns: Sequence[Sequence[bytes]]
+    lines: Sequence[int]
+    cut: Sequence[int]
 
 
 class Table:
-    """The pages of one export. Its columns are laid out by the first page's content."""
+    """The pages of one export. Columns are laid out by the first rows, and grow with later ones."""
 
     def __init__(
         self,
-        sheet: layout.Sheet,
         columns: Sequence[Column],
-        first_page: Sequence[Copy],
+        options: PdfOptions,
+        first_rows: Sequence[Copy],
+        footer_lines: Callable[[float, float], int],
         body: Typesetter,
         heading: Typesetter,
     ) -> None:
-        """``first_page`` has a copy for each column, or none if there are no rows."""
-        self._sheet = sheet
-        self._body = body
-        self._numeric = [*map(_is_numeric, first_page)] or [False] * len(columns)
-        headers = heading.prepare([column.header for column in columns])
-        self._columns = layout.columns(
-            sheet,
-            [column.width for column in columns],
-            heading.measure(headers),
-            [
-                max(_NUMBER_ROOM * numeric, *body.measure(copy))
-                for copy, numeric in zip(first_page, self._numeric, strict=False)
+        """``first_rows`` has a copy for each column, or none if there are no rows."""
+        self.truncated_cells = 0
+        self._body, self._heading = body, heading
+        self._types = [column.type for column in columns]
+        self._headers = heading.prepare([column.header for column in columns])
+        texts = [copy.texts for copy in first_rows] or [()] * len(columns)
+        self._aligns: list[Align] = [*map(_alignment, columns, texts)]
+        widths = heading.least_widths(self._headers)
+        self._needs = [
+            Need(column.width, width) for column, width in zip(columns, widths, strict=True)
+        ]
+        for index, copy in enumerate(first_rows):
+            self._grow(index, copy, dict(enumerate(body.measure(copy))))
+        self._plan = plan(options, self._needs, footer_lines, self._header_lines)
+        self._lay_out()
+
+    @property
+    def plan(self) -> Plan:
+        """How pages are laid out now."""
+        return self._plan
+
+    def set(self, page: Sequence[Copy]) -> Block:
+        """Set rows, in columns that are wide enough for them; a copy for each column."""
+        measured = self._measure(page)
+        grown = [
+            self._grow(index, column.copy, column.wide)
+            for index, column in enumerate(measured)
+            if column.wide
+        ]
+        if any(grown):
+            self._plan = self._plan.grown(self._needs)
+            self._lay_out()
+            measured = self._measure(page)
+        placed = zip(measured, self._places, strict=False)
+        if self._plan.sheet.wraps:
+            rows = self._plan.rows
+            columns = [
+                set_wrapped(self._body, column, place, self._size, rows) for column, place in placed
             ]
-            or [0] * len(columns),
+        else:
+            columns = [set_cut(self._body, column, place, self._size) for column, place in placed]
+        return _block(columns, _count(page))
+
+    def page_end(self, block: Block, start: int) -> tuple[int, bool]:
+        """Where a page ends that begins with a row, and whether no more rows could stand on it."""
+        rows, most = self._plan.rows, self._plan.sheet.records_per_page
+        last = min(start + most, len(block.lines))
+        if not self._plan.sheet.wraps:
+            return last, last - start == most
+        heights = accumulate(_height(rows, lines) for lines in block.lines[start:last])
+        end = start + sum(height <= rows.room for height in heights)
+        return end, end < last or end - start == most
+
+    def draw(self, block: Block, start: int, end: int) -> bytes:
+        """The headers and some rows of a block as a page."""
+        if start == end:
+            return b"%b\n%b" % (INK, self._header_row)
+        if block.cut:
+            self.truncated_cells += sum(start <= row < end for row in block.cut)
+        lines = block.lines[start:end]
+        bands = self._bands(lines)
+        return b"\n".join(
+            (BAND, *bands, b"f", INK, self._header_row, self._rows(block, start, lines))
         )
-        self._size = points(self._columns.type_size)
-        self._places = self._place(self._columns.type_size)
-        self._separators = self._between_cells()
-        self._headers = self._header_row(headers, heading)
-        self._bands = self._every_second_row(_count(first_page))
 
-    def draw(self, page: Sequence[Copy]) -> bytes:
-        """The headers and the rows of a page; a copy for each column, or none of no rows."""
-        if not page:
-            return self._headers
-        count = _count(page)
-        bands = (BAND, *self._bands[: count // 2], b"f")
-        return b"\n".join((*bands, INK, self._headers, self._rows(page, count)))
+    def _grow(self, index: int, copy: Copy, wide: dict[int, int]) -> bool:
+        """Take note of cells that are wider than their column; whether one is the widest so far."""
+        need, column_type = self._needs[index], self._types[index]
+        whole, text = need.whole, need.text
+        for row, width in wide.items():
+            if width > whole and is_whole(copy.texts[row], column_type):
+                whole = width
+            elif width > text:
+                text = min(width, _LONGEST_NEED)
+        self._needs[index] = grown = need._replace(whole=whole, text=text)
+        return grown != need
 
-    def _place(self, type_size: float) -> list[_Place]:
-        columns, units_per_point = self._columns, UNITS_PER_EM / type_size
+    def _measure(self, page: Sequence[Copy]) -> list[Measured]:
         return [
-            _Place(
-                columns.edges[index] + columns.padding,
-                int(columns.room(index) * units_per_point),
-                numeric,
-            )
-            for index, numeric in enumerate(self._numeric)
+            measure(self._body, copy, place, self._size)
+            for copy, place in zip(page, self._places, strict=False)
         ]
 
-    def _header_row(self, headers: Copy, heading: Typesetter) -> bytes:
-        """Headers are aligned as their columns and have a rule below them."""
-        size = self._columns.header_size
-        baseline = self._sheet.header_bottom + 0.5 * size
-        drawn = [
-            draw_text(
-                heading,
-                header,
-                left=place.left,
-                baseline=baseline,
-                size=size,
-                room=place.room,
-                right_aligned=place.numeric,
-            )
-            for header, place in zip(headers.texts, self._place(size), strict=True)
+    def _lay_out(self) -> None:
+        self._size = points(self._plan.columns.type_size)
+        self._places = self._place(self._plan.columns.type_size)
+        self._moves = self._between_cells()
+        self._header_row = self._draw_headers()
+        self._uniform_bands: list[bytes] = []
+
+    def _place(self, size: float) -> list[Place]:
+        columns = self._plan.columns
+        return [
+            Place(columns.edges[index] + columns.padding, columns.room(index, size), align, kind)
+            for index, (align, kind) in enumerate(zip(self._aligns, self._types, strict=True))
         ]
-        left, right = map(points, (self._columns.edges[0], self._columns.edges[-1]))
-        y = points(self._sheet.header_bottom)
+
+    def _header_lines(self, columns: Columns) -> int:
+        """How many lines the headers need."""
+        size = columns.header_size
+        rooms = [columns.room(index, size) for index in range(len(self._headers.texts))]
+        return max(
+            len(header.lines) for header in self._wrapped_headers(rooms, size, MOST_HEADER_LINES)
+        )
+
+    def _wrapped_headers(self, rooms: Sequence[int], size: float, most: int) -> Iterator[Wrapped]:
+        type_size = points(size)
+        lines = self._heading.lines(self._headers, type_size)
+        for index, room in enumerate(rooms):
+            yield self._heading.wrapped(self._headers, lines, index, room, most, type_size)
+
+    def _draw_headers(self) -> bytes:
+        """Headers are aligned as their columns, stand on one line and have a rule below them."""
+        columns, top = self._plan.columns, self._plan.rows.top
+        size = columns.header_size
+        places = self._place(size)
+        headers = self._wrapped_headers(
+            [place.room for place in places], size, self._plan.header_lines
+        )
+        drawn = [
+            draw_line(
+                self._heading,
+                line,
+                place.left + beginning(place.align, place.room, width) * size / UNITS_PER_EM,
+                top + (_HEADER_BASELINE_EMS + LINE_EMS * (len(header.lines) - 1 - number)) * size,
+                size,
+            )
+            for header, place in zip(headers, places, strict=True)
+            for number, (line, width) in enumerate(zip(header.lines, header.widths, strict=True))
+        ]
+        left, right = map(points, (columns.edges[0], columns.edges[-1]))
+        y = points(top)
         return b"\n".join((*drawn, b"0.13 G 0.6 w %b %b m %b %b l S" % (left, y, right, y)))
 
-    def _every_second_row(self, count: int) -> list[bytes]:
-        """Bands for every second row, so that the eye keeps to its line; no page has more rows."""
-        left, right = self._columns.edges[0], self._columns.edges[-1]
-        height = self._sheet.row_height
-        shape = b"%b %b re" % (points(right - left), points(height))
-        bottoms = (self._sheet.header_bottom - (row + 1) * height for row in range(1, count, 2))
-        return [b"%b %b %b" % (points(left), points(bottom), shape) for bottom in bottoms]
+    def _bands(self, lines: Sequence[int]) -> Sequence[bytes]:
+        """Behind every second row, so that the eye keeps to its line."""
+        if self._plan.sheet.wraps:
+            return [*self._shapes(lines)]
+        if len(self._uniform_bands) < len(lines) // 2:
+            self._uniform_bands = [*self._shapes(lines)]
+        return self._uniform_bands[: len(lines) // 2]
+
+    def _shapes(self, lines: Sequence[int]) -> Iterator[bytes]:
+        edges, top = self._plan.columns.edges, self._plan.rows.top
+        left, width = points(edges[0]), points(edges[-1] - edges[0])
+        heights = [_height(self._plan.rows, count) for count in lines]
+        for height, depth in [*zip(heights, accumulate(heights), strict=True)][1::2]:
+            yield b"%b %b %b %b re" % (left, points(top - depth), width, points(height))
 
     def _between_cells(self) -> list[bytes]:
-        """What leads from one cell to the next; the first, from the end of a row to the next row.
+        """The way from one cell to the next in a row, and the beginning of that one's string.
 
-        A numeric column's separator ends within the number by which its text is moved right.
+        The first is the way across from the last column, without the way down. Where text is moved
+        right, its string's beginning ends within the number by which.
         """
         lefts = [round(place.left, 2) for place in self._places]
-        moves = [
-            (lefts[0] - lefts[-1], -self._sheet.row_height),
-            *((right - left, 0.0) for left, right in pairwise(lefts)),
-        ]
+        ways = (lefts[0] - lefts[-1], *(right - left for left, right in pairwise(lefts)))
         return [
-            b")Tj\n%b %b Td %b" % (points(x), points(y), b"[-" if place.numeric else b"(")
-            for (x, y), place in zip(moves, self._places, strict=True)
+            b")Tj\n%b %%b Td %b" % (points(x), b"(" if place.align == "left" else b"[-")
+            for x, place in zip(ways, self._places, strict=True)
         ]
 
-    def _rows(self, page: Sequence[Copy], count: int) -> bytes:
+    def _rows(self, block: Block, start: int, lines: Sequence[int]) -> bytes:
+        plan, count = self._plan, len(lines)
+        first, *others = self._moves
+        if plan.sheet.wraps:
+            downs = {number: first % points(-_height(plan.rows, number)) for number in {*lines}}
+            starts: Iterable[bytes] = [downs[lines[0]], *(downs[number] for number in lines[:-1])]
+        else:
+            starts = repeat(first % points(-plan.rows.height), count)
+        separators = (starts, *(repeat(other % b"0", count) for other in others))
         columns = chain.from_iterable(
-            (repeat(separator, count), self._cells(copy, place))
-            for separator, copy, place in zip(self._separators, page, self._places, strict=True)
+            (separator, cells[start : start + count])
+            for separator, cells in zip(separators, block.columns, strict=True)
         )
         rows = b"".join(chain.from_iterable(zip(*columns, strict=True)))
         # The first separator closes no string, and moves here from where a row above would end.
-        x = self._places[-1].left
-        middle = self._sheet.header_bottom + self._sheet.row_height / 2
-        y = middle - _MIDDLE_EMS * self._columns.type_size
-        start = b"BT /%b %b Tf %b %b Td" % (
+        above = plan.rows.top + _height(plan.rows, lines[0]) - plan.rows.height / 2
+        begin = b"BT /%b %b Tf %b %b Td" % (
             *(self._body.base_font, self._size),
-            *(points(x), points(y)),
+            points(self._places[-1].left),
+            points(above - _MIDDLE_EMS * plan.columns.type_size),
         )
-        return start + rows[len(b")Tj") :] + b")Tj ET"
-
-    def _cells(self, copy: Copy, place: _Place) -> Sequence[bytes]:
-        if not place.numeric:
-            return self._body.fitted(copy, place.room, self._size)
-        lines, widths = self._body.lines(copy, place.room, self._size)
-        return [
-            b"%d]TJ (%b" % ((place.room - width) * _THOUSANDTHS_PER_UNIT, line)
-            for line, width in zip(lines, widths, strict=True)
-        ]
+        return begin + rows[len(b")Tj") :] + b")Tj ET"
 
 
 def texts_of(rows: Sequence[Sequence[Cell]]) -> Iterator[Sequence[str]]:
@@ -173,7 +264,24 @@ def _count(page: Sequence[Copy]) -> int:
     return len(page[0].texts) if page else 0
 
 
-def _is_numeric(copy: Copy) -> bool:
-    """Whether all that is there is numbers, and something is."""
-    shown = [*filter(None, copy.texts)]
-    return bool(shown) and all(map(_NUMBER.fullmatch, shown))
+def _height(rows: Rows, lines: int) -> float:
+    return rows.height + (lines - 1) * rows.line
+
+
+def _block(columns: Sequence[SetColumn], count: int) -> Block:
+    lines = [1] * count
+    for column in columns:
+        for row, more in column.lines.items():
+            lines[row] = max(lines[row], more)
+    cut = [row for column in columns for row in column.cut]
+    return Block([column.cells for column in columns], lines, cut)
+
+
+def _alignment(column: Column, texts: Sequence[str]) -> Align:
+    """Numbers are right-aligned: those of a type, or of a first page of numbers alone."""
+    if column.align is not None:
+        return column.align
+    if column.type is not None:
+        return "right" if column.type in NUMERIC else "left"
+    shown = [*filter(None, texts)]
+    return "right" if shown and all(map(is_number, shown)) else "left"

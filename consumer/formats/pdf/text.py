@@ -18,7 +18,7 @@ from typing import NamedTuple
 from reportlab.pdfbase.pdfdoc import PDFObjectReference
 
 from consumer.formats.pdf.document import StreamedDocument
-from consumer.formats.pdf.fonts import Face
+from consumer.formats.pdf.fonts import UNITS_PER_EM, Face
 from consumer.formats.pdf.repertoire import (
     ELLIPSIS,
     REPLACEMENT,
@@ -27,11 +27,16 @@ from consumer.formats.pdf.repertoire import (
     token_start,
 )
 from consumer.formats.pdf.stream_safe import is_stream_safe, stream_safe
-from consumer.formats.pdf.subsets import SEPARATOR, CompositeSubset
+from consumer.formats.pdf.subsets import LINE_BREAK, SEPARATOR, CompositeSubset
+from consumer.formats.pdf.wrapping import IN_BYTES, IN_TEXT, divided
 
 MOST_TEXT = 4_096
 """Characters of a text that are looked at: more than a line of the widest page shows in type that
 can be read."""
+MOST_WRAPPED_TEXT = 8_192
+"""The same where text is wrapped: more than a third of a usual page shows."""
+NOT_SHOWN = "###"
+"""Stands for a number that has no room, as in a spreadsheet."""
 _SEPARATOR = SEPARATOR.encode()
 
 
@@ -48,6 +53,14 @@ class Copy(NamedTuple):
     composite: tuple[CompositeSubset, bytes] | None = None
 
 
+class Wrapped(NamedTuple):
+    """The lines of one text, and their widths; ``cut``: they are not all of it."""
+
+    lines: list[bytes]
+    widths: list[int]
+    cut: bool
+
+
 class Typesetter:
     """Sets text in one document. Widths are in units, ``UNITS_PER_EM`` at any size.
 
@@ -55,10 +68,14 @@ class Typesetter:
     end that string, show others in other fonts, and begin another one.
     """
 
-    def __init__(self, faces: Sequence[Face], name: str) -> None:
-        """``name`` begins the names of its fonts in the document's resources."""
+    def __init__(self, faces: Sequence[Face], name: str, *, wraps: bool = False) -> None:
+        """``name`` begins the names of its fonts in the document's resources.
+
+        ``wraps``: line breaks in texts stay, and more of a long text.
+        """
         self.replaced_characters = 0
-        self._repertoire = Repertoire(faces, name)
+        self.most_text = MOST_WRAPPED_TEXT if wraps else MOST_TEXT
+        self._repertoire = Repertoire(faces, name, wraps=wraps)
         self._base = self._repertoire.base
         self.base_font = self._base.name.encode()
         self._ellipsis = self._base.encode(ELLIPSIS)
@@ -66,8 +83,8 @@ class Typesetter:
     def prepare(self, texts: Sequence[str]) -> Copy:
         """Find glyphs for at least one text; counts the characters that no font has."""
         joined = SEPARATOR.join(texts)
-        if len(joined) > MOST_TEXT:
-            texts = [*map(shortened, texts)]
+        if len(joined) > self.most_text:
+            texts = [*map(self.shortened, texts)]
             joined = SEPARATOR.join(texts)
         if joined.count(SEPARATOR) != len(texts) - 1:
             joined = SEPARATOR.join(text.replace(SEPARATOR, " ") for text in texts)
@@ -82,43 +99,77 @@ class Typesetter:
             return Copy(texts, codes)
         return Copy(texts, None, self._encode_mixed(shown))
 
+    def shortened(self, text: str) -> str:
+        """What of a text is looked at."""
+        return shortened(text, self.most_text)
+
     def measure(self, copy: Copy) -> list[int]:
         """The width of each text, uncut."""
         if copy.codes is None:
             return [sum(self._advances(text)) for text in copy.texts]
         return [*map(sum, self._base.advances(copy.codes).split(_SEPARATOR))]
 
-    def lines(self, copy: Copy, room: int, size: bytes) -> tuple[list[bytes], list[int]]:
-        """The texts, cut to ``room`` and encoded, and their widths.
+    def least_widths(self, copy: Copy) -> list[int]:
+        """The width that each text needs on two lines, without dividing a word."""
+        return [_on_two_lines([*map(self._word_width, text.split(" "))]) for text in copy.texts]
 
-        ``size`` is the type size, as the content stream has it.
-        """
-        widths = self.measure(copy)
-        too_wide = [index for index, width in enumerate(widths) if width > room]
+    def lines(self, copy: Copy, size: bytes) -> list[bytes]:
+        """The texts, uncut and encoded; ``size`` is the type's, as the content stream has it."""
         if copy.codes is not None:
-            lines = copy.codes.split(_SEPARATOR)
-            for index in too_wide:
-                lines[index] = self._cut_codes(lines[index], room)
-                widths[index] = sum(self._base.advances(lines[index]))
-            return lines, widths
-        lines = self._mixed_lines(copy, size)
-        for index in too_wide:
-            cut = self._cut(copy.texts[index], room)
-            (lines[index],) = self._in_fonts(self._encode_mixed(cut), size)
-            widths[index] = sum(self._advances(cut))
-        return lines, widths
+            return copy.codes.split(_SEPARATOR)
+        return self._mixed_lines(copy, size)
 
-    def fitted(self, copy: Copy, room: int, size: bytes) -> Sequence[bytes]:
-        """The lines that ``lines`` gives, measuring only texts that may be too wide."""
+    def wider(self, copy: Copy, lines: Sequence[bytes], room: int) -> dict[int, int]:
+        """Which of the texts' ``lines`` are wider than ``room``, and how wide each is.
+
+        Measures them only if one may be.
+        """
         if copy.codes is None:
-            return self._fitted_mixed(copy, room, size)
-        lines = copy.codes.split(_SEPARATOR)
+            return self._wider_mixed(copy, room)
         certain = room // self._base.widest(copy.codes)
-        if max(map(len, lines)) > certain:
-            for index, line in enumerate(lines):
-                if len(line) > certain and sum(self._base.advances(line)) > room:
-                    lines[index] = self._cut_codes(line, room)
-        return lines
+        if max(map(len, lines)) <= certain:
+            return {}
+        return wider_than(room, self.measure(copy))
+
+    def cut(
+        self, copy: Copy, lines: Sequence[bytes], index: int, room: int, size: bytes
+    ) -> tuple[bytes, int]:
+        """One of the texts' ``lines``, ending in an ellipsis, and its width then."""
+        if copy.codes is not None:
+            codes = self._cut_codes(lines[index], room)
+            return codes, sum(self._base.advances(codes))
+        return self._set(self._cut(copy.texts[index], room), size)
+
+    def not_shown(self, room: int) -> tuple[bytes, int]:
+        """What stands for a number that is wider than ``room``, and its width."""
+        signs = min(len(NOT_SHOWN), room // self._repertoire.advance_of[NOT_SHOWN[0]])
+        codes = self._base.encode(NOT_SHOWN[:signs])
+        return codes, sum(self._base.advances(codes))
+
+    def with_breaks(self, copy: Copy) -> list[int]:
+        """Which texts have line breaks; none has, unless this wraps."""
+        if copy.codes is not None and LINE_BREAK.encode() not in copy.codes:
+            return []
+        return [index for index, text in enumerate(copy.texts) if LINE_BREAK in text]
+
+    def wrapped(
+        self, copy: Copy, lines: Sequence[bytes], index: int, room: int, most: int, size: bytes
+    ) -> Wrapped:
+        """One of the texts' ``lines`` as at most ``most`` of them."""
+        if copy.codes is not None:
+            codes = lines[index]
+            found = divided(codes, IN_BYTES, self._base.advances(codes), room, most)
+            parts = [codes[start:end] for start, end in found.spans]
+            if found.cut:
+                parts[-1] = self._cut_codes(parts[-1], room)
+            return Wrapped(parts, [sum(self._base.advances(part)) for part in parts], found.cut)
+        text = copy.texts[index]
+        found = divided(text, IN_TEXT, self._advances(text), room, most)
+        texts = [text[start:end] for start, end in found.spans]
+        if found.cut:
+            texts[-1] = self._cut(texts[-1], room)
+        pairs = [self._set(part, size) for part in texts]
+        return Wrapped([line for line, _ in pairs], [width for _, width in pairs], found.cut)
 
     def add_fonts(self, document: StreamedDocument, fonts: dict[str, PDFObjectReference]) -> None:
         """Put the fonts into the document, and into the font resources by their names."""
@@ -131,6 +182,9 @@ class Typesetter:
             return self._base.encode(text)
         except UnicodeEncodeError:
             return None
+
+    def _word_width(self, word: str) -> int:
+        return sum(self._advances(word))
 
     def _advances(self, text: str) -> list[int]:
         return [*map(self._repertoire.advance_of.__getitem__, text)]
@@ -150,14 +204,18 @@ class Typesetter:
             return None
         return bisect_right([*accumulate(advances[: limit + 1])], limit)
 
-    def _fitted_mixed(self, copy: Copy, room: int, size: bytes) -> list[bytes]:
-        lines = self._mixed_lines(copy, size)
+    def _set(self, text: str, size: bytes) -> tuple[bytes, int]:
+        """A text that has been prepared as a line, and its width."""
+        (line,) = self._in_fonts(self._encode_mixed(text), size)
+        return line, sum(self._advances(text))
+
+    def _wider_mixed(self, copy: Copy, room: int) -> dict[int, int]:
         certain = room // self._repertoire.widest
-        for index, text in enumerate(copy.texts):
-            if len(text) > certain and sum(self._advances(text)) > room:
-                cut = self._encode_mixed(self._cut(text, room))
-                (lines[index],) = self._in_fonts(cut, size)
-        return lines
+        return {
+            index: width
+            for index, text in enumerate(copy.texts)
+            if len(text) > certain and (width := sum(self._advances(text))) > room
+        }
 
     def _met_before(self, texts: Sequence[str], joined: str) -> Copy | None:
         """Of texts that are shown as they are, and all of whose characters were met before.
@@ -209,9 +267,23 @@ class Typesetter:
         return TOKENS.sub(interrupted, tokens).split(_SEPARATOR)
 
 
-def shortened(text: str) -> str:
+def wider_than(room: int, widths: Sequence[int]) -> dict[int, int]:
+    """Those of some widths that are, by their places."""
+    if max(widths) <= room:
+        return {}
+    return {index: width for index, width in enumerate(widths) if width > room}
+
+
+def shortened(text: str, most: int = MOST_TEXT) -> str:
     """What may be seen of a text; it ends in an ellipsis if that isn't all."""
-    return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + ELLIPSIS
+    return text if len(text) <= most else text[:most] + ELLIPSIS
+
+
+def _on_two_lines(words: Sequence[int]) -> int:
+    """The least of what the wider line can be; spaces are as wide as they are in most fonts."""
+    space = UNITS_PER_EM // 3
+    ends = [end - space for end in accumulate(word + space for word in words)]
+    return min(max(end, ends[-1] - end - space) for end in ends)
 
 
 def _switch(font: bytes, size: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Rows to a PDF: gathers a page's rows, and hands out the page when it is full.
+"""Rows to a PDF: gathers a page's rows, and hands out pages when they are full.
 
-Nothing here depends on the clock or on chance. Invariant: what is kept is at most one page of rows,
-the characters met so far and two numbers a page.
+Nothing here depends on the clock or on chance. Invariant: what is kept is at most two pages of
+rows, the characters met so far and two numbers a page.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 
 from consumer.errors import ExportFailure
 from consumer.formats.cells import cell_text
-from consumer.formats.pdf import layout
 from consumer.formats.pdf.document import StreamedDocument
 from consumer.formats.pdf.fonts import FontStack
-from consumer.formats.pdf.frame import Frame
+from consumer.formats.pdf.frame import TOTAL, Frame, footer_lines
+from consumer.formats.pdf.layout import most_records
+from consumer.formats.pdf.repertoire import REPLACEMENT
 from consumer.formats.pdf.table import Table, texts_of
-from consumer.formats.pdf.text import Typesetter, shortened
+from consumer.formats.pdf.text import Copy, Typesetter, shortened
 from schemas.options import PdfOptions
 from schemas.records import Cell
 from schemas.requests import ExportRequested
+from schemas.time_zones import time_zone
 from schemas.vocabulary import FailReason
 
 _FEW_ROWS = 16
@@ -38,15 +40,19 @@ class PdfWriter:
         if not isinstance(request.options, PdfOptions):
             raise TypeError("the request is not for a PDF")
         self._columns = request.columns
-        self._title = request.title or request.export_id
-        self._date = dated_at.astimezone(UTC) if dated_at else None
-        self._records_per_page = request.options.records_per_page
-        self._sheet = layout.sheet(request.options)
-        self._body = Typesetter(fonts.body, "B")
+        self._options = options = request.options
+        self._date = dated_at
+        wraps = options.overflow == "wrap"
+        self._body = Typesetter(fonts.body, "B", wraps=wraps)
         self._heading = Typesetter(fonts.heading, "H")
-        self._frame = Frame(self._sheet, self._title, self._date, self._body, self._heading)
+        self._title = request.title or request.export_id
+        self._shown_title = self._heading.prepare([self._title])
+        self._footer = self._body.prepare([options.footer])
         self._document = StreamedDocument(identity=request.model_dump_json().encode())
+        # Of wrapped rows as many again, as it is not known how many a page will hold.
+        self._rows_at_once = most_records(options) * (2 if wraps else 1)
         self._table: Table | None = None
+        self._frame: Frame | None = None
         self._pending: list[Sequence[Cell]] = []
         self._pending_characters = 0
 
@@ -57,8 +63,13 @@ class PdfWriter:
 
     @property
     def replaced_characters(self) -> int:
-        """Characters of cells, headers and title that no font has, cut ones too."""
+        """Characters of cells, headers, title and footer that no font has, cut ones too."""
         return self._body.replaced_characters + self._heading.replaced_characters
+
+    @property
+    def truncated_cells(self) -> int:
+        """Cells that are not shown whole: cut, or numbers that had no room."""
+        return self._table.truncated_cells if self._table else 0
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Take rows; return the pages that they fill.
@@ -68,18 +79,17 @@ class PdfWriter:
                 what is kept until it is full.
         """
         self._pending.extend(self._shortened(rows) if len(rows) <= _FEW_ROWS else rows)
-        per_page = self._records_per_page
-        full = len(self._pending) // per_page * per_page
-        for start in range(0, full, per_page):
-            self._add_page(self._pending[start : start + per_page])
-        if full:
-            del self._pending[:full]
+        done = 0
+        while len(self._pending) - done >= self._rows_at_once:
+            done += self._add_pages(self._pending[done : done + self._rows_at_once], last=False)
+        if done:
+            del self._pending[:done]
             self._pending_characters = 0
         return self._document.take()
 
     def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
         """Rows without what no page shows: a few may be of megabytes, and wait for others."""
-        kept = [[_kept(cell) for cell in row] for row in rows]
+        kept = [[self._kept(cell) for cell in row] for row in rows]
         self._pending_characters += sum(
             len(cell) for row in kept for cell in row if isinstance(cell, str)
         )
@@ -88,32 +98,77 @@ class PdfWriter:
             raise ExportFailure(FailReason.TOO_LARGE, message)
         return kept
 
+    def _kept(self, cell: Cell) -> Cell:
+        if isinstance(cell, str | list | dict):
+            return shortened(cell_text(cell), self._body.most_text)
+        return cell
+
     def finish(self) -> Iterator[bytes]:
-        """The last page, if rows are left or there is none yet, and what all pages share.
+        """The last pages, if rows are left or there is none yet, and what all pages share.
 
         Raises:
             ExportFailure: as ``append``.
         """
         if self._pending or not self.pages:
-            self._add_page(self._pending)
+            self._add_pages(self._pending, last=True)
             self._pending = []
+        table, frame = self._begun([])
+        total = frame.total(self.pages)
         fonts: dict[str, object] = {}
         for typesetter in (self._body, self._heading):
             typesetter.add_fonts(self._document, fonts)
         facts = {"Title": self._title, "Producer": "Sluice"}
         if self._date:
-            digits = "".join(filter(str.isdigit, self._date.isoformat(timespec="seconds")[:19]))
-            facts["CreationDate"] = f"D:{digits}Z"
-        yield from self._document.finish(self._sheet.width, self._sheet.height, fonts, facts)
+            moment = self._date.astimezone(UTC).isoformat(timespec="seconds")[:19]
+            facts["CreationDate"] = f"D:{''.join(filter(str.isdigit, moment))}+00'00'"
+        sheet = table.plan.sheet
+        yield from self._document.finish(
+            sheet.width, sheet.height, fonts=fonts, forms={TOTAL: total}, info=facts
+        )
 
-    def _add_page(self, rows: Sequence[Sequence[Cell]]) -> None:
-        page = [self._body.prepare(texts) for texts in texts_of(rows)]
-        if self._table is None:
-            self._table = Table(self._sheet, self._columns, page, self._body, self._heading)
-        number = self.pages + 1
-        parts = (self._frame.top(number), self._table.draw(page), self._frame.bottom(number))
-        self._document.add_page(b"\n".join(parts))
+    def _add_pages(self, rows: Sequence[Sequence[Cell]], *, last: bool) -> int:
+        """Add the pages that rows fill, if they are the ``last`` all; how many rows that were."""
+        texts = [*texts_of(rows)]
+        replaced = self._body.replaced_characters
+        columns = [*map(self._body.prepare, texts)]
+        table, frame = self._begun(columns)
+        block = table.set(columns)
+        start = 0
+        while start < len(rows) or not self.pages:
+            end, full = table.page_end(block, start)
+            if not (full or last):
+                break
+            number = self.pages + 1
+            parts = (frame.top(number), table.draw(block, start, end), frame.bottom(number))
+            self._document.add_page(b"\n".join(parts))
+            start = end
+        if start < len(rows) and self._body.replaced_characters > replaced:
+            # These come once more, and are counted then.
+            self._body.replaced_characters -= sum(
+                _replaced(copy.texts[start:], map(self._body.shortened, column[start:]))
+                for copy, column in zip(columns, texts, strict=True)
+            )
+        return start
+
+    def _begun(self, first_rows: Sequence[Copy]) -> tuple[Table, Frame]:
+        """The table and what stands around it, made with the first rows."""
+        if self._table is None or self._frame is None:
+            self._table = Table(
+                *(self._columns, self._options, first_rows, self._footer_lines),
+                *(self._body, self._heading),
+            )
+            date = self._date.astimezone(time_zone(self._options.timezone)) if self._date else None
+            self._frame = Frame(
+                *(self._table.plan.sheet, self._shown_title, self._footer, date),
+                *(self._body, self._heading),
+            )
+        return self._table, self._frame
+
+    def _footer_lines(self, width: float, size: float) -> int:
+        return len(footer_lines(self._body, self._footer, width, size))
 
 
-def _kept(cell: Cell) -> Cell:
-    return shortened(cell_text(cell)) if isinstance(cell, str | list | dict) else cell
+def _replaced(shown: Sequence[str], sent: Iterator[str]) -> int:
+    return sum(text.count(REPLACEMENT) for text in shown) - sum(
+        text.count(REPLACEMENT) for text in sent
+    )

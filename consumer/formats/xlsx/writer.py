@@ -51,6 +51,10 @@ class XlsxWriter:
     def replaced_characters(self) -> None:
         """Every character has its place."""
 
+    @property
+    def truncated_cells(self) -> None:
+        """Every cell is whole."""
+
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Take rows; return what is packed of them.
 
