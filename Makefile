@@ -52,7 +52,7 @@ check: install ## format, lint, types, imports, unit and property tests (about t
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not kafka and not slow" -n 2
+	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n 2
 
 chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --report tests/chaos/results

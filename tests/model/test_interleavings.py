@@ -36,6 +36,7 @@ def keeps_the_promise(seeds: range, metrics: Metrics, design: Design = AS_BUILT)
             raise
 
 
+@pytest.mark.slow
 def test_no_interleaving_breaks_the_promise_and_all_transitions_happen(metrics: Metrics) -> None:
     happened = set[tuple[State | Assignment, Event]]()
 

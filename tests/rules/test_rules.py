@@ -57,6 +57,7 @@ def mutants() -> Iterator[object]:
             )
 
 
+@pytest.mark.slow
 def test_the_rules_and_their_cases_are_valid_and_hold() -> None:
     checked = promtool("check", "rules", RULES)
     assert checked.returncode == 0, checked.stderr
