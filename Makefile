@@ -8,6 +8,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 BENCH_STAMP := $(VENV)/.bench-installed
 CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
+STORAGE ?= local
 SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 2
 HUNT_KILLS ?= 1000
@@ -54,8 +55,8 @@ check: install ## format, lint, types, imports, unit and property tests (about t
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n 2
 
-chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED)
-	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --report tests/chaos/results
+chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED, STORAGE: local or s3)
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --storage $(STORAGE) --report tests/chaos/results
 
 hostile: install ## hostile input of every kind, sent at two nodes (some minutes; needs Linux)
 	$(BIN)/python -m tests.hostile

@@ -1,4 +1,4 @@
-"""Where files are: paths and ``file://`` URLs.
+"""Where files are: paths, ``file://`` URLs, and those of object stores.
 
 Nothing is opened here. Invariant: a URL of another kind is refused by name, never taken for a path.
 """
@@ -17,11 +17,9 @@ def local_path(location: str) -> Path:
     if not re.match("[A-Za-z][A-Za-z0-9+.-]*://|file:", location, re.IGNORECASE):
         return Path(location)
     url = urlsplit(location)
-    if url.scheme == "s3":
-        raise ValueError("s3:// is not supported yet; use a path or file:///path")
     path = unquote(url.path)
     if url.scheme != "file" or url.netloc not in {"", "localhost"} or path[:1] != "/":
-        raise ValueError("must be a path or file:///path")
+        raise ValueError("must be a path, file:///path, or s3://, gs:// or az://bucket/prefix")
     if url.query or url.fragment or "\0" in path:
         raise ValueError("a file:// path has '?' and '#' as %3F and %23, and no %00")
     return Path(path)

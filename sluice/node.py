@@ -21,7 +21,6 @@ from consumer.lanes.lane_context import LaneLimits
 from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.base import GroupStorage
-from consumer.storage.local import LocalStorage
 from producer.publisher import ExportPublisher
 from sluice.errors import UsageError
 from sluice.http.app import AppDependencies, HttpLimits, build_app
@@ -33,8 +32,9 @@ from sluice.http.view import NodeStatus
 from sluice.logs import hushed_while_away, silent_libraries
 from sluice.loop_watch import LoopWatch
 from sluice.settings import Settings
-from sluice.storage import recognise, within
+from sluice.storage import open_storage, recognise, within
 from sluice.storage_probe import StorageProbe
+from sluice.tidying import tidy_now_and_then
 
 log = structlog.get_logger(__name__)
 
@@ -54,12 +54,14 @@ class Node:
         storage: GroupStorage,
         storage_id: str,
     ) -> None:
-        self.storage_id = storage_id
+        self.storage_id, self.storage_root = storage_id, storage.root
         self.contact = cluster.contact
         self._cluster = cluster
         self._group = group
         self._metrics = context.metrics
-        self._storage = StorageProbe(storage.check)
+        self._storage = storage
+        self._storage_probe = StorageProbe(storage.check)
+        self._metrics.watch_scratch(lambda: storage.scratch_bytes)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
 
     def status(self) -> NodeStatus:
@@ -85,7 +87,7 @@ class Node:
         found = self._group.problems()
         if not await self._cluster.ping():
             found.append("no Kafka broker answers")
-        if problem := await self._storage.problem():
+        if problem := await self._storage_probe.problem():
             found.append(problem)
         return found
 
@@ -95,6 +97,9 @@ class Node:
             asyncio.create_task(self._observe(), name="observe"),
             asyncio.create_task(self._observe_readiness(), name="observe readiness"),
             asyncio.create_task(self._observe_kafka(), name="observe kafka"),
+            asyncio.create_task(
+                tidy_now_and_then(self._storage, self._partitions, self._metrics), name="tidy"
+            ),
         ]
         try:
             await self._group.run()
@@ -123,6 +128,9 @@ class Node:
             await self._cluster.ping()
             await asyncio.sleep(_KAFKA_SECONDS)
 
+    def _partitions(self) -> list[int]:
+        return [lane.partition for lane in self._group.lanes]
+
     def _open_exports(self) -> int:
         return sum(lane.open_count for lane in self._group.lanes)
 
@@ -145,7 +153,13 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         dead_letter_bytes = await cluster.check_topics()
         storage_id = await recognise(storage, cluster)
         await within(storage.check)
-        context = ExportContext(storage, formats.writer, metrics, settings.max_export_bytes)
+        context = ExportContext(
+            storage,
+            formats.writer,
+            metrics,
+            settings.max_export_bytes,
+            storage_timeout_seconds=settings.storage_timeout_seconds,
+        )
         destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(
             _membership(settings), cluster, destination, context, settings.max_concurrency
@@ -175,7 +189,7 @@ async def run_node(settings: Settings) -> None:
         log.info(
             "node started",
             url=server.url,
-            storage=str(settings.storage_directory),
+            storage=node.storage_root,
             storage_id=node.storage_id,
         )
         working = asyncio.create_task(node.run(), name="node")
@@ -210,7 +224,7 @@ def _load_formats(settings: Settings) -> Formats:
 
 @asynccontextmanager
 async def _open_storage(settings: Settings) -> AsyncIterator[tuple[GroupStorage, StorageCalls]]:
-    storage: GroupStorage = LocalStorage(settings.storage_directory)
+    storage = open_storage(settings)
     if await within(storage.find):
         await within(storage.check)  # what is wrong with it shows without Kafka
     try:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from consumer.storage.objects.urls import is_object_url, parse_options, split_url
 from schemas.requests import is_user
 from schemas.topics import Topics
 from sluice.errors import UsageError
@@ -53,8 +54,17 @@ def _kafka_name(name: str) -> str:
 
 
 def _storage_url(url: str) -> str:
-    local_path(url)
+    if is_object_url(url):
+        split_url(url)
+    else:
+        local_path(url)
     return url
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
 
 
 def _readable(path: Path) -> Path:
@@ -114,6 +124,8 @@ class Settings(BaseModel):
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
     replication_factor: Annotated[int, Field(ge=1, le=32)] = 1
     storage_url: Annotated[str, Field(min_length=1), AfterValidator(_storage_url)] = "./exports"
+    storage_options: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    scratch_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
@@ -142,6 +154,22 @@ class Settings(BaseModel):
     ssl_cafile: ReadableFile | None = None
     ssl_certfile: ReadableFile | None = None
     ssl_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
+
+    @field_validator("storage_options")
+    @classmethod
+    def _fit_the_store(cls, options: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url, text = info.data.get("storage_url"), options.get_secret_value() if options else ""
+        if url is None:  # it is wrong itself
+            parse_options(text)
+        elif is_object_url(url):
+            # It takes 40 ms to import, and most commands need none. It reads the provider's
+            # variables, too: what is wrong with these shows here.
+            from consumer.storage.objects.client import open_bucket  # noqa: PLC0415
+
+            open_bucket(url, parse_options(text))
+        elif text:
+            raise ValueError("is of no use when SLUICE_STORAGE_URL is a directory")
+        return options
 
     @field_validator("sasl_username", "sasl_password")
     @classmethod
@@ -195,9 +223,16 @@ class Settings(BaseModel):
         return Topics.named(self.topic_prefix, self.output_prefix)
 
     @property
-    def storage_directory(self) -> Path:
-        """Where files go, absolute."""
-        return local_path(self.storage_url).absolute()
+    def storage_directory(self) -> Path | None:
+        """Where files go, absolute; None: into a bucket."""
+        return None if is_object_url(self.storage_url) else local_path(self.storage_url).absolute()
+
+    @property
+    def bucket_options(self) -> Mapping[str, str]:
+        """How a bucket is reached; some of them may be secret."""
+        return parse_options(
+            self.storage_options.get_secret_value() if self.storage_options else ""
+        )
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""A group's storage, recognised before a node works with it.
+"""A group's storage: opened by the settings, and recognised before a node works with it.
 
 Where the root has an id, that is the storage. Where it has none, it is either new, or made by a
 build that knew no ids, or gone: an empty directory where a file system should be mounted. The
@@ -7,7 +7,11 @@ work of the group can be in another one.
 """
 
 import asyncio
+import os
+import stat
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -16,9 +20,42 @@ from consumer.cluster import Cluster
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import NodeRefused, StorageUnavailable
 from consumer.storage.base import GroupStorage
+from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
+from sluice.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+
+def open_storage(settings: Settings) -> GroupStorage:
+    """The storage of the settings; nothing is read or written yet, but for the scratch directory.
+
+    Raises:
+        UserError: a temporary directory isn't ours.
+    """
+    if settings.storage_directory:
+        return LocalStorage(settings.storage_directory)
+    # The client library takes 40 ms to import, and a directory needs none.
+    from consumer.storage.objects.client import open_bucket  # noqa: PLC0415
+    from consumer.storage.objects.scratch import Scratch  # noqa: PLC0415
+    from consumer.storage.objects.storage import ObjectStorage  # noqa: PLC0415
+
+    bucket = open_bucket(settings.storage_url, settings.bucket_options)
+    return ObjectStorage(bucket, Scratch(settings.scratch_dir or _own_temporary()))
+
+
+def _own_temporary() -> Path:
+    """A directory in the system's own for temporary files, where others could have made it."""
+    path = Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise UserError(f"SLUICE_SCRATCH_DIR: {path} can't be made: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise UserError(f"SLUICE_SCRATCH_DIR: {path} is another user's; choose a directory")
+    return path
+
 
 _OPEN_SECONDS = 30.0
 _T = TypeVar("_T")

@@ -199,6 +199,27 @@ _KAFKA = (
             (_events("sluice_storage_errors_total", "errno"), "storage: {{errno}}"),
         ),
     ),
+    Graph(
+        "Seconds until a file is in the bucket and decided (P95)",
+        "Of an object store. Without one, nothing.",
+        "s",
+        ((_p95("sluice_storage_upload_seconds", "le"), "upload"),),
+    ),
+    Graph(
+        "Bytes into the bucket a second, and on scratch disks",
+        "Files wait on a scratch disk until they are uploaded; it must not fill up.",
+        "bytes",
+        (
+            (_rate("sluice_storage_uploaded_bytes_total", "job"), "uploaded a second"),
+            (_sum("sluice_scratch_bytes", "instance"), "waiting: {{instance}}"),
+        ),
+    ),
+    Graph(
+        "Files on their way into the bucket",
+        "At most 20 on each node; more wait on its disk.",
+        "short",
+        ((_sum("sluice_storage_uploads_running", "instance"), "{{instance}}"),),
+    ),
 )
 
 ROWS = {"Service levels": _SERVICE_LEVELS, "Nodes": _NODES, "Kafka and storage": _KAFKA}

@@ -30,7 +30,7 @@ class ExportContext:
     people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
     on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
     moment, so that five at once would be more than a node has. ``kept_texts`` are those of large
-    batches between turns.
+    batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end.
     """
 
     storage: Storage
@@ -42,6 +42,7 @@ class ExportContext:
     in_hand: PartitionsInHand = field(default_factory=PartitionsInHand)
     large_work: threading.Lock = field(default_factory=threading.Lock)
     kept_texts: KeptTexts = field(default_factory=KeptTexts)
+    storage_timeout_seconds: float = 300.0
 
     def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
         """Held while a message is decoded, so that large ones are one at a time."""

@@ -1,10 +1,13 @@
 """A storage whose calls are seen while they last: ``InHand`` says since when one is under way.
 
 A thread that hangs in a system call can't be cancelled, and raises nothing. The mark is what lets
-the lane tell it from one that computes. Invariant: every call that may block is marked.
+the lane tell it from one that computes. Invariant: every call that may block a turn is marked;
+those outside of turns aren't, as they end by themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 
 from consumer.core.suspects import Mark
 from consumer.exports.in_hand import InHand
@@ -28,7 +31,12 @@ class MarkedStorage:
     ) -> Part:
         """See ``Storage.open_part``."""
         part = self._storage.open_part(partition, export_id, extension, decided)
-        return MarkedPart(part, self._in_hand)
+        return MarkedPart(part, self._in_hand, apart=self.threads is not None)
+
+    @property
+    def threads(self) -> Callable[[int], Executor] | None:
+        """See ``Storage.threads``."""
+        return self._storage.threads
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
@@ -71,11 +79,12 @@ class MarkedStorage:
 
 
 class MarkedPart:
-    """``Part``, likewise."""
+    """``Part``, likewise; ``apart``: its end is concluded outside of turns."""
 
-    def __init__(self, part: Part, in_hand: InHand) -> None:
+    def __init__(self, part: Part, in_hand: InHand, *, apart: bool) -> None:
         self._part = part
         self._in_hand = in_hand
+        self._ending: AbstractContextManager[None] = nullcontext() if apart else in_hand
 
     @property
     def location(self) -> str:
@@ -103,15 +112,19 @@ class MarkedPart:
 
     def sync(self) -> None:
         """See ``Part.sync``."""
-        with self._in_hand:
+        with self._ending:
             self._part.sync()
 
     def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
-        with self._in_hand:
+        with self._ending:
             self._part.publish(decided)
 
-    def discard(self) -> None:
+    def discard(self, decided: TerminalEvent | None = None) -> None:
         """See ``Part.discard``."""
-        with self._in_hand:
-            self._part.discard()
+        with self._ending:
+            self._part.discard(decided)
+
+    def stop(self) -> None:
+        """See ``Part.stop``."""
+        self._part.stop()

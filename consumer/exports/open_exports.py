@@ -14,10 +14,11 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
 from consumer.errors import ExportFailure, LaneStopped
 from consumer.exports.application import Application
+from consumer.exports.ending import Ending
 from consumer.exports.export import GrowingFile, OpenExport
 from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message
-from consumer.exports.publication import Ending, Publication
+from consumer.exports.publication import Publication
 from consumer.exports.terminal_events import Origin, Progress
 from consumer.formats.compression import new_compressor
 from consumer.metrics import Dropped
@@ -43,7 +44,8 @@ class OpenExports:
         """The batch of which a turn applied some; it is the next of the records."""
 
     def __len__(self) -> int:
-        return len(self._open)
+        """Those on their way out that count as open, too."""
+        return len(self._open) + sum(1 for _ in self._publication.resumable())
 
     def __iter__(self) -> Iterator[OpenExport]:
         return iter(list(self._open.values()))
@@ -54,13 +56,18 @@ class OpenExports:
 
     def open_requests(self) -> tuple[int, ...]:
         """Offsets of the open exports' requests, ascending."""
-        return tuple(sorted(export.origin.source.offset for export in self._open.values()))
+        origins = [export.origin for export in self._open.values()]
+        origins += [ending.origin for ending in self._publication.resumable()]
+        return tuple(sorted(origin.source.offset for origin in origins))
 
     def first_batches(self) -> Iterator[tuple[int, int]]:
         """Offsets of request and first batch of those of which a batch was applied."""
         for export in self._open.values():
             if export.first_offset is not None:
                 yield export.origin.source.offset, export.first_offset
+        for ending in self._publication.resumable():
+            if ending.first_batch is not None:
+                yield ending.origin.source.offset, ending.first_batch
 
     def idle_since(self) -> float | None:
         """When the export that is idle for longest was active: monotonic seconds."""
@@ -71,7 +78,7 @@ class OpenExports:
     ) -> None:
         """Open an export, or end it at once where there are too many."""
         if self._is_full(origin.source.offset):
-            message = f"{len(self._open)} exports are open in partition {self._partition}"
+            message = f"{len(self)} exports are open in partition {self._partition}"
             self.refuse(origin, FailReason.TOO_MANY_OPEN, message)
             return
         now = self._context.monotonic()
@@ -215,7 +222,7 @@ class OpenExports:
             replaced_characters=writer.replaced_characters,
             truncated_cells=writer.truncated_cells,
         )
-        self._close(export, Ending(event, origin))
+        self._close(export, Ending(event, origin, first_batch=export.first_offset))
 
     def _close(self, export: OpenExport, ending: Ending) -> None:
         ending.part = export.part
@@ -226,10 +233,11 @@ class OpenExports:
         self._publication.end(ending)
 
     def _is_full(self, offset: int) -> bool:
-        if len(self._open) >= self.most_open:
+        count = len(self)
+        if count >= self.most_open:
             return True
         # Only a crowd can come near the limit, so only then is it worth a look.
-        crowd = len(self._open) >= MOST_OPEN // 2
+        crowd = count >= MOST_OPEN // 2
         return crowd and len(encode_ascending((*self.open_requests(), offset))) > METADATA_LIMIT
 
 

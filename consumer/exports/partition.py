@@ -8,7 +8,7 @@ Invariant: a ``Checkpoint``'s resume point covers exactly what this and earlier 
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import MOST_MARKED, Place, Suspect, Suspects
 from consumer.errors import StorageUnavailable
+from consumer.exports.ends_apart import ends_apart
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
 from consumer.exports.messages import LargeMessage, Message, Outcome, SetAside, value_bytes
@@ -41,7 +42,7 @@ class PartitionExports:
 
     ``point`` is where the partition's last owner left off. Exports ``given_up`` fail at once, as
     the storage could not take their files. Messages that our code ``breaks_on``, and how, are set
-    aside.
+    aside. ``moved`` is called, from any thread, when ends that were begun apart may be collected.
     """
 
     def __init__(
@@ -51,17 +52,19 @@ class PartitionExports:
         context: ExportContext,
         given_up: frozenset[str] = frozenset(),
         breaks_on: Mapping[Place, str] = MappingProxyType({}),
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.partition = partition
         self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
         """What it works on now; any thread may look."""
+        apart = ends_apart(partition, context, moved)
         context = replace(context, storage=MarkedStorage(context.storage, self.in_hand))
         self._context = context
-        self._publication = Publication(context.storage)
-        self._exports = OpenExports(partition, context, self._publication)
-        self._routing = Routing(
-            partition, point, context, self._exports, self._publication, given_up
-        )
+        self.publication = Publication(context.storage, apart)
+        """What is on its way to the storage."""
+        self._exports = OpenExports(partition, context, self.publication)
+        shared = context, self._exports, self.publication
+        self._routing = Routing(partition, point, *shared, given_up)
         self._first_batches = dict(point.first_batches)
         self._suspects = Suspects(point.suspects)
         self._breaks_on = breaks_on
@@ -102,7 +105,7 @@ class PartitionExports:
     @property
     def runnable(self) -> bool:
         """Whether a turn could do something."""
-        return bool(self._queue()) or self._publication.due
+        return self.publication.due or (self.settled and bool(self._queue()))
 
     @property
     def claim(self) -> Claim:
@@ -121,12 +124,12 @@ class PartitionExports:
     @property
     def writes_due(self) -> bool:
         """Whether a turn would begin with what the storage did not take before."""
-        return self._publication.due
+        return self.publication.writes_due
 
     @property
     def settled(self) -> bool:
         """Whether no end of an export waits for the storage; only then there is a resume point."""
-        return self._publication.settled
+        return self.publication.settled
 
     @property
     def outcome_full(self) -> bool:
@@ -164,8 +167,9 @@ class PartitionExports:
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
         """Rows and bytes so far of an open export; from any thread, during a turn too."""
-        export = self._exports.get(export_id)
-        return (export.assembly.rows, export.size_bytes) if export else None
+        if export := self._exports.get(export_id):
+            return export.assembly.rows, export.size_bytes
+        return self.publication.progress(export_id)
 
     # What a lane tells, between turns.
 
@@ -234,12 +238,12 @@ class PartitionExports:
         return self._result(TurnEnd.REFUSED) if self._let_go(message) else None
 
     def _let_go(self, message: str) -> bool:
-        if export := self._publication.refused:
+        if export := self.publication.refused:
             if export.decided is None:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
             return export.decided is None
-        if self._publication.due:
-            return self._publication.give_up(message, self._context.now())
+        if self.publication.writes_due:
+            return self.publication.give_up(message, self._context.now())
         if self._queue() is not self._records:
             return False
         given_up = self._routing.give_up_on(self._records[0], message)
@@ -249,11 +253,11 @@ class PartitionExports:
 
     def abandon(self) -> None:
         """The partition is lost: decide nothing any more. From any thread, at any time."""
-        self._publication.abandon()
+        self.publication.abandon()
 
     def discard(self) -> None:
         """Remove the partial files; the state is of no use afterwards."""
-        self._publication.discard()
+        self.publication.discard()
         self._exports.discard()
         self.in_hand.close()
 
@@ -266,11 +270,11 @@ class PartitionExports:
             PartLost, MessageFault: load the partition again.
             LaneStopped: a person has to act.
         """
-        self._began_at, was_due = self._routing.next_record, self._publication.due
+        self._began_at, was_due = self._routing.next_record, self.publication.due
         end, refusal = TurnEnd.IDLE, None
         try:
             self._write_out()
-            if not self._routing.orphan_pending:
+            if self.settled and not self._routing.orphan_pending:
                 end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
                 self._write_out()
         except StorageUnavailable as error:
@@ -300,16 +304,16 @@ class PartitionExports:
         return bool(self._events or self._routing.dead_letters)
 
     def _take_outcome(self) -> Outcome:
-        bound = self._publication.take_bound()
+        bound = self.publication.take_bound()
         outcome = Outcome(self._events, self._routing.dead_letters, bound)
         self._events, self._routing.dead_letters, self._routing.dead_letter_bytes = [], [], 0
         return outcome
 
     def _write_out(self) -> None:
-        for event in self._publication.write_out():
+        for event in self.publication.write_out():
             self._events.append(event)
             _log_end(event)
-        for origin in self._publication.take_repeats():
+        for origin in self.publication.take_repeats():
             self._context.metrics.duplicate(origin.format, origin.user)
             log.warning(
                 "request is a repeat: its id ended in another partition",

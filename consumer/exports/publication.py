@@ -1,40 +1,29 @@
 """The writing end of a partition's exports: flush, decide, publish.
 
-Everything that may be refused by the storage happens here, in ``write_out``, which can be called
-again after a refusal and goes on where it was. Invariant: an event comes out only after its
-manifest decided, its file (if it completed) has its final name, and both names are on the disk.
+What the storage may refuse in a turn happens here, in ``write_out``, which can be called again
+after a refusal and goes on where it was. Where it takes long, ends are concluded outside of turns
+(``ends_apart``). Invariant: an event comes out only after its manifest decided, its file (if it
+completed) is where that says, and both are there to stay.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 
-from consumer.errors import LaneStopped, PartLost
+from consumer.exports.ending import Ending, conclude
+from consumer.exports.ends_apart import EndsApart
 from consumer.exports.export import OpenExport
-from consumer.exports.terminal_events import Origin, Progress
-from consumer.storage.base import Part, Storage
-from schemas.completions import ExportCompleted, TerminalEvent
-from schemas.vocabulary import FailReason
-
-
-@dataclass(slots=True)
-class Ending:
-    """An export that is to end as ``proposed``, unless a manifest decided otherwise before.
-
-    ``bound``: its manifest was there when its request was read, so its event may be as well.
-    """
-
-    proposed: TerminalEvent
-    origin: Origin
-    part: Part | None = None
-    bound: bool = False
+from consumer.exports.terminal_events import Origin
+from consumer.storage.base import Storage
+from schemas.completions import TerminalEvent
 
 
 class Publication:
-    """What is on its way to the storage."""
+    """What is on its way to the storage. ``apart`` has the ends where they don't end in turns."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, apart: EndsApart | None = None) -> None:
         self._storage = storage
+        self._apart = apart
         self._dirty: dict[str, OpenExport] = {}
         self._endings: deque[Ending] = deque()
         self._unsettled: list[TerminalEvent] = []
@@ -48,22 +37,54 @@ class Publication:
 
     def end(self, ending: Ending) -> None:
         """An export is to end."""
-        self._dirty.pop(ending.proposed.export_id, None)
+        self._dirty.pop(ending.export_id, None)
         self._endings.append(ending)
 
-    def is_ending(self, export_id: str) -> bool:
-        """Whether an export with this id is on its way out."""
-        return any(ending.proposed.export_id == export_id for ending in self._endings)
+    def ending(self, export_id: str) -> Ending | None:
+        """The export with this id that is on its way out."""
+        if self._apart and (found := self._apart.get(export_id)):
+            return found
+        # A copy: another thread may look.
+        return next((one for one in list(self._endings) if one.export_id == export_id), None)
+
+    def progress(self, export_id: str) -> tuple[int, int] | None:
+        """Rows and bytes of an export that is on its way out; from any thread."""
+        ending = self.ending(export_id)
+        return (ending.proposed.rows, ending.part.size) if ending and ending.part else None
+
+    def resumable(self) -> Iterator[Ending]:
+        """Ends that count as open: a successor comes to them again."""
+        return self._apart.resumable() if self._apart else iter(())
+
+    @property
+    def writes_due(self) -> bool:
+        """Whether ``write_out`` has something to write."""
+        return bool(self._dirty or self._endings or self._unsettled)
+
+    @property
+    def conclusions_due(self) -> bool:
+        """Whether ``write_out`` has ends apart to collect, or to begin with again."""
+        return self._apart is not None and self._apart.due
+
+    @property
+    def concluding(self) -> bool:
+        """Whether ends apart are being concluded."""
+        return self._apart is not None and self._apart.under_way
 
     @property
     def due(self) -> bool:
         """Whether ``write_out`` has something to do."""
-        return bool(self._dirty) or not self.settled
+        return self.writes_due or self.conclusions_due
 
     @property
     def settled(self) -> bool:
-        """Whether no end is on its way."""
-        return not self._endings and not self._unsettled
+        """Whether no end is on its way, but for those that count as open."""
+        return not (self._endings or self._unsettled) and (not self._apart or self._apart.settled)
+
+    @property
+    def trouble(self) -> str | None:
+        """What the storage refuses of ends apart that can't be given up, if there is such."""
+        return self._apart.trouble if self._apart else None
 
     def take_repeats(self) -> list[Origin]:
         """Requests whose id another partition's request decided, since the last call."""
@@ -86,16 +107,18 @@ class Publication:
         # 1. Write the rows of open exports.
         while self._dirty:
             export_id, export = next(iter(self._dirty.items()))
-            if export.part:
-                export.part.flush()
+            if export.file:
+                export.file.part.flush()
             del self._dirty[export_id]
         while self._endings:
-            event = self._conclude(self._endings[0])
-            ending = self._endings.popleft()
-            if event:
-                self._unsettled.append(event)
-            if event and (ending.bound or event is not ending.proposed):
-                self._bound.add(event.export_id)
+            if self._apart:
+                self._apart.begin(self._endings.popleft())
+                continue
+            event = conclude(self._endings[0], self._storage, lambda: self._abandoned)
+            self._concluded(self._endings.popleft(), event)
+        if self._apart:
+            for ending, event in self._apart.collect():
+                self._concluded(ending, event)
         return self._settle()
 
     @property
@@ -106,50 +129,31 @@ class Publication:
     def give_up(self, message: str, now: datetime) -> bool:
         """The storage refused an end for too long: if it completes, it fails; what follows is next.
 
-        False: nothing can be let go. A failure needs its manifest as well, and what an earlier
-        attempt decided stays.
+        False: nothing can be let go.
         """
-        ending = self._endings[0] if self._endings else None
-        if ending is None or ending.bound or not isinstance(ending.proposed, ExportCompleted):
-            return False
-        progress = Progress(ending.proposed.rows, ending.proposed.started_at, now)
-        ending.proposed = ending.origin.failed(FailReason.STORAGE_UNAVAILABLE, message, progress)
-        return True
+        return bool(self._endings) and self._endings[0].fail(message, now)
 
     def abandon(self) -> None:
         """Decide nothing any more; any thread may say so at any time."""
         self._abandoned = True
+        if self._apart:
+            self._apart.abandon()
 
     def discard(self) -> None:
         """Drop what is on its way, with the parts."""
         for ending in self._endings:
             if ending.part:
                 ending.part.discard()
+        if self._apart:
+            self._apart.discard()
 
-    def _conclude(self, ending: Ending) -> TerminalEvent | None:
-        """Decide and publish; repeatable. None: the id's end was another request's."""
-        proposed, part = ending.proposed, ending.part
-        if self._abandoned:
-            raise PartLost("the partition is no longer ours")
-        # 2. Sync the part, or drop it.
-        if part:
-            if isinstance(proposed, ExportCompleted):
-                part.sync()
-            else:
-                part.discard()  # first of all: a full disk needs the room for the manifest
-        # 3. Decide: create the manifest, or take the event of the one that is there.
-        event = self._storage.decide(proposed)
-        if event.source != proposed.source:
-            if part:
-                part.discard()
+    def _concluded(self, ending: Ending, event: TerminalEvent | None) -> None:
+        if event is None:
             self._repeats.append(ending.origin)
-            return None
-        # 4. Give the part its final name.
-        if isinstance(event, ExportCompleted):
-            _publish(event, ending)
-        elif part:
-            part.discard()
-        return event
+            return
+        self._unsettled.append(event)
+        if ending.bound or event is not ending.proposed:
+            self._bound.add(event.export_id)
 
     def _settle(self) -> list[TerminalEvent]:
         # 5. Sync the directory once for all ends; only now their events may be sent.
@@ -157,16 +161,3 @@ class Publication:
             self._storage.settle()
         settled, self._unsettled = self._unsettled, []
         return settled
-
-
-def _publish(decided: ExportCompleted, ending: Ending) -> None:
-    if not isinstance(ending.proposed, ExportCompleted):
-        raise PartLost(f"{decided.export_id} was decided by another owner: it completed")
-    if ending.part is None:
-        return  # sent again: its file was seen under the final name
-    if ending.part.sha256 != decided.sha256:
-        raise LaneStopped(
-            f"the manifest of {decided.export_id} names other bytes than its batches make: it was "
-            "written by another build; remove the manifest to have the file made by this one"
-        )
-    ending.part.publish(decided)

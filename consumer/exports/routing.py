@@ -28,11 +28,12 @@ from consumer.errors import (
     PartLost,
     StorageUnavailable,
 )
+from consumer.exports.ending import Ending
 from consumer.exports.export import OpenExport
 from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import DeadLetter, Message, SetAside, forwardable, value_bytes
 from consumer.exports.open_exports import OpenExports
-from consumer.exports.publication import Ending, Publication
+from consumer.exports.publication import Publication
 from consumer.exports.terminal_events import (
     Origin,
     id_in_key,
@@ -315,7 +316,7 @@ class Routing:
 
         Until its request was searched, a manifest counts only if that was read.
         """
-        if self._publication.is_ending(export_id):
+        if self._publication.ending(export_id):
             return True
         searched = self._is_searched(message)
         try:
@@ -330,7 +331,7 @@ class Routing:
         return source.partition == self._partition and source.offset < self.requests_position
 
     def _is_known(self, export_id: str) -> bool:
-        return self._exports.get(export_id) is not None or self._publication.is_ending(export_id)
+        return bool(self._exports.get(export_id) or self._publication.ending(export_id))
 
     def must_be_read(self, message: Message, *, is_batch: bool) -> bool:
         """Whether a message is of an export that completed, says its manifest, without its file.

@@ -48,6 +48,7 @@ class Lane:
         self._health = WORKING
         self._context = context
         self._machine = LaneMachine()
+        self._loop = asyncio.get_running_loop()
         self._moved = asyncio.Event()
         self._resting = asyncio.Event()
         self._resting.set()
@@ -210,8 +211,14 @@ class Lane:
         context, point = self._context, takeover.point
         export_context, metrics = context.export_context, context.export_context.metrics
         given_up = self._retry_budget.given_up(time.monotonic())
-        breaks_on = self._faults.above(point)
-        exports = PartitionExports(self.partition, point, export_context, given_up, breaks_on)
+        exports = PartitionExports(
+            self.partition,
+            point,
+            export_context,
+            given_up,
+            self._faults.above(point),
+            self._wake,
+        )
         self._in_hand = exports.in_hand
         turns = Turns(exports, context.slots, context.threads, metrics, self._retry_budget)
         published, moved = context.published_events, self._moved.set
@@ -239,10 +246,17 @@ class Lane:
                 await self._context.in_thread(work.exports.discard)
         await producer.drop()
 
+    def _wake(self) -> None:
+        """From any thread."""
+        with contextlib.suppress(RuntimeError):  # the event loop has ended
+            self._loop.call_soon_threadsafe(self._moved.set)
+
     def _note_health(self, work: Work) -> None:
         now, turns, commits, search = time.monotonic(), work.turns, work.commits, work.search
         if turns.health is not WORKING:
             self._health = turns.health
+        elif trouble := work.exports.publication.trouble:
+            self._health = WORKING.failing(trouble)
         elif commits.looked_for_seconds > LASTING_SECONDS:
             waits = "events wait: a transaction is open on the completions topic"
             self._health = WORKING.failing(waits)

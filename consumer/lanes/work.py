@@ -70,6 +70,7 @@ class Work:
         self._active_before = 0.0
         self._records_below = 0
         self._orphan_found = False
+        self._settle_by: float | None = None
         self._unpacking = False
 
     @property
@@ -169,10 +170,19 @@ class Work:
 
     def _rest(self) -> Event:
         if not self.exports.settled:
-            raise PartLost("a rebalance came while the storage refused")
+            return self._settle()
+        self._settle_by = None
         if self.commits.looked_for_seconds > HEARTBEAT_SECONDS:
             raise PartLost("a rebalance came while events were looked for")
         return Event.REST_DUE
+
+    def _settle(self) -> Event:
+        """An end that is concluded outside of turns may take a moment more; a refusal, longer."""
+        now, publication = self._monotonic(), self.exports.publication
+        self._settle_by = self._settle_by or now + HEARTBEAT_SECONDS
+        if not publication.concluding or now >= self._settle_by:
+            raise PartLost("a rebalance came while the storage refused")
+        return Event.TURN_DUE if publication.conclusions_due else Event.NOTHING_DUE
 
     async def _unpack(self) -> bool:
         """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
@@ -225,7 +235,7 @@ class Work:
             exports.owners_known(search.records_below)
             self.search = None
             return True
-        return exports.writes_due or exports.pending_requests or exports.batches_next
+        return exports.publication.due or exports.pending_requests or exports.batches_next
 
     def _commit(self) -> Event:
         if self._orphan_found:

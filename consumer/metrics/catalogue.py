@@ -69,6 +69,7 @@ TURN_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 # From where the loop was only busy to where the group takes the node for dead; 0.25 is warned of.
 STALL_BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TRANSACTION_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+UPLOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class ContractMetrics:
@@ -152,6 +153,7 @@ class NodeMetrics:
         )
         self._declare_partitions(registry)
         self._declare_work(registry)
+        self._declare_uploads(registry)
         self._declare_doubts(registry)
         self._declare_loop(registry)
         # Kept by a check of its own, as a scrape must not wait for a Kafka that is away.
@@ -242,6 +244,30 @@ class NodeMetrics:
             registry=registry,
         )
 
+    def _declare_uploads(self, registry: CollectorRegistry) -> None:
+        """Of a storage in a bucket; with a directory they stay at 0."""
+        self.upload_seconds = Histogram(
+            "sluice_storage_upload_seconds",
+            "How long files took into the bucket, until their manifests were made.",
+            buckets=UPLOAD_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.uploaded_bytes = Counter(
+            "sluice_storage_uploaded_bytes_total",
+            "Bytes of files that were brought into the bucket.",
+            registry=registry,
+        )
+        self.uploads_running = Gauge(
+            "sluice_storage_uploads_running",
+            "Files on their way into the bucket now.",
+            registry=registry,
+        )
+        self.scratch_bytes = Gauge(
+            "sluice_scratch_bytes",
+            "Bytes in the scratch directory of files that are not in the bucket yet.",
+            registry=registry,
+        )
+
     def _declare_loop(self, registry: CollectorRegistry) -> None:
         # Heartbeats and all answers go over the one event loop.
         self.loop_stall_seconds = Histogram(
@@ -268,7 +294,8 @@ class NodeMetrics:
         )
         self.storage_retries = Counter(
             "sluice_storage_retries_total",
-            "Turns that the storage refused and that are taken again.",
+            "Turns, and ends of exports apart from turns, that the storage refused and that are "
+            "taken again.",
             registry=registry,
         )
         # More than retries: a storage that refuses the takeover of a partition counts too.

@@ -159,6 +159,21 @@ class Metrics:
         self._node.storage_retries.inc()
         self.storage_failed(error)
 
+    def upload_began(self) -> None:
+        """A file begins its way into the bucket; ``upload_ended`` follows."""
+        self._node.uploads_running.inc()
+
+    def upload_ended(self, seconds: float, size: int | None) -> None:
+        """It is there, with its manifest; or (no ``size`` in bytes) it was refused."""
+        self._node.uploads_running.dec()
+        if size is not None:
+            self._node.upload_seconds.observe(seconds)
+            self._node.uploaded_bytes.inc(size)
+
+    def watch_scratch(self, count_bytes: Callable[[], int]) -> None:
+        """Ask this at each scrape: bytes in the scratch directory."""
+        self._node.scratch_bytes.set_function(count_bytes)
+
     def swept(self, parts: int) -> None:
         """So many partial files of former owners were removed."""
         self._node.parts_swept.inc(parts)

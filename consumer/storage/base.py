@@ -8,7 +8,8 @@ ended. What a manifest names is a whole file or nothing. All calls block, in an 
 bounded time; a refusal comes out as ``StorageUnavailable`` and the call may be made again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Protocol
 
 from consumer.core.suspects import Mark
@@ -54,8 +55,15 @@ class Part(Protocol):
         Where that is another attempt's, this part leaves nothing. Repeatable. Raises as ``flush``.
         """
 
-    def discard(self) -> None:
-        """Remove what was written, as far as the storage allows; never raises."""
+    def discard(self, decided: TerminalEvent | None = None) -> None:
+        """Remove what was written, as far as the storage allows; never raises.
+
+        An object that a manifest may name, unless this is ``decided``, its export's manifest, stays
+        for a sweep. Of no effect on what was published.
+        """
+
+    def stop(self) -> None:
+        """Have a ``sync`` under way end with ``PartLost``, if it takes long; from any thread."""
 
 
 class StoredFile(Protocol):
@@ -117,6 +125,10 @@ class Storage(Protocol):
 
         ``decided`` is the export's manifest, where there is one: then the part makes its file.
         """
+
+    @property
+    def threads(self) -> Callable[[int], Executor] | None:
+        """By a file's size in bytes, where its export's end is concluded; None: in turns."""
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """Create the export's manifest unless there is one; return the event of the one there is.
@@ -185,6 +197,10 @@ class GroupStorage(Storage, Protocol):
             StorageUnavailable: it can't be written.
         """
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of parts that wait on a disk of the node; 0 where they are in the storage."""
+
     def holds_exports(self) -> bool:
         """Whether there are manifests, with or without an id. Raises as ``find``."""
 
@@ -197,6 +213,12 @@ class GroupStorage(Storage, Protocol):
 
     def close(self) -> None:
         """Give back what is held of it. What was written stays."""
+
+    def tidy(self, partition: int) -> int:
+        """Remove what came too late for the ``sweep`` of a takeover; return how many.
+
+        For the partition's owner, at any time. Raises as ``manifest``.
+        """
 
     def open_file(self, event: ExportCompleted) -> StoredFile | None:
         """The file of a completed export, or None if it isn't there. Raises as ``manifest``."""

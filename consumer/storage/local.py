@@ -65,6 +65,11 @@ class LocalStorage:
         """See ``GroupStorage.found``."""
         return self.identity.found()
 
+    @property
+    def scratch_bytes(self) -> int:
+        """See ``GroupStorage.scratch_bytes``."""
+        return 0
+
     def check(self) -> None:
         """See ``GroupStorage.check``. Tries a hard link too: without it nothing can be decided."""
         probe = self._part_path("probe", self._owner)
@@ -98,6 +103,10 @@ class LocalStorage:
             self._file(export_id, extension),
             self._make_place,
         )
+
+    @property
+    def threads(self) -> None:
+        """See ``Storage.threads``: a disk takes milliseconds."""
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
@@ -135,6 +144,10 @@ class LocalStorage:
                 return file.stat().st_size == event.bytes
             except FileNotFoundError:
                 return False
+
+    def tidy(self, partition: int) -> int:
+        """See ``GroupStorage.tidy``: who is late finds its part gone, and makes no file."""
+        return 0
 
     def open_file(self, event: ExportCompleted) -> "LocalFile | None":
         """See ``GroupStorage.open_file``. Nodes may have the directory at different paths."""
@@ -262,10 +275,10 @@ class LocalPart(PartFile):
                 self.path.rename(self._final)
             self._published = True
 
-    def discard(self) -> None:
+    def discard(self, decided: TerminalEvent | None = None) -> None:
         """See ``Part.discard``."""
         if not self._published:
-            super().discard()
+            super().discard(decided)
 
 
 class LocalFile:

@@ -11,19 +11,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from consumer.errors import PartLost, StorageUnavailable
+from schemas.completions import TerminalEvent
 
 
 class PartFile:
     """What ``Part`` is before its end: a file that is opened only while it is written.
 
-    ``make_place`` makes its directory, with the first bytes.
+    ``make_place`` makes its directory, with the first bytes. ``on_bytes`` hears of how many are
+    added to the disk, or (negative) removed.
     """
 
-    def __init__(self, path: Path, make_place: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        make_place: Callable[[Path], None],
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.path = path
+        self._on_bytes = on_bytes
         self._make_place = make_place
         self._pending = bytearray()
-        self._written = 0
+        self._written = self._on_disk = 0
         self._created = False
         self._digest = hashlib.sha256()
 
@@ -48,12 +56,17 @@ class PartFile:
             with self._opened() as descriptor:
                 self._write_pending(descriptor)
 
-    def discard(self) -> None:
+    def discard(self, decided: TerminalEvent | None = None) -> None:
         """See ``Part.discard``."""
         self._pending.clear()
         if self._created:
             with contextlib.suppress(OSError):  # the next owner of the partition sweeps it
                 self.path.unlink(missing_ok=True)
+            self._on_bytes(-self._on_disk)
+            self._on_disk = 0
+
+    def stop(self) -> None:
+        """See ``Part.stop``."""
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
@@ -75,6 +88,8 @@ class PartFile:
         while self._pending:
             count = os.pwrite(descriptor, self._pending, self._written)
             self._written += count
+            self._on_disk += count
+            self._on_bytes(count)
             del self._pending[:count]
 
 

@@ -1,28 +1,21 @@
-"""Finished files against their manifests: is what was published still what is there?
+"""Finished files of a directory against their manifests: is what was published still there?
 
-Reads only, and blocks. Invariant: a file is read in pieces, and each export gives one verdict,
-whatever its file and manifest hold.
+Reads only, and blocks. Invariant: each export gives one verdict, whatever its file and manifest
+hold.
 """
 
-import hashlib
 import stat
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
 
 from pydantic import ValidationError
 
-from consumer.verify.decompression import PIECE_BYTES, content_of
-from consumer.verify.row_counter import RowCounter, looks_headed, row_counter
+from consumer.verify.content import ContentVerifier, Verdict
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
 from schemas.file_names import EXTENSIONS, id_and_extension
-from schemas.vocabulary import Format, is_export_id
-
-HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
-"""Whether a CSV was requested with a header line; None where nobody knows."""
+from schemas.vocabulary import is_export_id
 
 _MANIFEST = ".manifest.json"
 _PARTS = ".parts"
@@ -32,20 +25,11 @@ _YOUNG_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an export's file is as its manifest says, and in what it differs or what it is."""
-
-    name: str
-    good: bool
-    words: str
-
-
 class Verifier:
-    """Verifies exports; ``has_header`` is called only where the manifest leaves it open."""
+    """Verifies the exports of directories; ``contents`` looks into their files."""
 
-    def __init__(self, has_header: HasHeader) -> None:
-        self._has_header = has_header
+    def __init__(self, contents: ContentVerifier) -> None:
+        self._contents = contents
 
     def directory(self, directory: Path) -> Iterator[Verdict]:
         """All exports of a directory, in order of their names. What belongs to none is passed over.
@@ -94,42 +78,7 @@ class Verifier:
         if not stat.S_ISREG(file.stat().st_mode):
             return Verdict(file.name, False, "is no regular file")
         with file.open("rb") as content:
-            hashed = _Hashed(content)
-            counted = _counted(hashed, event)
-            rows = self._rows(content, counted, event)
-        facts = [
-            ("bytes", hashed.size, event.bytes),
-            ("rows", rows, event.rows),
-            ("pages", counted.pages, event.pages),
-            ("sha256", hashed.sha256, event.sha256),
-        ]
-        differ = [
-            f"{name} {found}, manifest {stated}" for name, found, stated in facts if found != stated
-        ]
-        if differ:
-            return Verdict(file.name, False, "differs: " + "; ".join(differ))
-        pages = "" if counted.pages is None else f"{counted.pages} pages "
-        words = f"{rows} rows {pages}{event.bytes} bytes sha256 {event.sha256}"
-        return Verdict(file.name, True, words)
-
-    def _rows(self, content: BinaryIO, counted: RowCounter, event: ExportCompleted) -> int:
-        """Rows without a header line; whether there is one, no manifest says.
-
-        As many records as rows: a CSV without a header line, or one row too few. One more: one
-        with. Any other number is wrong in both cases.
-        """
-        if event.format != Format.CSV:
-            return counted.rows
-        is_open = counted.rows == event.rows
-        headed = self._headed(content, event) if is_open else True
-        return max(0, counted.rows - headed)
-
-    def _headed(self, content: BinaryIO, event: ExportCompleted) -> bool:
-        headed = self._has_header(event)
-        if headed is None:
-            content.seek(0)
-            headed = looks_headed(next(content_of(content, event.compression), b""))
-        return headed
+            return self._contents.verify(file.name, content, event)
 
 
 def partial_files(directory: Path) -> int:
@@ -182,34 +131,3 @@ def _appears(file: Path, manifest: Path) -> bool:
     if not file.exists() and time.time() - manifest.stat().st_mtime < _YOUNG_SECONDS:
         time.sleep(_PAUSE_SECONDS)
     return file.exists()
-
-
-class _Hashed:
-    """A file that is hashed as it is read; to be read from its beginning to its end, once."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.size = 0
-        self._file = file
-        self._digest = hashlib.sha256()
-
-    @property
-    def sha256(self) -> str:
-        """Of what was read, in hexadecimal."""
-        return self._digest.hexdigest()
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read as the file does."""
-        piece = self._file.read(size)
-        self.size += len(piece)
-        self._digest.update(piece)
-        return piece
-
-
-def _counted(file: _Hashed, event: ExportCompleted) -> RowCounter:
-    """Read a file to its end; what is counted of its content."""
-    counted = row_counter(event.format)
-    for piece in content_of(file, event.compression):
-        counted.feed(piece)
-    while file.read(PIECE_BYTES):  # what follows the end of the compressed content
-        pass
-    return counted

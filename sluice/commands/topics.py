@@ -12,12 +12,11 @@ from clients.topics import TopicState, create_topics
 from consumer.cluster import Cluster
 from consumer.errors import NodeRefused
 from consumer.storage.base import GroupStorage
-from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
 from sluice.foreground import run
 from sluice.reports import printable
 from sluice.settings import Settings, load_settings
-from sluice.storage import recognise, within
+from sluice.storage import open_storage, recognise, within
 
 app = typer.Typer(help="The four topics.", no_args_is_help=True)
 
@@ -52,7 +51,7 @@ async def _create(settings: Settings, new_storage: bool) -> int:
     )
     for state in states:
         typer.echo(_line(state))
-    storage = LocalStorage(settings.storage_directory)
+    storage = open_storage(settings)
     if new_storage:
         await within(storage.found)
     else:

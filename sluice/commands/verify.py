@@ -7,15 +7,21 @@ manifest leaves it open whether its CSV begins with a header line; else it may b
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 from aiokafka import TopicPartition
 
 from clients.errors import ClientError
 from clients.topic_reader import TopicReader
-from consumer.verify.verifier import Verdict, Verifier, partial_files
+from consumer.errors import StorageUnavailable
+from consumer.storage.objects import layout
+from consumer.storage.objects.urls import is_object_url, split_url, without_login
+from consumer.verify.content import ContentVerifier, Verdict
+from consumer.verify.verifier import Verifier, partial_files
 from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.errors import SchemaError
@@ -24,31 +30,42 @@ from schemas.requests import ExportRequested
 from sluice.errors import UsageError, UserError
 from sluice.locations import local_path
 from sluice.logs import quiet_libraries
-from sluice.reports import printable
+from sluice.reports import printable, publishing_progress
 from sluice.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from consumer.verify.bucket_verifier import BucketVerifier
 
 
 def run_verify(
     location: Annotated[
-        list[str], typer.Argument(help="Files or directories of them: paths or file:// URLs.")
+        list[str],
+        typer.Argument(help="Files, or directories or buckets of them: paths or URLs."),
     ],
 ) -> int:
     """Check finished files against their manifests, a line each: bytes, rows, sha256.
 
     Exit 1 if one differs, is missing, or has no manifest.
     """
-    paths = [_path(given) for given in location]
     settings = load_settings()
     quiet_libraries()
-    checked = wrong = partial = 0
-    with asyncio.Runner() as runner:
+    checked = wrong = partial = read = 0
+    with asyncio.Runner() as runner, publishing_progress(unit="bytes") as advance:
         requests = _Requests(settings, runner)
+
+        def on_read(count: int) -> None:
+            nonlocal read
+            read += count
+            advance(f"{checked} checked", read, None)
+
+        contents = ContentVerifier(requests.has_header, on_read)
+        places = [_place(given, settings, contents) for given in location]
         try:
-            for verdict in _verdicts(paths, Verifier(requests.has_header)):
+            for verdict in chain.from_iterable(place.verdicts() for place in places):
                 checked, wrong = checked + 1, wrong + (not verdict.good)
                 state = "ok" if verdict.good else "WRONG"
                 typer.echo(printable(f"{state:<6}{verdict.name} {verdict.words}"))
-            partial = sum(map(_partial_files, paths))
+            partial = sum(place.partial_files() for place in places)
         finally:
             requests.close()
     if partial:
@@ -59,29 +76,81 @@ def run_verify(
     return 0
 
 
-def _path(location: str) -> Path:
-    try:
-        return local_path(location)
-    except ValueError as error:
-        raise UsageError(f"{printable(location)}: {error}") from None
+class _Place(Protocol):
+    """Where finished files are."""
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """One for each export, what can't be read among them."""
+
+    def partial_files(self) -> int:
+        """How many files there are that are none yet, or never will be."""
 
 
-def _verdicts(paths: list[Path], verifier: Verifier) -> Iterator[Verdict]:
-    for path in paths:
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    """``_Place``: a directory of them, or one file or manifest."""
+
+    path: Path
+    verifier: Verifier
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """See ``_Place.verdicts``."""
         try:
-            if path.is_dir():
-                yield from verifier.directory(path)
+            if self.path.is_dir():
+                yield from self.verifier.directory(self.path)
             else:
-                yield verifier.export(path.parent, path.name)
+                yield self.verifier.export(self.path.parent, self.path.name)
         except OSError as error:
-            yield Verdict(str(path), False, f"can't be read: {error.strerror}")
+            yield Verdict(str(self.path), False, f"can't be read: {error.strerror}")
+
+    def partial_files(self) -> int:
+        """See ``_Place.partial_files``."""
+        try:
+            return partial_files(self.path)
+        except OSError:  # it was reported already, or is a matter of nodes
+            return 0
 
 
-def _partial_files(path: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class _InBucket:
+    """``_Place``: a storage of them, or one file or manifest."""
+
+    url: str
+    name: str | None
+    verifier: "BucketVerifier"
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """See ``_Place.verdicts``."""
+        try:
+            if self.name:
+                yield self.verifier.one(self.name)
+            else:
+                yield from self.verifier.all()
+        except StorageUnavailable as error:
+            yield Verdict(self.url, False, str(error))
+
+    def partial_files(self) -> int:
+        """See ``_Place.partial_files``."""
+        try:
+            return 0 if self.name else self.verifier.unnamed()
+        except StorageUnavailable:  # it was reported already
+            return 0
+
+
+def _place(location: str, settings: Settings, contents: ContentVerifier) -> _Place:
     try:
-        return partial_files(path)
-    except OSError:  # it was reported already, or is a matter of nodes
-        return 0
+        if not is_object_url(location):
+            return _OnDisk(local_path(location), Verifier(contents))
+        # The client of buckets takes a while to import.
+        from consumer.storage.objects.client import open_bucket  # noqa: PLC0415
+        from consumer.verify.bucket_verifier import BucketVerifier  # noqa: PLC0415
+
+        scheme, bucket, path = split_url(location)
+        prefix, name = layout.split(path)
+        opened = open_bucket(f"{scheme}://{bucket}/{prefix}", settings.bucket_options)
+        return _InBucket(opened.url, name, BucketVerifier(opened, contents))
+    except ValueError as error:
+        raise UsageError(f"{printable(without_login(location))}: {error}") from None
 
 
 class _Requests:

@@ -19,11 +19,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--unfinished", type=int, default=60, help="exports on their way at a time")
+    parser.add_argument("--storage", choices=("local", "s3"), default="local")
     parser.add_argument("--report", type=Path, help="a directory for storm.json and storm.md")
     parser.add_argument("--keep", type=Path, help="a directory for logs, which are kept there")
     given = parser.parse_args()
     quiet_libraries()  # the storm's own clients lose the broker too
-    plot = Plot(given.seconds, given.seed, given.nodes, given.unfinished)
+    plot = Plot(
+        given.seconds,
+        given.seed,
+        given.nodes,
+        given.unfinished,
+        on_objects=given.storage == "s3",
+    )
     own = Path(tempfile.mkdtemp(prefix="sluice-chaos-"))
     report = asyncio.run(storm(plot, given.keep or own))
     print(markdown(report))

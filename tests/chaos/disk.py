@@ -18,6 +18,7 @@ class Disk:
         self.root = root
         self.limited = limited
         self.storage = root / "exports"
+        self.scratch = root / "scratch"
 
     def fill(self) -> None:
         """Let a ballast file take all the room that is left."""
@@ -67,6 +68,7 @@ def small_disk(root: Path, mib: int) -> Iterator[Disk]:
         mounted = False
     disk = Disk(root, limited=mounted)
     disk.storage.mkdir()
+    disk.scratch.mkdir()
     try:
         yield disk
     finally:

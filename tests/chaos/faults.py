@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from broker.store import EmbeddedStore
 from tests.chaos.broker import StormBroker
 from tests.chaos.disk import Disk
 from tests.chaos.fleet import Fleet, Process
@@ -44,10 +45,13 @@ class Tally:
 class Faults:
     """Strikes a fleet and what is around it."""
 
-    def __init__(self, fleet: Fleet, broker: StormBroker, disk: Disk) -> None:
+    def __init__(
+        self, fleet: Fleet, broker: StormBroker, disk: Disk, store: EmbeddedStore | None = None
+    ) -> None:
         self._fleet = fleet
         self._broker = broker
         self._disk = disk
+        self._store = store
         self._troubles = 0
         self._trouble_until = 0.0
         self.tally = Tally()
@@ -63,7 +67,8 @@ class Faults:
 
     def all_struck(self) -> bool:
         """Whether each kind was seen that can be."""
-        due = set(Kind) if self._disk.limited else set(Kind) - {Kind.DISK}
+        due = set(Kind) - ({Kind.DISK} if not self._disk.limited else set())
+        due -= {Kind.STORE} if self._store is None else set()
         struck = self.struck()
         return all(struck.get(kind) for kind in due)
 
@@ -86,6 +91,8 @@ class Faults:
                 await self._in_trouble(self._kill_broker(strike))
             case Kind.DISK:
                 await self._in_trouble(self._fill_disk(strike))
+            case Kind.STORE:
+                await self._in_trouble(self._kill_store(strike))
             case Kind.NETWORK:
                 await self._in_trouble(self._cut(strike))
         self.tally.times.append(time.time())
@@ -152,6 +159,18 @@ class Faults:
             begun = time.monotonic()
             await self._broker.start()
             self.tally.broker_seconds.append(time.monotonic() - begun)
+        self._count(strike.kind, seen=seen)
+
+    async def _kill_store(self, strike: Strike) -> None:
+        assert self._store
+        before = self._refusals()
+        self._store.kill()
+        try:
+            await asyncio.sleep(strike.seconds)
+            seen = await _seen(lambda: self._refusals() > before)
+        finally:
+            self._store.spawn()  # not on another thread: it ends with the one that spawned it
+            await asyncio.to_thread(self._store.wait_ready)
         self._count(strike.kind, seen=seen)
 
     async def _fill_disk(self, strike: Strike) -> None:

@@ -182,11 +182,17 @@ class Fleet:
 
 
 def environments_for(
-    shared: Mapping[str, str], servers: str, proxied_servers: str, nodes: int
+    shared: Mapping[str, str], servers: str, proxied_servers: str, scratch: Path, nodes: int
 ) -> list[dict[str, str]]:
     """The environment of each slot: the first one's way to the broker is the proxy."""
-    name = "SLUICE_BOOTSTRAP_SERVERS"
-    return [{**shared, name: servers if slot else proxied_servers} for slot in range(nodes)]
+    return [
+        {
+            **shared,
+            "SLUICE_BOOTSTRAP_SERVERS": servers if slot else proxied_servers,
+            "SLUICE_SCRATCH_DIR": str(scratch / str(slot)),
+        }
+        for slot in range(nodes)
+    ]
 
 
 def _tail(process: Process) -> str:

@@ -1,8 +1,8 @@
 """A node that dies by SIGKILL at a named step: ``python -m tests.chaos.node before-rename:2``.
 
-It is the real ``sluice serve``. The functions of the operating system and of aiokafka that a step
-goes through are wrapped before it starts, so the product has no hooks. Invariant: nothing runs in
-the process after the step was reached so many times; the last line of its log names the step.
+It is the real ``sluice serve``. The functions of the operating system, obstore and aiokafka that a
+step goes through are wrapped before it starts, so the product has no hooks. Invariant: nothing runs
+in the process after the step was reached so many times; the last line of its log names the step.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
+import obstore
 from aiokafka import AIOKafkaProducer
 
 from consumer.storage.marks import IN_HAND
@@ -30,9 +31,14 @@ Predicate = Callable[..., bool]
 
 
 class Step(StrEnum):
-    """The steps of an export's way from memory to its committed event, in their order."""
+    """The steps of an export's way from memory to its committed event, in their order.
+
+    Each storage has its own of those between the first and the last ones.
+    """
 
     WRITE = "write"
+    ANNOUNCE = "announce"
+    UPLOAD = "upload"
     FSYNC = "fsync"
     MANIFEST = "manifest"
     RENAME = "rename"
@@ -68,7 +74,11 @@ class Point:
         return cls(Side(side), Step(step), int(times or "1"))
 
 
-POINTS = [(side, step) for step in Step for side in Side]
+_OF_OBJECTS = (Step.ANNOUNCE, Step.UPLOAD)
+_OF_FILES = (Step.FSYNC, Step.RENAME, Step.DIRECTORY_SYNC)
+POINTS = [(side, step) for step in Step if step not in _OF_OBJECTS for side in Side]
+"""Those of a directory."""
+POINTS_ON_OBJECTS = [(side, step) for step in Step if step not in _OF_FILES for side in Side]
 
 
 class Death:
@@ -163,6 +173,45 @@ def watch_files(death: Death) -> None:
     )
 
 
+class WatchedWriter:
+    """obstore's writer of one object, which is there when it was left without an exception."""
+
+    def __init__(self, writer: Any, death: Death) -> None:
+        self._writer = writer
+        self._death = death
+
+    def __enter__(self) -> Any:
+        return self._writer.__enter__()
+
+    def __exit__(self, *raised: Any) -> Any:
+        if raised[0] is None:
+            self._death.at(Side.BEFORE, Step.UPLOAD)
+        answer = self._writer.__exit__(*raised)
+        if raised[0] is None:
+            self._death.at(Side.AFTER, Step.UPLOAD)
+        return answer
+
+
+def watch_objects(death: Death) -> None:
+    """Wrap what the storage in an object store calls."""
+    open_writer = obstore.open_writer
+
+    def is_manifest(_: Any, name: str, *__: Any) -> bool:
+        return "/manifests/" in name
+
+    def is_announcement(_: Any, name: str, *__: Any) -> bool:
+        return "/uploads/" in name
+
+    steps = [(Step.MANIFEST, is_manifest), (Step.ANNOUNCE, is_announcement)]
+    _replace(
+        obstore,
+        [
+            ("put", wrapped(obstore.put, death, steps)),
+            ("open_writer", lambda *a, **more: WatchedWriter(open_writer(*a, **more), death)),
+        ],
+    )
+
+
 def watch_transactions(death: Death) -> None:
     """Wrap the producer's calls; of transactions only those that carry a message count.
 
@@ -210,6 +259,7 @@ def main() -> None:
     """Run the node that the environment sets up, until it reaches the point."""
     death = Death(Point.parse(sys.argv[1]))
     watch_files(death)
+    watch_objects(death)
     watch_transactions(death)
     from sluice.cli import main as command  # noqa: PLC0415 - after the calls are wrapped
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,8 +18,6 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.core.resume import Committed, ResumePoint, resume_point
-from consumer.storage import identity
-from consumer.storage.marks import IN_HAND
 from schemas.completions import (
     ExportCompleted,
     ExportFailed,
@@ -29,6 +26,7 @@ from schemas.completions import (
     encode_event,
 )
 from schemas.topics import Topics
+from tests.chaos.kept import Kept
 from tests.chaos.plans import Plan
 from tests.support.clients import http_client
 from tests.support.outcomes import committed, headers
@@ -69,7 +67,7 @@ class Scene:
     bootstrap_servers: str
     topics: Topics
     group_id: str
-    storage: Path
+    storage: Kept
     urls: Sequence[str]
 
 
@@ -123,40 +121,38 @@ def check_events(
 
 
 def check_files(
-    storage: Path, events: Mapping[str, TerminalEvent], plans: Mapping[str, Plan]
+    storage: Kept, events: Mapping[str, TerminalEvent], plans: Mapping[str, Plan]
 ) -> Iterator[Violation]:
     """Every file is the undisturbed one, every manifest the event, and nothing else is there."""
-    due = {identity.NAME}
+    due = {storage.identity}
     for export_id in events.keys() & plans.keys():
-        event = events[export_id]
-        due.add(f"{export_id}.manifest.json")
-        yield from _check_manifest(storage / f"{export_id}.manifest.json", event)
+        event, manifest = events[export_id], storage.manifest(export_id)
+        due.add(manifest)
+        yield from _check_manifest(manifest, storage.read(manifest), event)
         if isinstance(event, ExportCompleted):
-            file = storage / f"{export_id}.{event.extension}"
-            due.add(file.name)
-            yield from _check_file(file, event, plans[export_id])
-    there = {str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()}
-    for name in sorted(there - due):
-        if not name.startswith(f"{IN_HAND}/"):  # removed a while after their owner's death
-            yield Violation(Fault.STRAY, name)
+            file = storage.file(event)
+            due.add(file)
+            yield from _check_file(file, storage.read(file), event, plans[export_id])
+    for name in sorted(storage.names() - due):
+        yield Violation(Fault.STRAY, name)
 
 
-def _check_manifest(path: Path, event: TerminalEvent) -> Iterator[Violation]:
-    there = path.read_bytes() if path.exists() else b""
+def _check_manifest(name: str, there: bytes | None, event: TerminalEvent) -> Iterator[Violation]:
     if there != encode_event(event) + b"\n":
-        yield Violation(Fault.MANIFEST, f"{path.name} is {there!r}, the event {event}")
+        yield Violation(Fault.MANIFEST, f"{name} is {there!r}, the event {event}")
 
 
-def _check_file(path: Path, event: ExportCompleted, plan: Plan) -> Iterator[Violation]:
-    if not path.exists():
-        yield Violation(Fault.LOST, f"{path.name} is not there")
+def _check_file(
+    name: str, content: bytes | None, event: ExportCompleted, plan: Plan
+) -> Iterator[Violation]:
+    if content is None:
+        yield Violation(Fault.LOST, f"{name} is not there")
         return
-    content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     if (sha256, len(content)) != (plan.expected.sha256, plan.expected.size_bytes):
-        yield Violation(Fault.WRONG_BYTES, f"{path.name} ({plan.style}) differs from undisturbed")
+        yield Violation(Fault.WRONG_BYTES, f"{name} ({plan.style}) differs from undisturbed")
     if (sha256, len(content)) != (event.sha256, event.bytes):
-        yield Violation(Fault.WRONG_BYTES, f"{path.name} differs from its event {event}")
+        yield Violation(Fault.WRONG_BYTES, f"{name} differs from its event {event}")
 
 
 async def check_group(scene: Scene, seconds: float = 30) -> list[Violation]:

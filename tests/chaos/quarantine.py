@@ -25,6 +25,7 @@ from broker.embedded import EmbeddedKafka
 from clients.topics import create_topics
 from schemas.completions import ExportFailed, TerminalEvent, decode_event
 from schemas.topics import Topics
+from tests.chaos.kept import Directory
 from tests.chaos.killers import Weapon
 from tests.chaos.oracle import (
     Fault,
@@ -144,7 +145,8 @@ async def _judge(
     letters = await committed(servers, topics.dead_letters)
     events = {record.key.decode(): decode_event(record.value) for record in found}
     by_id = {plan.export_id: plan for plan in plans}
-    scene = Scene(servers, topics, environment["SLUICE_GROUP_ID"], directory / "exports", [])
+    kept = Directory(directory / "exports")
+    scene = Scene(servers, topics, environment["SLUICE_GROUP_ID"], kept, [])
     strays = sum(plan.style is Style.STRAY_KILLS for plan in plans)
     return [
         *check_counts(found, by_id),

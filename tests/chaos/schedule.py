@@ -6,11 +6,11 @@ exactly a fault strikes depends on the machine too, as it waits until it has som
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.chaos.node import POINTS, Point
+from tests.chaos.node import Point, Side, Step
 
 
 class Kind(StrEnum):
@@ -22,6 +22,7 @@ class Kind(StrEnum):
     ZOMBIE = "SIGSTOP past the session, SIGCONT"
     BROKER = "kill -9 of the broker"
     DISK = "full disk"
+    STORE = "kill -9 of the object store"
     NETWORK = "network cut"
 
 
@@ -55,20 +56,24 @@ DISTURBANCES = (Kind.BROKER, Kind.ZOMBIE, Kind.DISK, Kind.NETWORK)
 _CALM_SECONDS = 9.0  # sometimes, so that a recovery is seen that nothing else disturbs
 
 
-def deaths(seed: int, nodes: int, pace: Pace) -> Iterator[Strike]:
+def deaths(
+    seed: int, nodes: int, pace: Pace, points: Sequence[tuple[Side, Step]]
+) -> Iterator[Strike]:
     """Nodes that are killed, that die at a step, or that are restarted: in rounds, for ever."""
     chance = random.Random(f"deaths {seed}")
     while True:
         for kind in chance.sample(DEATHS, len(DEATHS)):
-            yield _death(chance, kind, nodes, pace)
+            yield _death(chance, kind, nodes, pace, points)
 
 
-def disturbances(seed: int, nodes: int, pace: Pace) -> Iterator[Strike]:
+def disturbances(
+    seed: int, nodes: int, pace: Pace, kinds: Sequence[Kind] = DISTURBANCES
+) -> Iterator[Strike]:
     """Everything else, each kind once in every round, in a new order, for ever."""
     chance = random.Random(f"disturbances {seed}")
     longer_than_session = pace.session_seconds + 1
     while True:
-        for kind in chance.sample(DISTURBANCES, len(DISTURBANCES)):
+        for kind in chance.sample(kinds, len(kinds)):
             pause = chance.uniform(0.5, 1.5) * pace.disturbances_seconds
             # The network that can be cut is that of the first node.
             slots = {Kind.ZOMBIE: (chance.randrange(nodes),), Kind.NETWORK: (0,)}.get(kind, ())
@@ -78,11 +83,17 @@ def disturbances(seed: int, nodes: int, pace: Pace) -> Iterator[Strike]:
             yield Strike(kind, pause, slots, seconds, silent=chance.random() < 0.7)
 
 
-def _death(chance: random.Random, kind: Kind, nodes: int, pace: Pace) -> Strike:
+def _death(
+    chance: random.Random,
+    kind: Kind,
+    nodes: int,
+    pace: Pace,
+    points: Sequence[tuple[Side, Step]],
+) -> Strike:
     calm = chance.random() < 0.08
     pause = _CALM_SECONDS if calm else chance.expovariate(1 / pace.deaths_seconds)
     if kind is Kind.STEP_KILL:
-        point = Point(*chance.choice(POINTS), chance.randint(1, 3))
+        point = Point(*chance.choice(points), chance.randint(1, 3))
         return Strike(kind, pause, (chance.randrange(nodes),), point=point)
     many = min(nodes, chance.choices((1, 2, 3), (5, 4, 3))[0])
     return Strike(kind, pause, tuple(chance.sample(range(nodes), many)))

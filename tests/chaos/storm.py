@@ -1,4 +1,4 @@
-"""A storm: three nodes on one disk and one broker, a load, and faults by a seed; then the judge.
+"""A storm: three nodes on one disk or bucket, one broker, a load, faults by a seed; then the judge.
 
 faults and load      for as long as it shall last
 settle               faults stop; every export has to end within a bounded time
@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from broker.store import EmbeddedStore
 from clients.topics import create_topics
 from schemas.topics import Topics
 from tests.chaos.broker import StormBroker
@@ -25,12 +26,15 @@ from tests.chaos.commits import CommitWatch
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.faults import Faults
 from tests.chaos.fleet import Fleet, environments_for
+from tests.chaos.kept import Directory, Kept, Objects
 from tests.chaos.load import PARTITIONS, Load
+from tests.chaos.node import POINTS, POINTS_ON_OBJECTS
 from tests.chaos.oracle import Fault, Scene, Violation, check_metrics, judge
 from tests.chaos.report import Report, recoveries, spread
-from tests.chaos.schedule import Pace, Strike, deaths, disturbances
+from tests.chaos.schedule import DISTURBANCES, Kind, Pace, Strike, deaths, disturbances
 from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
+from tests.support.object_stores import bucket_of
 
 PACE = Pace(deaths_seconds=1.2, disturbances_seconds=6, session_seconds=3)
 _SETTLE_SECONDS = 120.0
@@ -38,6 +42,7 @@ _AGAIN_SECONDS = 10.0
 _WARM_SECONDS = 60.0
 _SAY_SECONDS = 10.0
 _PROBE_SECONDS = 0.5
+_PREFIX = "group/files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Plot:
     """What storm it is to be: so many ``seconds`` at most of faults that come at ``pace``.
 
     ``unfinished``: exports on their way at a time. ``until_all_struck``: each kind once is enough.
+    ``on_objects``: the storage is a bucket, and each node has a scratch directory of its own.
     """
 
     seconds: float
@@ -53,24 +59,33 @@ class Plot:
     unfinished: int = 60
     disk_mib: int = 512
     until_all_struck: bool = False
+    on_objects: bool = False
     pace: Pace = PACE
 
     def tracks(self) -> list[Iterator[Strike]]:
         """The schedule."""
+        points = POINTS_ON_OBJECTS if self.on_objects else POINTS
+        kinds = (*DISTURBANCES, Kind.STORE) if self.on_objects else DISTURBANCES
         return [
-            deaths(self.seed, self.nodes, self.pace),
-            disturbances(self.seed, self.nodes, self.pace),
+            deaths(self.seed, self.nodes, self.pace, points),
+            disturbances(self.seed, self.nodes, self.pace, kinds),
         ]
 
 
 class Storm:
     """One storm in a directory; ``run`` it once, in the main thread."""
 
-    def __init__(self, plot: Plot, directory: Path, broker: StormBroker, disk: Disk) -> None:
+    def __init__(
+        self,
+        plot: Plot,
+        directory: Path,
+        broker: StormBroker,
+        disk: Disk,
+        store: EmbeddedStore | None,
+    ) -> None:
         self._plot = plot
         self._directory = directory
         self._broker = broker
-        self._disk = disk
         self._topics = Topics.named("storm")
         self._settings = settings_for(
             broker.servers,
@@ -79,11 +94,17 @@ class Storm:
             SESSION_TIMEOUT_SECONDS=plot.pace.session_seconds,
             DRAIN_TIMEOUT_SECONDS=1,
         )
+        self._kept: Kept = Directory(disk.storage)
+        if store:
+            bucket = bucket_of(store)
+            self._settings |= bucket.environment(_PREFIX)
+            self._kept = Objects(bucket, _PREFIX)
         environments = environments_for(
-            self._settings, broker.servers, broker.proxied_servers, plot.nodes
+            self._settings, broker.servers, broker.proxied_servers, disk.scratch, plot.nodes
         )
+        self._settings = environments[-1]  # of the last node, too
         self._fleet = Fleet(directory, environments)
-        self._faults = Faults(self._fleet, broker, disk)
+        self._faults = Faults(self._fleet, broker, disk, store)
         self._load = Load(broker.servers, self._topics, plot.seed, plot.unfinished)
         self._commits = CommitWatch(
             broker.servers,
@@ -169,7 +190,7 @@ class Storm:
                 self._broker.servers,
                 self._topics,
                 self._settings["SLUICE_GROUP_ID"],
-                self._disk.storage,
+                self._kept,
                 [last.url],
             )
             found = await judge(scene, self._load.plans)
@@ -243,11 +264,12 @@ class Storm:
 async def storm(plot: Plot, directory: Path) -> Report:
     """Run one in a directory of its own; logs of nodes and broker stay there."""
     broker = StormBroker(directory / "kafka")
-    with small_disk(directory / "disk", plot.disk_mib) as disk:
+    store = EmbeddedStore(directory / "store") if plot.on_objects else None
+    with small_disk(directory / "disk", plot.disk_mib) as disk, store or contextlib.nullcontext():
         await broker.start()
         try:
             async with broker.proxy:
-                run = Storm(plot, directory, broker, disk)
+                run = Storm(plot, directory, broker, disk, store)
                 try:
                     return await run.run()
                 finally:

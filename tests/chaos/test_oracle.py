@@ -20,11 +20,12 @@ from schemas.completions import (
 )
 from schemas.vocabulary import FailReason, Format
 from tests.chaos.faults import Kill
-from tests.chaos.node import POINTS, Point
+from tests.chaos.kept import Directory
+from tests.chaos.node import POINTS, POINTS_ON_OBJECTS, Point
 from tests.chaos.oracle import Fault, check_counts, check_events, check_files
 from tests.chaos.plans import Plan, Style
 from tests.chaos.report import recoveries
-from tests.chaos.schedule import Kind, Pace, deaths, disturbances
+from tests.chaos.schedule import DISTURBANCES, Kind, Pace, deaths, disturbances
 
 PLANS = {
     plan.export_id: plan
@@ -96,7 +97,7 @@ def test_what_is_right_passes(storage: Path, events: dict[str, TerminalEvent]) -
     found = [record(event) for event in events.values()]
     assert list(check_counts(found, PLANS)) == []
     assert list(check_events(events, PLANS)) == []
-    assert list(check_files(storage, events, PLANS)) == []
+    assert list(check_files(Directory(storage), events, PLANS)) == []
 
 
 def test_lost_doubled_and_unknown_events_are_found(events: dict[str, TerminalEvent]) -> None:
@@ -146,20 +147,21 @@ def test_wrong_files_are_found(
         path.unlink()
     else:
         path.write_bytes(content)
-    assert [it.fault for it in check_files(storage, events, PLANS)] == faults
+    assert [it.fault for it in check_files(Directory(storage), events, PLANS)] == faults
 
 
 def test_a_seed_makes_a_schedule_with_every_kind() -> None:
     pace = Pace(2, 8, 3)
-    one, same, other = (list(islice(deaths(seed, 3, pace), 100)) for seed in (1, 1, 2))
+    one, same, other = (list(islice(deaths(seed, 3, pace, POINTS), 100)) for seed in (1, 1, 2))
     assert one == same != other
-    around = list(islice(disturbances(1, 3, pace), 100))
-    assert around == list(islice(disturbances(1, 3, pace), 100))
+    kinds = (*DISTURBANCES, Kind.STORE)
+    around = list(islice(disturbances(1, 3, pace, kinds), 100))
+    assert around == list(islice(disturbances(1, 3, pace, kinds), 100))
     assert {strike.kind for strike in [*one, *around]} == set(Kind)
 
 
 def test_a_point_reads_as_it_is_written() -> None:
-    for side, step in POINTS:
+    for side, step in [*POINTS, *POINTS_ON_OBJECTS]:
         point = Point(side, step, 3)
         assert Point.parse(str(point)) == point
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import Topics
-from tests.chaos.node import MARK, POINTS, Point, Side, Step
+from tests.chaos.kept import Directory, Kept, Objects
+from tests.chaos.node import MARK, POINTS, POINTS_ON_OBJECTS, Point, Side, Step
 from tests.chaos.oracle import Scene, judge
 from tests.chaos.plans import Plan, Style
 from tests.support.nodes import NodeProcess, settings_for
+from tests.support.object_stores import Bucket
 from tests.support.outcomes import events
 from tests.support.upstream import Upstream
 
@@ -35,6 +37,8 @@ TIMES = {Step.DIRECTORY_SYNC: 1, Step.SEND_OFFSETS: 1, Step.COMMIT: 1}  # once a
 SECONDS = 60
 # After most steps comes little before the next one; after these something is final.
 FINAL = {Step.MANIFEST, Step.RENAME, Step.COMMIT}
+# Those of a store; the others are the same as in a directory.
+OWN = {(Side.AFTER, Step.UPLOAD), (Side.AFTER, Step.MANIFEST)}
 
 
 async def publish_first(upstream: Upstream) -> None:
@@ -97,10 +101,53 @@ async def test_a_node_killed_at_a_step(
     await publish_first(upstream)
     await until_killed(Point(side, step, TIMES.get(step, 2)), environment, tmp_path / "killed.log")
     await publish_rest(upstream)
-    async with NodeProcess(environment, tmp_path / "node.log") as node:
-        plans = [*PLANS, OPEN_PLAN]
-        await events(bootstrap_servers, topics.completions, at_least=len(plans), seconds=SECONDS)
-        group = environment["SLUICE_GROUP_ID"]
-        scene = Scene(bootstrap_servers, topics, group, storage, [node.url])
+    await until_judged(environment, topics, Directory(storage), tmp_path / "node.log")
+
+
+@pytest.mark.parametrize("topics", [1], indirect=True)
+@pytest.mark.parametrize(
+    ("side", "step"),
+    [
+        pytest.param(*point, id="-".join(point), marks=[pytest.mark.long] * (point not in OWN))
+        for point in POINTS_ON_OBJECTS
+    ],
+)
+async def test_a_node_on_an_object_store_killed_at_a_step(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    bucket: Bucket,
+    tmp_path: Path,
+    side: Side,
+    step: Step,
+) -> None:
+    """It never comes back: its successor has another disk."""
+    environment = settings_for(
+        bootstrap_servers,
+        topics,
+        Path("unused"),
+        SESSION_TIMEOUT_SECONDS=1,
+        SCRATCH_DIR=tmp_path / "killed",
+    )
+    environment |= bucket.environment("group")
+    await publish_first(upstream)
+    times = 1 if step is Step.ANNOUNCE else TIMES.get(step, 2)
+    await until_killed(Point(side, step, times), environment, tmp_path / "killed.log")
+    await publish_rest(upstream)
+    environment |= {"SLUICE_SCRATCH_DIR": str(tmp_path / "successor")}
+    async with NodeProcess(environment, tmp_path / "successor.log") as node:
+        servers, count = bootstrap_servers, len(PLANS) + 1
+        await events(servers, topics.completions, at_least=count, seconds=SECONDS)
+        assert node.terminate() == 0
+    # What the dead one uploaded is nobody's once its export is decided: the next sweep has it.
+    await until_judged(environment, topics, Objects(bucket, "group"), tmp_path / "node.log")
+
+
+async def until_judged(environment: dict[str, str], topics: Topics, kept: Kept, log: Path) -> None:
+    """A node ends the job, and the judge finds nothing."""
+    async with NodeProcess(environment, log) as node:
+        plans, servers = [*PLANS, OPEN_PLAN], environment["SLUICE_BOOTSTRAP_SERVERS"]
+        await events(servers, topics.completions, at_least=len(plans), seconds=SECONDS)
+        scene = Scene(servers, topics, environment["SLUICE_GROUP_ID"], kept, [node.url])
         assert await judge(scene, plans) == []
         assert node.terminate() == 0

@@ -21,6 +21,15 @@ async def test_some_seconds_of_faults_break_nothing(tmp_path: Path) -> None:
     assert report.exports > 30, text
 
 
+async def test_some_seconds_of_faults_break_nothing_on_an_object_store(tmp_path: Path) -> None:
+    plot = Plot(16, seed=6, unfinished=30, pace=PACE, on_objects=True)
+    report = await storm(plot, tmp_path / "storm")
+    text = markdown(report)
+    assert report.violations == {}, text
+    assert sum(report.struck.values()) > 0, text
+    assert report.exports > 30, text
+
+
 @pytest.mark.long
 async def test_a_short_storm_breaks_nothing(tmp_path: Path) -> None:
     plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True)

@@ -114,6 +114,10 @@ class ProcessStorage:
         final = f"{export_id}.{extension}"
         return ProcessPart(self._disk, self._strike, self._unused(partition, final), final)
 
+    @property
+    def threads(self) -> None:
+        """See ``Storage.threads``."""
+
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
         draft = self._unused(event.source.partition, f"{event.export_id}.manifest")
@@ -261,7 +265,10 @@ class ProcessPart:
         self._strike("renamed")
         self._published = True
 
-    def discard(self) -> None:
+    def stop(self) -> None:
+        """See ``Part.stop``."""
+
+    def discard(self, decided: TerminalEvent | None = None) -> None:
         """See ``Part.discard``."""
         self._pending.clear()
         if self._created and not self._published:

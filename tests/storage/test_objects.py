@@ -8,15 +8,19 @@ from pathlib import Path
 import obstore
 import pytest
 from obstore.store import MemoryStore, ObjectStore
+from structlog.testing import capture_logs
 
 from consumer.core.suspects import Place
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.storage.objects import attempts, bucket, scratch
 from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.client import open_bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCompleted
-from tests.support.storages import PARTITION, cancelled, completed, finished, read, synced
+from tests.storage.test_local import open_below
+from tests.support import object_stores
+from tests.support.storages import PARTITION, cancelled, completed, finished, read, s3proxy, synced
 
 URL = "s3://bucket/deep"
 
@@ -128,6 +132,7 @@ def test_a_manifest_that_may_have_been_made_is_not_doubted_twice(
         storage.decide(event)
     faulty.refused = set()
     assert storage.decide(event) is event
+    faulty.lost = set()
     assert process(faulty, tmp_path).decide(cancelled("a", offset=9)) == event
 
 
@@ -159,9 +164,10 @@ def test_what_an_unknown_upload_left_is_swept_after_its_owner(
     with pytest.raises(StorageUnavailable):
         part.sync()
     part.discard()
-    faulty.lost = faulty.refused = set()
+    faulty.lost = set()
+    part.discard(storage.decide(cancelled("a")))
     assert len(files(faulty)) == 1
-    storage.decide(cancelled("a"))
+    faulty.refused = set()
     storage.close()
     assert process(faulty, tmp_path).sweep(PARTITION) == 1
     assert files(faulty) == set()
@@ -408,10 +414,10 @@ def test_drafts_of_scratch_directories_are_removed_when_they_are_old(
 
 def test_no_descriptor_stays_open(faulty: Faulty, tmp_path: Path) -> None:
     storage = process(faulty, tmp_path)
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(50):
         finished(storage, f"e{number}", b"x")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    (scratch,) = open_below(tmp_path)
+    assert Path(scratch).is_dir(), "it holds the lock of its directory"
 
 
 def test_parts_are_gone_once_they_are_uploaded(faulty: Faulty, tmp_path: Path) -> None:
@@ -457,3 +463,67 @@ def killed(of: Bucket, directory: Path, place: Place) -> None:
     storage.check()
     storage.open_mark(PARTITION).set(place.is_batch, place.offset, place.offset)
     os.close(disk._lock)  # as the system does
+
+
+def test_a_store_that_lets_two_create_one_object_is_refused(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = process(faulty, tmp_path)
+
+    def create(_: Bucket, name: str, content: bytes) -> bool:
+        faulty.write(name, content)
+        return True
+
+    other = ObjectStorage(faulty, Scratch(tmp_path / "other"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Faulty, "create", create)
+        storage.check()  # it was tried before
+        with pytest.raises(StorageUnavailable, match="lets two create one object"):
+            other.check()
+    other.check()
+
+
+def test_uploads_that_nobody_ended_are_aborted(
+    bucket: object_stores.Bucket, tmp_path: Path
+) -> None:
+    another = s3proxy(bucket, tmp_path)
+    dead, ours = another(), another()
+    assert isinstance(dead, ObjectStorage)
+    attempt = dead._attempts.begin(PARTITION, "a", "a.csv")
+    attempt.announce()
+    writer = obstore.open_writer(
+        bucket.client(), f"deep/prefix/{attempt.name}", buffer_size=5 * 1024 * 1024
+    )
+    writer.write(bytes(11 * 1024 * 1024))
+    del writer  # as a process that is killed leaves it
+    uploads = dead._bucket._uploads
+    assert uploads is not None
+    ours.sweep(PARTITION + 1)
+    assert ours.sweep(PARTITION) == 0
+    assert uploads.abort("deep/prefix/files") == 0
+
+
+def test_uploads_elsewhere_are_left_alone(bucket: object_stores.Bucket, tmp_path: Path) -> None:
+    storage = s3proxy(bucket, tmp_path)()
+    assert isinstance(storage, ObjectStorage)
+    writer = obstore.open_writer(
+        bucket.client(), "deep/prefix/files/33/a/1-b/b&c.csv", buffer_size=5 * 1024 * 1024
+    )
+    writer.write(bytes(11 * 1024 * 1024))
+    uploads = storage._bucket._uploads
+    assert uploads is not None
+    assert uploads.abort("deep/prefix/files/3") == 0
+    assert uploads.abort("deep/prefix/files/33/a") == 1
+    assert uploads.abort("deep/prefix/files/33/a") == 0
+    with pytest.raises(Exception, match="NoSuchUpload"):
+        writer.close()
+
+
+def test_a_store_that_shows_no_uploads_is_swept_all_the_same(bucket: object_stores.Bucket) -> None:
+    options = {"access_key_id": bucket.credentials["AWS_ACCESS_KEY_ID"], **bucket.options}
+    stranger = open_bucket(bucket.url, {**options, "secret_access_key": "wrong"})
+    with capture_logs() as logs:
+        assert [stranger.abort_uploads("files") for _ in range(2)] == [0, 0]
+    assert logs == [
+        {"event": "abandoned uploads can't be looked for", "log_level": "warning", "error": "403"}
+    ]

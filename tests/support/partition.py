@@ -19,12 +19,14 @@ from consumer.exports.turn_result import TurnEnd, TurnResult
 from consumer.formats.csv import CsvWriter
 from consumer.metrics import Metrics
 from consumer.storage import identity
+from consumer.storage.base import Storage
 from consumer.storage.local import LocalStorage
 from schemas.completions import ExportFailed, TerminalEvent
 
 START = ResumePoint(0, (), 0, 0)
 NONE: Mapping[Place, str] = MappingProxyType({})
 BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
+STORAGE_SECONDS = 60.0
 REQUESTS, RECORDS = "export.requests", "export.records"
 
 
@@ -56,18 +58,19 @@ class Clock:
 
 @dataclass
 class Bench:
-    """A partition on a directory, and the two logs it is fed from."""
+    """A partition on a directory, or another storage, and the two logs it is fed from."""
 
     directory: Path
     clock: Clock = field(default_factory=Clock)
     max_export_bytes: int = 1_000_000
     kept_bytes: int = KEPT_BYTES
+    made: Storage | None = None
     requests: list[Sent] = field(default_factory=list)
     records: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.clock.monotonic)
-        self.storage = LocalStorage(self.directory)
+        self.storage = self.made or LocalStorage(self.directory)
         self.partition = self.owner()
 
     def owner(
@@ -87,6 +90,7 @@ class Bench:
             self.clock.now,
             self.clock.monotonic,
             kept_texts=KeptTexts(self.kept_bytes),
+            storage_timeout_seconds=STORAGE_SECONDS,
         )
 
     def request(self, export_id: str = "a", **fields: Any) -> Sent:

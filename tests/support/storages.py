@@ -1,6 +1,7 @@
 """Each kind of storage as the processes of a group open it, and what tests put there."""
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,12 @@ from obstore.store import MemoryStore
 from consumer.storage.base import GroupStorage, Part
 from consumer.storage.local import LocalStorage
 from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.client import open_bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCancelled, ExportCompleted, Source
 from schemas.vocabulary import Format
+from tests.support import object_stores
 
 MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 PARTITION = 3
@@ -32,13 +35,21 @@ def memory(directory: Path) -> Opened:
     return objects(Bucket(MemoryStore(), "memory://bucket/deep/prefix", "deep/prefix"), directory)
 
 
+def s3proxy(found: object_stores.Bucket, directory: Path) -> Opened:
+    """Objects on a real S3 server, likewise."""
+    credentials = {
+        name.removeprefix("AWS_").lower(): value for name, value in found.credentials.items()
+    }
+    bucket = open_bucket(f"{found.url}/deep/prefix", {**found.options, **credentials})
+    return objects(bucket, directory)
+
+
 def objects(bucket: Bucket, directory: Path) -> Opened:
     """Objects in a bucket, likewise."""
-    opened: list[ObjectStorage] = []
+    numbers = itertools.count()
 
     def open_one() -> ObjectStorage:
-        opened.append(ObjectStorage(bucket, Scratch(directory / f"scratch-{len(opened)}")))
-        return opened[-1]
+        return ObjectStorage(bucket, Scratch(directory / f"scratch-{next(numbers)}"))
 
     return open_one
 

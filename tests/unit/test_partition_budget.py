@@ -162,7 +162,7 @@ def test_a_file_is_given_up_in_between(bench: Bench) -> None:
     owner = begun(bench)
     export = owner._exports.get("a")  # as if the storage had refused its bytes
     assert export
-    owner._publication.touch(export)
+    owner.publication.touch(export)
     assert owner.give_up("no room")
     work_off(owner, 0.0)
     event = only(take_outcome(owner).events)

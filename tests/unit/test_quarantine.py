@@ -17,6 +17,7 @@ from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
 from consumer.formats.csv import CsvWriter
+from consumer.storage.local import LocalStorage
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
 from tests.support.partition import RECORDS, REQUESTS, START, Bench, Sent, only, take_outcome
@@ -27,9 +28,8 @@ ONCE, TWICE = 17, None
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
-    bench.storage.check()
-    return bench
+    LocalStorage(tmp_path).check()
+    return Bench(tmp_path)
 
 
 def suspect(message: Sent, mark: int | None = TWICE) -> Suspect:

@@ -7,6 +7,7 @@ import pytest
 
 from consumer.lanes.transactions import Destination
 from schemas.topics import Topics
+from sluice.errors import UsageError
 from sluice.http.app import HttpLimits
 from sluice.settings import Settings, load_settings
 from tests.support.settings import load, refused
@@ -21,6 +22,8 @@ CONTRACT: dict[str, object] = {
     "PARTITIONS": 12,
     "REPLICATION_FACTOR": 1,
     "STORAGE_URL": "./exports",
+    "STORAGE_OPTIONS": None,
+    "SCRATCH_DIR": None,
     "HTTP_HOST": "127.0.0.1",
     "HTTP_PORT": 4001,
     "MAX_CONCURRENCY": 5,
@@ -84,6 +87,8 @@ def test_values_are_read_from_text(name: str, value: str, read: object) -> None:
     assert getattr(load(**{name: value}), name.lower()) == read
 
 
+STORAGE_WORDS = "must be a path, file:///path, or s3://, gs:// or az://bucket/prefix"
+PREFIX_WORDS = "has a prefix of other than letters, digits and . _ = + - / between them"
 TOPIC_WORDS = "may have letters, digits, '.', '_' and '-' only, at most 200 of them"
 
 
@@ -129,10 +134,24 @@ TOPIC_WORDS = "may have letters, digits, '.', '_' and '-' only, at most 200 of t
         ("GROUP_INSTANCE_ID", "node 1", TOPIC_WORDS),
         ("GROUP_ID", "\udcff", "must be UTF-8"),
         ("SSL_CAFILE", "/\udcff", "must be UTF-8"),
-        ("STORAGE_URL", "s3://bucket/p", "s3:// is not supported yet; use a path or file:///path"),
-        ("STORAGE_URL", "https://x/y", "must be a path or file:///path"),
-        ("STORAGE_URL", "file://host/path", "must be a path or file:///path"),
-        ("STORAGE_URL", "file:exports", "must be a path or file:///path"),
+        ("STORAGE_URL", "https://x/y", STORAGE_WORDS),
+        ("STORAGE_URL", "file://host/path", STORAGE_WORDS),
+        ("STORAGE_URL", "file:exports", STORAGE_WORDS),
+        ("STORAGE_URL", "s3://", "must name a bucket, as in s3://bucket/prefix, and nothing else"),
+        (
+            "STORAGE_URL",
+            "s3://key:s3cr3t@bucket/p",
+            "must name a bucket, as in s3://bucket/prefix, and nothing else",
+        ),
+        ("STORAGE_URL", "s3://bucket/a/../b", PREFIX_WORDS),
+        ("STORAGE_URL", "gs://bucket//b", PREFIX_WORDS),
+        ("STORAGE_URL", "az://container/a?b", PREFIX_WORDS),
+        (
+            "STORAGE_OPTIONS",
+            "region=x",
+            "is of no use when SLUICE_STORAGE_URL is a directory",
+        ),
+        ("SCRATCH_DIR", "scratch", "must be an absolute path"),
         ("STORAGE_URL", "file:///a#b", "a file:// path has '?' and '#' as %3F and %23, and no %00"),
         ("API_TOKENS", "t:alice,nobody", "entry 2 is not of the form token:user"),
         ("API_TOKENS", "t:a\x1bb", "entry 1 has a user that is too long or no text"),
@@ -220,6 +239,39 @@ def test_topics_take_their_names_from_the_two_prefixes() -> None:
 )
 def test_storage_is_an_absolute_directory(url: str, directory: Path) -> None:
     assert load(STORAGE_URL=url).storage_directory == directory
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("region", "entry 1 is not of the form key=value"),
+        ("region=x,s3cr3t", "entry 2 is not of the form key=value"),
+        ("region=x,region=y", "region is given twice"),
+        ("bucket=s3cr3t", "bucket is a part of SLUICE_STORAGE_URL"),
+        ("rejion=s3cr3t", "rejion: there is no such option of s3://"),
+        ("skip_signature=s3cr3t", 'can\'t be used: failed to parse "…" as boolean'),
+        ("ca_file=/none.pem", "ca_file: /none.pem can't be read: No such file or directory"),
+    ],
+)
+def test_a_wrong_option_of_a_store_is_named_without_its_value(options: str, words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load(STORAGE_URL="s3://bucket/p", STORAGE_OPTIONS=options)
+    assert str(raised.value) == f"SLUICE_STORAGE_OPTIONS: {words}"
+
+
+def test_options_of_a_store_are_shown_nowhere() -> None:
+    options = "access_key_id=k,secret_access_key=s3cr3t"
+    settings = load(STORAGE_URL="s3://bucket/p/", STORAGE_OPTIONS=options)
+    assert settings.storage_directory is None
+    assert settings.bucket_options == dict(pair.split("=") for pair in options.split(","))
+    assert "s3cr3t" not in f"{settings!r} {settings}"
+
+
+def test_a_missing_account_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(UsageError, match="SLUICE_STORAGE_OPTIONS: can't be used: Account must"):
+        load(STORAGE_URL="az://container")
+    load(STORAGE_URL="az://container", STORAGE_OPTIONS="account_name=a")
 
 
 def test_fonts_are_a_list_of_files(tmp_path: Path) -> None:

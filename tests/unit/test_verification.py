@@ -11,7 +11,8 @@ import pytest
 
 from consumer.formats.compression import new_compressor
 from consumer.storage.local import LocalStorage
-from consumer.verify.verifier import Verdict, Verifier, partial_files
+from consumer.verify.content import ContentVerifier, Verdict
+from consumer.verify.verifier import Verifier, partial_files
 from schemas.completions import ExportCancelled, ExportCompleted, Source
 from schemas.file_names import extension
 from schemas.vocabulary import Compression, Format
@@ -74,7 +75,7 @@ def cancelled(directory: Path, export_id: str) -> None:
 
 
 def verify(directory: Path, *, header: bool | None = None) -> list[Verdict]:
-    return list(Verifier(lambda _event: header).directory(directory))
+    return list(Verifier(ContentVerifier(lambda _event: header)).directory(directory))
 
 
 def edit(name: str, old: str, new: str) -> Tamper:
@@ -237,7 +238,9 @@ def test_a_header_is_read_only_where_it_is_open(tmp_path: Path) -> None:
         read.append(event.export_id)
         return False
 
-    assert all(verdict.good for verdict in Verifier(has_header).directory(tmp_path))
+    assert all(
+        verdict.good for verdict in Verifier(ContentVerifier(has_header)).directory(tmp_path)
+    )
     assert read == ["c"]
 
 
@@ -257,7 +260,7 @@ def test_a_header_is_read_only_where_it_is_open(tmp_path: Path) -> None:
 def test_one_file_can_be_named(tmp_path: Path, name: str, good: bool, words: str) -> None:
     completed(tmp_path, "a", CSV)
     cancelled(tmp_path, "b")
-    verdict = Verifier(lambda _event: None).export(tmp_path, name)
+    verdict = Verifier(ContentVerifier(lambda _event: None)).export(tmp_path, name)
     assert (verdict.good, verdict.words[: len(words)]) == (good, words)
 
 

@@ -45,20 +45,26 @@ class _Series:
 
 
 class Attempt:
-    """One attempt's key, announced before it is used; ``settle`` it once, in the end."""
+    """One attempt's key, announced before it is used; ``settle`` it in the end."""
 
     def __init__(self, name: str, series: _Series, attempts: "Attempts") -> None:
         self.name = name
         self._series = series
         self._attempts = attempts
+        self._settled = False
 
     def announce(self) -> None:
         """Before the upload, and now and then while it lasts. Raises StorageUnavailable."""
         self._attempts.announce(self._series)
 
     def settle(self, *, sure: bool = True) -> None:
-        """Its file is named by a manifest, or is not there; ``sure``, or as far as is known."""
-        self._attempts.settle(self._series, sure=sure)
+        """Its file is named by a manifest, or is not there; else it isn't ``sure``, and is swept.
+
+        The first call counts.
+        """
+        if not self._settled:
+            self._settled = True
+            self._attempts.settle(self._series, sure=sure)
 
 
 class Attempts:
@@ -136,7 +142,8 @@ class Attempts:
     def sweep(self, partition: int) -> int:
         """Remove files that no manifest names or will; return how many.
 
-        Anyone may do it at any time. Raises StorageUnavailable.
+        For the partition's owner: uploads of others are aborted. That, and all else here, does no
+        harm if it isn't the owner any more. Raises StorageUnavailable.
         """
         removed, before = 0, self._named.get(partition, {})
         self._named[partition] = named = dict[str, set[str]]()
@@ -148,9 +155,10 @@ class Attempts:
         return removed
 
     def _sweep_series(self, partition: int, announced: Listed, named: set[str]) -> int:
-        series = announced.name.rpartition("/")[2]
+        folder = layout.series_files(partition, announced.name.rpartition("/")[2])
+        self._bucket.abort_uploads(folder)
         orphans, undecided = list[str](), False
-        for file in self._bucket.list(layout.series_files(partition, series)):
+        for file in self._bucket.list(folder):
             if file.name in named:
                 continue
             event = self._manifest(layout.export_of(file.name))

@@ -1,4 +1,4 @@
-"""Objects of one bucket below a prefix, by their names; the only module that calls obstore.
+"""Objects of one bucket below a prefix, by their names.
 
 Invariants: a call ends within its deadline, which the client library keeps; and no error shows what
 a store echoes, as that may be a part of a request, but a status, a code, and the object's name.
@@ -14,6 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
 from consumer.errors import StorageUnavailable
+from consumer.storage.objects.multipart import MultipartUploads
 
 UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
 """What is larger goes up in parts of this size, two at a time."""
@@ -48,8 +49,15 @@ class Bucket:
     such bucket.
     """
 
-    def __init__(self, store: ObjectStore, url: str, prefix: str = "") -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        url: str,
+        prefix: str = "",
+        uploads: MultipartUploads | None = None,
+    ) -> None:
         self.url = url
+        self._uploads = uploads
         self._store = store
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -134,6 +142,10 @@ class Bucket:
                 obstore.delete(self._store, [self._key(name) for name in names])
             except FileNotFoundError as error:
                 self._require_bucket(error)
+
+    def abort_uploads(self, folder: str) -> int:
+        """Abort multipart uploads below a folder, where the store keeps such; return how many."""
+        return self._uploads.abort(self._key(folder)) if self._uploads else 0
 
     def _key(self, name: str) -> str:
         return self._prefix + name

@@ -11,12 +11,14 @@ Invariant: ``files/`` and ``manifests/`` are apart, so that a lifecycle rule of 
 data from decisions.
 """
 
+import re
 from urllib.parse import quote, unquote
 
 IDENTITY = ".sluice.json"
 MANIFESTS = "manifests"
-_FILES = "files"
-_FILE_SEGMENTS = 5
+FILES = "files"
+_FILE = re.compile(rf"(?:^|/)({FILES}/\d+/[0-9a-f]+/\d+-[^/]+/[^/]+)$")
+_MANIFEST = re.compile(rf"(?:^|/)({MANIFESTS}/([^/]+)\.json)$")
 
 
 def manifest(export_id: str) -> str:
@@ -24,9 +26,23 @@ def manifest(export_id: str) -> str:
     return f"{MANIFESTS}/{export_id}.json"
 
 
+def export_of_manifest(name: str) -> str | None:
+    """The export that a manifest is of; None: the name is none of a manifest."""
+    match = _MANIFEST.fullmatch(name)
+    return match[2] if match else None
+
+
+def split(path: str) -> tuple[str, str | None]:
+    """The prefix in a path, and the name of the file or manifest below it, if it names one."""
+    for form in (_FILE, _MANIFEST):
+        if match := form.search(path):
+            return path[: match.start()].rstrip("/"), match[1]
+    return path, None
+
+
 def series_files(partition: int, series: str) -> str:
     """The folder of a series' files."""
-    return f"{_FILES}/{partition}/{series}"
+    return f"{FILES}/{partition}/{series}"
 
 
 def file(partition: int, series: str, number: int, export_id: str, file_name: str) -> str:
@@ -64,5 +80,5 @@ def name_of(location: str) -> str | None:
 
     Which bucket that was is of no matter, as one may be copied to another of a new name.
     """
-    segments = location.split("/")[-_FILE_SEGMENTS:]
-    return unquote("/".join(segments)) if segments[0] == _FILES else None
+    match = _FILE.search(unquote(location))
+    return match[1] if match else None

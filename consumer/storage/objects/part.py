@@ -1,7 +1,6 @@
 """An export's bytes on the scratch disk, uploaded whole at their end.
 
-Invariant: the object of an attempt is removed only by that attempt or by a sweep, and never once a
-manifest may name it.
+Invariant: the object of an attempt is removed only once a manifest is known that doesn't name it.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from consumer.storage.objects import layout
 from consumer.storage.objects.attempts import Attempt
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.part_file import PartFile, storage_errors
-from schemas.completions import ExportCompleted
+from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.file_names import media_type
 
 _PIECE_BYTES = 1024 * 1024
@@ -28,19 +27,20 @@ class ObjectPart(PartFile):
         self,
         path: Path,
         make_place: Callable[[Path], None],
+        on_bytes: Callable[[int], None],
         bucket: Bucket,
         extension: str,
         begin: Callable[[], Attempt],
         decided: ExportCompleted | None,
     ) -> None:
-        super().__init__(path, make_place)
+        super().__init__(path, make_place, on_bytes)
         self._bucket = bucket
         self._media_type = media_type(extension)
         self._begin = begin
         self._location = decided.location if decided else None
         self._attempt: Attempt | None = None
-        self._uploaded = self._published = False
-        self._doubtful = False
+        self._uploads = self._answered = 0
+        self._published = self._stopped = False
 
     @property
     def location(self) -> str:
@@ -53,10 +53,10 @@ class ObjectPart(PartFile):
     def sync(self) -> None:
         """See ``Part.sync``: flush, and upload."""
         self.flush()
-        if not self._uploaded:
-            self._doubtful = True  # as long as no answer says that it is there
+        if not self._answered:
+            self._uploads += 1
             self._upload(self.location)
-            self._uploaded, self._doubtful = True, False
+            self._answered += 1
 
     def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
@@ -73,11 +73,21 @@ class ObjectPart(PartFile):
         self._published = True
         super().discard()
 
-    def discard(self) -> None:
+    def discard(self, decided: TerminalEvent | None = None) -> None:
         """See ``Part.discard``."""
-        if not self._published:
+        if self._published:
+            return
+        super().discard()
+        if decided or not self._uploads:
             self._remove()
-            super().discard()
+        elif self._attempt:
+            # A manifest that names it may be there, unheard of. Removed now, it would be gone after
+            # another owner has seen it and sent its event.
+            self._attempt.settle(sure=False)
+
+    def stop(self) -> None:
+        """See ``Part.stop``."""
+        self._stopped = True
 
     def _upload(self, location: str) -> None:
         name = _name_of(location)
@@ -97,6 +107,8 @@ class ObjectPart(PartFile):
         with storage_errors(what, gone=PartLost), self.path.open("rb") as file:
             while left:
                 piece = file.read(min(_PIECE_BYTES, left))
+                if self._stopped:
+                    raise PartLost("the partition is no longer ours")
                 if not piece:
                     raise PartLost(f"{self.path} has lost {left} bytes")
                 left -= len(piece)
@@ -112,8 +124,8 @@ class ObjectPart(PartFile):
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
-        sure = not self._doubtful
-        if self._uploaded or self._doubtful:
+        sure = self._uploads == self._answered
+        if self._uploads:
             try:
                 self._bucket.delete([attempt.name])
             except StorageUnavailable:  # a sweep does, some time

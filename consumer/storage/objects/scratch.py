@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 
 from consumer.storage.marks import IN_HAND
 from consumer.storage.part_file import storage_errors
@@ -33,6 +34,9 @@ class Scratch:
         self._siblings = self.directory
         self._place = self.directory
         self._lock = -1
+        self._counting = Lock()
+        self.bytes = 0
+        """Bytes of parts on the disk."""
 
     @property
     def is_open(self) -> bool:
@@ -69,6 +73,11 @@ class Scratch:
         if not directory.is_dir():
             for one in (directory.parent, directory):
                 one.mkdir(exist_ok=True)
+
+    def count(self, added: int) -> None:
+        """So many bytes of parts were added, or (negative) removed."""
+        with self._counting:
+            self.bytes += added
 
     def part_path(self, partition: int, name: str) -> Path:
         """A path for a part of a partition that was never used before."""

@@ -6,21 +6,30 @@ a manifest is created conditionally (If-None-Match), as multipart uploads can't 
 manifest was created reads it: what is found there decides, be it one's own.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 
 from consumer.core.suspects import Mark
+from consumer.daemon_threads import DaemonThreads
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.marks import LocalMark
 from consumer.storage.objects import layout
 from consumer.storage.objects.attempts import Attempts
-from consumer.storage.objects.bucket import Bucket, Listed
+from consumer.storage.objects.bucket import UPLOAD_BUFFER_BYTES, Bucket, Listed
 from consumer.storage.objects.identity import ObjectIdentity
 from consumer.storage.objects.marks import ObjectMarks
 from consumer.storage.objects.part import ObjectPart
+from consumer.storage.objects.reading import ObjectFile
 from consumer.storage.objects.scratch import Scratch
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 
-_READ_BYTES = 1024 * 1024
+_UPLOADS = (
+    ("small", 1024 * 1024, 16),
+    ("middling", UPLOAD_BUFFER_BYTES, 2),
+    ("large", sys.maxsize, 2),
+)
+"""How many files of a size go up at a time: together they hold 80 MiB at most."""
 
 
 class ObjectStorage:
@@ -32,6 +41,11 @@ class ObjectStorage:
         self._identity = ObjectIdentity(bucket)
         self._attempts = Attempts(bucket, self._read_manifest)
         self._marks = ObjectMarks(bucket, scratch)
+        self._decides_once = False
+        self._threads = [
+            (most_bytes, DaemonThreads(count, f"storage-upload-{name}"))
+            for name, most_bytes, count in _UPLOADS
+        ]
 
     @property
     def root(self) -> str:
@@ -46,6 +60,11 @@ class ObjectStorage:
         """See ``GroupStorage.found``."""
         return self._identity.found()
 
+    @property
+    def scratch_bytes(self) -> int:
+        """See ``GroupStorage.scratch_bytes``."""
+        return self._scratch.bytes
+
     def holds_exports(self) -> bool:
         """See ``GroupStorage.holds_exports``."""
         return any(True for _ in self._bucket.list(layout.MANIFESTS))
@@ -55,12 +74,19 @@ class ObjectStorage:
         self._open_scratch()
         self._scratch.check()
         probe = f"probe/{self._scratch.place.name}"
+        if not self._decides_once:
+            self._bucket.create(probe, b"")
+            if self._bucket.create(probe, b""):
+                raise StorageUnavailable(f"{self.root}: the store lets two create one object")
+            self._decides_once = True
         self._bucket.write(probe, b"")
         self._bucket.delete([probe])
         self._scratch.clear_dead(self._marks.keep)
 
     def close(self) -> None:
         """See ``GroupStorage.close``."""
+        for _, threads in self._threads:
+            threads.shutdown()
         self._attempts.close()
         self._scratch.close()
 
@@ -78,10 +104,18 @@ class ObjectStorage:
         return ObjectPart(
             self._scratch.part_path(partition, name),
             self._scratch.make_place,
+            self._scratch.count,
             self._bucket,
             extension,
             lambda: self._attempts.begin(partition, export_id, name),
             decided,
+        )
+
+    @property
+    def threads(self) -> Callable[[int], Executor]:
+        """See ``Storage.threads``."""
+        return lambda size: next(
+            threads for most_bytes, threads in self._threads if size <= most_bytes
         )
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
@@ -109,7 +143,7 @@ class ObjectStorage:
         """See ``Storage.has_file``."""
         return isinstance(event, ExportCompleted) and self._head(event) is not None
 
-    def open_file(self, event: ExportCompleted) -> "ObjectFile | None":
+    def open_file(self, event: ExportCompleted) -> ObjectFile | None:
         """See ``GroupStorage.open_file``."""
         found = self._head(event)
         return ObjectFile(self._bucket, found) if found else None
@@ -121,6 +155,10 @@ class ObjectStorage:
         """See ``Storage.sweep``."""
         self._open_scratch()
         return self._scratch.sweep(partition) + self._attempts.sweep(partition)
+
+    def tidy(self, partition: int) -> int:
+        """See ``GroupStorage.tidy``."""
+        return self._attempts.sweep(partition)
 
     def open_mark(self, partition: int) -> LocalMark:
         """See ``Storage.open_mark``."""
@@ -158,25 +196,3 @@ class ObjectStorage:
                 f"{self.root}/{name} is no manifest of this version ({error}); restore it or "
                 "remove it"
             ) from None
-
-
-class ObjectFile:
-    """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept."""
-
-    def __init__(self, bucket: Bucket, listed: Listed) -> None:
-        self.name = layout.location(bucket.url, listed.name)
-        self.size, self.modified = listed.size, listed.modified
-        self._bucket = bucket
-        self._object = listed.name
-        self._held = (0, b"")
-
-    def read(self, offset: int, size: int) -> bytes:
-        """See ``StoredFile.read``."""
-        if offset >= self.size or size <= 0:
-            return b""
-        begin, held = self._held
-        if not begin <= offset < begin + len(held):
-            count = min(max(size, _READ_BYTES), self.size - offset)
-            begin, held = offset, self._bucket.read_range(self._object, offset, count)
-            self._held = begin, held
-        return held[offset - begin : offset - begin + size]

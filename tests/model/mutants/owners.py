@@ -77,7 +77,7 @@ class _HastyRouting(Routing):
 
     def _has_ended(self, export_id: str, message: Message) -> bool:
         ended = self._context.storage.manifest(export_id) is not None
-        return ended or self._publication.is_ending(export_id)
+        return ended or self._publication.ending(export_id) is not None
 
 
 class _EagerRouting(Routing):

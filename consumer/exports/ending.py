@@ -1,0 +1,102 @@
+"""One export on its way out, and how its end is concluded: sync, decide, publish.
+
+Blocking. Invariant: a conclusion may be repeated after a refusal, and comes to the same end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from consumer.errors import LaneStopped, PartLost
+from consumer.exports.terminal_events import Origin, Progress
+from consumer.storage.base import Part, Storage
+from schemas.completions import ExportCompleted, TerminalEvent
+from schemas.vocabulary import FailReason
+
+
+@dataclass(slots=True)
+class Ending:
+    """An export that is to end as ``proposed``, unless a manifest decided otherwise before.
+
+    ``bound``: its manifest was there when its request was read, so its event may be as well.
+    ``first_batch`` is the offset of its first batch, if it completes by its last.
+    """
+
+    proposed: TerminalEvent
+    origin: Origin
+    part: Part | None = None
+    bound: bool = False
+    first_batch: int | None = None
+
+    @property
+    def export_id(self) -> str:
+        """Whose end it is."""
+        return self.proposed.export_id
+
+    @property
+    def follows_from_batches(self) -> bool:
+        """Whether a successor that reads its batches again comes to this end by them."""
+        return isinstance(self.proposed, ExportCompleted) and self.first_batch is not None
+
+    def fail(self, message: str, now: datetime) -> bool:
+        """The storage refused it for too long: if it completes, it fails instead.
+
+        False: it is to end as it is. A failure needs its manifest as well, and what an earlier
+        attempt decided stays.
+        """
+        if self.bound or not isinstance(self.proposed, ExportCompleted):
+            return False
+        progress = Progress(self.proposed.rows, self.proposed.started_at, now)
+        self.proposed = self.origin.failed(FailReason.STORAGE_UNAVAILABLE, message, progress)
+        return True
+
+
+def conclude(
+    ending: Ending, storage: Storage, is_abandoned: Callable[[], bool]
+) -> TerminalEvent | None:
+    """Decide and publish; the steps of "An end's way out". None: another request's end is the id's.
+
+    Raises:
+        StorageUnavailable: call it again.
+        PartLost: another owner interfered, or the partition was given up.
+        LaneStopped: the storage holds what this build can't have made.
+    """
+    proposed, part = ending.proposed, ending.part
+    _require_ours(is_abandoned)
+    # 2. Sync the part, or drop it.
+    if part:
+        if isinstance(proposed, ExportCompleted):
+            part.sync()
+        else:
+            part.discard()  # first of all: a full disk needs the room for the manifest
+    _require_ours(is_abandoned)  # an upload may have taken long
+    # 3. Decide: create the manifest, or take the event of the one that is there.
+    event = storage.decide(proposed)
+    if event.source != proposed.source:
+        if part:
+            part.discard(event)
+        return None
+    # 4. Have the file that the manifest names.
+    if isinstance(event, ExportCompleted):
+        _publish(event, ending)
+    elif part:
+        part.discard(event)
+    return event
+
+
+def _require_ours(is_abandoned: Callable[[], bool]) -> None:
+    if is_abandoned():
+        raise PartLost("the partition is no longer ours")
+
+
+def _publish(decided: ExportCompleted, ending: Ending) -> None:
+    if not isinstance(ending.proposed, ExportCompleted):
+        raise PartLost(f"{decided.export_id} was decided by another owner: it completed")
+    if ending.part is None:
+        return  # sent again: its file was seen where the manifest says
+    if ending.part.sha256 != decided.sha256:
+        raise LaneStopped(
+            f"the manifest of {decided.export_id} names other bytes than its batches make: it was "
+            "written by another build; remove the manifest to have the file made by this one"
+        )
+    ending.part.publish(decided)

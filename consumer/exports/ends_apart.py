@@ -1,0 +1,168 @@
+"""Ends of exports that are concluded outside of turns, as an upload may take minutes.
+
+Each is a call on the storage's own threads; turns and commits of the partition go on meanwhile. One
+that follows from its batches counts as open until it is concluded: a successor comes to it again.
+Any other one, as a failure or a cancellation, may have a cause that is not read again, so until it
+is concluded nothing is committed, and no message is handled. Invariant: an ending is touched by its
+call alone while that is under way.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.core.storage_retry import RetryBudget
+from consumer.errors import PartLost, StorageUnavailable
+from consumer.exports.ending import Ending, conclude
+from consumer.exports.export_context import ExportContext
+from schemas.completions import ExportCompleted, TerminalEvent
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Call:
+    """The calls for one ending, of which at most one is under way."""
+
+    ending: Ending
+    budget: RetryBudget
+    under_way: Future[TerminalEvent | None] | None = None
+    trouble: str | None = None
+
+
+def ends_apart(
+    partition: int, context: ExportContext, moved: Callable[[], None]
+) -> "EndsApart | None":
+    """Those of one partition, if its storage has threads for them."""
+    threads = context.storage.threads
+    return EndsApart(partition, context, threads, moved) if threads else None
+
+
+class EndsApart:
+    """Those of one partition. ``moved`` is called, from any thread, when one is to be collected."""
+
+    def __init__(
+        self,
+        partition: int,
+        context: ExportContext,
+        threads: Callable[[int], Executor],
+        moved: Callable[[], None],
+    ) -> None:
+        self._partition = partition
+        self._context = context
+        self._threads = threads
+        self._moved = moved
+        self._calls: dict[str, _Call] = {}
+        self._abandoned = False
+
+    def get(self, export_id: str) -> Ending | None:
+        """The ending of this id."""
+        call = self._calls.get(export_id)
+        return call.ending if call else None
+
+    def resumable(self) -> Iterator[Ending]:
+        """Those that count as open."""
+        calls = list(self._calls.values())  # another thread may ask how many there are
+        return (call.ending for call in calls if call.ending.follows_from_batches)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all count as open."""
+        return all(call.ending.follows_from_batches for call in self._calls.values())
+
+    @property
+    def trouble(self) -> str | None:
+        """What the storage refuses for too long that can't be given up, if there is such."""
+        return next((call.trouble for call in self._calls.values() if call.trouble), None)
+
+    def begin(self, ending: Ending) -> None:
+        """Conclude an end."""
+        call = _Call(ending, RetryBudget(self._context.storage_timeout_seconds))
+        self._calls[ending.export_id] = call
+        self._submit(call)
+
+    @property
+    def due(self) -> bool:
+        """Whether ``collect`` has something to do."""
+        now = self._context.monotonic()
+        return any(
+            call.under_way.done() if call.under_way else not call.budget.wait_seconds(now)
+            for call in self._calls.values()
+        )
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a call is under way, or was and is to be collected."""
+        return any(call.under_way for call in self._calls.values())
+
+    def collect(self) -> list[tuple[Ending, TerminalEvent | None]]:
+        """Those that were concluded, each with its event; begin again with those that were refused.
+
+        Raises as ``conclude``, but for refusals.
+        """
+        concluded = []
+        for call in list(self._calls.values()):
+            if call.under_way is None:
+                if not call.budget.wait_seconds(self._context.monotonic()):
+                    self._submit(call)
+            elif call.under_way.done():
+                finished, call.under_way = call.under_way, None
+                try:
+                    event = finished.result()
+                except StorageUnavailable as error:
+                    self._refused(call, error)
+                    continue
+                del self._calls[call.ending.export_id]
+                concluded.append((call.ending, event))
+        return concluded
+
+    def abandon(self) -> None:
+        """Decide nothing any more; any thread may say so at any time."""
+        self._abandoned = True
+        for call in list(self._calls.values()):
+            if part := call.ending.part:
+                part.stop()
+
+    def discard(self) -> None:
+        """Drop the parts of calls that are not under way; a call that is drops its own."""
+        self.abandon()
+        for call in self._calls.values():
+            part = call.ending.part
+            if part and (call.under_way is None or call.under_way.cancel()):
+                part.discard()
+        self._calls.clear()
+
+    def _submit(self, call: _Call) -> None:
+        ending = call.ending
+        size = ending.part.size if ending.part else 0
+        try:
+            call.under_way = self._threads(size).submit(self._concluded, ending)
+        except RuntimeError:  # they were shut down
+            raise PartLost("the node ends") from None
+        call.under_way.add_done_callback(lambda _: self._moved())
+
+    def _concluded(self, ending: Ending) -> TerminalEvent | None:
+        """On a thread of the storage's."""
+        metrics, began, size = self._context.metrics, self._context.monotonic(), None
+        metrics.upload_began()
+        try:
+            event = conclude(ending, self._context.storage, lambda: self._abandoned)
+            size = event.bytes if isinstance(event, ExportCompleted) else None
+            return event
+        finally:
+            metrics.upload_ended(self._context.monotonic() - began, size)
+            if self._abandoned and ending.part:
+                ending.part.discard()  # nobody else does; of no effect on what is published
+
+    def _refused(self, call: _Call, error: StorageUnavailable) -> None:
+        self._context.metrics.storage_retried(error)
+        too_long = call.budget.refused(self._context.monotonic())
+        given_up = too_long and call.ending.fail(str(error), self._context.now())
+        call.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
+        log.warning(
+            "storage given up" if given_up else "storage refuses",
+            partition=self._partition,
+            error=str(error),
+        )

@@ -1,0 +1,64 @@
+"""URLs of object stores and the options of their clients, as people write them. Pure.
+
+    s3://bucket/prefix      Amazon S3, and what speaks its protocol
+    gs://bucket/prefix      Google Cloud Storage
+    az://container/prefix   Azure Blob Storage
+
+The client library isn't imported here, as every command reads the settings. Invariant: no message
+shows a part of a URL that may be a password, nor the value of an option.
+"""
+
+import re
+
+_SCHEMES = ("s3", "gs", "az")
+_URL = re.compile(r"([A-Za-z0-9]+)://([^/]*)(?:/(.*))?", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_PREFIX = re.compile(r"(?:[A-Za-z0-9._=+-]+/)*[A-Za-z0-9._=+-]+")
+_PLACES = {"bucket", "bucket_name", "container_name", "container"}
+
+
+def is_object_url(location: str) -> bool:
+    """Whether a location is meant to be in an object store."""
+    return location.lower().startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
+
+
+def without_login(url: str) -> str:
+    """The URL without what may be a password in it."""
+    return re.sub("://[^/]*@", "://", url)
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Scheme, bucket and prefix of a URL; the prefix without a slash at its end.
+
+    Raises:
+        ValueError: it is malformed; the message is fit for a person.
+    """
+    match = _URL.fullmatch(url)
+    scheme = match[1].lower() if match else ""
+    if match is None or scheme not in _SCHEMES:
+        raise ValueError("must be s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
+    bucket, prefix = match[2], (match[3] or "").rstrip("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(f"must name a bucket, as in {scheme}://bucket/prefix, and nothing else")
+    if prefix and (not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
+        raise ValueError("has a prefix of other than letters, digits and . _ = + - / between them")
+    return scheme, bucket, prefix
+
+
+def parse_options(text: str) -> dict[str, str]:
+    """Options from ``key=value,…``.
+
+    Raises:
+        ValueError: they are malformed; the message names the key or its number, not its value.
+    """
+    options: dict[str, str] = {}
+    for number, pair in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch("[a-z0-9_]+", key):
+            raise ValueError(f"entry {number} is not of the form key=value")
+        if key in options:
+            raise ValueError(f"{key} is given twice")
+        if key in _PLACES:
+            raise ValueError(f"{key} is a part of SLUICE_STORAGE_URL")
+        options[key] = value
+    return options

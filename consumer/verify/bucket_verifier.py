@@ -1,0 +1,110 @@
+"""Finished files of a bucket against their manifests.
+
+Reads only, and blocks. Invariant: memory grows neither with a file nor with their number.
+"""
+
+import io
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from consumer.errors import StorageUnavailable
+from consumer.storage.objects import layout
+from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.reading import ObjectFile
+from consumer.verify.content import ContentVerifier, Verdict
+from schemas.completions import ExportCompleted, TerminalEvent, decode_event
+from schemas.errors import field_errors, summary
+
+
+class BucketVerifier:
+    """Verifies the exports of one storage; ``contents`` looks into their files."""
+
+    def __init__(self, bucket: Bucket, contents: ContentVerifier) -> None:
+        self._bucket = bucket
+        self._contents = contents
+
+    def all(self) -> Iterator[Verdict]:
+        """All exports that have ended. Raises StorageUnavailable: they can't be listed."""
+        for manifest in self._bucket.list(layout.MANIFESTS):
+            yield self.one(manifest.name)
+
+    def one(self, name: str) -> Verdict:
+        """One export, by the name of its file or its manifest."""
+        try:
+            return self._verdict(name)
+        except ValidationError as error:
+            return Verdict(
+                name, False, f"has a manifest that is none: {summary(field_errors(error))}"
+            )
+        except ValueError as error:
+            return Verdict(name, False, f"has a manifest that is none: {error}")
+        except StorageUnavailable as error:
+            return Verdict(name, False, str(error))
+
+    def unnamed(self) -> int:
+        """How many files no manifest names: being uploaded, or left by a node that died.
+
+        Raises StorageUnavailable.
+        """
+        return sum(not self._is_named(file.name) for file in self._bucket.list(layout.FILES))
+
+    def _verdict(self, name: str) -> Verdict:
+        of_manifest = layout.export_of_manifest(name)
+        export_id = of_manifest or layout.export_of(name)
+        event = self._manifest(export_id)
+        if event is None:
+            there = self._bucket.head(name) is not None
+            return Verdict(name, False, "has no manifest" if there else "isn't there")
+        if event.export_id != export_id:
+            return Verdict(name, False, f"has the manifest of {event.export_id}")
+        if isinstance(event, ExportCompleted):
+            return self._file(None if of_manifest else name, event)
+        state = event.type.removeprefix("export.")
+        if of_manifest:
+            return Verdict(export_id, True, f"{state}, no file")
+        return Verdict(name, False, f"is no file of an export: it ended as {state}")
+
+    def _file(self, name: str | None, event: ExportCompleted) -> Verdict:
+        """The file of a manifest, which has this name if one is given."""
+        named = layout.name_of(event.location)
+        if named is None:
+            words = f"has a manifest that names {event.location}, which is in no bucket"
+            return Verdict(event.export_id, False, words)
+        if name not in {None, named}:
+            return Verdict(name or "", False, f"is not the file of its manifest: {named} is")
+        found = self._bucket.head(named)
+        if found is None:
+            return Verdict(named, False, "isn't there, but its manifest is")
+        return self._contents.verify(named, _Content(ObjectFile(self._bucket, found)), event)
+
+    def _is_named(self, file: str) -> bool:
+        try:
+            event = self._manifest(layout.export_of(file))
+        except ValueError:
+            return False
+        return isinstance(event, ExportCompleted) and layout.name_of(event.location) == file
+
+    def _manifest(self, export_id: str) -> TerminalEvent | None:
+        content = self._bucket.read(layout.manifest(export_id))
+        return None if content is None else decode_event(content)
+
+
+class _Content(io.RawIOBase):
+    """``Content`` of an object."""
+
+    def __init__(self, file: ObjectFile) -> None:
+        self._file = file
+        self._offset = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See ``Content.read``."""
+        piece = self._file.read(self._offset, self._file.size if size < 0 else size)
+        self._offset += len(piece)
+        return piece
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """See ``Content.seek``."""
+        del whence  # from the beginning is all that is needed
+        self._offset = offset
+        return offset
