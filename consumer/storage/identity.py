@@ -26,7 +26,7 @@ class Identity:
         self._path = root / NAME
         self._text = str(self._path)
         self._id: str | None = None
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
 
     def find(self) -> str | None:
         """The id that the root has, or None; from now on no other is taken.
@@ -75,9 +75,11 @@ class Identity:
             ) from error
         except OSError as error:
             raise StorageUnavailable(f"{self._path} can't be read: {error.strerror}") from error
-        if (status.st_dev, status.st_ino) != self._seen:  # replaced; it may be by a copy of it
+        # The change time too, as a new file may have the inode of one that was just removed.
+        seen = status.st_dev, status.st_ino, status.st_ctime_ns
+        if seen != self._seen:  # replaced, or written; it may be a copy
             self._compare()
-            self._seen = status.st_dev, status.st_ino
+            self._seen = seen
 
     def _write(self) -> None:
         draft = self._root / f"{NAME}.{uuid.uuid4().hex}"

@@ -72,11 +72,16 @@ def replaced(root: Path) -> None:
     (root / NAME).write_text(json.dumps({"storage_id": "another"}))
 
 
+def overwritten(root: Path) -> None:
+    """In place, so it has the inode that it had."""
+    (root / NAME).write_text(json.dumps({"storage_id": "another"}))
+
+
 def stripped(root: Path) -> None:
     (root / NAME).unlink()
 
 
-@pytest.mark.parametrize("fault", [emptied, vanished, replaced, stripped])
+@pytest.mark.parametrize("fault", [emptied, vanished, replaced, overwritten, stripped])
 def test_a_root_that_is_no_longer_the_same_answers_nothing(
     tmp_path: Path, fault: Callable[[Path], None]
 ) -> None:
