@@ -9,6 +9,7 @@ from tests.hostile import (
     kinds_shape,
     kinds_storage,
     kinds_text,
+    kinds_values,
 )
 from tests.hostile.target import Kind
 
@@ -16,6 +17,7 @@ KINDS: tuple[Kind, ...] = (
     *kinds_text.KINDS,
     *kinds_formats.KINDS,
     *kinds_shape.KINDS,
+    *kinds_values.KINDS,
     *kinds_records.KINDS,
     *kinds_http.KINDS,
     *kinds_connections.KINDS,
