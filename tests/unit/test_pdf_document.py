@@ -24,7 +24,9 @@ def document_of(pages: int) -> bytes:
     for number in range(pages):
         document.add_page(b"%%%d" % number)
         pieces.append(document.take())
-    return b"".join([*pieces, *document.finish(100, 200, fonts={}, forms={}, info={"Title": "t"})])
+    return b"".join(
+        [*pieces, *document.finish(100, 200, fonts={}, forms={}, info={"Title": "t"}, metadata=b"")]
+    )
 
 
 def objects_of(content: bytes) -> list[bytes]:
@@ -84,7 +86,10 @@ def test_what_all_pages_share_comes_in_pieces() -> None:
     document.take()
     tracemalloc.start()
     try:
-        sizes = [len(piece) for piece in document.finish(100, 200, fonts={}, forms={}, info={})]
+        sizes = [
+            len(piece)
+            for piece in document.finish(100, 200, fonts={}, forms={}, info={}, metadata=b"")
+        ]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -6,15 +6,60 @@ import pytest
 from reportlab.pdfbase.ttfonts import TTFontMaker
 
 from consumer.formats.pdf import load_fonts
-from tests.support.pdf import VERA, make_font
+from consumer.formats.pdf.repertoire import Repertoire
+from tests.support.pdf import VERA, make_font, new_writer, pages_of, pdf_request
 
 
-def test_the_bundled_font_comes_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Ḩattā Shīnḏanḏ Əhmədbəyli",
+            "₹ ₺ ₽ € ₿",
+            "→ ← ✓ ✗ ★ ■ ♥",
+            "H₂O ½ ẞ Ǆ ɐ ʃ",
+            "≤ ≥ ≠ ∑ √ ∞",
+        ),
+        *("1\u202f234\u202f567,50", "a\u2010b\u2011c\u2012d", "Ἀθῆναι Ѳ Ԁ"),
+    ],
+)
+def test_names_amounts_and_signs_of_most_of_the_world_are_shown(text: str) -> None:
+    writer = new_writer(pdf_request(["a"]))
+    content = writer.append([[text]]) + b"".join(writer.finish())
+    assert pages_of(content)[0][2] == text
+    assert writer.replaced_characters == 0
+
+
+@pytest.mark.parametrize("text", ["नमस्ते", "ᳵ"])
+def test_what_would_come_out_wrong_without_shaping_is_replaced_and_counted(text: str) -> None:
+    writer = new_writer(pdf_request(["a"]))
+    writer.append([[text]])
+    b"".join(writer.finish())
+    assert writer.replaced_characters == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a\u3000b\u2007c\u205fd", "a b c d"), ("a\u2010b\u2212c", "a-b-c")]
+)
+def test_spaces_and_hyphens_that_no_font_has_are_plain(text: str, shown: str) -> None:
+    repertoire = Repertoire(load_fonts().body[:1], "B")
+    known = {character for character in text if repertoire.base.face.has(character)}
+    expected = "".join(
+        own if own in known else plain for own, plain in zip(text, shown, strict=True)
+    )
+    assert text.translate(repertoire) == expected
+    assert expected != text
+
+
+def test_open_sans_comes_first_and_the_fonts_of_the_settings_before_those_for_the_rest(
+    tmp_path: Path,
+) -> None:
     stack = load_fonts([VERA, make_font(tmp_path / "han.ttf", "漢")])
-    names = ["BitstreamVeraSans-Roman", "BitstreamVeraSans-Roman"]
+    vera = "BitstreamVeraSans-Roman"
+    names = [vera, vera, "NotoSans-Regular", "Inter-Regular"]
     assert [face.name for face in stack.body] == ["OpenSans-Regular", *names]
     assert [face.name for face in stack.heading] == ["OpenSans-SemiBold", *names]
-    assert [face.has("漢") for face in stack.body] == [False, False, True]
+    assert [face.has("漢") for face in stack.body] == [False, False, True, False, False]
 
 
 def _without_table(tag: str) -> bytes:

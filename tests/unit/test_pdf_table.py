@@ -59,7 +59,7 @@ def test_numbers_and_dates_are_whole_beside_much_text(column_type: str | None, c
     columns = [{"key": "a", **({"type": column_type} if column_type else {})}]
     texts = [{"key": f"t{number}"} for number in range(15)]
     _, pages = made([*columns, *texts], [[cell, *[LONG] * 15]] * 3, orientation="portrait")
-    assert pages[0][2].startswith(str(cell).replace("\u202f", " "))
+    assert pages[0][2].startswith(str(cell))
     assert pages[0][2].endswith("…")
 
 
@@ -163,7 +163,7 @@ def test_truncated_cells_are_counted_once_whatever_is_wrapped_or_carried_over() 
 
 
 def test_replaced_characters_of_rows_that_are_carried_over_count_once() -> None:
-    rows: list[list[Cell]] = [["→" + LONG * (number % 9)] for number in range(250)]
+    rows: list[list[Cell]] = [["漢" + LONG * (number % 9)] for number in range(250)]
     writer, pages = made([{"key": "t", "width": 150}], rows, overflow="wrap")
     assert len(pages) > 5
     assert writer.replaced_characters == 250

@@ -165,8 +165,8 @@ def test_fonts_are_tried_in_their_order(tmp_path: Path) -> None:
 
 
 def test_characters_that_no_font_has_are_replaced_and_counted() -> None:
-    writer = new_writer(pdf_request(["₺", "b"], title="漢字"))
-    content = b"".join(writer.append([["12 ₺", "→→"], ["ok", "\ufffd"]]) for _ in range(50))
+    writer = new_writer(pdf_request(["字", "b"], title="漢字"))
+    content = b"".join(writer.append([["12 字", "漢漢"], ["ok", "\ufffd"]]) for _ in range(50))
     content += b"".join(writer.finish())
     assert writer.pages == 2
     assert writer.replaced_characters == 2 + 1 + 50 * 3  # headers and title once, not on each page
@@ -199,7 +199,15 @@ def test_title_defaults_to_the_export_id() -> None:
 
 @pytest.mark.parametrize("title", ["(a\\b)\r\n\0", "Şubat özeti", EMOJI, "%PDF endobj", "é" * 500])
 def test_any_title_is_in_the_metadata(title: str) -> None:
-    assert metadata_of(write_pdf(pdf_request(title=title), [])).title == title
+    content = write_pdf(pdf_request(title=title), [])
+    assert metadata_of(content).title == title
+    shown = re.sub("[\0-\x08\x0b\x0c\x0e-\x1f]", "\ufffd", title)
+    description = reader_of(content).xmp_metadata
+    assert description
+    assert description.dc_title == {"x-default": shown}
+    assert description.pdf_producer == "Sluice"
+    assert description.xmp_create_date == REQUESTED_AT.replace(tzinfo=None)
+    assert str(reader_of(content).root_object["/Lang"]) == "und"
 
 
 def test_the_date_is_that_of_the_request_in_utc() -> None:

@@ -76,8 +76,7 @@ class StreamedDocument:
         entries = b"/Type /Page /Parent %d 0 R /Contents %d 0 R" % (self._leaves[-1], stream)
         self._write(page, b"<< %b >>" % entries)
         compressed = zlib.compress(content, _COMPRESSION_LEVEL)
-        head = b"<< /Filter /FlateDecode /Length %d >>" % len(compressed)
-        self._write(stream, b"%b\nstream\n%b\nendstream" % (head, compressed))
+        self._write_stream(stream, b"/Filter /FlateDecode", compressed)
         self.pages += 1
 
     def finish(
@@ -88,18 +87,20 @@ class StreamedDocument:
         fonts: dict[str, pdfdoc.PDFObject],
         forms: dict[str, bytes],
         info: dict[str, str],
+        metadata: bytes,
     ) -> Iterator[bytes]:
         """What is ready, what the pages share and the tables; width and height are in points.
 
         ``forms`` are the contents of form objects (ISO 32000-1, 8.10) by the names that pages show
         them by; each has the fonts, and the size of a page to either side of its origin.
+        ``metadata`` is XMP.
 
         It comes in pieces, as the tables have some 50 bytes a page.
 
         Raises:
             ExportFailure: as ``add_page``.
         """
-        for _ in self._finished((width, height), fonts, forms, info):
+        for _ in self._finished((width, height), fonts, forms, info, metadata):
             if self._size - self._taken >= _PIECE_BYTES:
                 yield self.take()
         yield self.take()
@@ -110,15 +111,16 @@ class StreamedDocument:
         fonts: dict[str, pdfdoc.PDFObject],
         forms: dict[str, bytes],
         info: dict[str, str],
+        metadata: bytes,
     ) -> Iterator[None]:
         """Write it; what is ready may be taken at each step."""
         font_number = self._reserve()
         self._write(font_number, pdfdoc.PDFDictionary(fonts).format(self))
-        shown = b" ".join(
+        named = b" ".join(
             b"/%b %d 0 R" % (name.encode(), self._write_form(content, size, font_number))
             for name, content in forms.items()
         )
-        self._write(_RESOURCES, b"<< /Font %d 0 R /XObject << %b >> >>" % (font_number, shown))
+        self._write(_RESOURCES, b"<< /Font %d 0 R /XObject << %b >> >>" % (font_number, named))
         info_number = self._reserve()
         entries = {name: pdfdoc.PDFText(_text_string(value)) for name, value in info.items()}
         self._write(info_number, pdfdoc.PDFDictionary(entries).format(self))
@@ -126,21 +128,23 @@ class StreamedDocument:
             self._write(number, element.format(self))
             yield
         yield from self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % size)
-        preferences = b"/ViewerPreferences << /DisplayDocTitle true >>"
-        self._write(_CATALOG, b"<< /Type /Catalog /Pages %d 0 R %b >>" % (_PAGES, preferences))
+        described = self._reserve()
+        self._write_stream(described, b"/Type /Metadata /Subtype /XML", metadata)
+        shown = b"/Lang (und) /ViewerPreferences << /DisplayDocTitle true >>"
+        catalog = b"<< /Type /Catalog /Pages %d 0 R /Metadata %d 0 R %b >>"
+        self._write(_CATALOG, catalog % (_PAGES, described, shown))
         yield from self._write_cross_references(info_number)
 
     def _write_form(self, content: bytes, size: tuple[float, float], fonts: int) -> int:
         number = self._reserve()
         box = b"-%.2f -%.2f %.2f %.2f" % (*size, *size)
-        entries = b"/BBox [%b] /Resources << /Font %d 0 R >> /Length %d" % (
-            box,
-            fonts,
-            len(content),
-        )
-        head = b"<< /Type /XObject /Subtype /Form %b >>" % entries
-        self._write(number, b"%b\nstream\n%b\nendstream" % (head, content))
+        entries = b"/BBox [%b] /Resources << /Font %d 0 R >>" % (box, fonts)
+        self._write_stream(number, b"/Type /XObject /Subtype /Form %b" % entries, content)
         return number
+
+    def _write_stream(self, number: int, entries: bytes, content: bytes) -> None:
+        head = b"<< %b /Length %d >>" % (entries, len(content))
+        self._write(number, b"%b\nstream\n%b\nendstream" % (head, content))
 
     def Reference(  # noqa: N802 - the name by which reportlab's objects call it
         self, element: object, name: str | None = None

@@ -5,7 +5,7 @@ rows, the characters met so far and two numbers a page.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from consumer.errors import ExportFailure
 from consumer.formats.cells import cell_text
@@ -13,6 +13,7 @@ from consumer.formats.pdf.document import StreamedDocument
 from consumer.formats.pdf.fonts import FontStack
 from consumer.formats.pdf.frame import TOTAL, Frame, footer_lines
 from consumer.formats.pdf.layout import most_records
+from consumer.formats.pdf.metadata import information, xmp
 from consumer.formats.pdf.repertoire import REPLACEMENT
 from consumer.formats.pdf.table import Table, texts_of
 from consumer.formats.pdf.text import Copy, Typesetter, shortened
@@ -117,13 +118,13 @@ class PdfWriter:
         fonts: dict[str, object] = {}
         for typesetter in (self._body, self._heading):
             typesetter.add_fonts(self._document, fonts)
-        facts = {"Title": self._title, "Producer": "Sluice"}
-        if self._date:
-            moment = self._date.astimezone(UTC).isoformat(timespec="seconds")[:19]
-            facts["CreationDate"] = f"D:{''.join(filter(str.isdigit, moment))}+00'00'"
         sheet = table.plan.sheet
         yield from self._document.finish(
-            sheet.width, sheet.height, fonts=fonts, forms={TOTAL: total}, info=facts
+            *(sheet.width, sheet.height),
+            fonts=fonts,
+            forms={TOTAL: total},
+            info=information(self._title, self._date),
+            metadata=xmp(self._title, self._date),
         )
 
     def _add_pages(self, rows: Sequence[Sequence[Cell]], *, last: bool) -> int:
