@@ -357,9 +357,10 @@ class PartitionExports:
             self.in_hand.put_down()
             if not self._routing.must_be_read(message, is_batch=is_batch):
                 return self._routing.handle(message, turn, is_batch=is_batch, aside=aside)
-        # Beside a suspect one by one, so that the next death tells which it was.
+        # Beside a suspect one by one, so that the next death tells which it was. A mark is of as
+        # many offsets, of which some may be transactions' markers.
         at_once = 1 if self._suspects else min(len(queue), MOST_MARKED)
-        last = queue[at_once - 1].offset
+        last = min(queue[at_once - 1].offset, message.offset + at_once - 1)
         self.in_hand.take(message, is_batch=is_batch, last=last, alone=suspect is not None)
         handled = self._routing.handle(message, turn, is_batch=is_batch)
         if suspect and handled:

@@ -92,6 +92,18 @@ def test_messages_that_are_taken_together_are_marked_together(tmp_path: Path) ->
     assert _left(bench) == ()
 
 
+def test_messages_between_markers_are_marked_too(tmp_path: Path) -> None:
+    """Where each was sent in a transaction of its own, every other offset is a marker."""
+    bench, seen = Bench(tmp_path), []
+    bench.request("a")
+    sent = [bench.batch(seq, [1], last=seq == 20) for seq in range(21)]
+    bench.records[:] = [replace(batch, offset=2 * batch.offset) for batch in sent]
+    partition = _partition(bench, lambda: seen.append(_left(bench)))
+    bench.turn(partition)
+    offsets = [batch.offset for batch in bench.records]
+    assert all(offset in left for offset, left in zip(offsets, seen, strict=True))
+
+
 def _left(bench: Bench) -> tuple[int, ...]:
     return tuple(mark.place.offset for mark in bench.storage.left_marks(3) if mark.place)
 
