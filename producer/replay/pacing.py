@@ -9,8 +9,6 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-PERCENTS = (50, 95, 99)
-
 
 class Pace(Protocol):
     """When to send. ``recorded_seconds`` counts from the first recorded request."""

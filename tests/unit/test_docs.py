@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from consumer.metrics.catalogue import (
     LABELS,
@@ -21,7 +22,13 @@ from consumer.metrics.catalogue import (
 from consumer.metrics.document import declared
 from schemas import exact_json
 from schemas.codec import decode_request
-from schemas.completions import decode_event
+from schemas.completions import (
+    ExportCancelled,
+    ExportCompleted,
+    ExportFailed,
+    cloud_event_headers,
+    decode_event,
+)
 from schemas.options import OPTIONS
 from schemas.records import decode_batch
 from schemas.vocabulary import ColumnType, DeadLetterReason, FailReason, Format
@@ -157,8 +164,20 @@ def test_the_words_of_labels_are_documented(label: str, words: Any) -> None:
 def test_every_reason_is_documented() -> None:
     failures = [code(row[0]) for row in tables(section("Reasons"))]
     letters = [code(row[0]) for row in tables(section("Dead letters"))]
-    assert failures == list(FailReason)
-    assert [word for word in letters if not word.startswith("sluice_")] == list(DeadLetterReason)
+    assert failures == list(FailReason), "docs/contract.md, Reasons"
+    reasons = [word for word in letters if not word.startswith("sluice_")]
+    assert reasons == list(DeadLetterReason), "docs/contract.md, Dead letters"
+
+
+def test_every_field_and_header_of_an_event_is_documented() -> None:
+    rows = list(tables(section("Completions")))
+    fields = {name for row in rows if len(row) == 3 for name in re.findall(r"`(\w+)`", row[0])}
+    events: list[type[BaseModel]] = [ExportCompleted, ExportFailed, ExportCancelled]
+    assert fields == {name for event in events for name in event.model_fields}, "docs/contract.md"
+    headers = [code(row[0]) for row in rows if len(row) == 2]
+    event, *_ = re.findall(r"```json\n(.*?)```", section("Completions"), re.DOTALL)
+    made = [name for name, _ in cloud_event_headers(decode_event(event.encode()))]
+    assert headers == made, "docs/contract.md, Completions: the table of headers"
 
 
 def test_every_option_is_documented_with_its_default() -> None:

@@ -109,7 +109,7 @@ async def test_its_schemas_are_those_of_the_models(document: dict[str, Any], mod
         del expected["TerminalEvent"]
         assert len(expected) > 3, "or the union was written in another way"
     for name, described in expected.items():
-        assert shape(components[name]) == shape(described), name
+        assert shape(components[name]) == shape(described), f"sluice/http/openapi.json, {name}"
 
 
 async def test_the_body_and_the_parameters_of_a_run_are_the_fields_of_a_request(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consumer.errors import MessageFault
 from consumer.exports import routing
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted, ExportFailed
@@ -174,11 +175,8 @@ def test_no_memory_to_encode_fails_the_export_alone(
     assert isinstance(only(bench.turn()), ExportCompleted)
 
 
-def test_no_memory_to_decode_makes_a_dead_letter_and_fails_the_named_export(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_memory_to_decode_is_no_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.request()
-    bench.request("b")
     bench.partition.take_requests(bench.requests)
     bench.partition.turn()
 
@@ -186,12 +184,9 @@ def test_no_memory_to_decode_makes_a_dead_letter_and_fails_the_named_export(
         raise MemoryError
 
     monkeypatch.setattr(routing, "decode_batch", exhausted)
-    message = bench.batch(0, [1], last=True)
+    bench.batch(0, [1], last=True)
     bench.partition.take_records(bench.records)
-    work_off(bench.partition, 0.0)
-    outcome = take_outcome(bench.partition)
-    assert [letter.message for letter in outcome.dead_letters] == [message]
-    event = only(outcome.events)
-    assert isinstance(event, ExportFailed)
-    assert (event.export_id, event.reason) == ("a", FailReason.INTERNAL)
+    with pytest.raises(MessageFault, match="MemoryError"):
+        work_off(bench.partition, 0.0)
+    assert not take_outcome(bench.partition)
     assert bench.partition.open_count == 1

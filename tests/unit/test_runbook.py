@@ -88,7 +88,8 @@ def test_every_alert_has_its_three_parts(alert: str) -> None:
 
 def test_every_reason_of_a_failure_is_answered() -> None:
     firsts = [row[0] for row in tables(answers(section("Alerts"))["ExportFailSpike"])]
-    assert sorted(re.findall(r"`(\w+)`", " ".join(firsts))) == sorted(FailReason)
+    answered = sorted(re.findall(r"`(\w+)`", " ".join(firsts)))
+    assert answered == sorted(FailReason), "docs/runbook.md, ExportFailSpike"
 
 
 def test_what_ready_says_is_what_the_code_says() -> None:

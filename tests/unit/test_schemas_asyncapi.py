@@ -112,6 +112,12 @@ def test_a_wrong_batch_is_not(sample: dict[str, Any], wrong: set[str]) -> None:
     assert not is_valid(sample, DOCUMENT, MESSAGES["batch"]["payload"]), wrong
 
 
+def test_every_header_of_an_event_is_described() -> None:
+    described = DOCUMENT["components"]["schemas"]["CloudEventHeaders"]["properties"]
+    made = [name for name, _ in cloud_event_headers(FAILED)]
+    assert list(described) == made, "describe it in schemas/build/asyncapi.py"
+
+
 def test_headers_of_another_event_are_not_valid() -> None:
     headers = {name: value.decode() for name, value in cloud_event_headers(FAILED)}
     assert is_valid(headers, DOCUMENT, MESSAGES["failed"]["headers"])
