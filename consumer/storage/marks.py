@@ -78,10 +78,14 @@ class LocalMark:
         self._descriptor = -1
         self._refused = False
 
+    @property
+    def name(self) -> str | None:
+        """Of its file, once there is one."""
+        return self._path.name if self._path else None
+
     def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
-        topic = b"records  %020d-%020d" if is_batch else b"requests %020d-%020d"
-        self._write(topic % (first, last) + (b" alone\n" if alone else b"      \n"))
+        self._write(mark_content(is_batch, first, last, alone=alone))
 
     def clear(self) -> None:
         """See ``MessageMark.clear``."""
@@ -119,6 +123,12 @@ class LocalMark:
 def mark_name(number: int) -> str:
     """The name of a mark's file."""
     return f"{number:08x}"
+
+
+def mark_content(is_batch: bool, first: int, last: int, *, alone: bool) -> bytes:
+    """What a mark of these messages holds."""
+    topic = b"records  %020d-%020d" if is_batch else b"requests %020d-%020d"
+    return topic % (first, last) + (b" alone\n" if alone else b"      \n")
 
 
 def parsed_marks(name: str, content: bytes) -> list[Mark]:

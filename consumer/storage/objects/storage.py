@@ -13,12 +13,11 @@ from concurrent.futures import Executor
 from consumer.core.suspects import Mark
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import LaneStopped, StorageUnavailable
-from consumer.storage.marks import LocalMark
 from consumer.storage.objects import layout
 from consumer.storage.objects.attempts import Attempts
 from consumer.storage.objects.bucket import UPLOAD_BUFFER_BYTES, Bucket, Listed
 from consumer.storage.objects.identity import ObjectIdentity
-from consumer.storage.objects.marks import ObjectMarks
+from consumer.storage.objects.marks import ObjectMark, ObjectMarks
 from consumer.storage.objects.part import ObjectPart
 from consumer.storage.objects.reading import ObjectFile
 from consumer.storage.objects.scratch import Scratch
@@ -81,12 +80,13 @@ class ObjectStorage:
             self._decides_once = True
         self._bucket.write(probe, b"")
         self._bucket.delete([probe])
-        self._scratch.clear_dead(self._marks.keep)
+        self._scratch.clear_dead(self._marks.bring_in)
 
     def close(self) -> None:
         """See ``GroupStorage.close``."""
         for _, threads in self._threads:
             threads.shutdown()
+        self._marks.close()
         self._attempts.close()
         self._scratch.close()
 
@@ -160,7 +160,7 @@ class ObjectStorage:
         """See ``GroupStorage.tidy``."""
         return self._attempts.sweep(partition)
 
-    def open_mark(self, partition: int) -> LocalMark:
+    def open_mark(self, partition: int) -> ObjectMark:
         """See ``Storage.open_mark``."""
         return self._marks.open(partition)
 
