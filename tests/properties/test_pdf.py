@@ -95,6 +95,30 @@ def test_the_bytes_do_not_depend_on_the_pieces_or_on_other_exports(
     assert made == write_pdf(request, rows, fonts)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 10**12), st.text("abc ", max_size=60), st.integers(-(10**9), 10**6)
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    overflow=st.sampled_from(["cut", "wrap"]),
+)
+def test_no_number_is_cut_while_there_is_room(
+    rows: list[tuple[int, str, int]], overflow: str
+) -> None:
+    request = pdf_request(["a", "b", "c"], records_per_page=2, overflow=overflow)
+    cells: list[list[Cell]] = [[*row] for row in rows]
+    words = [
+        word for page in pages_of(write_pdf(request, cells)) for word in " ".join(page).split()
+    ]
+    for first, _, last in rows:
+        assert str(first) in words
+        assert str(last) in words
+
+
 @settings(max_examples=200, deadline=None)
 @given(given_texts=st.lists(anything, min_size=1, max_size=8), room=st.integers(0, 6_000))
 def test_no_line_is_wider_than_its_room(

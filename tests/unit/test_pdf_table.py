@@ -1,5 +1,6 @@
 """What of a cell is shown: whole, wrapped, cut or not at all; and what is counted of that."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_a_longer_amount_on_a_later_page_is_whole(column: str | dict[str, Any]) 
     writer, pages = made([column, "note"], rows)
     assert all(line.startswith("1234567.89 The") for line in pages[1][2:-1])
     assert writer.truncated_cells == 100  # the notes alone
+
+
+@pytest.mark.parametrize("overflow", ["cut", "wrap"])
+def test_a_number_that_has_room_keeps_it_when_text_needs_more(overflow: str) -> None:
+    """It fitted by chance, so nothing was noted of it when the next column grew."""
+    rows: list[list[Cell]] = [["x" * 20, 111, "text"] for _ in range(100)]
+    rows += [["x" * 20, 1111, "text " * 30] for _ in range(100)]
+    writer, pages = made(["a", "n", "t"], rows, overflow=overflow, records_per_page=20)
+    shown = "\n".join(itertools.chain(*pages))
+    assert "###" not in shown
+    assert shown.count(" 1111 ") == 100
+    assert overflow == "cut" or writer.truncated_cells == 0
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,7 @@ class Table:
         self._needs = [
             Need(column.width, width) for column, width in zip(columns, widths, strict=True)
         ]
-        for index, copy in enumerate(first_rows):
-            self._grow(index, copy, dict(enumerate(body.measure(copy))))
+        self._grow_for_all(first_rows)
         self._plan = plan(options, self._needs, footer_lines, self._header_lines)
         self._lay_out()
 
@@ -88,6 +87,8 @@ class Table:
             if column.wide
         ]
         if any(grown):
+            # Others had room by chance, and may lose it to those that grow.
+            self._grow_for_all(page)
             self._plan = self._plan.grown(self._needs)
             self._lay_out()
             measured = self._measure(page)
@@ -123,8 +124,12 @@ class Table:
             (BAND, *bands, b"f", INK, self._header_row, self._rows(block, start, lines))
         )
 
+    def _grow_for_all(self, page: Sequence[Copy]) -> None:
+        for index, copy in enumerate(page):
+            self._grow(index, copy, dict(enumerate(self._body.measure(copy))))
+
     def _grow(self, index: int, copy: Copy, wide: dict[int, int]) -> bool:
-        """Take note of cells that are wider than their column; whether one is the widest so far."""
+        """Take note of the widths of some cells; whether one is the widest so far."""
         need, column_type = self._needs[index], self._types[index]
         whole, text = need.whole, need.text
         for row, width in wide.items():
@@ -230,7 +235,7 @@ class Table:
             starts = repeat(first % points(-plan.rows.height), count)
         separators = (starts, *(repeat(other % b"0", count) for other in others))
         columns = chain.from_iterable(
-            (separator, cells[start : start + count])
+            (separator, cells if count == len(cells) else cells[start : start + count])
             for separator, cells in zip(separators, block.columns, strict=True)
         )
         rows = b"".join(chain.from_iterable(zip(*columns, strict=True)))

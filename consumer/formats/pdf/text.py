@@ -122,14 +122,17 @@ class Typesetter:
     def wider(self, copy: Copy, lines: Sequence[bytes], room: int) -> dict[int, int]:
         """Which of the texts' ``lines`` are wider than ``room``, and how wide each is.
 
-        Measures them only if one may be.
+        Measures only those that may be.
         """
         if copy.codes is None:
             return self._wider_mixed(copy, room)
         certain = room // self._base.widest(copy.codes)
         if max(map(len, lines)) <= certain:
             return {}
-        return wider_than(room, self.measure(copy))
+        long = [index for index, line in enumerate(lines) if len(line) > certain]
+        codes = _SEPARATOR.join([lines[index] for index in long])
+        widths = map(sum, self._base.advances(codes).split(_SEPARATOR))
+        return {index: width for index, width in zip(long, widths, strict=True) if width > room}
 
     def cut(
         self, copy: Copy, lines: Sequence[bytes], index: int, room: int, size: bytes
