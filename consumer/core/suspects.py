@@ -9,8 +9,9 @@ once, however often it is found.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-MOST_MARKED = 8
-"""Messages that one mark may be of: to write one costs more than most messages do."""
+MOST_MARKED = 2
+"""Messages that one mark may be of. To write one costs as much as a small message does; but each of
+them is a suspect after a death, and a second one by chance is the likelier the more there are."""
 MOST_SUSPECTS = 64
 """So many are kept of a partition; each takes up to 20 of a commit's 4096 characters."""
 

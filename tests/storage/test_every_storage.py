@@ -300,9 +300,9 @@ def test_a_mark_says_what_is_in_hand_now(storage: GroupStorage) -> None:
 
 def test_a_mark_may_be_of_some_messages_at_once(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
-    mark.set(True, 10, 12)
+    mark.set(True, 10, 11)
     left = storage.left_marks(3)
-    assert [one.place for one in left] == [Place(True, offset) for offset in (10, 11, 12)]
+    assert [one.place for one in left] == [Place(True, offset) for offset in (10, 11)]
     assert len({one.name for one in left}) == 1
     mark.set(True, 10, 10**12)
     assert len(storage.left_marks(3)) == MOST_MARKED

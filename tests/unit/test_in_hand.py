@@ -83,12 +83,12 @@ def test_messages_that_are_taken_together_are_marked_together(tmp_path: Path) ->
     """A write for each would hand the interpreter to another thread each time."""
     bench = Bench(tmp_path)
     bench.request("a")
-    batches = [bench.batch(seq, [1], last=seq == 20) for seq in range(21)]
+    batches = [bench.batch(seq, [1], last=seq == 4) for seq in range(5)]
     partition = _partition(bench, lambda: seen.add(_left(bench)))
     seen: set[tuple[int, ...]] = set()
     bench.turn(partition)
     offsets = [batch.offset for batch in batches]
-    assert seen == {(*offsets[:8],), (*offsets[8:16],), (*offsets[16:],)}
+    assert seen == {(*offsets[:2],), (*offsets[2:4],), (*offsets[4:],)}
     assert _left(bench) == ()
 
 
