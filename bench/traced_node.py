@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consumer.core.batch_sequence import Pieces
-from consumer.exports import routing
+from consumer.exports import batch_routing
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
 from consumer.formats.pdf import PdfWriter
@@ -28,7 +28,7 @@ from sluice.commands.serve import serve
 T = TypeVar("T")
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "decode": [(routing, "decode_batch"), (Pieces, "__next__")],
+    "decode": [(batch_routing, "decode_batch"), (Pieces, "__next__")],
     "encode": [(CsvWriter, "append"), (PdfWriter, "append")],
     "hash": [(LocalPart, "append")],
     "write": [

@@ -80,12 +80,12 @@ class PartitionExports:
     @property
     def open_count(self) -> int:
         """Exports accepted and unfinished, those to be restored included."""
-        return len(self._exports) + len(self._routing.to_restore)
+        return len(self._exports) + len(self._routing.requests.to_restore)
 
     @property
     def restoring(self) -> bool:
         """Whether requests that the last owner had open are still to be read."""
-        return bool(self._routing.to_restore)
+        return bool(self._routing.requests.to_restore)
 
     @property
     def pending_requests(self) -> bool:
@@ -134,12 +134,12 @@ class PartitionExports:
     @property
     def outcome_full(self) -> bool:
         """Whether dead letters should be committed before there are more, as they are held."""
-        return self._routing.dead_letter_bytes > TURN_BYTES
+        return self._routing.dead_letters.held_bytes > TURN_BYTES
 
     @property
     def next_offsets(self) -> tuple[int, int]:
         """The next offsets to be handled, of requests (once all are restored) and of records."""
-        return self._routing.requests_position, self._routing.next_record
+        return self._routing.requests.position, self._routing.batches.next_record
 
     def resume_point(self) -> ResumePoint:
         """What a ``Checkpoint`` would hold, if it is settled.
@@ -147,15 +147,15 @@ class PartitionExports:
         In the middle of a replay too: what is still to be restored is open, and the next owner
         replays from the earliest batch that it needs.
         """
-        routing = self._routing
-        open_requests = tuple(sorted((*routing.to_restore, *self._exports.open_requests())))
+        requests, batches = self._routing.requests, self._routing.batches
+        open_requests = tuple(sorted((*requests.to_restore, *self._exports.open_requests())))
         known = self._first_batches | dict(self._exports.first_batches())
         firsts = tuple((request, known[request]) for request in open_requests if request in known)
         point = ResumePoint(
-            routing.requests_position,
+            requests.position,
             open_requests,
-            min((routing.next_record, *(first for _, first in firsts))),
-            max(routing.records_floor, routing.next_record),
+            min((batches.next_record, *(first for _, first in firsts))),
+            max(batches.floor, batches.next_record),
             firsts,
         )
         suspects = self._suspects.keep(point.will_read)
@@ -193,17 +193,17 @@ class PartitionExports:
             LaneStopped: the requests to be restored would have been below.
         """
         if not self._requests:
-            self._routing.pass_requests(requests_position)
+            self._routing.requests.pass_by(requests_position)
         if not self._records:
-            self._routing.pass_records(records_position)
+            self._routing.batches.pass_by(records_position)
 
     def owners_known(self, below: int) -> None:
         """The requests of all batches below this offset were read, if there are any."""
-        self._routing.owners_known_below = below
+        self._routing.batches.owners_known_below = below
 
     def orphan_committed(self) -> None:
         """The outcomes so far were committed."""
-        self._routing.orphan_pending = False
+        self._routing.batches.orphan_pending = False
 
     def take_checkpoint(
         self, committed: ResumePoint | None, *, progress: bool
@@ -246,7 +246,7 @@ class PartitionExports:
             return self.publication.give_up(message, self._context.now())
         if self._queue() is not self._records:
             return False
-        given_up = self._routing.give_up_on(self._records[0], message)
+        given_up = self._routing.batches.give_up_on(self._records[0], message)
         if given_up:
             self._records.popleft()
         return given_up
@@ -270,11 +270,11 @@ class PartitionExports:
             PartLost, MessageFault: load the partition again.
             LaneStopped: a person has to act.
         """
-        self._began_at, was_due = self._routing.next_record, self.publication.due
+        self._began_at, was_due = self._routing.batches.next_record, self.publication.due
         end, refusal = TurnEnd.IDLE, None
         try:
             self._write_out()
-            if self.settled and not self._routing.orphan_pending:
+            if self.settled and not self._routing.batches.orphan_pending:
                 end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
                 self._write_out()
         except StorageUnavailable as error:
@@ -291,8 +291,8 @@ class PartitionExports:
             frozenset(formats),
             tuple(event.export_id for event in self._events),
             served=was_due or bool(formats) or self._has_outcome,
-            owner_found=self._routing.next_record > self._began_at or self._within_a_batch,
-            orphan_pending=self._routing.orphan_pending and self.settled,
+            owner_found=self._routing.batches.next_record > self._began_at or self._within_a_batch,
+            orphan_pending=self._routing.batches.orphan_pending and self.settled,
         )
 
     @property
@@ -305,9 +305,8 @@ class PartitionExports:
 
     def _take_outcome(self) -> Outcome:
         bound = self.publication.take_bound()
-        outcome = Outcome(self._events, self._routing.dead_letters, bound)
-        self._events, self._routing.dead_letters, self._routing.dead_letter_bytes = [], [], 0
-        return outcome
+        events, self._events = self._events, []
+        return Outcome(events, self._routing.dead_letters.take(), bound)
 
     def _write_out(self) -> None:
         for event in self.publication.write_out():
@@ -349,7 +348,7 @@ class PartitionExports:
     def _handle(self, queue: deque[Message], turn: TurnBudget) -> bool:
         """Handle the first of a queue; False: it has no owner yet, or isn't applied whole."""
         message, is_batch = queue[0], queue is self._records
-        if not is_batch and self._routing.passes_over(message):
+        if not is_batch and self._routing.requests.passes_over(message):
             return True
         place = Place(is_batch, message.offset) if self._suspects or self._breaks_on else None
         suspect = self._suspects.find(place) if place else None

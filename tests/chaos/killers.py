@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import consumer.exports.routing
+import consumer.exports.request_routing
 from consumer.formats.base import FormatWriter
 from consumer.formats.registry import Formats
 from schemas.requests import ExportRequested
@@ -89,7 +89,7 @@ class ObeyingWriter:
 
 def arm() -> None:
     """Have all writers of this process, and all that read requests, obey."""
-    routing: Any = consumer.exports.routing
+    routing: Any = consumer.exports.request_routing
     make, decode = Formats.writer, routing.decode_request
 
     def writer(self: Formats, request: ExportRequested, dated_at: datetime | None) -> Any:

@@ -6,7 +6,7 @@ on every one. The function is replaced before the node starts, so the product ha
 
 import sys
 
-from consumer.exports import routing
+from consumer.exports import request_routing
 from schemas.codec import Request, decode_request
 from sluice.__main__ import main
 
@@ -24,7 +24,7 @@ def break_on(text: bytes) -> None:
             raise TypeError("of our own")
         return decode_request(value, key)
 
-    vars(routing)["decode_request"] = decode
+    vars(request_routing)["decode_request"] = decode
 
 
 if __name__ == "__main__":

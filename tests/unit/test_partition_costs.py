@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumer.errors import MessageFault
-from consumer.exports import routing
+from consumer.exports import batch_routing
 from consumer.formats.csv import CsvWriter
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.records import Cell
@@ -183,7 +183,7 @@ def test_no_memory_to_decode_is_no_verdict(bench: Bench, monkeypatch: pytest.Mon
     def exhausted(value: bytes | None) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(routing, "decode_batch", exhausted)
+    monkeypatch.setattr(batch_routing, "decode_batch", exhausted)
     bench.batch(0, [1], last=True)
     bench.partition.take_records(bench.records)
     with pytest.raises(MessageFault, match="MemoryError"):

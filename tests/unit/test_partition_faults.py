@@ -10,7 +10,7 @@ import pytest
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Place
 from consumer.errors import LaneStopped, MessageFault
-from consumer.exports import routing
+from consumer.exports import batch_routing, request_routing
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
 from consumer.lanes.faults import Faults
@@ -40,7 +40,8 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Breaks a decoder: ``decode_request`` or ``decode_batch``."""
-    return lambda name: monkeypatch.setattr(routing, name, faulty)
+    module = {"decode_request": request_routing, "decode_batch": batch_routing}
+    return lambda name: monkeypatch.setattr(module[name], name, faulty)
 
 
 def faulty(*_: object) -> NoReturn:
@@ -155,7 +156,7 @@ def breaks_on_all(_: object, key: bytes | None) -> NoReturn:
 async def test_a_build_that_breaks_on_everything_stops_and_starts_counting_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "decode_request", breaks_on_all)
+    monkeypatch.setattr(request_routing, "decode_request", breaks_on_all)
     fault = MessageFault(7, HOW, is_batch=False)
     with ThreadPoolExecutor() as threads:
         faults = Faults(3, bench.context(), threads)
@@ -164,7 +165,7 @@ async def test_a_build_that_breaks_on_everything_stops_and_starts_counting_again
             with pytest.raises(LaneStopped, match=r"offset 7 of the requests \(TypeError: of our"):
                 await faults.count(fault)
             assert not faults.above(START)
-        monkeypatch.setattr(routing, "decode_request", decode_request)
+        monkeypatch.setattr(request_routing, "decode_request", decode_request)
         await faults.count(fault)
         assert not faults.above(START)
         await faults.count(fault)

@@ -6,8 +6,10 @@ from dataclasses import replace
 from consumer.core.lane_machine import Event, State
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import Mark
+from consumer.exports.batch_routing import BatchRouting
 from consumer.exports.messages import Message, SetAside
 from consumer.exports.partition import PartitionExports
+from consumer.exports.request_routing import RequestRouting
 from consumer.exports.routing import Routing
 from consumer.lanes.takeover import Takeover
 from tests.model.disk import ProcessStorage
@@ -63,22 +65,26 @@ class _Overruling(Routing):
         return False
 
 
-class _Dropping(Routing):
+class _DroppingBatches(BatchRouting):
     """Drops what it sets aside."""
 
-    def _set_batch_aside(self, message: Message, aside: SetAside) -> bool:
+    def _set_aside(self, message: Message, aside: SetAside) -> bool:
         return True
 
-    def _set_request_aside(self, message: Message, aside: SetAside) -> None:
+
+class _DroppingRequests(RequestRouting):
+    """Drops what it sets aside."""
+
+    def _set_aside(self, message: Message, aside: SetAside) -> None:
         """Nothing happens."""
 
 
-class _EagerAside(Routing):
+class _EagerAside(BatchRouting):
     """Sets a batch aside without a look for the export that its key names."""
 
-    def _set_batch_aside(self, message: Message, aside: SetAside) -> bool:
+    def _set_aside(self, message: Message, aside: SetAside) -> bool:
         known, self.owners_known_below = self.owners_known_below, message.offset + 1
-        handled = super()._set_batch_aside(message, aside)
+        handled = super()._set_aside(message, aside)
         self.owners_known_below = known
         return handled
 
@@ -93,5 +99,5 @@ mutant("marks of an owner that works are removed", lane=lane_with(takeover_type=
 mutant("marks are not removed", storage=_Untidy)
 mutant("what was set aside is forgotten", lane=committing(_without_set_aside))
 mutant("what a manifest needs is set aside", lane=routed_by(_Overruling))
-mutant("what is set aside is dropped", lane=routed_by(_Dropping))
+mutant("what is set aside is dropped", lane=routed_by(_DroppingBatches, _DroppingRequests))
 mutant("what is set aside does not wait for its owner", lane=routed_by(_EagerAside))

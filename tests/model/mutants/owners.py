@@ -8,9 +8,9 @@ from aiokafka import TopicPartition
 from consumer.core.admission_limit import Admissible
 from consumer.core.lane_machine import Event, State
 from consumer.core.resume import ResumePoint
+from consumer.exports.batch_routing import BatchRouting
 from consumer.exports.export import OpenExport
 from consumer.exports.messages import Message, Outcome
-from consumer.exports.routing import Routing
 from schemas.completions import TerminalEvent
 from schemas.errors import Unreadable
 from tests.model.broker import Broker
@@ -72,7 +72,7 @@ class _EarlyEnd(Work):
         return super()._can_turn()
 
 
-class _HastyRouting(Routing):
+class _HastyRouting(BatchRouting):
     """Any manifest makes a batch late."""
 
     def _has_ended(self, export_id: str, message: Message) -> bool:
@@ -80,7 +80,7 @@ class _HastyRouting(Routing):
         return ended or self._publication.ending(export_id) is not None
 
 
-class _EagerRouting(Routing):
+class _EagerRouting(BatchRouting):
     """Buries what can't be read without a look for the export that its key names."""
 
     def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
@@ -99,14 +99,14 @@ class _Forward(Work):
         return self._start_feeds(point.requests_position, point.records_position)
 
 
-class _Generous(Routing):
+class _Generous(BatchRouting):
     """Gives a batch to its export, whether or not that was open when the batch was first read."""
 
     def _was_handled(self, message: Message, export: OpenExport) -> bool:
         return False
 
 
-class _Refusing(Routing):
+class _Refusing(BatchRouting):
     """Gives a batch up, as its manifest can't be read, before its owner was searched."""
 
     _giving_up = False

@@ -5,7 +5,9 @@ from typing import Any
 
 from consumer.core.lane_machine import LANE, Event, State
 from consumer.core.resume import ResumePoint
+from consumer.exports.batch_routing import BatchRouting
 from consumer.exports.partition import PartitionExports
+from consumer.exports.request_routing import RequestRouting
 from consumer.exports.routing import Routing
 from tests.model.lane import Exports, Lane
 from tests.model.world import Design
@@ -38,10 +40,16 @@ def committing(change: Callable[[PartitionExports, ResumePoint], ResumePoint]) -
     return lane_with(exports_type=Changed)
 
 
-def routed_by(routing: type[Routing]) -> type[Lane]:
+def routed_by(*changed: type[Routing | RequestRouting | BatchRouting]) -> type[Lane]:
+    """A lane whose routing, of requests or of batches, is another."""
+
     class Routed(Exports):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
-            self._routing.__class__ = routing  # it is made inside
+            routing = self._routing  # it is made inside, as are its parts
+            for part in (routing, routing.requests, routing.batches):
+                for kind in changed:
+                    if issubclass(kind, type(part)):
+                        part.__class__ = kind
 
     return lane_with(exports_type=Routed)

@@ -1,0 +1,217 @@
+"""What becomes of a batch: applied to its export, dropped, an orphan, or not decided yet.
+
+- A batch whose owner isn't known waits until the requests topic has been read to an end that was
+  fetched after it: only then is it an orphan.
+- A batch is late only if its export's request was read: a manifest alone may be the work of an
+  attempt whose request is still to come.
+- A verdict on an orphan stands: no later request may be handled before it is committed.
+
+Invariant: what becomes of a batch depends on the messages before it, not on which topic was fetched
+first.
+"""
+
+from consumer.core.budget import TurnBudget
+from consumer.core.resume import ResumePoint
+from consumer.errors import PartLost, StorageUnavailable
+from consumer.exports.dead_letters import DeadLetters
+from consumer.exports.export import OpenExport
+from consumer.exports.export_context import ExportContext
+from consumer.exports.messages import Message, SetAside
+from consumer.exports.open_exports import OpenExports
+from consumer.exports.publication import Publication
+from consumer.exports.request_routing import RequestRouting
+from consumer.exports.terminal_events import id_in_key
+from consumer.metrics import Dropped
+from schemas.errors import Invalid, TooLarge, Unreadable
+from schemas.records import Batch, decode_batch
+from schemas.vocabulary import DeadLetterReason, FailReason
+
+
+class BatchRouting:
+    """The batches of one partition, one after the other.
+
+    ``next_record`` is the next offset to be handled; those below ``floor`` were handled by earlier
+    owners. Records below ``owners_known_below`` have had their owner's request read.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        point: ResumePoint,
+        context: ExportContext,
+        exports: OpenExports,
+        publication: Publication,
+        dead_letters: DeadLetters,
+        requests: RequestRouting,
+    ) -> None:
+        self.owners_known_below = 0
+        self.orphan_pending = False
+        self.next_record = point.records_resume
+        self.floor = point.records_position
+        self._first_batches = dict(point.first_batches)
+        self._searched_first = -1
+        self._partition = partition
+        self._context = context
+        self._exports = exports
+        self._publication = publication
+        self._dead_letters = dead_letters
+        self._requests = requests
+        self._turn = TurnBudget(context.monotonic, 0)
+
+    def pass_by(self, position: int) -> None:
+        """All records below were handled, or are shown to nobody."""
+        self.next_record = max(self.next_record, position)
+
+    def handle(self, message: Message, turn: TurnBudget, aside: SetAside | None = None) -> bool:
+        """Handle a message of the records topic, or set it aside.
+
+        False: not yet, as its owner isn't known; or the turn is spent and the batch is applied in
+        part: then ``OpenExports.half_applied`` has it, and the next call goes on.
+
+        Raises:
+            PartLost: a batch that was applied in part is gone.
+            StorageUnavailable: hand it in again.
+        """
+        half = self._exports.half_applied
+        if half and half.message.offset != message.offset:
+            raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
+        if half:
+            half.message = message  # after a rest another one, and the batch it came in
+            handled = self._exports.go_on(half, turn)
+        else:
+            self._turn = turn
+            handled = self._set_aside(message, aside) if aside else self._route(message)
+        if handled:
+            self.next_record = message.offset + 1
+        return handled
+
+    def _route(self, message: Message) -> bool:
+        try:
+            with self._context.decoding(message.value):
+                batch = decode_batch(message.value)
+        except Unreadable as error:
+            return self._on_unreadable(error, message)
+        except Invalid as error:
+            return self._on_owned(error.export_id, message, error)
+        return self._on_owned(batch.export_id, message, batch)
+
+    def _on_owned(self, export_id: str, message: Message, batch: Batch | Invalid) -> bool:
+        export = self._exports.get(export_id)
+        if export is None:
+            return self._on_ownerless(export_id, message)
+        if self._was_handled(message, export):
+            self._context.metrics.dropped(Dropped.REPLAYED)
+        elif isinstance(batch, Invalid):
+            self._fail(export, str(batch))
+        else:
+            return self._exports.apply(export, batch, message, self._turn)
+        return True
+
+    def _was_handled(self, message: Message, export: OpenExport) -> bool:
+        """Whether a batch was judged before the export was open: it came before its request."""
+        if message.offset >= self.floor:
+            return False
+        return message.offset < self._first_batches.get(export.origin.source.offset, self.floor)
+
+    def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
+        """A dead letter; an open export that its beginning or its key names fails as well."""
+        if message.offset < self.floor:
+            return True
+        export_id = id_in_key(message) if error.reason is DeadLetterReason.UNREADABLE else None
+        if isinstance(error, TooLarge):
+            export_id = error.export_id or export_id
+        export = self._exports.get(export_id) if export_id else None
+        unsure = export is None and not self._is_searched(message)
+        if export_id and unsure and not self._has_ended(export_id, message):
+            return False
+        self._dead_letters.add(error.reason, message, str(error))
+        if export and isinstance(error, TooLarge):
+            self._fail(export, str(error), FailReason.TOO_LARGE)
+        elif export:
+            self._fail(export, str(error))
+        elif export_id:
+            self.orphan_pending = True
+        return True
+
+    def _on_ownerless(self, export_id: str, message: Message) -> bool:
+        """A batch of no open export: handled before, late, an orphan, or (False) too early."""
+        if message.offset < self.floor:
+            self._context.metrics.dropped(Dropped.REPLAYED)
+        elif self._has_ended(export_id, message):
+            self._context.metrics.dropped(Dropped.LATE)
+        elif self._is_searched(message):
+            self._dead_letter_ownerless(message, f"nobody requested {export_id}")
+        else:
+            return False
+        return True
+
+    def give_up_on(self, message: Message, why: str) -> bool:
+        """Whether a batch without an open export is late can't be read: make it a dead letter.
+
+        False: not yet. Its request is to be searched first: if that opens an export, it is its own.
+        """
+        if not self._is_searched(message):
+            self._searched_first = message.offset
+            return False
+        self._dead_letter_ownerless(message, why)
+        self.next_record = message.offset + 1
+        return True
+
+    def _dead_letter_ownerless(self, message: Message, why: str) -> None:
+        self._dead_letters.add(DeadLetterReason.ORPHAN_BATCH, message, why)
+        self.orphan_pending = True
+
+    def _is_searched(self, message: Message) -> bool:
+        """Whether the request that owns a batch was read, if there is one."""
+        return message.offset < self.owners_known_below
+
+    def _has_ended(self, export_id: str, message: Message) -> bool:
+        """Whether the export of a batch has ended here, or is about to.
+
+        Until its request was searched, a manifest counts only if that was read.
+        """
+        if self._publication.ending(export_id):
+            return True
+        searched = self._is_searched(message)
+        try:
+            manifest = self._context.storage.manifest(export_id)
+        except StorageUnavailable:
+            if searched or message.offset != self._searched_first:
+                raise
+            return False
+        if manifest is None or searched:
+            return manifest is not None
+        source = manifest.source
+        return source.partition == self._partition and source.offset < self._requests.position
+
+    def must_be_read(self, message: Message) -> bool:
+        """Whether a batch is of an export that completed, says its manifest, without its file."""
+        export_id = id_in_key(message)
+        export = self._exports.get(export_id) if export_id else None
+        return export is not None and export.decided is not None
+
+    def _set_aside(self, message: Message, aside: SetAside) -> bool:
+        """The export fails that its key names; where none is open, as with an unreadable batch."""
+        export_id = id_in_key(message)
+        export = self._exports.get(export_id) if export_id else None
+        if export and not self._was_handled(message, export):
+            self._fail(export, aside.why, FailReason.INTERNAL)
+        elif message.offset < self.floor:
+            self._context.metrics.dropped(Dropped.REPLAYED)
+            return True
+        elif export_id and self._has_ended(export_id, message):
+            self._context.metrics.dropped(Dropped.LATE)
+        elif export_id and not self._is_searched(message):
+            return False
+        else:
+            self._dead_letters.add(aside.reason, message, aside.why)
+            self.orphan_pending = export_id is not None
+        self._context.metrics.set_aside()
+        return True
+
+    def _fail(
+        self, export: OpenExport, message: str, reason: FailReason = FailReason.INVALID_BATCH
+    ) -> None:
+        """Fail an export by a bad batch, unless an earlier attempt completed it without that."""
+        if export.decided is None:
+            self._exports.fail(export, reason, message)

@@ -1,0 +1,39 @@
+"""What can't be tied to an export, on its way to the dead letters topic. Collected, not sent."""
+
+import structlog
+
+from clients.bounded_fetch import held_bytes
+from consumer.exports.messages import DeadLetter, Message, forwardable
+from schemas.vocabulary import DeadLetterReason
+
+log = structlog.get_logger(__name__)
+
+
+class DeadLetters:
+    """Those since they were last taken; ``held_bytes`` is what they keep in memory."""
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        self._letters: list[DeadLetter] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._letters)
+
+    def add(self, reason: DeadLetterReason, message: Message, why: str) -> None:
+        """Keep a message for its reason; ``why`` is for the log."""
+        forwarded = forwardable(message)
+        self._letters.append(DeadLetter(reason, forwarded))
+        self.held_bytes += held_bytes(forwarded)
+        log.warning(
+            "message is a dead letter",
+            reason=reason.value,
+            why=why,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+        )
+
+    def take(self) -> list[DeadLetter]:
+        """All of them, once."""
+        taken, self._letters, self.held_bytes = self._letters, [], 0
+        return taken
