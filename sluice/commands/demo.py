@@ -1,20 +1,23 @@
 """``sluice demo``: the main job on this machine, with nothing else installed.
 
-An embedded Kafka, one node and five generated exports, all in this process but Kafka itself. The
-files stay; Kafka and its data go.
+An embedded Kafka, one node and five generated exports, all in this process but Kafka itself; on
+request an embedded object store as well. The files stay; Kafka and its data go.
 """
 
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import SecretStr
 
 from broker.embedded import EmbeddedKafka
+from broker.store import EmbeddedStore
 from clients.topics import create_topics
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
@@ -33,9 +36,23 @@ if TYPE_CHECKING:
 _READY_SECONDS = 60.0
 _EXPORTS_SECONDS = 300.0
 _REFRESH_SECONDS = 0.1
+_STORE_DIRECTORY = Path(".store")
+_BUCKET = "sluice-demo"
 
 
-def run_demo() -> int:
+class DemoStorage(StrEnum):
+    """Where the files go."""
+
+    SETTINGS = "settings"
+    S3 = "s3"
+
+
+def run_demo(
+    storage: Annotated[
+        DemoStorage,
+        typer.Option(help="s3: a bucket of the embedded object store, its data in .store."),
+    ] = DemoStorage.SETTINGS,
+) -> int:
     """Run five exports on an embedded Kafka: CSV of 1k, 10k, 50k rows and PDF of 1k, 10k.
 
     The files stay in SLUICE_STORAGE_URL (./exports). Exits 0 only if every export completed.
@@ -47,7 +64,9 @@ def run_demo() -> int:
         typer.echo("starting an embedded Apache Kafka …")
         with EmbeddedKafka(Path(directory), notice=typer.echo) as kafka:
             typer.echo(f"Kafka answers at {kafka.bootstrap_servers}")
-            return run(_demo(_on(settings, kafka.bootstrap_servers)))
+            settings = _on(settings, kafka.bootstrap_servers)
+            with _stored(settings, storage) as stored:
+                return run(_demo(stored))
 
 
 def _on(settings: Settings, bootstrap_servers: str) -> Settings:
@@ -60,6 +79,27 @@ def _on(settings: Settings, bootstrap_servers: str) -> Settings:
             "http_port": 0,
         }
     )
+
+
+@contextmanager
+def _stored(settings: Settings, storage: DemoStorage) -> Iterator[Settings]:
+    """The same settings, with the storage of the option, which is there for the block."""
+    if storage is DemoStorage.SETTINGS:
+        yield settings
+        return
+    with EmbeddedStore(_STORE_DIRECTORY, notice=typer.echo) as store:
+        store.create_bucket(_BUCKET)
+        typer.echo(f"an object store answers at {store.endpoint}")
+        keys = store.credentials
+        options = {
+            "endpoint": store.endpoint,
+            "access_key_id": keys.access_key_id,
+            "secret_access_key": keys.secret_access_key,
+        }
+        text = ",".join(f"{key}={value}" for key, value in options.items())
+        update = {"storage_url": f"s3://{_BUCKET}", "storage_options": SecretStr(text)}
+        yield settings.model_copy(update=update)
+    typer.echo(f"the files stay: sluice store --bucket {_BUCKET} serves them again")
 
 
 async def _demo(settings: Settings) -> int:

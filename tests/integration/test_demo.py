@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.store import EmbeddedStore
 from tests.support.nodes import SLUICE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -44,6 +45,26 @@ def test_five_exports_complete(tmp_path: Path) -> None:
         assert Path(location).parent == tmp_path / "exports"
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr, "no terminal, no colours"
+
+
+def test_five_exports_complete_in_a_bucket(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [SLUICE, "demo", "--storage", "s3"],
+        cwd=tmp_path,
+        env=environment() | {"SLUICE_SCRATCH_DIR": str(tmp_path / "scratch")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"completed .* ([0-9a-f]{64}) +s3://sluice-demo/(\S+)", done.stdout)
+    assert len(found) == 5, done.stdout
+    with EmbeddedStore(tmp_path / ".store") as store:
+        for sha256, name in found:
+            content = (store._buckets / "sluice-demo" / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == sha256
+        assert store.credentials.secret_access_key not in done.stdout + done.stderr
 
 
 def test_a_signal_ends_it_and_leaves_nothing_running(tmp_path: Path) -> None:
