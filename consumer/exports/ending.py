@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from consumer.errors import LaneStopped, PartLost
 from consumer.exports.terminal_events import Origin, Progress
 from consumer.storage.base import Part, Storage
-from schemas.completions import ExportCompleted, TerminalEvent
+from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import FailReason
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -100,3 +104,26 @@ def _publish(decided: ExportCompleted, ending: Ending) -> None:
             "written by another build; remove the manifest to have the file made by this one"
         )
     ending.part.publish(decided)
+
+
+def log_end(event: TerminalEvent) -> None:
+    """One line an export. A failure is someone's to look at, so it is a warning and says why."""
+    say, more = log.info, dict[str, int | str]()
+    match event:
+        case ExportCompleted():
+            more = {"bytes": event.bytes}
+        case ExportFailed():
+            say, more = log.warning, {"reason": event.reason.value, "message": event.message}
+        case ExportCancelled():
+            more = {"message": event.message}
+    say(
+        event.type,
+        export_id=event.export_id,
+        partition=event.source.partition,
+        offset=event.source.offset,
+        format=str(event.format),
+        user=event.user,
+        rows=event.rows,
+        duration_ms=event.duration_ms,
+        **more,
+    )

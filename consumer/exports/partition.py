@@ -19,6 +19,7 @@ from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.core.suspects import MOST_MARKED, Place, Suspect, Suspects
 from consumer.errors import StorageUnavailable
+from consumer.exports.ending import log_end
 from consumer.exports.ends_apart import ends_apart
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
@@ -28,7 +29,7 @@ from consumer.exports.publication import Publication
 from consumer.exports.routing import Routing
 from consumer.exports.terminal_events import broke_twice, died_on_twice
 from consumer.exports.turn_result import Checkpoint, TurnEnd, TurnResult
-from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
+from schemas.completions import TerminalEvent
 from schemas.vocabulary import FailReason
 
 log = structlog.get_logger(__name__)
@@ -311,7 +312,7 @@ class PartitionExports:
     def _write_out(self) -> None:
         for event in self.publication.write_out():
             self._events.append(event)
-            _log_end(event)
+            log_end(event)
         for origin in self.publication.take_repeats():
             self._context.metrics.duplicate(origin.format, origin.user)
             log.warning(
@@ -380,26 +381,3 @@ class PartitionExports:
         if self._requests and not (batches and self._batches_next):
             return self._requests
         return self._records if batches else None
-
-
-def _log_end(event: TerminalEvent) -> None:
-    """One line an export. A failure is someone's to look at, so it is a warning and says why."""
-    say, more = log.info, dict[str, int | str]()
-    match event:
-        case ExportCompleted():
-            more = {"bytes": event.bytes}
-        case ExportFailed():
-            say, more = log.warning, {"reason": event.reason.value, "message": event.message}
-        case ExportCancelled():
-            more = {"message": event.message}
-    say(
-        event.type,
-        export_id=event.export_id,
-        partition=event.source.partition,
-        offset=event.source.offset,
-        format=str(event.format),
-        user=event.user,
-        rows=event.rows,
-        duration_ms=event.duration_ms,
-        **more,
-    )
