@@ -223,3 +223,16 @@ def test_a_footer_stands_on_each_page_and_the_date_is_in_its_zone() -> None:
     for number, page in enumerate(pages, start=1):
         assert " ".join(page[-3:-1]) == footer
         assert page[-1] == f"Page {number} of 2 2026-11-21 13:30 UTC+03:00"
+
+
+@pytest.mark.parametrize("overflow", ["cut", "wrap"])
+def test_columns_that_grow_with_every_page_cost_a_few_times_more_than_others(
+    overflow: str,
+) -> None:
+    """The layout is made again for each page, of the most columns that there can be."""
+    columns = [f"c{number}" for number in range(256)]
+    rows: list[list[Cell]] = [["x" * (number + 1)] * 256 for number in range(60)]
+    writer = new_writer(pdf_request(columns, records_per_page=1, overflow=overflow))
+    with cpu_time() as took:
+        writer.append(rows)
+    assert took.seconds < 2  # 0.3 to 0.6

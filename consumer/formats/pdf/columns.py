@@ -23,7 +23,6 @@ _LONGEST_WHOLE = 24 * UNITS_PER_EM  # longer texts are no reason to shrink the t
 _FEW_LETTERS = int(2.5 * UNITS_PER_EM)
 _MOST_PADDING = 0.12  # of a column, where there are very many
 _STEPS_PER_POINT = 20
-_HALVINGS = 50
 
 
 class Need(NamedTuple):
@@ -166,15 +165,14 @@ def _shared(
 
 def levelled(low: Sequence[float], high: Sequence[float], total: float) -> list[float]:
     """Give each between ``low`` and ``high``, and all that lie between them the same."""
-    below, above = 0.0, max(high)
-    for _ in range(_HALVINGS):
-        level = (below + above) / 2
-        if sum(map(_clamp, low, high, [level] * len(low))) > total:
-            above = level
-        else:
-            below = level
-    return [*map(_clamp, low, high, [below] * len(low))]
-
-
-def _clamp(low: float, high: float, level: float) -> float:
-    return low if level < low else min(level, high)
+    # As the level rises, a width begins to rise with it at its lower bound and ends at its upper.
+    bends = sorted([*((bound, 1) for bound in low), *((bound, -1) for bound in high)])
+    given, level, rising = sum(low), 0.0, 0
+    for bound, change in bends:
+        more = rising * (bound - level)
+        if given + more >= total:
+            break
+        given, level, rising = given + more, bound, rising + change
+    if rising:
+        level += (total - given) / rising
+    return [min(max(level, least), most) for least, most in zip(low, high, strict=True)]

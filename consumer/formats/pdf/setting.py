@@ -14,6 +14,8 @@ from consumer.formats.pdf.text import Copy, Typesetter, Wrapped, wider_than
 from consumer.formats.pdf.whole import is_whole
 from schemas.vocabulary import ColumnType
 
+_LEAST_WRAPPED = 2 * UNITS_PER_EM
+"""A column that holds no more than some three letters shows the beginnings of its texts alone."""
 _THOUSANDTHS_PER_UNIT = 1000 // UNITS_PER_EM
 
 
@@ -79,6 +81,7 @@ def set_wrapped(
 ) -> SetColumn:
     """Set a column with the lines that its texts need. The same holds as of ``set_cut``."""
     copy, lines, widths, wide = column
+    most = rows.most_lines if place.room >= _LEAST_WRAPPED else 1
     cut: list[int] = []
     several: dict[int, Wrapped] = {}
     for row in wide.keys() | {*body.with_breaks(copy)}:
@@ -86,7 +89,7 @@ def set_wrapped(
             line, width = body.not_shown(place.room)
             wrapped = Wrapped([line], [width], cut=True)
         else:
-            wrapped = body.wrapped(copy, lines, row, place.room, rows.most_lines, size)
+            wrapped = body.wrapped(copy, lines, row, place.room, most, size)
         several[row] = wrapped
         if wrapped.cut:
             cut.append(row)
