@@ -20,11 +20,12 @@ _NO_MEMORY = "Not enough memory"  # orjson says so by the error that it has for 
 # To read or write an integer takes the square of its digits, and holds the interpreter: 16 MiB of
 # 4,300 digits each 0.34 s to read, 0.9 s to write. This is the sum of the squares for 1.1 MiB.
 _MOST_DIGIT_WORK = 5_000_000_000
+_MOST_DIGITS = 4_300  # Python's own bound, in words that name no setting of Python
 _BEYOND_64_BITS = (b"0" * 20, b"-" + b"0" * 19)
 
 
-def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse UTF-8 JSON.
+def loads(value: bytes, first: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse UTF-8 JSON. ``first`` is the number of its first byte, where it is part of a text.
 
     orjson turns 2^64 into 1.8446744073709552e+19 without a word, and refuses an integer of more
     than 308 digits. Only where such an integer may stand is the value read by the standard
@@ -33,7 +34,7 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
     Raises:
         ValueError: it is not JSON, not UTF-8, nested too deep (1,024 levels are orjson's limit,
             Python's own may be another), holds a number beyond a double's range, or half of a
-            surrogate pair. The text says what and, where that is known, at which byte, from 0.
+            surrogate pair. The text says what and, where that is known, at which byte.
         MemoryError: it may be JSON, but there is no memory for it.
     """
     zeros = value.translate(_DIGITS_TO_ZERO)
@@ -44,7 +45,7 @@ def loads(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         if str(error).startswith(_NO_MEMORY):
             raise MemoryError(str(error)) from None
-        raise _located(value, error) from None
+        raise _located(value, error, first) from None
 
 
 def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
@@ -62,15 +63,17 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
         return _dumps_exactly(value)
 
 
-def _located(value: bytes, error: json.JSONDecodeError | UnicodeDecodeError) -> ValueError:
+def _located(
+    value: bytes, error: json.JSONDecodeError | UnicodeDecodeError, first: int
+) -> ValueError:
     """The error with its place in bytes; orjson counts characters, and in broken UTF-8 nothing."""
     try:
         text = value.decode()
     except UnicodeDecodeError as broken:
         wrong = value[broken.start]
-        return ValueError(f"byte {broken.start} (0x{wrong:02x}) is not UTF-8")
+        return ValueError(f"byte {first + broken.start} (0x{wrong:02x}) is not UTF-8")
     assert isinstance(error, json.JSONDecodeError), "it is UTF-8"  # noqa: S101 - for the type checker
-    return ValueError(f"{error.msg} at byte {len(text[: error.pos].encode())}")
+    return ValueError(f"{error.msg} at byte {first + len(text[: error.pos].encode())}")
 
 
 def _dumps_exactly(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
@@ -104,6 +107,8 @@ def _integers_within_bounds() -> Callable[[str], int]:
         left -= len(text) ** 2
         if left < 0:
             raise ValueError("its integers have too many digits")
+        if len(text.removeprefix("-")) > _MOST_DIGITS:
+            raise ValueError(f"an integer has more than {_MOST_DIGITS:,} digits")
         return int(text)
 
     return integer

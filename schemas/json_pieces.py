@@ -121,7 +121,7 @@ class Divided:
 
         Raises:
             TooManyValues: an element has more than ``MOST_ELEMENT_VALUES``.
-            ValueError: as ``exact_json.loads``; it names the byte at which the piece begins.
+            ValueError: as ``exact_json.loads``; bytes are those of the whole text.
         """
         for start, end in islice(self._pairs(), first, None):
             # Only a piece of one element is as long.
@@ -228,7 +228,7 @@ class _Reader:
         start, self._at = self._at, _string_end(self._value, self._at + 1)
         if self._at - start > MOST_KEY_BYTES:
             raise TooManyValues(f"the name of a member is longer than {MOST_KEY_BYTES:,} bytes")
-        return str(exact_json.loads(self._value[start : self._at]))
+        return str(exact_json.loads(self._value[start : self._at], start))
 
     def _read_array(self) -> "array[int]":
         """Beginnings and ends of the pieces, in pairs; the position is after the ``]`` then.
@@ -263,7 +263,7 @@ class _Reader:
         if count > 1 and self._values + count > MOST_MEMBER_VALUES:
             return UNBUILT
         self._values += count
-        member = exact_json.loads(b"[%b]" % self._value[start:end])
+        member = exact_json.loads(b"[%b]" % self._value[start:end], start - len("["))
         if not member:
             raise ValueError(f"not JSON: no value at byte {start}")
         return member[0]
@@ -331,10 +331,7 @@ def _string_end(value: bytes, start: int) -> int:
 def _elements(value: bytes, start: int, end: int) -> list[Any]:
     if end - start > PIECE_BYTES and _holds_more(value, start, end, MOST_ELEMENT_VALUES):
         raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
-    try:
-        ((elements,)) = exact_json.loads(b"[[%b]]" % value[start:end])
-    except ValueError as error:
-        raise ValueError(f"{error}, counted from byte {start}") from None
+    ((elements,)) = exact_json.loads(b"[[%b]]" % value[start:end], start - len("[["))
     if not elements:
         raise ValueError(f"not JSON: no value at byte {start}")
     return list(elements)

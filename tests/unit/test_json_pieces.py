@@ -33,6 +33,22 @@ def large_rows(kind: str, size: int = LARGE) -> bytes:
     return filled(ELEMENTS[kind], size)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"rows":[%b,["?caf"]]}',
+        b'{"rows":[%b],"title":"?"}',
+        b'{"title":"?","rows":[%b]}',
+        b'{"rows":[%b],"?":1}',
+    ],
+)
+@pytest.mark.parametrize("row", [b'["x"]', b"[18446744073709551616]"])
+def test_what_is_no_utf8_is_found_by_its_byte_in_all_of_the_text(text: bytes, row: bytes) -> None:
+    value = text.replace(b"?", b"\xe9") % filled(row, 200_000)
+    with pytest.raises(ValueError, match=rf"byte {value.index(0xE9)} \(0xe9\) is not UTF-8$"):
+        [*divide(value, "rows").pieces()]
+
+
 ELEMENTS = {
     "arrays": b'[12345,"customer 1",12.5,null,true,"a note, with text"]',
     "objects": b'{"id":12345,"name":"customer 1","amount":12.5}',
