@@ -6,6 +6,7 @@ contains no secret.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -88,6 +89,8 @@ def _in_words(error: Exception, connection: Mapping[str, Any]) -> str:
             words = f"it wants a certificate that it trusts in SLUICE_SSL_CERTFILE: {alert}"
         case _ if isinstance(error, _HANGS_UP):
             words = "it closes the connection; is SLUICE_SECURITY_PROTOCOL right?"
+        case OSError(errno=int(number)) if number > 0:
+            words = os.strerror(number).lower()  # asyncio's own text is of its internals
         case _:
             words = str(error) or type(error).__name__
     return words

@@ -6,11 +6,13 @@ stderr, never a traceback; an error nobody foresaw says where to see more.
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from broker.errors import ServerError
-from clients.errors import ClientError
+from clients.errors import ClientError, KafkaUnreachable
 from consumer.errors import ConsumerError
 from sluice.commands import (
     broker,
@@ -28,14 +30,36 @@ from sluice.commands import (
     watch,
 )
 from sluice.errors import UserError
+from sluice.help import command_line
+from sluice.wrong_use import wrong_use
 
 app = typer.Typer(
     name="sluice",
     help="Event-driven exports on Apache Kafka.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sluice {version('sluice')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _sluice(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Event-driven exports on Apache Kafka."""
+
+
 app.command("demo")(demo.run_demo)
 app.command("broker")(broker.run_broker)
 app.command("store")(store.run_store)
@@ -50,7 +74,7 @@ app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 
-_PREFIX = "Value error, "  # pydantic's, by which Typer checks
+_NO_KAFKA = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
 
 
 def main() -> None:
@@ -60,7 +84,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return app(standalone_mode=False) or 0
+        return command_line(app)(prog_name="sluice", standalone_mode=False) or 0
     except BrokenPipeError:  # the reader of our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -79,9 +103,11 @@ def _in_words(error: Exception) -> tuple[str, int]:
     """What to tell the person who called, and the exit code."""
     match error:
         case typer.TyperException():
-            return error.format_message().replace(_PREFIX, "", 1), error.exit_code
+            return wrong_use(error), error.exit_code
         case UserError():
             return str(error), error.exit_code
+        case KafkaUnreachable() if "SLUICE_" not in str(error):
+            return f"{error} ({_NO_KAFKA})", 1
         case ServerError() | ConsumerError() | ClientError():
             return str(error), 1
         case _:

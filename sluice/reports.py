@@ -4,6 +4,7 @@ Invariant: an event is one line, whatever its message holds; progress goes to st
 where that is a terminal.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,15 +24,33 @@ Advance: TypeAlias = Callable[[str, int, float | None], None]
 async def report_endings(feed: CompletionFeed, sources: Mapping[str, Source]) -> int:
     """Print the terminal event of each request; 0 if all completed, else 1.
 
+    Cancelled, it says which exports go on.
+
     Raises:
         ClientError: as ``CompletionFeed.endings``.
     """
-    code = 0
-    async for event in feed.endings(sources):
-        typer.echo(event_line(event))
-        if not isinstance(event, ExportCompleted):
-            code = 1
+    code, running = 0, dict.fromkeys(sources)
+    try:
+        async for event in feed.endings(sources):
+            del running[event.export_id]
+            typer.echo(event_line(event))
+            if not isinstance(event, ExportCompleted):
+                code = 1
+    except asyncio.CancelledError:
+        what = f"{' '.join(running)} may go on" if running else "all have ended"
+        typer.echo(f"sluice: interrupted: {what} (`sluice cancel` ends an export)", err=True)
+        raise
     return code
+
+
+@contextmanager
+def cancelled_if_interrupted(export_ids: Sequence[str]) -> Iterator[None]:
+    """Around publishing: if a signal ends it, print which export its publisher cancelled."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        typer.echo(f"sluice: interrupted: cancelled {' '.join(export_ids)}", err=True)
+        raise
 
 
 def event_line(event: TerminalEvent) -> str:

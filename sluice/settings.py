@@ -29,6 +29,7 @@ from consumer.storage.objects.urls import is_object_url, parse_options, split_ur
 from schemas.requests import is_user
 from schemas.topics import Topics
 from sluice.errors import UsageError
+from sluice.findings import in_words
 from sluice.locations import local_path
 
 PREFIX = "SLUICE_"
@@ -305,22 +306,5 @@ def _unknown(name: str) -> str:
     return f"{name}: is not a setting{meant}"
 
 
-_WORDS = {
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number of fewer digits",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "greater_than": "must be more than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "literal_error": "must be {expected}",
-}
-
-
 def _in_words(finding: ErrorDetails) -> str:
-    name = f"{PREFIX}{str(finding['loc'][0]).upper()}"
-    context = finding.get("ctx", {})
-    if finding["type"] == "value_error":
-        return f"{name}: {context['error']}"
-    words = _WORDS.get(finding["type"], "must be valid").format_map(context)
-    return f"{name}: {words}, not {str(finding['input'])[:60]!r}"
+    return f"{PREFIX}{str(finding['loc'][0]).upper()}: {in_words(finding)}"

@@ -11,7 +11,7 @@ from schemas.completions import Source
 from schemas.vocabulary import Format
 from sluice.errors import UsageError
 from sluice.foreground import run
-from sluice.reports import publishing_progress, report_endings
+from sluice.reports import cancelled_if_interrupted, publishing_progress, report_endings
 from sluice.settings import Settings, load_settings
 
 Plan: TypeAlias = list[tuple[Scenario, int]]
@@ -72,9 +72,11 @@ async def _publish_all(settings: Settings, plan: Plan, seed: int) -> dict[str, S
 
 
 async def _publish(publisher: ExportPublisher, scenario: Scenario, seed: int, index: int) -> Export:
-    with publishing_progress() as advance:
+    begun: list[str] = []
+    with publishing_progress() as advance, cancelled_if_interrupted(begun):
 
         def on_rows(export: Export) -> None:
+            begun[:] = [export.export_id]
             part = export.rows / scenario.records if scenario.records else 1.0
             advance(export.export_id, export.rows, part)
 

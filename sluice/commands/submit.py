@@ -27,13 +27,13 @@ from producer.seed.scenarios import new_export_id
 from producer.sources.csv_source import read_csv
 from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader, RowStream
-from schemas.errors import field_errors
+from schemas.errors import FieldError, field_errors
 from schemas.options import OPTIONS
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
-from sluice.reports import publishing_progress, report_endings
+from sluice.reports import cancelled_if_interrupted, publishing_progress, report_endings
 from sluice.settings import Settings, load_settings
 
 
@@ -207,7 +207,14 @@ def _check(file_export: FileExport) -> None:
     try:
         file_export.request(columns)
     except ValidationError as error:
-        raise UsageError("; ".join(map(str, field_errors(error)))) from None
+        raise UsageError("; ".join(map(_of_option, field_errors(error)))) from None
+
+
+def _of_option(error: FieldError) -> str:
+    """The finding under the name of the option that gave the field: ``--option null``."""
+    field, _, inner = error.field.partition(".")
+    names = {"options": f"--option {inner}", "columns": f"--columns {inner}"}
+    return f"{names.get(field, '--' + field.replace('_', '-')).strip()}: {error.message}"
 
 
 async def _submit(
@@ -235,7 +242,7 @@ async def _submit(
 async def _publish(
     publisher: ExportPublisher, request: ExportRequested, rows: RowStream, size: int | None
 ) -> Export:
-    with publishing_progress() as advance:
+    with publishing_progress() as advance, cancelled_if_interrupted([request.export_id]):
         async with publisher.export(request) as export:
             async for chunk in rows.chunks():
                 await export.send(chunk)

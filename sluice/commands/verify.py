@@ -7,7 +7,7 @@ manifest leaves it open whether its CSV begins with a header line; else it may b
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -88,8 +88,9 @@ class _Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
-    """``_Place``: a directory of them, or one file or manifest."""
+    """``_Place``: a directory of them, or one file or manifest; named as it was ``given``."""
 
+    given: str
     path: Path
     verifier: Verifier
 
@@ -97,11 +98,14 @@ class _OnDisk:
         """See ``_Place.verdicts``."""
         try:
             if self.path.is_dir():
-                yield from self.verifier.directory(self.path)
+                for verdict in self.verifier.directory(self.path):
+                    yield replace(verdict, name=f"{self.given.rstrip('/')}/{verdict.name}")
             else:
-                yield self.verifier.export(self.path.parent, self.path.name)
+                yield replace(
+                    self.verifier.export(self.path.parent, self.path.name), name=self.given
+                )
         except OSError as error:
-            yield Verdict(str(self.path), False, f"can't be read: {error.strerror}")
+            yield Verdict(self.given, False, f"can't be read: {error.strerror}")
 
     def partial_files(self) -> int:
         """See ``_Place.partial_files``."""
@@ -140,7 +144,7 @@ class _InBucket:
 def _place(location: str, settings: Settings, contents: ContentVerifier) -> _Place:
     try:
         if not is_object_url(location):
-            return _OnDisk(local_path(location), Verifier(contents))
+            return _OnDisk(location, local_path(location), Verifier(contents))
         # The client of buckets takes a while to import.
         from consumer.storage.objects.client import open_bucket  # noqa: PLC0415
         from consumer.verify.bucket_verifier import BucketVerifier  # noqa: PLC0415

@@ -81,11 +81,12 @@ async def test_verify_finds_what_was_tampered_with(shell: Shell, node: NodeProce
         done = shell.run("verify", location)
         assert (done.returncode, done.stderr) == (0, ""), done
         *lines, summary = done.stdout.splitlines()
+        base = location.rstrip("/")
         assert summary == "3 checked, all as their manifests say"
         assert [line.split()[:3] for line in lines] == [
-            ["ok", "plain.csv", "2"],
-            ["ok", next(exports.glob("seed-csv-*.csv")).name, "1000"],
-            ["ok", next(exports.glob("seed-pdf-*.pdf")).name, "120"],
+            ["ok", f"{base}/plain.csv", "2"],
+            ["ok", f"{base}/{next(exports.glob('seed-csv-*.csv')).name}", "1000"],
+            ["ok", f"{base}/{next(exports.glob('seed-pdf-*.pdf')).name}", "120"],
         ]
     seeded = next(exports.glob("seed-csv-*.csv"))
     content = seeded.read_bytes()
@@ -107,8 +108,8 @@ async def test_verify_asks_kafka_whether_there_is_a_header_line(
     manifest = shell.directory / "exports" / "with.manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b'"rows":2', b'"rows":3'))
     done = shell.run("verify", "exports")
-    assert done.stdout.splitlines()[0] == "WRONG with.csv differs: rows 2, manifest 3"
-    assert done.stdout.splitlines()[1].startswith("ok    without.csv 2 rows ")
+    assert done.stdout.splitlines()[0] == "WRONG exports/with.csv differs: rows 2, manifest 3"
+    assert done.stdout.splitlines()[1].startswith("ok    exports/without.csv 2 rows ")
     # Without Kafka it can't be known: nothing in the first record tells it from the others.
     assert shell.run("verify", "exports", SLUICE_BOOTSTRAP_SERVERS=NOWHERE).returncode == 0
 
@@ -117,7 +118,7 @@ def test_verify_says_what_is_not_there(no_topics: Shell) -> None:
     done = no_topics.run("verify", "none.csv", "no/such/dir", os.fsdecode(b"\xff\n.csv"))
     assert done.stdout.splitlines() == [
         "WRONG none.csv isn't there",
-        "WRONG dir isn't there",
+        "WRONG no/such/dir isn't there",
         "WRONG   .csv isn't there",
     ]
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

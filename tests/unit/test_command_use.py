@@ -1,13 +1,21 @@
 """How commands answer to being called wrongly, and for help: before they connect to anything."""
 
 import os
+import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sluice.__main__ import main
+from sluice.cli import app
+from sluice.help import EXAMPLES, command_line
+from tests.support.nodes import SLUICE
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -63,15 +71,22 @@ def call(
         (["seed", "--records", "1", "--format", "xls"], "'xls' is not one of 'csv', 'pdf'"),
         (["submit", "-", "--format", "csv"], "--input-format"),
         (["submit", "a.csv"], "--format"),
-        (["submit", "a.csv", "--format", "csv", "--option", "nope=1"], "options.nope"),
-        (["cancel"], "export_id"),
+        (["submit", "a.csv", "--format", "csv", "--option", "nope=1"], "--option nope: is"),
+        (["submit", "a.csv", "--format", "csv", "--export-id", "/"], "--export-id: "),
+        (["submit", "a.csv", "--format", "csv", "--columns", "a,a"], "--columns"),
+        (["cancel"], "EXPORT_ID: must be given (`sluice cancel --help` has examples)"),
+        (["seed", "--record", "1"], "--record: is not an option of `sluice seed` (did you mean"),
+        (["seed", "--records", "abc"], "--records: must be a whole number, not 'abc' (`sluice"),
+        (["seed", "--records", "1.5"], "--records: must be a whole number, not '1.5'"),
+        (["seed", "--records"], "--records: requires an argument"),
+        (["sed"], "Did you mean 'seed'?"),
         (["cancel", "/"], "EXPORT_ID: '/' is none: a letter or digit, then"),
         (["cancel", ""], "EXPORT_ID: ''"),
         (["cancel", "a\n"], "EXPORT_ID: 'a\\n'"),
         (["cancel", "a" * 129], "EXPORT_ID: "),
         (["cancel", os.fsdecode(b"\xff")], "EXPORT_ID: '\\udcff'"),
         (["cancel", "a", "b"], "unexpected extra argument"),
-        (["verify"], "location"),
+        (["verify"], "LOCATION: must be given"),
         (["verify", "s3://key:s3cr3t@bucket"], "s3://bucket: must name a bucket"),
         (["verify", "file://elsewhere/exports"], "must be a path, file:///path"),
         (["verify", "https://example.org/a.csv"], "must be a path, file:///path"),
@@ -82,7 +97,7 @@ def call(
         (["check"], "SLUICE_HTTP_PORT is 0"),
         (
             ["dead-letters", "list", "--reason", "bad"],
-            "'--reason': 'bad' is not one of 'unreadable'",
+            "--reason: 'bad' is not one of 'unreadable'",
         ),
         (["dead-letters", "list", "--from", "today"], "--from: must be an RFC 3339 time in UTC"),
         (["dead-letters", "list", "--to", "2026-11-21"], "--to: must be an RFC 3339 time"),
@@ -123,3 +138,80 @@ def test_every_command_has_help(call: Call, arguments: list[str]) -> None:
     code, output, errors = call(*arguments, "--help")
     assert (code, errors) == (0, "")
     assert arguments[-1] in output
+
+
+def _commands() -> dict[str, Any]:
+    """Every command by its words, with the groups of them."""
+    found: dict[str, Any] = {}
+
+    def walk(words: str, command: Any) -> None:
+        found[words] = command
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(f"{words} {name}", inner)
+
+    walk("sluice", command_line(app))
+    return found
+
+
+def test_every_command_has_examples() -> None:
+    assert EXAMPLES.keys() == _commands().keys()
+
+
+@pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
+def test_an_example_is_what_its_command_accepts(line: str) -> None:
+    assert len(line) <= 72, "with its prompt it fits a terminal of 80 columns"
+    words = shlex.split(line.split(" | ", maxsplit=1)[0].split(" < ", maxsplit=1)[0])
+    words = words[words.index("sluice") :]
+    commands = _commands()
+    path = " ".join(words[:2]) if " ".join(words[:2]) in commands else "sluice"
+    path = " ".join(words[:3]) if " ".join(words[:3]) in commands else path
+    arguments = words[len(path.split()) :]
+    if path == "sluice":
+        assert arguments[0] in {flag for one in commands[path].params for flag in one.opts}
+    else:
+        commands[path].make_context(path, arguments)
+
+
+@pytest.mark.parametrize("words", sorted(EXAMPLES))
+def test_help_shows_no_types_of_flags_and_numbers(call: Call, words: str) -> None:
+    _, output, _ = call(*words.split()[1:], "--help")
+    assert "Examples:" in output
+    assert not re.search("<bool>|<int", output)
+
+
+def test_the_version_is_the_packages(call: Call) -> None:
+    assert call("--version") == (0, f"sluice {version('sluice')}\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "_SLUICE_COMPLETE": f"complete_{shell}"}
+    for typed, completed in (("sluice se", "seed"), ("sluice seed --rec", "--records")):
+        state = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        state |= {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        done = subprocess.run(
+            [SLUICE], env=environment | state, capture_output=True, text=True, check=False
+        )
+        assert completed in done.stdout, done
+
+
+def test_kafka_that_refuses_closes_with_what_to_do(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_BOOTSTRAP_SERVERS", "127.0.0.1:9")
+    code, _, errors = call("cancel", "a")
+    hint = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
+    why = "Kafka at 127.0.0.1:9 can't be used: connection refused"
+    assert (code, errors) == (1, f"sluice: {why} ({hint})\n")
+
+
+def test_verify_names_what_was_given(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "a.csv").write_text("n")
+    code, output, _ = call("verify", "no/such/dir", "some/", "some/a.csv")
+    assert code == 1
+    assert output.splitlines() == [
+        "WRONG no/such/dir isn't there",
+        "WRONG some/a.csv has no manifest",
+        "WRONG some/a.csv has no manifest",
+    ]

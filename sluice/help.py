@@ -1,0 +1,84 @@
+"""What ``--help`` adds to Typer's own: examples of each command, and names in place of types.
+
+Invariant: each command has an example, and each example is a call that its command accepts; a test
+holds both.
+"""
+
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperGroup
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "sluice": (
+        "sluice demo",
+        "sluice submit orders.csv --format pdf --wait",
+        "sluice --install-completion",
+    ),
+    "sluice demo": ("sluice demo", "SLUICE_STORAGE_URL=/srv/exports sluice demo"),
+    "sluice broker": ("sluice broker", "sluice broker --port 0 --data-dir /tmp/kafka"),
+    "sluice store": ("sluice store --bucket exports",),
+    "sluice serve": ("sluice serve", "SLUICE_HTTP_PORT=8080 sluice serve"),
+    "sluice seed": (
+        "sluice seed --records 1000 --format csv --wait",
+        "sluice seed --batch --exports 3",
+    ),
+    "sluice submit": (
+        "sluice submit orders.csv --format pdf --title Orders --wait",
+        "sluice submit orders.csv --format xlsx --column id::integer",
+        "sluice submit - --input-format ndjson --format csv < rows.ndjson",
+    ),
+    "sluice watch": ("sluice watch --from-beginning", "sluice watch --json | jq .location"),
+    "sluice replay": (
+        "sluice replay --from 2026-11-21T10:00:00Z --speed 10",
+        "sluice replay --from 2026-11-21T10:00:00Z --copies 5 --rate 20",
+    ),
+    "sluice cancel": ("sluice cancel ord-2026-11",),
+    "sluice verify": ("sluice verify ./exports", "sluice verify exports/ord-2026-11.csv"),
+    "sluice check": ("sluice check", "sluice check http://node-2:4001"),
+    "sluice topics": ("sluice topics create",),
+    "sluice topics create": (
+        "sluice topics create",
+        "SLUICE_PARTITIONS=24 SLUICE_REPLICATION_FACTOR=3 sluice topics create",
+    ),
+    "sluice dead-letters": ("sluice dead-letters list", "sluice dead-letters requeue 3:17"),
+    "sluice dead-letters list": (
+        "sluice dead-letters list --last 20",
+        "sluice dead-letters list --reason orphan_batch --json",
+    ),
+    "sluice dead-letters requeue": (
+        "sluice dead-letters requeue 3:17 4:2",
+        "sluice dead-letters requeue --reason orphan_batch --dry-run",
+    ),
+}
+"""By the words of the command. What stands before ``sluice`` is the shell's."""
+
+
+def command_line(app: typer.Typer) -> TyperGroup:
+    """The commands of ``app``, with their examples; flags show no type, numbers show ``N``."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, TyperGroup)  # noqa: S101 - it has more than one command
+    _complete(root, "sluice")
+    return root
+
+
+def _complete(command: Any, words: str) -> None:  # noqa: ANN401 - Typer doesn't name its base
+    # An empty line between two, as Rich joins lines that follow each other.
+    command.epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in EXAMPLES.get(words, ()))])
+    help_option = command.get_help_option(command.make_context(words, [], resilient_parsing=True))
+    for parameter in [*command.params, help_option]:
+        parameter.metavar = _metavar(parameter)
+    for name, inner in getattr(command, "commands", {}).items():
+        _complete(inner, f"{words} {name}")
+
+
+def _metavar(parameter: Any) -> str | None:  # noqa: ANN401 - likewise
+    if parameter.metavar is not None:
+        return str(parameter.metavar)
+    if isinstance(parameter, TyperArgument):
+        return str(parameter.name).upper()
+    if parameter.is_flag:
+        return ""
+    return {"<int range>": "N", "<int>": "N", "<str>": "TEXT", "<path>": "PATH"}.get(
+        parameter.display_type(None)
+    )
