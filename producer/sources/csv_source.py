@@ -5,6 +5,7 @@ Cells are strings, but for columns with a type: there they are the JSON values t
 Invariant: memory is bounded by one row, and a row by its number of cells times ``CELL_MAX``.
 """
 
+import codecs
 import csv
 import io
 from collections import Counter
@@ -27,19 +28,22 @@ def read_csv(
     stream: io.BufferedReader,
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] = MappingProxyType({}),
+    delimiter: str = ",",
+    encoding: str = "utf-8",
 ) -> Table:
-    """Read UTF-8 CSV with a header row, which names the columns; ``columns`` chooses some.
+    """Read CSV with a header row, which names the columns; ``columns`` chooses some.
 
     A byte order mark is skipped, and so is a blank line, unless there is one column: there it is
-    a row with an empty cell. ``types`` are those of ``schemas.column_types``, by key: a cell of one
-    that isn't ``string`` is null where it is empty.
+    a row with an empty cell. ``encoding`` is one of Python's. ``types`` are those of
+    ``schemas.column_types``, by key: a cell of one that isn't ``string`` is null where it is empty.
 
     Raises:
         SourceError: there is no header row, it can't be read, or lacks a chosen or typed column.
             A row with a cell of another type raises it as well, naming line and column.
     """
     csv.field_size_limit(CELL_MAX)
-    records = _records(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+    codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    records = _records(io.TextIOWrapper(stream, encoding=codec, newline=""), delimiter, encoding)
     _, header = next(records, (1, []))
     if not header:
         raise SourceError("there is no header row to take the columns from")
@@ -95,9 +99,11 @@ def _value(text: str, kind: ColumnType) -> Cell:
     return cell
 
 
-def _records(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    text: io.TextIOWrapper, delimiter: str, encoding: str
+) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line it begins on, counted from 1."""
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(text, strict=True, delimiter=delimiter)
     line = 1
     try:
         for cells in reader:
@@ -111,8 +117,10 @@ def _records(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
         further = error.object[: error.start].count(b"\n")
         byte = error.object[error.start]
         raise SourceError(
-            f"line {reader.line_num + 1 + further}: byte 0x{byte:02x} is not UTF-8"
+            f"line {reader.line_num + 1 + further}: byte 0x{byte:02x} is not {encoding.upper()}"
         ) from None
+    except UnicodeError as error:  # such as UTF-16 without its byte order mark
+        raise SourceError(f"line {reader.line_num + 1}: {error}") from None
 
 
 def _index(keys: list[str], name: str) -> int:

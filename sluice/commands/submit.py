@@ -4,6 +4,7 @@ What is called wrongly is found before the file is opened, what is wrong at the 
 before anything is published. What is wrong further on cancels the export.
 """
 
+import asyncio
 import csv
 import io
 import os
@@ -33,7 +34,12 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
-from sluice.reports import cancelled_if_interrupted, publishing_progress, report_endings
+from sluice.reports import (
+    cancelled_if_interrupted,
+    printable,
+    publishing_progress,
+    report_endings,
+)
 from sluice.settings import Settings, load_settings
 
 
@@ -56,6 +62,10 @@ _SUFFIXES = {
     ".jsonl": InputFormat.NDJSON,
     ".json": InputFormat.JSON,
 }
+_TAB_NAMES = {"\\t": "\t", "tab": "\t"}
+_OPTION_HELP = "An option of the format. " + ". ".join(
+    f"{name}: {', '.join(model.model_fields)}" for name, model in OPTIONS.items()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class FileExport:
     """What to publish: ``fields`` of the request but its columns, and where the rows are.
 
     ``columns`` chooses some of the file's; ``described`` says more of those that have a key in it.
+    ``is_guessed``: it is CSV, and nobody gave its delimiter.
     """
 
     file: str
@@ -70,6 +81,7 @@ class FileExport:
     columns: list[str] | None
     described: dict[str, dict[str, str]]
     fields: dict[str, Any]
+    is_guessed: bool = False
 
     def request(self, columns: Sequence[str]) -> ExportRequested:
         """The request.
@@ -87,6 +99,12 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     file_format: Annotated[Format, typer.Option("--format", help="The format of the file.")],
     input_format: Annotated[
         InputFormat | None, typer.Option(help="Default: by the file's extension.")
+    ] = None,
+    input_delimiter: Annotated[
+        str | None, typer.Option(metavar="CHAR", help="Of a CSV file. Default: a comma.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV file, such as cp1252. Default: utf-8.")
     ] = None,
     columns: Annotated[
         str | None,
@@ -106,18 +124,24 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         str | None, typer.Option(help="For a PDF's first page, or a sheet's name.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="Default: anonymous.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=V", help="An option of the format, such as header=false."),
+    priority: Annotated[
+        int | None, typer.Option(min=0, max=9, help="9 goes first. Default: 5.")
     ] = None,
+    option: Annotated[list[str] | None, typer.Option(metavar="K=V", help=_OPTION_HELP)] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow it; fail unless it completes.")
     ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="With --wait. Default: none.")
+    ] = None,
 ) -> int:
     """Publish a file of rows as an export; print its id."""
-    given = {"export_id": export_id, "title": title, "user": user}
-    for name, text in given.items():
+    texts = {"export_id": export_id, "title": title, "user": user}
+    for name, text in texts.items():
         _require_text(name, text)
+    given = {**texts, "priority": priority}
+    if timeout is not None and not wait:
+        raise UsageError("--timeout is for --wait")
     fields = {
         "export_id": new_export_id("submit"),
         "format": file_format,
@@ -128,10 +152,14 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     chosen = [*described] or None if columns is None else _parse_columns(columns)
     if unknown := [key for key in described if key not in (chosen or ())]:
         raise UsageError(f"--column {unknown[0]}: is not one of --columns")
-    reader = _reader(input_format or _input_format_of(file), described)
-    file_export = FileExport(file, reader, chosen, described, fields)
+    csv_facts = _csv_facts(input_delimiter, encoding)
+    source = input_format or _input_format_of(file)
+    reader = _reader(source, described, csv_facts)
+    is_guessed = source is InputFormat.CSV and input_delimiter is None
+    file_export = FileExport(file, reader, chosen, described, fields, is_guessed)
     _check(file_export)
-    return run(_submit(load_settings(), file_export, wait=wait, used_before=export_id is not None))
+    waits = _Waiting(wait, timeout, used_before=export_id is not None)
+    return run(_submit(load_settings(), file_export, waits))
 
 
 def _require_text(name: str, text: str | None) -> None:
@@ -170,12 +198,32 @@ def _describe(columns: list[str]) -> dict[str, dict[str, str]]:
     return described
 
 
-def _reader(input_format: InputFormat, described: dict[str, dict[str, str]]) -> Reader:
+def _csv_facts(delimiter: str | None, encoding: str | None) -> dict[str, Any]:
+    """What was given of a CSV file, as ``read_csv`` takes it."""
+    facts: dict[str, Any] = {}
+    if delimiter is not None:
+        facts["delimiter"] = delimiter = _TAB_NAMES.get(delimiter, delimiter)
+        if len(delimiter) != 1 or delimiter in '"\r\n':
+            raise UsageError("--input-delimiter: must be one character, no quote and no line break")
+    if encoding is not None:
+        facts["encoding"] = encoding
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding)
+        except (LookupError, ValueError):
+            raise UsageError(f"--encoding {encoding}: is not known") from None
+    return facts
+
+
+def _reader(
+    input_format: InputFormat, described: dict[str, dict[str, str]], csv_facts: dict[str, Any]
+) -> Reader:
     """The source; cells of CSV, which are strings, become values of their columns' types."""
     if input_format is not InputFormat.CSV:
+        if csv_facts:
+            raise UsageError("--input-delimiter and --encoding are for CSV files")
         return _READERS[input_format]
     types = {key: facts["type"] for key, facts in described.items() if "type" in facts}
-    return partial(read_csv, types=types)
+    return partial(read_csv, types=types, **csv_facts)
 
 
 def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
@@ -187,8 +235,13 @@ def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"--option {pair}: must be of the form name=value")
         if name in options:
             raise UsageError(f"--option {name}: is given twice")
-        field = OPTIONS[file_format].model_fields.get(name)
-        options[name] = _typed(text, field.annotation if field else str)
+        fields = OPTIONS[file_format].model_fields
+        if name not in fields:
+            known = ", ".join(fields)
+            raise UsageError(f"--option {name}: is not a field of {file_format}, which has {known}")
+        if name == "delimiter":
+            text = _TAB_NAMES.get(text, text)
+        options[name] = _typed(text, fields[name].annotation)
     return options
 
 
@@ -217,9 +270,16 @@ def _of_option(error: FieldError) -> str:
     return f"{names.get(field, '--' + field.replace('_', '-')).strip()}: {error.message}"
 
 
-async def _submit(
-    settings: Settings, file_export: FileExport, *, wait: bool, used_before: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Whether the end is waited for, and how long; ``used_before``: the id may be no new one."""
+
+    wanted: bool
+    seconds: float | None
+    used_before: bool
+
+
+async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting) -> int:
     options = settings.client_options()
     async with AsyncExitStack() as stack:
         rows = await stack.enter_async_context(_open(file_export))
@@ -228,15 +288,35 @@ async def _submit(
         except ValidationError as error:
             wrong = "; ".join(map(str, field_errors(error)))
             raise UserError(f"{file_export.file}: {wrong}") from None
-        feed = CompletionFeed(settings.topics, from_beginning=used_before, **options)
-        if wait:
+        if file_export.is_guessed:
+            _warn_of_one_column(file_export.file, rows.columns)
+        feed = CompletionFeed(settings.topics, from_beginning=waiting.used_before, **options)
+        if waiting.wanted:
             await stack.enter_async_context(feed)
         async with ExportPublisher(settings.topics, **options) as publisher:
             export = await _publish(publisher, request, rows, _size(file_export.file))
         typer.echo(export.export_id)
-        if not wait:
+        if not waiting.wanted:
             return 0
-        return await report_endings(feed, {export.export_id: export.source})
+        try:
+            async with asyncio.timeout(waiting.seconds):
+                return await report_endings(feed, {export.export_id: export.source})
+        except TimeoutError:
+            raise UserError(
+                f"{export.export_id} has not ended within {waiting.seconds:g} s and goes on; where"
+                " no node runs, `sluice serve` starts one"
+            ) from None
+
+
+def _warn_of_one_column(file: str, columns: Sequence[str]) -> None:
+    """Say so where a whole header came out as one column."""
+    names = {";": ";", "\t": "\\t"}
+    if len(columns) == 1 and (found := [names[mark] for mark in names if mark in columns[0]]):
+        typer.echo(
+            f"sluice: {file}: has one column, {printable(columns[0])}:"
+            f" --input-delimiter '{found[0]}' may be meant",
+            err=True,
+        )
 
 
 async def _publish(

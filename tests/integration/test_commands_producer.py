@@ -126,6 +126,31 @@ async def test_a_file_comes_out_in_another_format_and_is_verified(
     assert f"ord-1.json.gz 2 rows {len(content)} bytes" in verified.stdout
 
 
+async def test_semicolons_are_noticed_or_divide_and_no_end_is_waited_for_too_long(
+    bootstrap_servers: str, topics: Topics, shell: Shell
+) -> None:
+    file = shell.file("orders.csv", "id;ad\n1;ü\n".encode("cp1254"))
+    given = ("--format", "csv", "--encoding", "cp1254")
+    noticed = shell.run("submit", file, *given)
+    assert noticed.returncode == 0
+    assert noticed.stderr == (
+        "sluice: orders.csv: has one column, id;ad: --input-delimiter ';' may be meant\n"
+    )
+    more = ("--input-delimiter", ";", "--option", "delimiter=\\t", "--priority", "9")
+    late = shell.run("submit", file, *given, *more, "--wait", "--timeout", "0.5")
+    export_id = late.stdout.strip()
+    assert late.returncode == 1
+    assert late.stderr == (
+        f"sluice: {export_id} has not ended within 0.5 s and goes on; where no node runs,"
+        " `sluice serve` starts one\n"
+    )
+    found = {request.export_id: request for request in await requests_of(bootstrap_servers, topics)}
+    request = found[export_id]
+    assert [column.key for column in request.columns] == ["id", "ad"]
+    assert (request.priority, request.options.delimiter) == (9, "\t")
+    assert await rows_of(bootstrap_servers, topics, export_id) == [["1", "ü"]]
+
+
 async def test_the_request_has_what_was_given(
     bootstrap_servers: str, topics: Topics, shell: Shell
 ) -> None:

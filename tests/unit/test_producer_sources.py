@@ -245,3 +245,23 @@ def test_rows_before_the_wrong_one_are_given() -> None:
     assert [next(table.rows), next(table.rows)] == [[1], [2]]
     with pytest.raises(SourceError, match="line 3"):
         next(table.rows)
+
+
+@pytest.mark.parametrize(
+    ("facts", "content"),
+    [
+        ({"delimiter": ";"}, "a,b;ü\n1,2;é\n".encode()),
+        ({"delimiter": "\t", "encoding": "cp1252"}, "a,b\tü\r\n1,2\té\r\n".encode("cp1252")),
+        ({"delimiter": ";", "encoding": "utf-16"}, '"a,b";ü\n1,2;é\n'.encode("utf-16")),
+        ({"delimiter": ";", "encoding": "UTF8"}, "\ufeffa,b;ü\n1,2;é\n".encode()),
+    ],
+)
+def test_csv_of_other_delimiters_and_encodings(facts: dict[str, Any], content: bytes) -> None:
+    assert read(partial(read_csv, **facts), content) == (("a,b", "ü"), [["1,2", "é"]])
+
+
+def test_what_is_of_another_encoding_is_named() -> None:
+    utf_16 = partial(read_csv, encoding="utf-16")
+    assert wrong(utf_16, "a,b\n".encode("utf-16-le")).startswith("line 1: UTF-16 stream does not")
+    ascii_only = partial(read_csv, encoding="ascii")
+    assert wrong(ascii_only, "a\nü\n") == "line 2: byte 0xc3 is not ASCII"
