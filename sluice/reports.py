@@ -21,21 +21,25 @@ Advance: TypeAlias = Callable[[str, int, float | None], None]
 """Takes what is published, its rows so far, and the part that is done, from 0 to 1, if known."""
 
 
-async def report_endings(feed: CompletionFeed, sources: Mapping[str, Source]) -> int:
+async def report_endings(
+    feed: CompletionFeed, sources: Mapping[str, Source], seconds: float | None = None
+) -> int:
     """Print the terminal event of each request; 0 if all completed, else 1.
 
     Cancelled, it says which exports go on.
 
     Raises:
         ClientError: as ``CompletionFeed.endings``.
+        TimeoutError: not all ended within so many seconds.
     """
     code, running = 0, dict.fromkeys(sources)
     try:
-        async for event in feed.endings(sources):
-            del running[event.export_id]
-            typer.echo(event_line(event))
-            if not isinstance(event, ExportCompleted):
-                code = 1
+        async with asyncio.timeout(seconds):
+            async for event in feed.endings(sources):
+                del running[event.export_id]
+                typer.echo(event_line(event))
+                if not isinstance(event, ExportCompleted):
+                    code = 1
     except asyncio.CancelledError:
         what = f"{' '.join(running)} may go on" if running else "all have ended"
         typer.echo(f"sluice: interrupted: {what} (`sluice cancel` ends an export)", err=True)

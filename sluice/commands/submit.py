@@ -4,7 +4,6 @@ What is called wrongly is found before the file is opened, what is wrong at the 
 before anything is published. What is wrong further on cancels the export.
 """
 
-import asyncio
 import csv
 import io
 import os
@@ -299,8 +298,8 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
         if not waiting.wanted:
             return 0
         try:
-            async with asyncio.timeout(waiting.seconds):
-                return await report_endings(feed, {export.export_id: export.source})
+            sources = {export.export_id: export.source}
+            return await report_endings(feed, sources, waiting.seconds)
         except TimeoutError:
             raise UserError(
                 f"{export.export_id} has not ended within {waiting.seconds:g} s and goes on; where"
