@@ -84,7 +84,7 @@ class Cluster:
 
     async def _check_topics(self) -> int:
         topics = self._topics
-        counts = await self._partition_counts()
+        counts = await self.partition_counts()
         missing = [name for name, count in counts.items() if not count]
         if missing:
             raise NodeRefused(
@@ -179,7 +179,7 @@ class Cluster:
         return {one: (begins[one], ends[one]) for one in partitions if begins[one] < ends[one]}
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
-        count = (await self._partition_counts())[topic]
+        count = (await self.partition_counts())[topic]
         return [TopicPartition(topic, number) for number in range(count)]
 
     def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
@@ -225,7 +225,8 @@ class Cluster:
                     return found
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _partition_counts(self) -> dict[str, int]:
+    async def partition_counts(self) -> dict[str, int]:
+        """How many partitions each of the four topics has; 0: it is not there."""
         topics = self._topics
         names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
         async with asyncio.timeout(_CALL_SECONDS):

@@ -20,6 +20,7 @@ from sluice.commands import (
     check,
     dead_letters,
     demo,
+    listing,
     replay,
     seed,
     serve,
@@ -69,6 +70,7 @@ app.command("submit")(submit.run_submit)
 app.command("watch")(watch.run_watch)
 app.command("replay")(replay.run_replay)
 app.command("cancel")(cancel.run_cancel)
+app.command("list")(listing.run_list)
 app.command("verify")(verify.run_verify)
 app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")

@@ -17,6 +17,7 @@ from consumer.exports.export_context import ExportContext
 from consumer.formats.registry import Formats
 from consumer.group.group import ConsumerGroup
 from consumer.group.member import Membership
+from consumer.history.history import History
 from consumer.lanes.lane_context import LaneLimits
 from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
@@ -167,12 +168,15 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         node = Node(cluster, group, context, storage, storage_id)
         async with (
             Backlog(cluster, options) as backlog,
+            History(cluster, settings.topics, options) as history,
             RequestLookup(options) as lookup,
             _upload_gateway(
                 settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
             ) as uploads,
         ):
-            deps = AppDependencies(node, backlog, storage, storage_calls, firsts, uploads, metrics)
+            deps = AppDependencies(
+                node, backlog, history, storage, storage_calls, firsts, uploads, metrics
+            )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):
                 async with HttpServer(app, settings.http_host, settings.http_port) as server:

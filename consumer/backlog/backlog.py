@@ -19,6 +19,7 @@ from clients.reader import groupless_consumer
 from consumer.backlog.backlog_reader import BacklogReader
 from consumer.cluster import Cluster
 from consumer.core.backlog import Unfinished
+from consumer.core.listing import Listed
 from consumer.errors import BacklogUnavailable, RequestsHidden
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
@@ -78,6 +79,14 @@ class Backlog:
         """
         async with self._reader_ready() as reader:
             return await reader.count(fresh=fresh)
+
+    async def unfinished(self) -> list[Listed]:
+        """All unfinished exports, at most ``most_followed``, as of about a second ago.
+
+        Raises as ``count``.
+        """
+        async with self._reader_ready() as reader:
+            return await reader.unfinished()
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now; None: there is none in the whole group.

@@ -16,13 +16,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from clients.bounded_fetch import bounded_getmany
 from consumer.cluster import Cluster
 from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
+from consumer.core.listing import Listed, State, known_title
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import BacklogUnavailable, RequestsHidden
-from consumer.exports.terminal_events import known_format, known_user
+from consumer.exports.terminal_events import known_format, known_time, known_user
 from consumer.unpacking import Consumed, unpacked
 from schemas.codec import request_fields
 from schemas.errors import Unreadable
 from schemas.records import export_id_of
+from schemas.times import to_millis
 
 _POLL_MS = 100  # a marker moves the position, but doesn't end a poll
 _POLL_RECORDS = 500
@@ -110,6 +112,13 @@ class BacklogReader:
         for look in self._looks:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
+
+    async def unfinished(self) -> list[Listed]:
+        """All of them, as of about a second ago. Raises as ``run``."""
+        await self.count(fresh=False)
+        return [
+            _listed(*one) for backlog in self._partitions.values() for one in backlog.unfinished()
+        ]
 
     async def count(self, *, fresh: bool) -> int:
         """The unfinished exports. Raises as ``run``."""
@@ -200,7 +209,9 @@ class BacklogReader:
     async def _put(self, backlog: PartitionBacklog, records: Sequence[Consumed]) -> None:
         until = time.monotonic() + _CHUNK_SECONDS
         for record in records:
-            if backlog.wants(record.offset) and (request := requested(record.value, record.key)):
+            if backlog.wants(record.offset) and (
+                request := requested(record.value, record.key, record.timestamp)
+            ):
                 backlog.put(record.offset, request)
             if time.monotonic() >= until:
                 await asyncio.sleep(0)
@@ -248,16 +259,26 @@ class BacklogReader:
         return self._held >= self._most_followed
 
 
-def requested(value: bytes | None, key: bytes | None = None) -> Requested | None:
+def requested(
+    value: bytes | None, key: bytes | None = None, timestamp_ms: int = 0
+) -> Requested | None:
     """What a message of the requests topic asks for; None if it opens no export.
 
     Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
+    ``timestamp_ms`` is the message's, which stands for a time that was not sent.
     """
     try:
         sent, _ = request_fields(value, key)
         if sent.get("type") != "export.requested":
             return None
-        return Requested(export_id_of(sent), known_user(sent), known_format(sent))
+        moment = known_time(sent)
+        return Requested(
+            export_id_of(sent),
+            known_user(sent),
+            known_format(sent),
+            known_title(sent),
+            to_millis(moment) if moment else timestamp_ms,
+        )
     except Unreadable:
         return None
 
@@ -265,3 +286,16 @@ def requested(value: bytes | None, key: bytes | None = None) -> Requested | None
 def _point(committed: _CommittedPair) -> ResumePoint:
     requests, records = committed
     return resume_point(requests or _NOTHING, records or _NOTHING)
+
+
+def _listed(request: Requested, begun: bool) -> Listed:
+    return Listed(
+        request.export_id,
+        State.RUNNING if begun else State.QUEUED,
+        str(request.format),
+        request.user,
+        request.title,
+        None,
+        None,
+        request.requested_at_ms,
+    )

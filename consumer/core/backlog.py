@@ -17,11 +17,16 @@ from schemas.vocabulary import Format
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What is kept of a request; ``format`` is unknown where a wrong one was sent."""
+    """What is kept of a request; ``format`` is unknown where a wrong one was sent.
+
+    ``title`` is cut where it is long; the time is in milliseconds since the epoch.
+    """
 
     export_id: str
     user: str
     format: Format | Literal["unknown"]
+    title: str | None = None
+    requested_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,11 @@ class PartitionBacklog:
         source = Source(topic=self._topic, partition=self._partition, offset=offset)
         begun = offset in self._begun
         return Unfinished(export_id, request.user, request.format, source, begun)
+
+    def unfinished(self) -> Iterator[tuple[Requested, bool]]:
+        """All that is held, and whether a committed turn has applied a batch of it."""
+        for offset, request in self._requests.items():
+            yield request, offset in self._begun
 
     def wants(self, offset: int) -> bool:
         """Whether a request at this offset is unfinished."""

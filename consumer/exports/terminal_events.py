@@ -113,9 +113,8 @@ def origin_of(request: ExportRequested, message: Message, read_at: datetime) -> 
 def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime) -> Origin:
     """The origin of a request with wrong fields: those that are right, and defaults."""
     sent = error.fields
-    requested_at = _time(sent.get("requested_at"))
     return _origin(
-        message, read_at, error.export_id, known_format(sent), known_user(sent), requested_at
+        message, read_at, error.export_id, known_format(sent), known_user(sent), known_time(sent)
     )
 
 
@@ -167,9 +166,10 @@ def known_user(sent: dict[str, Any]) -> str:
     return shortened if is_user(shortened) else "anonymous"
 
 
-def _time(sent: object) -> datetime | None:
+def known_time(sent: dict[str, Any]) -> datetime | None:
+    """The time of the request that was sent, or None where there is no such one."""
     try:
-        return parse_time(sent)
+        return parse_time(sent.get("requested_at"))
     except ValueError:
         return None
 

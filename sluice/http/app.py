@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from consumer.metrics import Metrics
-from sluice.http import cancel, documentation, download, run, status
+from sluice.http import cancel, documentation, download, listing, run, status
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
 from sluice.http.exports import Exports
@@ -27,7 +27,7 @@ from sluice.http.problems import EXCEPTION_HANDLERS, Problem
 from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
-from sluice.http.view import BacklogView, FinishedView, NodeView
+from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView
 
 # A probe that times out tells an operator less than an answer with the reason.
 _READY_SECONDS = 10.0
@@ -39,6 +39,7 @@ class AppDependencies:
 
     node: NodeView
     backlog: BacklogView
+    history: HistoryView
     storage: FinishedView
     storage_calls: StorageCalls
     firsts: FirstRequests
@@ -82,6 +83,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     bodies = JsonBodies(limits.max_body_bytes, idle_seconds)
     run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
     metrics = partial(_expose_metrics, deps.metrics.registry)
+    shown = listing.Listing(node, deps.backlog, deps.history)
     guard = BearerAuth(limits.users_by_token).guard
     fetch_file = guard(partial(download.download, exports))
     return [
@@ -90,6 +92,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route("GET", "/health", _health),
         _Route("GET", "/ready", partial(_check_ready, node)),
         _Route("POST", "/export/run", guard(partial(run.run, run_deps))),
+        _Route("GET", "/export", guard(partial(listing.exports, shown))),
         _Route("GET", "/export/status", guard(partial(status.node_status, node))),
         _Route("GET", "/export/status/{export_id}", guard(partial(status.export_status, exports))),
         _Route("GET", "/export/download/{export_id}", fetch_file),

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
 
 from consumer.core.backlog import Unfinished
+from consumer.core.listing import State
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
@@ -25,16 +25,6 @@ from sluice.http.view import BacklogView, FinishedView, NodeView
 # A node publishes the cancellation of a broken upload within 5 s (``broken``); it ends soon after.
 _BREAKING_OFF_SECONDS = 8.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
-
-
-class State(StrEnum):
-    """What an export is doing."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

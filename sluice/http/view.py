@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.core.backlog import Unfinished
+from consumer.core.listing import EndedExports, Listed
 from consumer.storage.base import StoredFile
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 
@@ -48,6 +49,16 @@ class BacklogView(Protocol):
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now."""
+
+    async def unfinished(self) -> list[Listed]:
+        """All of them, as of about a second ago."""
+
+
+class HistoryView(Protocol):
+    """The exports that ended last; see ``consumer.history.history``."""
+
+    async def ended(self) -> EndedExports:
+        """All of them; they change as more end."""
 
 
 class Recorded(Protocol):

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from clients.errors import ClientError, KafkaUnreachable
 from consumer.core.backlog import Unfinished
+from consumer.core.listing import EndedExports, Listed, State
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
@@ -34,6 +35,7 @@ from schemas.completions import (
     TerminalEvent,
 )
 from schemas.requests import CancelRequested, ExportRequested
+from schemas.times import to_millis
 from schemas.vocabulary import FailReason, Format
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
@@ -87,12 +89,15 @@ class World:
     """What a publisher raises as it starts."""
     held: asyncio.Event | None = None
     """Requests are acknowledged, and in Kafka, when it is set."""
+    titles: dict[str, str] = field(default_factory=dict)
+    """Of unfinished exports, as lists show them, by id."""
     reasons: list[str | None] = field(default_factory=list)
     """Why exports are cancelled."""
 
     def __post_init__(self) -> None:
         self.storage = LocalStorage(self.directory)
         self.metrics = Metrics()
+        self.history = EndedExports()
         self.waiting = 0
         """How many sends wait for room in Kafka."""
         self.room = asyncio.Event()
@@ -124,6 +129,28 @@ class World:
         if self.hides and not (found or accepted):
             raise RequestsHidden("an open transaction holds requests back")
         return found
+
+    async def unfinished(self) -> list[Listed]:
+        await self._ask()
+        return [
+            Listed(
+                one.export_id,
+                State.RUNNING if one.begun else State.QUEUED,
+                str(one.format),
+                one.user,
+                self.titles.get(one.export_id),
+                None,
+                None,
+                to_millis(_MOMENT) + place,
+            )
+            for place, one in enumerate(self._unfinished().values())
+        ]
+
+    # The history
+
+    async def ended(self) -> EndedExports:
+        await self._ask()
+        return self.history
 
     def request(self, export_id: str, user: str = "anonymous") -> None:
         """Request an export of CSV, as upstream does, not over HTTP."""
@@ -290,7 +317,7 @@ async def app_of(world: World, **limits: Any) -> AsyncIterator[Starlette]:
     with StorageCalls() as calls:
         async with UploadGateway(make, firsts.is_ours) as uploads:
             deps = AppDependencies(
-                world, world, world.storage, calls, firsts, uploads, world.metrics
+                world, world, world, world.storage, calls, firsts, uploads, world.metrics
             )
             yield build_app(deps, HttpLimits(**limits))
 

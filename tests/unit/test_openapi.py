@@ -10,11 +10,11 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.routing import Route
 
+from consumer.core.listing import State
 from schemas.completions import TerminalEvent
 from schemas.options import OPTIONS
 from schemas.requests import NO_CONTROLS, Column, ExportRequested
 from schemas.vocabulary import EXPORT_ID, Format
-from sluice.http.exports import State
 from sluice.http.problems import MEDIA_TYPE
 from sluice.http.view import NodeStatus
 from tests.support.http import World, app_of, serving_world
@@ -151,7 +151,7 @@ async def test_answers_are_as_described(
         assert_described(document, await client.get(f"/export/download/{name}"))
         assert_described(document, await client.head(f"/export/download/{name}"))
         assert_described(document, await client.delete(f"/export/{name}"))
-    for path in ("/health", "/ready", "/metrics", "/export/metrics", "/export/status"):
+    for path in ("/health", "/ready", "/metrics", "/export/metrics", "/export/status", "/export"):
         assert_described(document, await client.get(path))
     world.wrong.append("no storage")
     assert_described(document, await client.get("/ready"))

@@ -1,0 +1,228 @@
+"""Lists of exports, newest first: the last that ended, merged with the unfinished ones.
+
+Pure. Invariant: an export's place in the order is its request's time and its id, which no end
+changes, so a page that goes on from another neither repeats nor leaves out one that was there.
+"""
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from schemas.limits import MOST_NAME_CHARACTERS
+from schemas.times import format_time, from_millis
+
+MOST_ENDED = 10_000
+"""Ended exports that are kept: 7 MiB, 11 with the longest of names (measured)."""
+MOST_TITLE_CHARACTERS = 200
+_CURSOR_DIVIDER = "~"  # no id holds one
+
+
+class State(StrEnum):
+    """What an export is doing."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Position(NamedTuple):
+    """Where an export stands in the order: milliseconds since the epoch, and its id."""
+
+    requested_at_ms: int
+    export_id: str
+
+    def encode(self) -> str:
+        """As the ``before`` of a next page."""
+        return f"{self.requested_at_ms}{_CURSOR_DIVIDER}{self.export_id}"
+
+    @classmethod
+    def decode(cls, text: str) -> "Position":
+        """The position of a ``before``.
+
+        Raises:
+            ValueError: it is none.
+        """
+        millis, divider, export_id = text.partition(_CURSOR_DIVIDER)
+        if not (divider and millis.isascii() and millis.isdigit() and len(millis) <= 15):
+            raise ValueError("must be the next of another page")
+        return cls(int(millis), export_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An export in a list. Times are in milliseconds since the epoch.
+
+    ``rows`` and ``bytes`` are None where they aren't known, as of an export that another node runs.
+    """
+
+    export_id: str
+    state: State
+    format: str
+    user: str
+    title: str | None
+    rows: int | None
+    bytes: int | None
+    requested_at_ms: int
+    completed_at_ms: int | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in the order."""
+        return Position(self.requested_at_ms, self.export_id)
+
+    def fields(self) -> dict[str, Any]:
+        """As lists show it in JSON, times as the contract writes them."""
+        return {
+            "export_id": self.export_id,
+            "state": self.state,
+            "format": self.format,
+            "user": self.user,
+            "title": self.title,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "requested_at": _time(self.requested_at_ms),
+            "completed_at": _time(self.completed_at_ms),
+            "expires_at": None,
+            "expired": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list is to hold. None matches any; ``text`` is part of an id or a title."""
+
+    state: str | None = None
+    user: str | None = None
+    format: str | None = None
+    text: str | None = None
+
+    def matches(self, one: Listed) -> bool:
+        """Whether an export belongs into the list."""
+        return (
+            (self.state is None or one.state == self.state)
+            and (self.user is None or one.user == self.user)
+            and (self.format is None or one.format == self.format)
+            and (self.text is None or self._is_named(one, self.text.casefold()))
+        )
+
+    @staticmethod
+    def _is_named(one: Listed, text: str) -> bool:
+        return text in one.export_id.casefold() or text in (one.title or "").casefold()
+
+
+class EndedExports:
+    """The exports whose events were published last, at most ``most`` of them."""
+
+    def __init__(self, most: int = MOST_ENDED) -> None:
+        self.most = most
+        self._by_id: dict[str, tuple[Listed, int]] = {}
+        self._order: list[Position] = []
+        self._by_age: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, export_id: str) -> bool:
+        return export_id in self._by_id
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest event was published, once there are as many as are kept; else None."""
+        if len(self) < self.most:
+            return None
+        self._drop_stale()
+        return self._by_age[0][0]
+
+    def put(self, one: Listed, published_at_ms: int) -> None:
+        """An event was read; again, too, as Kafka may be read twice. The oldest one goes."""
+        before = self._by_id.get(one.export_id)
+        if before and before[1] > published_at_ms:
+            return
+        if before:
+            self._remove(before[0])
+            if one.title is None and before[0].requested_at_ms == one.requested_at_ms:
+                one = replace(one, title=before[0].title)
+        self._by_id[one.export_id] = (one, published_at_ms)
+        insort(self._order, one.position)
+        heapq.heappush(self._by_age, (published_at_ms, one.export_id))
+        if len(self._by_id) > self.most:
+            self._drop_stale()
+            self._remove(self._by_id[heapq.heappop(self._by_age)[1]][0])
+
+    def name(self, export_id: str, title: str) -> None:
+        """The title of an export was found, which its event doesn't have."""
+        if found := self._by_id.get(export_id):
+            self._by_id[export_id] = (replace(found[0], title=title), found[1])
+
+    def newest(self, before: Position | None = None) -> Iterator[Listed]:
+        """From the newest on, or from the one that comes after ``before``."""
+        end = len(self._order) if before is None else bisect_left(self._order, before)
+        for place in range(end - 1, -1, -1):
+            yield self._by_id[self._order[place].export_id][0]
+
+    def _remove(self, one: Listed) -> None:
+        del self._by_id[one.export_id]
+        del self._order[bisect_left(self._order, one.position)]
+
+    def _drop_stale(self) -> None:
+        """Those that were published again, or went."""
+        while self._by_age:
+            published_at_ms, export_id = self._by_age[0]
+            held = self._by_id.get(export_id)
+            if held and held[1] == published_at_ms:
+                return
+            heapq.heappop(self._by_age)
+
+
+def page(
+    ended: EndedExports,
+    unfinished: Iterable[Listed],
+    wanted: Wanted,
+    limit: int,
+    before: Position | None = None,
+) -> tuple[list[Listed], Position | None]:
+    """A page of those that match, newest first, and where the next one begins, if there is one.
+
+    An export that is in both has ended: the event is committed before the offsets behind it are
+    fetched again.
+    """
+    newest_open = heapq.nlargest(
+        limit + 1,
+        (
+            one
+            for one in unfinished
+            if (before is None or one.position < before)
+            and one.export_id not in ended
+            and wanted.matches(one)
+        ),
+        key=_position,
+    )
+    newest_ended = (one for one in ended.newest(before) if wanted.matches(one))
+    merged = heapq.merge(newest_open, newest_ended, key=_position, reverse=True)
+    found = list(islice(merged, limit + 1))
+    shown = found[:limit]
+    return shown, shown[-1].position if len(found) > limit else None
+
+
+def _time(millis: int | None) -> str | None:
+    return None if millis is None else format_time(from_millis(millis))
+
+
+def _position(one: Listed) -> Position:
+    return one.position
+
+
+def known_title(sent: Mapping[str, object]) -> str | None:
+    """The title that was sent, cut where it is long, or None where there is no such one."""
+    title = sent.get("title")
+    if not isinstance(title, str) or not 0 < len(title) <= MOST_NAME_CHARACTERS:
+        return None
+    if len(title) <= MOST_TITLE_CHARACTERS:
+        return title
+    return f"{title[: MOST_TITLE_CHARACTERS - 1]}…"

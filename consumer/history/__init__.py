@@ -1,0 +1,1 @@
+"""Exports that have ended, known on every node from the completions topic."""

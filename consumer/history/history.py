@@ -1,0 +1,96 @@
+"""The exports that ended last, known on every node.
+
+Reads the completions topic beside the group: its tail first, backwards by offsets, then what comes,
+committed events only. A node starts without waiting for it. Invariant: an answer is given from the
+whole tail, or not at all.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Self
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from clients.diagnosis import NO_CONNECTION
+from clients.reader import groupless_consumer
+from consumer.cluster import Cluster
+from consumer.core.listing import MOST_ENDED, EndedExports
+from consumer.errors import BacklogUnavailable
+from consumer.history.history_reader import HistoryReader
+from schemas.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+_ANSWER_SECONDS = 3.0
+_AGAIN_SECONDS = 1.0
+
+
+class History:
+    """Use it as an async context manager; it reads in the back."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        topics: Topics,
+        client_options: Mapping[str, Any],
+        most: int = MOST_ENDED,
+    ) -> None:
+        self._cluster = cluster
+        self._topics = topics
+        self._options = client_options
+        self._ended = EndedExports(most)
+        self._loaded = asyncio.Event()
+        self._logged_reason: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to read; returns at once, whether Kafka answers or not."""
+        self._task = asyncio.create_task(self._run(), name="history")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop reading."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def ended(self, seconds: float = _ANSWER_SECONDS) -> EndedExports:
+        """The exports that ended last; they change as more end.
+
+        Raises:
+            BacklogUnavailable: they are still being read, for more than ``seconds``.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise BacklogUnavailable("the completions topic is still being read") from None
+        return self._ended
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError) as error:
+                self._note(error)
+            except Exception:
+                log.exception("history failed")
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _read(self) -> None:
+        async with groupless_consumer(self._options, fetch_max_wait_ms=500) as consumer:
+            reader = HistoryReader(consumer, self._topics, self._ended)
+            await reader.load(await self._cluster.partition_counts())
+            self._logged_reason = None
+            self._loaded.set()
+            await reader.follow()
+
+    def _note(self, error: Exception) -> None:
+        """Log why, once."""
+        is_away = isinstance(error, (OSError, *NO_CONNECTION))
+        reason = "Kafka doesn't answer" if is_away else str(error) or type(error).__name__
+        if reason != self._logged_reason:
+            say = log.debug if self._cluster.contact.explains(error) else log.warning
+            say("history is not followed", reason=reason)
+        self._logged_reason = reason

@@ -1,0 +1,185 @@
+"""One reading of the completions topic: its tail, and then what comes.
+
+An event has no title, so the requests are read beside it, from the first one of an export that is
+kept. Invariant: what was read once may be read again, as every step can be repeated.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from clients.bounded_fetch import bounded_getmany
+from consumer.core.listing import EndedExports, Listed, State, known_title
+from consumer.core.tail import Tail
+from consumer.errors import BacklogUnavailable
+from consumer.unpacking import Consumed, unpacked
+from schemas.codec import request_fields
+from schemas.completions import ExportCompleted, TerminalEvent, decode_event
+from schemas.errors import Unreadable
+from schemas.times import to_millis
+from schemas.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+_POLL_MS = 200
+_POLL_RECORDS = 500
+_TAIL_SECONDS = 30.0
+_MOST_TITLES = 20_000
+"""Titles of requests whose events weren't read yet."""
+
+Place: TypeAlias = tuple[int, int]
+"""Partition and offset of a request."""
+
+
+class HistoryReader:
+    """Reads into ``ended``; ``consumer`` is started."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topics: Topics, ended: EndedExports) -> None:
+        self._consumer = consumer
+        self._topics = topics
+        self._ended = ended
+        self._untitled: dict[Place, str] = {}
+        self._titles: dict[Place, str] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._tail: Tail | None = None
+
+    async def load(self, partitions: Mapping[str, int]) -> None:
+        """Read the tail; ``partitions`` are the numbers of partitions by topic.
+
+        Raises:
+            KafkaError, TimeoutError, OSError: Kafka doesn't answer.
+        """
+        until = time.monotonic() + _TAIL_SECONDS
+        completions = _all_of(self._topics.completions, partitions)
+        requests = _all_of(self._topics.requests, partitions)
+        starts = await self._consumer.beginning_offsets([*completions, *requests])
+        ends = await self._consumer.end_offsets([*completions, *requests])
+        await self._load_events(completions, starts, ends, until)
+        firsts = dict.fromkeys(requests, -1)
+        for number, offset in self._untitled:
+            one = TopicPartition(self._topics.requests, number)
+            firsts[one] = min(offset, firsts[one]) if firsts[one] >= 0 else offset
+        spans = {
+            one: range(max(starts[one], firsts[one]), ends[one])
+            for one in requests
+            if firsts[one] >= 0
+        }
+        await self._read(spans, until)
+        self._positions = {one: ends[one] for one in [*completions, *requests]}
+        self._untitled.clear()
+        self._tail = None
+
+    async def follow(self) -> None:
+        """Read on until cancelled. Raises as ``load``, and BacklogUnavailable: read again."""
+        self._seek(self._positions)
+        counts = {one.topic: 0 for one in self._positions}
+        for one in self._positions:
+            counts[one.topic] += 1
+        while True:
+            await self._poll()
+            for topic, count in counts.items():
+                if len(self._consumer.partitions_for_topic(topic) or ()) > count:
+                    raise BacklogUnavailable(f"{topic} has more partitions than before")
+
+    async def _load_events(
+        self,
+        completions: list[TopicPartition],
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        until: float,
+    ) -> None:
+        self._tail = tail = Tail(
+            {one.partition: starts[one] for one in completions},
+            {one.partition: ends[one] for one in completions},
+            self._ended.most,
+        )
+        while spans := tail.further(self._ended.oldest_ms):
+            topic = self._topics.completions
+            wanted = {TopicPartition(topic, number): span for number, span in spans.items()}
+            if not await self._read(wanted, until):
+                log.warning("history is short", read=len(self._ended), wanted=self._ended.most)
+                return
+
+    async def _read(self, spans: Mapping[TopicPartition, range], until: float) -> bool:
+        """Read the spans; False: time ran out."""
+        if not spans:
+            return True
+        self._seek({one: span.start for one, span in spans.items()})
+        left = dict(spans)
+        while left:
+            if time.monotonic() > until:
+                return False
+            await self._poll()
+            for one in [one for one, span in left.items() if self._positions[one] >= span.stop]:
+                self._consumer.pause(one)
+                del left[one]
+        return True
+
+    def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._positions = dict(positions)
+        self._consumer.assign(list(positions))
+        for one, offset in positions.items():
+            self._consumer.seek(one, offset)
+
+    async def _poll(self) -> None:
+        fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
+        for one, records in fetched.items():
+            async for some in unpacked(records, self._positions[one]):
+                for record in some:
+                    if one.topic == self._topics.requests:
+                        self._put_request(record)
+                    else:
+                        self._put_event(record)
+        for one in self._positions:
+            self._positions[one] = await self._consumer.position(one)
+
+    def _put_event(self, record: Consumed) -> None:
+        with suppress(ValueError):  # the topic may hold what is no event
+            event = decode_event(record.value or b"")
+            place = (event.source.partition, event.source.offset)
+            listed = _listed(event, self._titles.pop(place, None))
+            self._ended.put(listed, record.timestamp)
+            if self._tail:
+                self._tail.saw(record.partition, record.timestamp)
+            if listed.title is None:
+                self._untitled[place] = listed.export_id
+                _bound(self._untitled, self._ended.most)
+
+    def _put_request(self, record: Consumed) -> None:
+        with suppress(Unreadable):
+            title = known_title(request_fields(record.value, record.key)[0])
+            if title is None:
+                return
+            place = (record.partition, record.offset)
+            if export_id := self._untitled.pop(place, None):
+                self._ended.name(export_id, title)
+            else:
+                self._titles[place] = title
+                _bound(self._titles, _MOST_TITLES)
+
+
+def _listed(event: TerminalEvent, title: str | None) -> Listed:
+    return Listed(
+        event.export_id,
+        State(event.type.removeprefix("export.")),
+        str(event.format),
+        event.user,
+        title,
+        event.rows,
+        event.bytes if isinstance(event, ExportCompleted) else None,
+        to_millis(event.requested_at),
+        to_millis(event.completed_at),
+    )
+
+
+def _all_of(topic: str, partitions: Mapping[str, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(partitions[topic])]
+
+
+def _bound(held: dict[Place, Any], most: int) -> None:
+    if len(held) > most:
+        del held[next(iter(held))]

@@ -1,0 +1,106 @@
+"""``sluice list``: exports of the group, read from Kafka as a node reads them.
+
+Invariant: it prints no more than ``--last`` lines, whatever there is.
+"""
+
+import time
+from typing import Annotated
+
+import orjson
+import typer
+
+from consumer.backlog.backlog import Backlog
+from consumer.cluster import Cluster
+from consumer.core.listing import MOST_ENDED, Listed, State, Wanted, page
+from consumer.errors import BacklogUnavailable
+from consumer.history.history import History
+from schemas.vocabulary import Format
+from sluice.errors import UserError
+from sluice.foreground import run
+from sluice.reports import printable
+from sluice.settings import Settings, load_settings
+
+_HISTORY_SECONDS = 60.0
+_AGE_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+
+def run_list(
+    state: Annotated[
+        State | None, typer.Option("--state", help="Only those in this state.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Only those of this user.")] = None,
+    file_format: Annotated[
+        Format | None, typer.Option("--format", help="Only those of this format.")
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", min=1, max=2 * MOST_ENDED, help="At most so many, the newest.")
+    ] = 200,
+    json: Annotated[bool, typer.Option("--json", help="Print an object a line.")] = False,
+) -> int:
+    """Print exports, newest first: id, state, format, user, rows, bytes, age."""
+    return run(_list(load_settings(), Wanted(state, user, file_format), last, as_json=json))
+
+
+async def _list(settings: Settings, wanted: Wanted, last: int, *, as_json: bool) -> int:
+    found = await _find(settings, wanted, last)
+    lines = (
+        [orjson.dumps(one.fields()).decode() for one in found]
+        if as_json
+        else _lines(found, time.time())
+    )
+    for line in lines:
+        typer.echo(line)
+    return 0
+
+
+async def _find(settings: Settings, wanted: Wanted, last: int) -> list[Listed]:
+    options = settings.client_options()
+    async with (
+        Cluster(settings.topics, settings.group_id, options) as cluster,
+        Backlog(cluster, options) as backlog,
+        History(cluster, settings.topics, options) as history,
+    ):
+        await cluster.check_topics()
+        try:
+            ended = await history.ended(_HISTORY_SECONDS)
+            found, _ = page(ended, await backlog.unfinished(), wanted, last)
+        except BacklogUnavailable as error:
+            raise UserError(f"the exports can't be listed: {error}") from None
+    return found
+
+
+def _lines(found: list[Listed], now: float) -> list[str]:
+    """A header and a line each, in columns."""
+    table = [("ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE")]
+    table += [
+        (
+            one.export_id,
+            one.state,
+            one.format,
+            printable(one.user),
+            _number(one.rows),
+            _number(one.bytes),
+            _age(now - one.requested_at_ms / 1000),
+        )
+        for one in found
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place >= 4 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
+def _age(seconds: float) -> str:
+    """Such as ``12s``, ``5m``, ``3h`` or ``9d``."""
+    for length, unit in _AGE_UNITS:
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, int(seconds))}s"

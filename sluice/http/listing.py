@@ -1,0 +1,118 @@
+"""``GET /export``: a page of the exports that the asker may see, newest first.
+
+Invariant: with tokens a user's list holds their own exports only, whatever the query says.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from consumer.core.listing import Listed, Position, State, Wanted, page
+from schemas.errors import FieldError
+from schemas.vocabulary import Format
+from sluice.http.problems import wrong_fields
+from sluice.http.repeats import query_kafka
+from sluice.http.view import BacklogView, HistoryView, NodeView
+
+MOST_LISTED = 200
+"""Exports of a page, at most and by default."""
+
+
+class Listing:
+    """The exports of the group, as any of its nodes lists them."""
+
+    def __init__(self, node: NodeView, backlog: BacklogView, history: HistoryView) -> None:
+        self._node = node
+        self._backlog = backlog
+        self._history = history
+
+    async def page(
+        self, wanted: Wanted, limit: int, before: Position | None
+    ) -> tuple[list[Listed], Position | None]:
+        """A page, and where the next one begins.
+
+        Raises:
+            Refusal: 503, Kafka doesn't answer, or what ended is still being read.
+        """
+        # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
+        unfinished = await query_kafka(self._backlog.unfinished)
+        ended = await query_kafka(self._history.ended)
+        found, following = page(ended, unfinished, wanted, limit, before)
+        return [self._with_progress(one) for one in found], following
+
+    def _with_progress(self, one: Listed) -> Listed:
+        if one.completed_at_ms is None and (progress := self._node.progress(one.export_id)):
+            rows, size = progress
+            return replace(one, rows=rows, bytes=size)
+        return one
+
+
+async def exports(listing: Listing, request: Request, asker: str | None) -> Response:
+    """The page that the query asks for."""
+    wanted, limit, before = _read_query(request.query_params)
+    if asker not in {None, wanted.user or asker}:
+        return _answer([], None)  # another user's, which must look like none
+    found, following = await listing.page(replace(wanted, user=asker or wanted.user), limit, before)
+    return _answer(found, following)
+
+
+def _answer(found: list[Listed], following: Position | None) -> Response:
+    answer = {
+        "exports": [one.fields() for one in found],
+        "next": following.encode() if following else None,
+    }
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _read_query(query: QueryParams) -> tuple[Wanted, int, Position | None]:
+    """What the query wants.
+
+    Raises:
+        Refusal: 400, naming each wrong parameter.
+    """
+    given: dict[str, Any] = {}
+    errors = []
+    for name in dict.fromkeys(query):
+        texts = query.getlist(name)
+        if name not in _PARAMETERS:
+            errors.append(FieldError(name, "is no parameter"))
+        elif len(texts) > 1:
+            errors.append(FieldError(name, "must be given once"))
+        else:
+            try:
+                given[name] = _PARAMETERS[name](texts[0])
+            except ValueError as error:
+                errors.append(FieldError(name, str(error)))
+    if errors:
+        raise wrong_fields(errors)
+    limit, before = given.pop("limit", MOST_LISTED), given.pop("before", None)
+    return Wanted(text=given.pop("q", None), **given), limit, before
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MOST_LISTED):
+        raise ValueError(f"must be a number from 1 to {MOST_LISTED}")
+    return int(text)
+
+
+_PARAMETERS: dict[str, Callable[[str], Any]] = {
+    "state": _one_of(*State),
+    "user": str,
+    "format": _one_of(*Format, "unknown"),
+    "q": str,
+    "limit": _limit,
+    "before": Position.decode,
+}

@@ -1,0 +1,125 @@
+"""``GET /export`` and ``sluice list`` on a real Kafka: every node lists the same, restarted too."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from consumer.cluster import Cluster
+from consumer.core.listing import EndedExports
+from consumer.history.history import History
+from schemas.topics import Topics
+from tests.integration.test_backlog import group_of
+from tests.support.clients import http_client
+from tests.support.nodes import NodeProcess, node_on
+from tests.support.shell import Shell
+from tests.support.upstream import Upstream
+
+pytestmark = pytest.mark.kafka
+
+
+async def listed(client: httpx.AsyncClient, query: str = "") -> list[dict[str, Any]]:
+    answer = await client.get(f"/export{query}")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["exports"]
+    return found
+
+
+async def states(client: httpx.AsyncClient) -> dict[str, str]:
+    return {one["export_id"]: one["state"] for one in await listed(client)}
+
+
+async def until_states(client: httpx.AsyncClient, expected: dict[str, str]) -> float:
+    """Wait for these; how many seconds it took."""
+    began = time.monotonic()
+    while (found := await states(client)) != expected:
+        assert time.monotonic() < began + 10, found
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+async def history_of(servers: str, topics: Topics, most: int) -> EndedExports:
+    """What a node that starts now knows."""
+    options = {"bootstrap_servers": servers}
+    async with (
+        Cluster(topics, group_of(topics), options) as cluster,
+        History(cluster, topics, options, most) as history,
+    ):
+        return await history.ended(20)
+
+
+@pytest.mark.slow
+async def test_every_node_lists_the_same(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
+) -> None:
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, "one.log") as one,
+        node_on(bootstrap_servers, topics, tmp_path, "two.log") as two,
+        http_client(one.url) as here,
+    ):
+        await upstream.request("done", title="All orders", user="alice")
+        await upstream.batch("done", 0, [[1, "x"]], last=True)
+        await upstream.request("wrong", format="doc", title="Odd")
+        await upstream.request("open", title="Later")
+        ended = {"done": "completed", "wrong": "failed"}
+        await until_states(here, {**ended, "open": "queued"})
+        async with http_client(two.url) as there:
+            await until_states(there, {**ended, "open": "queued"})
+            unfinished, *ended_ones = await listed(there)
+            assert (await listed(here))[1:] == ended_ones
+            assert unfinished.keys() == ended_ones[0].keys()
+            assert [found["title"] for found in await listed(there)] == [
+                "Later",
+                "Odd",
+                "All orders",
+            ]
+            await upstream.batch("open", 0, [[1, "x"]], last=True)
+            await until_states(here, {**ended, "open": "completed"})
+            assert await until_states(there, {**ended, "open": "completed"}) < 1
+        before = await listed(here)
+        two.kill()
+        await two.start()
+        async with http_client(two.url) as again:
+            assert await listed(again) == before, "at once, as the tail is short"
+    _check_command(shell, before)
+
+
+def _check_command(shell: Shell, expected: list[dict[str, Any]]) -> None:
+    printed = shell.run("list", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in printed] == expected
+    head, *lines = shell.run("list").stdout.splitlines()
+    assert head.split() == ["ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE"]
+    assert [line.split()[:2] for line in lines] == [
+        [one["export_id"], one["state"]] for one in expected
+    ]
+    assert [
+        line.split()[0] for line in shell.run("list", "--state", "failed").stdout.splitlines()
+    ] == [
+        "ID",
+        "wrong",
+    ]
+    assert len(shell.run("list", "--last", "1").stdout.splitlines()) == 2
+    assert shell.fails("list", "--state", "done", code=2)
+
+
+async def test_only_the_last_ones_are_kept(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, node: NodeProcess
+) -> None:
+    for number in range(12):
+        await upstream.request(f"e-{number:02}", title=f"Title {number}")
+        await upstream.batch(f"e-{number:02}", 0, [], last=True)
+    async with http_client(node.url) as client:
+        await until_states(client, {f"e-{number:02}": "completed" for number in range(12)})
+    ended = await history_of(bootstrap_servers, topics, 5)
+    assert len(ended) == 5
+    every = await history_of(bootstrap_servers, topics, 100)
+    assert [one.title for one in every.newest()] == [f"Title {n}" for n in reversed(range(12))]
+    assert {one.export_id for one in ended.newest()} <= {one.export_id for one in every.newest()}
+
+
+async def test_without_topics_the_command_is_refused(no_topics: Shell) -> None:
+    assert no_topics.fails("list").startswith("missing topics: ")

@@ -1,0 +1,100 @@
+"""``GET /export``: pages, what their exports show, and whose they are."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.http import World, assert_problem, serving_world
+from tests.support.listing import ended_export
+
+NOON = 1_795_255_200_000
+
+
+async def listed(client: httpx.AsyncClient, query: str = "") -> list[str]:
+    answer = await client.get(f"/export{query}")
+    assert answer.status_code == 200, answer.text
+    return [one["export_id"] for one in answer.json()["exports"]]
+
+
+async def test_it_shows_open_and_ended_ones_with_their_progress(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.history.put(ended_export("done", NOON, title="Orders"), NOON)
+    world.request("open")
+    world.titles["open"] = "Later"
+    world.begun.add("open")
+    world.rows["open"] = (7, 70)
+    answer = await client.get("/export")
+    assert answer.headers["cache-control"] == "no-store"
+    fields: dict[str, Any] = {"format": "csv", "expires_at": None, "expired": False}
+    page = answer.json()
+    assert page["next"] is None
+    assert {one["export_id"]: one for one in page["exports"]} == {
+        "open": {
+            **fields,
+            "export_id": "open",
+            "state": "running",
+            "user": "anonymous",
+            "title": "Later",
+            "rows": 7,
+            "bytes": 70,
+            "requested_at": "2026-11-21T10:00:00.000Z",
+            "completed_at": None,
+        },
+        "done": {
+            **fields,
+            "export_id": "done",
+            "state": "completed",
+            "user": "alice",
+            "title": "Orders",
+            "rows": 10,
+            "bytes": 1000,
+            "requested_at": "2026-11-21T10:00:00.000Z",
+            "completed_at": "2026-11-21T10:00:00.400Z",
+        },
+    }
+
+
+async def test_pages_go_on_where_the_last_one_ended(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    for number in range(7):
+        world.history.put(ended_export(f"e-{number}", NOON + number), NOON)
+    first = (await client.get("/export?limit=3")).json()
+    assert [one["export_id"] for one in first["exports"]] == ["e-6", "e-5", "e-4"]
+    assert await listed(client, f"?limit=3&before={first['next']}") == ["e-3", "e-2", "e-1"]
+    assert await listed(client, "?state=failed") == []
+    assert await listed(client, "?q=E-3&user=alice&format=csv&state=completed") == ["e-3"]
+
+
+async def test_a_user_sees_their_own(world: World) -> None:
+    world.history.put(ended_export("hers", NOON), NOON)
+    world.history.put(ended_export("his", NOON, user="bob"), NOON)
+    world.request("his-open", user="bob")
+    async with serving_world(world, users_by_token={"t-1": "alice"}) as client:
+        assert_problem(await client.get("/export"), 401)
+        client.headers["Authorization"] = "Bearer t-1"
+        assert await listed(client) == ["hers"]
+        assert await listed(client, "?user=bob") == []
+        assert await listed(client, "?user=alice") == ["hers"]
+        assert await listed(client, "?q=his") == []
+
+
+async def test_wrong_parameters_are_named(client: httpx.AsyncClient) -> None:
+    query = "?limit=201&state=done&format=doc&before=x&page=2&q=a&q=b"
+    problem = assert_problem(await client.get(f"/export{query}"), 400)
+    fields = [error["field"] for error in problem["errors"]]
+    assert fields == ["limit", "state", "format", "before", "page", "q"]
+    for limit in ("0", "-1", "", "²", "9" * 5000):
+        assert_problem(await client.get(f"/export?limit={limit}"), 400)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_other_methods_are_refused(client: httpx.AsyncClient, method: str) -> None:
+    assert_problem(await client.request(method, "/export"), 405)
+
+
+async def test_without_kafka_there_is_no_list(client: httpx.AsyncClient, world: World) -> None:
+    world.is_down = True
+    assert_problem(await client.get("/export"), 503)
