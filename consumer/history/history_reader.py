@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _TAIL_SECONDS = 30.0
+_OPEN_OFFSETS = 1_000
 _MOST_TITLES = 20_000
 """Titles of requests whose events weren't read yet."""
 
@@ -59,15 +60,12 @@ class HistoryReader:
         starts = await self._consumer.beginning_offsets([*completions, *requests])
         ends = await self._consumer.end_offsets([*completions, *requests])
         await self._load_events(completions, starts, ends, until)
-        firsts = dict.fromkeys(requests, -1)
+        # Exports that are still open end later, and their requests lie below the ends of now.
+        firsts = {one: max(starts[one], ends[one] - _OPEN_OFFSETS) for one in requests}
         for number, offset in self._untitled:
             one = TopicPartition(self._topics.requests, number)
-            firsts[one] = min(offset, firsts[one]) if firsts[one] >= 0 else offset
-        spans = {
-            one: range(max(starts[one], firsts[one]), ends[one])
-            for one in requests
-            if firsts[one] >= 0
-        }
+            firsts[one] = max(starts[one], min(offset, firsts[one]))
+        spans = {one: range(firsts[one], ends[one]) for one in requests if firsts[one] < ends[one]}
         await self._read(spans, until)
         self._positions = {one: ends[one] for one in [*completions, *requests]}
         self._untitled.clear()
