@@ -10,6 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from schemas.errors import FieldError
 
@@ -73,13 +74,21 @@ def problem_of(refusal: Refusal) -> Problem:
 
 
 async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
-    detail = str(error.detail)
+    detail, headers = str(error.detail), error.headers
     if error.status_code == HTTPStatus.NOT_FOUND:
         # Not request.url: it is built from the Host header and raises if that is malformed.
         detail = f"there is nothing at {request.scope['path']}"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
-    return Problem(error.status_code, detail, error.headers)
+        headers = {"Allow": ", ".join(_allowed_methods(request))}
+    return Problem(error.status_code, detail, headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Those of every route of the path: Starlette names those of the first one."""
+    routes, scope = request.app.routes, request.scope
+    matching = [route for route in routes if route.matches(scope)[0] != Match.NONE]
+    return sorted({method for route in matching for method in route.methods})
 
 
 async def _answer_refusal(_request: Request, refusal: Any) -> Problem:  # noqa: ANN401 - as above
