@@ -24,6 +24,12 @@ PREFIX = "group/files"
 SETTINGS: dict[str, Any] = {"SESSION_TIMEOUT_SECONDS": 2, "DRAIN_TIMEOUT_SECONDS": 1}
 
 
+def parsed(text: str) -> dict[str, float]:
+    """The samples without labels of a page of metrics."""
+    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, value, *_ in lines if "{" not in name}
+
+
 @asynccontextmanager
 async def node_on(
     servers: str, topics: Topics, bucket: Bucket, directory: Path, name: str, **settings: Any
@@ -93,6 +99,12 @@ async def test_an_export_is_downloaded_through_any_node(
             "wrong": "export.failed",
         }
         check_bucket(bucket, done)
+        shown = [parsed(httpx.get(f"{node.url}/metrics").text) for node in (one, two)]
+        assert sum(each["sluice_storage_upload_seconds_count"] for each in shown) == 2
+        uploaded = sum(each["sluice_storage_uploaded_bytes_total"] for each in shown)
+        assert uploaded == done["small"].bytes + done["empty"].bytes
+        assert {each["sluice_storage_uploads_running"] for each in shown} == {0}
+        assert {each["sluice_scratch_bytes"] for each in shown} == {0}
         whole = csv_bytes(rows_of(0, 3))
         for node in (one, two):
             async with httpx.AsyncClient(base_url=node.url) as client:

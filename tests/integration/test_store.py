@@ -181,7 +181,7 @@ def test_a_bucket_that_s3_cannot_have_is_wrong_use(tmp_path: Path) -> None:
     with foreground("store", "--bucket", "A", "--data-dir", str(tmp_path / "data")) as process:
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (2, "")
-    assert errors.startswith("sluice: Invalid value for '--bucket': S3 has no bucket named 'A': ")
+    assert errors.startswith("sluice: --bucket: S3 has no bucket named 'A': ")
     assert errors.count("\n") == 1
     assert not (tmp_path / "data").exists()
 

@@ -37,7 +37,7 @@ SCHEMAS = schemas()
 ids = st.from_regex(EXPORT_ID.replace("127", "20"), fullmatch=True)
 moments = st.datetimes(timezones=st.just(UTC)).map(parse_time)
 counts = st.integers(0, 2**63 - 1)
-delimiters = st.characters(codec="utf-8", exclude_characters='"\r\n')
+delimiters = st.characters(codec="utf-8", exclude_characters='".\r\n')
 compressions = st.sampled_from(Compression)
 json_options = st.builds(JsonOptions, compression=compressions)
 options: dict[Format, st.SearchStrategy[Options]] = {

@@ -16,14 +16,21 @@ import httpx, sys, time
 small = {"format": "csv", "columns": ["a"], "data": [[1]]}
 with httpx.Client(base_url=sys.argv[1], timeout=60, trust_env=False, verify=False) as client:
     while True:
-        print(client.post("/export/run", json=small).status_code, flush=True)
+        answer = client.post("/export/run", json=small)
+        if answer.status_code == 503 and answer.headers.get("retry-after") == "1":
+            time.sleep(1)
+            answer = client.post("/export/run", json=small)
+        print(answer.status_code, flush=True)
         time.sleep(0.2)
 """
 
 
 @dataclass
 class Beside:
-    """What a probe saw, and what small POSTs were answered; full after the block."""
+    """What a probe saw, and what small POSTs were answered; full after the block.
+
+    One that is told to come again in a second does so once.
+    """
 
     seen: Seen
     small_statuses: list[int] = field(default_factory=list)
