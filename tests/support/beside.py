@@ -29,7 +29,7 @@ with httpx.Client(base_url=sys.argv[1], timeout=60, trust_env=False, verify=Fals
 class Beside:
     """What a probe saw, and what small POSTs were answered; full after the block.
 
-    One that is told to come again in a second does so once.
+    One that is to come again in a second does so once.
     """
 
     seen: Seen
