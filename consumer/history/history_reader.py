@@ -16,7 +16,7 @@ from clients.bounded_fetch import bounded_getmany
 from consumer.core.listing import EndedExports, Listed, State, known_title
 from consumer.core.tail import Tail
 from consumer.errors import BacklogUnavailable
-from consumer.unpacking import Consumed, unpacked
+from consumer.unpacking import Consumed, is_packed, unpacked
 from schemas.codec import request_fields
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import Unreadable
@@ -126,6 +126,9 @@ class HistoryReader:
     async def _poll(self) -> None:
         fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
         for one, records in fetched.items():
+            if one.topic == self._topics.requests:
+                # To unpack a heavy batch again, for a title, would hold up who waits for an answer.
+                records = [record for record in records if not is_packed(record)]  # noqa: PLW2901
             async for some in unpacked(records, self._positions[one]):
                 for record in some:
                     if one.topic == self._topics.requests:
