@@ -14,8 +14,8 @@ from typing import Any, Self
 import structlog
 from aiokafka.errors import KafkaError
 
-from clients.diagnosis import NO_CONNECTION
 from clients.reader import groupless_consumer
+from consumer.background_read import AWAY, FORESEEN, BackgroundRead, in_words
 from consumer.backlog.backlog_reader import BacklogReader
 from consumer.cluster import Cluster
 from consumer.core.backlog import Unfinished
@@ -30,8 +30,6 @@ MOST_FOLLOWED = 100_000
 """Unfinished exports that are held in memory; what is read of more waits for room."""
 
 _ANSWER_SECONDS = 5.0
-_AGAIN_SECONDS = 1.0
-_AWAY = "Kafka doesn't answer"
 _STILL_READ = "the requests topic is still being read"
 _CONSUMER_OPTIONS = {
     "fetch_max_wait_ms": 1000,
@@ -54,19 +52,16 @@ class Backlog:
         self._reader: BacklogReader | None = None
         self._begun = asyncio.Event()
         self._trouble: str | None = None
-        self._logged_reason: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._reading = BackgroundRead("backlog", self._read, self._note)
 
     async def __aenter__(self) -> Self:
         """Begin to read; returns at once, whether Kafka answers or not."""
-        self._task = asyncio.create_task(self._run(), name="backlog")
+        self._reading.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop reading; a question that waits is refused."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._reading.stop()
 
     async def count(self, *, fresh: bool = False) -> int:
         """Exports accepted and unfinished in the group; ``most_followed`` stands for more, too.
@@ -115,20 +110,9 @@ class Backlog:
                 yield reader
         except TimeoutError:
             reads = reader is not None and reader.pieces_read > pieces_read
-            raise BacklogUnavailable(_STILL_READ if reads else _AWAY) from None
+            raise BacklogUnavailable(_STILL_READ if reads else AWAY) from None
         except (KafkaError, OSError, ValueError) as error:
-            raise BacklogUnavailable(_in_words(error)) from error
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError) as error:
-                self._note(error)
-            except Exception as error:
-                log.exception("backlog failed")
-                self._note(error)
-            await asyncio.sleep(_AGAIN_SECONDS)
+            raise BacklogUnavailable(in_words(error)) from error
 
     async def _read(self) -> None:
         async with groupless_consumer(self._options, **_CONSUMER_OPTIONS) as consumer:
@@ -136,7 +120,8 @@ class Backlog:
             try:
                 await reader.begin()
                 self._reader = reader
-                self._trouble = self._logged_reason = None
+                self._trouble = None
+                self._reading.followed()
                 self._begun.set()
                 await reader.run()
             finally:
@@ -146,15 +131,9 @@ class Backlog:
 
     def _note(self, error: Exception) -> None:
         """Log why, once; questions are refused meanwhile, unless it is only read again."""
-        reason = _in_words(error)
-        if reason != self._logged_reason:
+        if not isinstance(error, FORESEEN):
+            log.error("backlog failed", exc_info=error)
+        if reason := self._reading.new_reason(error):
             say = log.debug if self._cluster.contact.explains(error) else log.warning
             say("backlog is not followed", reason=reason)
-        self._logged_reason = reason
-        self._trouble = None if isinstance(error, BacklogUnavailable) else reason
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, (OSError, *NO_CONNECTION)):
-        return _AWAY
-    return str(error) or type(error).__name__
+        self._trouble = None if isinstance(error, BacklogUnavailable) else in_words(error)

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import structlog
-from aiokafka.errors import KafkaError
 
-from clients.diagnosis import NO_CONNECTION
 from clients.reader import groupless_consumer
+from consumer.background_read import FORESEEN, BackgroundRead
 from consumer.cluster import Cluster
 from consumer.core.listing import MOST_ENDED, EndedExports
 from consumer.errors import BacklogUnavailable
@@ -23,7 +22,6 @@ from schemas.topics import Topics
 log = structlog.get_logger(__name__)
 
 _ANSWER_SECONDS = 3.0
-_AGAIN_SECONDS = 1.0
 
 
 class History:
@@ -41,19 +39,16 @@ class History:
         self._options = client_options
         self._ended = EndedExports(most)
         self._loaded = asyncio.Event()
-        self._logged_reason: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._reading = BackgroundRead("history", self._read, self._note)
 
     async def __aenter__(self) -> Self:
         """Begin to read; returns at once, whether Kafka answers or not."""
-        self._task = asyncio.create_task(self._run(), name="history")
+        self._reading.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop reading."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._reading.stop()
 
     async def ended(self, seconds: float = _ANSWER_SECONDS) -> EndedExports:
         """The exports that ended last; they change as more end.
@@ -68,29 +63,18 @@ class History:
             raise BacklogUnavailable("the completions topic is still being read") from None
         return self._ended
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError) as error:
-                self._note(error)
-            except Exception:
-                log.exception("history failed")
-            await asyncio.sleep(_AGAIN_SECONDS)
-
     async def _read(self) -> None:
         async with groupless_consumer(self._options, fetch_max_wait_ms=500) as consumer:
             reader = HistoryReader(consumer, self._topics, self._ended)
             await reader.load(await self._cluster.partition_counts())
-            self._logged_reason = None
+            self._reading.followed()
             self._loaded.set()
             await reader.follow()
 
     def _note(self, error: Exception) -> None:
         """Log why, once."""
-        is_away = isinstance(error, (OSError, *NO_CONNECTION))
-        reason = "Kafka doesn't answer" if is_away else str(error) or type(error).__name__
-        if reason != self._logged_reason:
+        if not isinstance(error, FORESEEN):
+            log.error("history failed", exc_info=error)
+        elif reason := self._reading.new_reason(error):
             say = log.debug if self._cluster.contact.explains(error) else log.warning
             say("history is not followed", reason=reason)
-        self._logged_reason = reason

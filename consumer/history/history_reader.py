@@ -128,13 +128,13 @@ class HistoryReader:
         for one, records in fetched.items():
             if one.topic == self._topics.requests:
                 # To unpack a heavy batch again, for a title, would hold up who waits for an answer.
-                records = [record for record in records if not is_packed(record)]  # noqa: PLW2901
+                for record in records:
+                    if not is_packed(record):
+                        self._put_request(record)
+                continue
             async for some in unpacked(records, self._positions[one]):
                 for record in some:
-                    if one.topic == self._topics.requests:
-                        self._put_request(record)
-                    else:
-                        self._put_event(record)
+                    self._put_event(record)
         for one in self._positions:
             self._positions[one] = await self._consumer.position(one)
 
