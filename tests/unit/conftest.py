@@ -1,4 +1,4 @@
-"""A node's HTTP server, and what it serves, for the tests of its parts."""
+"""What tests of several modules stand on: a node's HTTP server, a storage in a bucket."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.apart import ApartStorage, Store
 from tests.support.http import World, serving_world
 
 
@@ -18,3 +19,13 @@ def world(tmp_path: Path) -> World:
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async with serving_world(world) as client:
         yield client
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def storage(store: Store, tmp_path: Path) -> ApartStorage:
+    return ApartStorage(store, tmp_path)

@@ -1,90 +1,19 @@
 """Ends that are concluded outside of turns, on threads that a test runs by hand."""
 
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
 
 import pytest
-from obstore.store import MemoryStore
 
 from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
 from consumer.storage.objects.bucket import Bucket
-from consumer.storage.objects.scratch import Scratch
-from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, TerminalEvent
 from schemas.vocabulary import FailReason
+from tests.support.apart import ApartStorage, Store
 from tests.support.partition import STORAGE_SECONDS, Bench, only, take_outcome
 from tests.support.storages import read
-
-
-class ByHand(Executor):
-    """Runs what was submitted when a test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-
-    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, lambda: call(*args, **kwargs)))
-        return future
-
-    def run(self, at: int = 0) -> None:
-        """The call that was submitted as this one of those that wait."""
-        future, call = self.waiting[at]
-        del self.waiting[at]
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(call())
-            except Exception as error:  # noqa: BLE001 - as a pool does
-                future.set_exception(error)
-
-
-class Store(Bucket):
-    """Refuses calls as a test wants."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryStore(), "s3://bucket")
-        self.refused: set[str] = set()
-
-    def create(self, name: str, content: bytes) -> bool:
-        if "create" in self.refused and name.startswith("manifests/"):
-            raise StorageUnavailable("create is refused")
-        return super().create(name, content)
-
-    def upload(self, name: str, *more: Any) -> None:
-        if "upload" in self.refused:
-            raise StorageUnavailable("upload is refused")
-        super().upload(name, *more)
-
-    def files(self) -> list[str]:
-        return [one.name for one in self.list("files")]
-
-
-class ApartStorage(ObjectStorage):
-    """Its ends are concluded by hand."""
-
-    def __init__(self, store: Store, directory: Path) -> None:
-        super().__init__(store, Scratch(directory))
-        self.by_hand = ByHand()
-
-    @property
-    def threads(self) -> Callable[[int], Executor]:
-        return lambda _: self.by_hand
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
-
-
-@pytest.fixture
-def storage(store: Store, tmp_path: Path) -> ApartStorage:
-    return ApartStorage(store, tmp_path)
 
 
 @pytest.fixture

@@ -10,18 +10,8 @@ import pytest
 from consumer.core.lane_machine import Event, LaneMachine
 from consumer.errors import PartLost
 from consumer.lanes.work import HEARTBEAT_SECONDS, Work
+from tests.support.apart import ApartStorage, Store
 from tests.support.partition import Bench
-from tests.unit.test_partition_apart import ApartStorage, Store
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
-
-
-@pytest.fixture
-def storage(store: Store, tmp_path: Path) -> ApartStorage:
-    return ApartStorage(store, tmp_path)
 
 
 @pytest.fixture
