@@ -10,13 +10,12 @@ import httpx
 import pytest
 
 from broker.embedded import EmbeddedKafka
-from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
-from schemas.requests import CancelRequested, ExportRequested
+from schemas.requests import CancelRequested
 from schemas.topics import Topics
 from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
-from tests.support.outcomes import by_id, committed, events
+from tests.support.outcomes import by_id, events, requests_of
 from tests.support.topics import created_topics
 from tests.support.upstream import rows_of
 
@@ -35,11 +34,6 @@ def asking(node: NodeProcess, user: str | None = None) -> httpx.AsyncClient:
 async def run(client: httpx.AsyncClient, query: str = "", **fields: Any) -> httpx.Response:
     body = {"format": "csv", "columns": ["n", "t"], "data": rows_of(0, 10), **fields}
     return await client.post(f"/export/run{query}", json=body)
-
-
-async def requests_of(servers: str, topics: Topics) -> list[ExportRequested | CancelRequested]:
-    records = await committed(servers, topics.requests)
-    return [decode_request(record.value) for record in records]
 
 
 async def test_two_users_and_one_id_at_once(

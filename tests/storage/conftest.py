@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from obstore.store import MemoryStore
 
+from tests.support.faulty_bucket import Faulty
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.second_opinions import azurite, versitygw
 
@@ -27,3 +29,9 @@ def make_bucket(
 def any_bucket(make_bucket: Callable[[], Bucket]) -> Bucket:
     """An empty bucket of each object store in turn."""
     return make_bucket()
+
+
+@pytest.fixture
+def faulty() -> Faulty:
+    """An empty bucket in memory that fails as a test wants."""
+    return Faulty(MemoryStore())

@@ -2,18 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-from obstore.store import MemoryStore
-
 from consumer.core.suspects import Place
-from tests.storage.test_objects import Faulty, process
+from tests.support.faulty_bucket import Faulty, process
 from tests.support.storages import PARTITION
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def faulty() -> Faulty:
-    return Faulty(MemoryStore())
 
 
 def marked(faulty: Faulty) -> list[str]:

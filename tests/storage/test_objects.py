@@ -1,93 +1,18 @@
 """What only an object store can show: lost answers, orphans of the dead, keys and attributes."""
 
-import os
-import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import obstore
 import pytest
-from obstore.store import MemoryStore, ObjectStore
-from structlog.testing import capture_logs
+from obstore.store import MemoryStore
 
-from consumer.core.suspects import Place
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
-from consumer.storage.objects import attempts, bucket, scratch
+from consumer.storage.objects import attempts, bucket
 from consumer.storage.objects.bucket import Bucket
-from consumer.storage.objects.client import open_bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
-from schemas.completions import ExportCompleted
-from tests.storage.test_local import open_below
-from tests.support import object_stores
-from tests.support.storages import PARTITION, cancelled, completed, finished, read, s3proxy, synced
-
-URL = "s3://bucket/deep"
-
-
-class Faulty(Bucket):
-    """Fails as a test wants, after the store has done it, or before."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        super().__init__(store, URL, "deep")
-        self.lost: set[str] = set()
-        """What is done, and answered with an error."""
-        self.refused: set[str] = set()
-        self.calls: list[str] = []
-
-    def create(self, name: str, content: bytes) -> bool:
-        self._strike("create", name)
-        done = super().create(name, content)
-        if "create" in self.lost:
-            raise StorageUnavailable("the answer is lost")
-        return done
-
-    def upload(self, name: str, pieces: Iterable[bytes], attributes: dict[str, str]) -> None:
-        self._strike("upload", name)
-        super().upload(name, pieces, attributes)
-        if "upload" in self.lost:
-            raise StorageUnavailable("the answer is lost")
-
-    def write(self, name: str, content: bytes) -> None:
-        self._strike("write", name)
-        super().write(name, content)
-
-    def read(self, name: str) -> bytes | None:
-        self._strike("read", name)
-        return super().read(name)
-
-    def delete(self, names: Sequence[str]) -> None:
-        self._strike("delete", *names)
-        super().delete(names)
-
-    def names(self) -> set[str]:
-        """Of all objects."""
-        return {
-            one.name
-            for folder in ("files", "manifests", "uploads", "in-hand", "probe")
-            for one in self.list(folder)
-        }
-
-    def _strike(self, call: str, *names: str) -> None:
-        self.calls += [f"{call} {name}" for name in names]
-        if call in self.refused:
-            raise StorageUnavailable(f"{call} is refused")
-
-
-@pytest.fixture
-def faulty() -> Faulty:
-    return Faulty(MemoryStore())
-
-
-def process(of: Bucket, directory: Path) -> ObjectStorage:
-    """A further process, on a disk of its own."""
-    storage = ObjectStorage(of, Scratch(directory / os.urandom(4).hex()))
-    storage.check()
-    return storage
-
-
-def files(of: Faulty) -> set[str]:
-    return {name for name in of.names() if name.startswith("files/")}
+from tests.support.faulty_bucket import URL, Faulty, files, process
+from tests.support.storages import PARTITION, cancelled, completed, finished, read, synced
 
 
 def test_where_things_lie(faulty: Faulty, tmp_path: Path) -> None:
@@ -339,95 +264,6 @@ def test_a_lost_answer_to_the_id_is_read_back(faulty: Faulty, tmp_path: Path) ->
     assert storage.found() == storage.find()
 
 
-def test_marks_of_a_killed_process_are_brought_in_by_the_next_on_its_disk(
-    faulty: Faulty, tmp_path: Path
-) -> None:
-    elsewhere = process(faulty, tmp_path / "elsewhere")
-    killed(faulty, tmp_path / "disk", Place(True, 42))
-    assert elsewhere.left_marks(PARTITION) == []
-    disk = Scratch(tmp_path / "disk")
-    ObjectStorage(faulty, disk).check()
-    marks = elsewhere.left_marks(PARTITION)
-    assert [mark.place for mark in marks] == [Place(True, 42)]
-    assert [path.name for path in disk.place.parent.iterdir()] == [disk.place.name]
-    elsewhere.remove_marks(PARTITION, marks)
-    assert elsewhere.left_marks(PARTITION) == []
-
-
-def test_a_mark_that_cannot_be_brought_in_is_kept(faulty: Faulty, tmp_path: Path) -> None:
-    killed(faulty, tmp_path, Place(True, 42))
-    next_one = ObjectStorage(faulty, Scratch(tmp_path))
-    next_one.find()
-    next_one.sweep(PARTITION)
-    faulty.refused = {"write"}
-    with pytest.raises(StorageUnavailable):
-        next_one.check()
-    faulty.refused = set()
-    next_one.check()
-    assert [mark.place for mark in next_one.left_marks(PARTITION)] == [Place(True, 42)]
-
-
-def test_a_living_process_on_the_same_disk_is_left_alone(faulty: Faulty, tmp_path: Path) -> None:
-    one, other = (ObjectStorage(faulty, Scratch(tmp_path)) for _ in range(2))
-    one.check()
-    part = one.open_part(PARTITION, "a", "csv")
-    part.append(b"x")
-    part.flush()
-    one.open_mark(PARTITION).set(True, 1, 1)
-    other.check()
-    other.sweep(PARTITION)
-    part.sync()
-    assert [mark.place for mark in one.left_marks(PARTITION)] == [Place(True, 1)]
-
-
-def test_a_scratch_directory_that_was_removed_is_made_again(faulty: Faulty, tmp_path: Path) -> None:
-    disk = Scratch(tmp_path)
-    storage = ObjectStorage(faulty, disk)
-    storage.check()
-    part = storage.open_part(PARTITION, "a", "csv")
-    part.append(b"x")
-    part.flush()
-    disk.place.rename(tmp_path / "elsewhere")
-    part.append(b"x")
-    with pytest.raises(PartLost):
-        part.flush()
-    storage.check()
-    finished(storage, "b", b"x")
-
-
-def test_drafts_of_scratch_directories_are_removed_when_they_are_old(
-    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = Scratch(tmp_path)
-    storage = ObjectStorage(faulty, disk)
-    storage.check()
-    draft = disk.place.parent / ".new-0123"
-    draft.mkdir()
-    storage.check()
-    assert draft.exists()
-    monkeypatch.setattr(scratch, "_UNFINISHED_SECONDS", 0.0)
-    time.sleep(0.01)
-    storage.check()
-    assert not draft.exists()
-
-
-def test_no_descriptor_stays_open(faulty: Faulty, tmp_path: Path) -> None:
-    storage = process(faulty, tmp_path)
-    for number in range(50):
-        finished(storage, f"e{number}", b"x")
-    (scratch,) = open_below(tmp_path)
-    assert Path(scratch).is_dir(), "it holds the lock of its directory"
-
-
-def test_parts_are_gone_once_they_are_uploaded(faulty: Faulty, tmp_path: Path) -> None:
-    storage = process(faulty, tmp_path)
-    finished(storage, "a", b"x")
-    lost, _event = synced(storage, "b", b"x")
-    lost.discard()
-    assert not [path for path in tmp_path.rglob("parts/*/*") if path.is_file()]
-    assert isinstance(storage.manifest("a"), ExportCompleted)
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -455,16 +291,6 @@ def test_errors_show_nothing_that_a_store_echoes(text: str, words: str) -> None:
     assert bucket.in_words(ValueError(text)) == words
 
 
-def killed(of: Bucket, directory: Path, place: Place) -> None:
-    """A process that dies with a message in hand."""
-    disk = Scratch(directory)
-    storage = ObjectStorage(of, disk)
-    storage.check()
-    storage._marks.close()
-    storage.open_mark(PARTITION).set(place.is_batch, place.offset, place.offset)
-    os.close(disk._lock)  # as the system does
-
-
 def test_a_store_that_lets_two_create_one_object_is_refused(
     faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,49 +307,3 @@ def test_a_store_that_lets_two_create_one_object_is_refused(
         with pytest.raises(StorageUnavailable, match="lets two create one object"):
             other.check()
     other.check()
-
-
-def test_uploads_that_nobody_ended_are_aborted(
-    bucket: object_stores.Bucket, tmp_path: Path
-) -> None:
-    another = s3proxy(bucket, tmp_path)
-    dead, ours = another(), another()
-    assert isinstance(dead, ObjectStorage)
-    attempt = dead._attempts.begin(PARTITION, "a", "a.csv")
-    attempt.announce()
-    writer = obstore.open_writer(
-        bucket.client(), f"deep/prefix/{attempt.name}", buffer_size=5 * 1024 * 1024
-    )
-    writer.write(bytes(11 * 1024 * 1024))
-    del writer  # as a process that is killed leaves it
-    uploads = dead._bucket._uploads
-    assert uploads is not None
-    ours.sweep(PARTITION + 1)
-    assert ours.sweep(PARTITION) == 0
-    assert uploads.abort("deep/prefix/files") == 0
-
-
-def test_uploads_elsewhere_are_left_alone(bucket: object_stores.Bucket, tmp_path: Path) -> None:
-    storage = s3proxy(bucket, tmp_path)()
-    assert isinstance(storage, ObjectStorage)
-    writer = obstore.open_writer(
-        bucket.client(), "deep/prefix/files/33/a/1-b/b&c.csv", buffer_size=5 * 1024 * 1024
-    )
-    writer.write(bytes(11 * 1024 * 1024))
-    uploads = storage._bucket._uploads
-    assert uploads is not None
-    assert uploads.abort("deep/prefix/files/3") == 0
-    assert uploads.abort("deep/prefix/files/33/a") == 1
-    assert uploads.abort("deep/prefix/files/33/a") == 0
-    with pytest.raises(Exception, match="NoSuchUpload"):
-        writer.close()
-
-
-def test_a_store_that_shows_no_uploads_is_swept_all_the_same(bucket: object_stores.Bucket) -> None:
-    options = {"access_key_id": bucket.credentials["AWS_ACCESS_KEY_ID"], **bucket.options}
-    stranger = open_bucket(bucket.url, {**options, "secret_access_key": "wrong"})
-    with capture_logs() as logs:
-        assert [stranger.abort_uploads("files") for _ in range(2)] == [0, 0]
-    assert logs == [
-        {"event": "abandoned uploads can't be looked for", "log_level": "warning", "error": "403"}
-    ]

@@ -5,7 +5,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
+from schemas.codec import decode_request
 from schemas.completions import TerminalEvent, decode_event
+from schemas.records import decode_batch
+from schemas.topics import Topics
 
 
 async def committed(
@@ -44,6 +47,19 @@ async def events(
     """All committed terminal events, once there are ``at_least`` so many."""
     found = await committed(bootstrap_servers, topic, at_least=at_least, seconds=seconds)
     return [decode_event(record.value) for record in found]
+
+
+async def requests_of(bootstrap_servers: str, topics: Topics) -> list[Any]:
+    """What was published to the topic of requests."""
+    records = await committed(bootstrap_servers, topics.requests)
+    return [decode_request(record.value) for record in records]
+
+
+async def rows_of(bootstrap_servers: str, topics: Topics, export_id: str) -> list[Any]:
+    """The rows that were published for one export."""
+    records = await committed(bootstrap_servers, topics.records, at_least=1)
+    batches = [decode_batch(r.value) for r in records if r.key == export_id.encode()]
+    return [row for batch in batches for row in batch.rows]
 
 
 def headers(record: ConsumerRecord) -> dict[str, str]:
