@@ -8,6 +8,7 @@ its upstream had sent was on its way.
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass
 
 from consumer.core.admission_limit import MOST_OPEN, Admissible, admission_limit
@@ -22,6 +23,7 @@ from consumer.lanes.lane_context import LaneContext
 from consumer.lanes.turns import Turns
 
 HEARTBEAT_SECONDS = 1.0
+PROMPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Work:
         self._monotonic = context.export_context.monotonic
         self._idle_check: IdleCheck | None = None
         self._active_before = 0.0
+        self._idle_from = -math.inf
         self._records_below = 0
         self._orphan_found = False
         self._settle_by: float | None = None
@@ -112,8 +115,15 @@ class Work:
 
     async def _check_idle(self) -> Event:
         """It may take a while until that end is reached; nothing waits for it."""
+        called_at = self._monotonic()
         end = await self._context.cluster.end(self._records.partition)
-        self._idle_check = IdleCheck(end, self._active_before)
+        answered_at = self._monotonic()
+        if answered_at - called_at > PROMPT_SECONDS:
+            # Kafka was away, for upstream too: a node that is back first would end each export
+            # whose upstream retries a moment later. Its whole timeout begins again.
+            self._idle_from = answered_at
+        else:
+            self._idle_check = IdleCheck(end, self._active_before)
         return self._due()
 
     async def _turn(self) -> Event:
@@ -217,7 +227,7 @@ class Work:
     def _is_long_idle(self) -> bool:
         now, since = self._monotonic(), self.exports.idle_since()
         self._active_before = now - self._context.limits.idle_timeout_seconds
-        return since is not None and since <= self._active_before
+        return since is not None and max(since, self._idle_from) <= self._active_before
 
     def _due(self) -> Event:
         full = self.exports.outcome_full and self.commits.advance()

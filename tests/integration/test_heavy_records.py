@@ -215,10 +215,12 @@ async def test_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 3)}
 
 
+@pytest.mark.parametrize("rows", [300_000, pytest.param(900_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
-async def test_large_batches_applied_in_part_in_all_partitions_at_once(trial: Trial) -> None:
+async def test_large_batches_applied_in_part_in_all_partitions_at_once(
+    trial: Trial, rows: int
+) -> None:
     """Each takes many turns, and there are fewer slots than partitions: so all wait half done."""
-    rows = 900_000
     async with trial.watched(300 * MIB):
         for partition in range(PARTITIONS):
             await send_large(trial, partition, b'["0123456789"],' * rows)
