@@ -26,6 +26,7 @@ from sluice.commands import (
     serve,
     store,
     submit,
+    tokens,
     topics,
     verify,
     watch,
@@ -75,6 +76,7 @@ app.command("verify")(verify.run_verify)
 app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(tokens.app, name="tokens")
 
 _NO_KAFKA = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
 

@@ -42,6 +42,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sluice topics create",
         "SLUICE_PARTITIONS=24 SLUICE_REPLICATION_FACTOR=3 sluice topics create",
     ),
+    "sluice tokens": ("sluice tokens create --user alice", "sluice tokens list"),
+    "sluice tokens create": (
+        "sluice tokens create --user alice",
+        "sluice tokens create --user ops --role operator",
+    ),
+    "sluice tokens list": ("sluice tokens list",),
+    "sluice tokens revoke": ("sluice tokens revoke 3f9a0c51d7e2",),
     "sluice dead-letters": ("sluice dead-letters list", "sluice dead-letters requeue 3:17"),
     "sluice dead-letters list": (
         "sluice dead-letters list --last 20",

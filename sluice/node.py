@@ -23,6 +23,8 @@ from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.base import GroupStorage
 from producer.publisher import ExportPublisher
+from sluice.access.gate import Gate
+from sluice.access.watched_tokens import WatchedTokens
 from sluice.errors import UsageError
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
@@ -173,14 +175,15 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             _upload_gateway(
                 settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
             ) as uploads,
+            _open_gate(settings) as gate,
         ):
             deps = AppDependencies(
-                node, backlog, history, storage, storage_calls, firsts, uploads, metrics
+                node, backlog, history, storage, storage_calls, firsts, uploads, metrics, gate
             )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):
                 async with HttpServer(app, settings.http_host, settings.http_port) as server:
-                    _warn_if_open_to_all(settings, server)
+                    _warn_if_open_to_all(gate, settings, server)
                     yield node, server
 
 
@@ -209,8 +212,8 @@ async def run_node(settings: Settings) -> None:
             await asyncio.gather(working, serving, return_exceptions=True)
 
 
-def _warn_if_open_to_all(settings: Settings, server: HttpServer) -> None:
-    if not (server.is_local or settings.users_by_token):
+def _warn_if_open_to_all(gate: Gate, settings: Settings, server: HttpServer) -> None:
+    if gate.is_open and not server.is_local:
         log.warning(
             "anyone who reaches this node may use it: set SLUICE_API_TOKENS, or SLUICE_HTTP_HOST "
             "to a loopback address",
@@ -238,6 +241,18 @@ async def _open_storage(settings: Settings) -> AsyncIterator[tuple[GroupStorage,
         storage.close()
 
 
+@asynccontextmanager
+async def _open_gate(settings: Settings) -> AsyncIterator[Gate]:
+    async with AsyncExitStack() as stack:
+        watched = None
+        if path := settings.api_tokens_file:
+            try:
+                watched = await stack.enter_async_context(WatchedTokens(path))
+            except (OSError, ValueError) as error:  # since the settings were read
+                raise UsageError(f"SLUICE_API_TOKENS_FILE: {path}: {error}") from None
+        yield Gate(settings.users_by_token, watched)
+
+
 def _upload_gateway(settings: Settings, firsts: FirstRequests) -> UploadGateway:
     return UploadGateway(lambda: _publisher(settings), firsts.is_ours)
 
@@ -253,7 +268,6 @@ def _http_limits(settings: Settings) -> HttpLimits:
         queue_limit=settings.queue_limit,
         max_body_bytes=settings.max_body_bytes,
         idle_timeout_seconds=settings.idle_timeout_seconds,
-        users_by_token=settings.users_by_token,
     )
 
 

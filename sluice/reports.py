@@ -6,7 +6,7 @@ where that is a terminal.
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -94,15 +94,19 @@ def closing_table(events: Sequence[TerminalEvent]) -> str:
     """
     table = [("STATE", "ROWS", "BYTES", "SECONDS", "SHA256", "LOCATION")]
     table += [_table_row(event) for event in events]
+    return "\n".join(columns_of(table, right={1, 2, 3}))
+
+
+def columns_of(table: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """The rows as lines, in columns; those whose numbers are in ``right`` are aligned there."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = (
+    return [
         "  ".join(
-            cell.rjust(width) if 0 < place < 4 else cell.ljust(width)
+            cell.rjust(width) if place in right else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
-    )
-    return "\n".join(lines)
+    ]
 
 
 def _table_row(event: TerminalEvent) -> tuple[str, str, str, str, str, str]:

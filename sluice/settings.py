@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from consumer.storage.objects.urls import is_object_url, parse_options, split_url
 from schemas.requests import is_user
 from schemas.topics import Topics
+from sluice.access.token_file import parse_tokens, read_tokens
 from sluice.errors import UsageError
 from sluice.findings import in_words
 from sluice.locations import local_path
@@ -38,6 +39,7 @@ _NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what the system's bytes become where they aren't
 _MIB = 1024 * 1024
+_MAKES_TOKENS = "makes_tokens"
 
 
 def _bootstrap_servers(servers: str) -> str:
@@ -143,6 +145,7 @@ class Settings(BaseModel):
     session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800, allow_inf_nan=False)] = 10
     drain_timeout_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 5
     api_tokens: Annotated[SecretStr, AfterValidator(_token_pairs)] | None = None
+    api_tokens_file: Path | None = None
     pdf_fonts: Annotated[str, AfterValidator(_readable_files)] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
@@ -171,6 +174,19 @@ class Settings(BaseModel):
         elif text:
             raise ValueError("is of no use when SLUICE_STORAGE_URL is a directory")
         return options
+
+    @field_validator("api_tokens_file")
+    @classmethod
+    def _holds_tokens(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is None or ((info.context or {}).get(_MAKES_TOKENS) and not path.exists()):
+            return path
+        try:
+            parse_tokens(read_tokens(path))
+        except OSError as error:
+            raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return path
 
     @field_validator("sasl_username", "sasl_password")
     @classmethod
@@ -262,8 +278,10 @@ class Settings(BaseModel):
         return options
 
 
-def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings.
+def load_settings(
+    environment: Mapping[str, str] = os.environ, *, makes_tokens: bool = False
+) -> Settings:
+    """Read the settings. ``makes_tokens``: the token file need not be there yet.
 
     Raises:
         UsageError: one line with every wrong setting by name.
@@ -280,7 +298,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     read = {name: value for name, value in given.items() if value and name not in garbled}
     try:
         settings = Settings.model_validate(
-            {field: read[name] for name, field in known.items() if name in read}
+            {field: read[name] for name, field in known.items() if name in read},
+            context={_MAKES_TOKENS: makes_tokens},
         )
     except ValidationError as error:
         wrong += map(_in_words, error.errors(include_url=False))

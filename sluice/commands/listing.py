@@ -17,7 +17,7 @@ from consumer.history.history import History
 from schemas.vocabulary import Format
 from sluice.errors import UserError
 from sluice.foreground import run
-from sluice.reports import printable
+from sluice.reports import columns_of, printable
 from sluice.settings import Settings, load_settings
 
 _HISTORY_SECONDS = 60.0
@@ -84,14 +84,7 @@ def _lines(found: list[Listed], now: float) -> list[str]:
         )
         for one in found
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if place >= 4 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    ]
+    return columns_of(table, right={4, 5, 6})
 
 
 def _number(count: int | None) -> str:

@@ -5,8 +5,7 @@ a test compares the two. Invariant: endpoints run on the event loop, so none of 
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from consumer.metrics import Metrics
+from sluice.access.gate import Gate
 from sluice.http import cancel, documentation, download, listing, run, status
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
@@ -45,16 +45,16 @@ class AppDependencies:
     firsts: FirstRequests
     uploads: UploadGateway
     metrics: Metrics
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """The settings of the same names. Empty ``users_by_token``: no request needs a token."""
+    """The settings of the same names."""
 
     queue_limit: int = 100
     max_body_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
-    users_by_token: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _Route(Route):
@@ -84,7 +84,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
     metrics = partial(_expose_metrics, deps.metrics.registry)
     shown = listing.Listing(node, deps.backlog, deps.history)
-    guard = BearerAuth(limits.users_by_token).guard
+    guard = BearerAuth(deps.gate).guard
     fetch_file = guard(partial(download.download, exports))
     return [
         _Route("GET", "/export/metrics", metrics),

@@ -1,47 +1,63 @@
-"""Bearer tokens (RFC 6750), where the settings name any: which user a request is from."""
+"""Bearer tokens (RFC 6750), where the settings ask for them: who a request is from."""
 
-import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sluice.access.askers import ANYONE, Asker
+from sluice.access.gate import Gate, TokenRefused
+from sluice.http.audit import Refusals
 from sluice.http.problems import Refusal
 
-GuardedEndpoint: TypeAlias = Callable[[Request, str | None], Awaitable[Response]]
-"""An endpoint that gets the token's user too, or None where there are no tokens."""
+GuardedEndpoint: TypeAlias = Callable[[Request, Asker], Awaitable[Response]]
+"""An endpoint that gets who asks, too: ``ANYONE`` where there are no tokens."""
 
 
 class BearerAuth:
-    """Knows the tokens. With an empty ``users_by_token`` no request needs one."""
+    """Lets requests pass the gate, or answers them 401."""
 
-    def __init__(self, users_by_token: Mapping[str, str]) -> None:
-        self._users = [(token.encode(), user) for token, user in users_by_token.items()]
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._refusals = Refusals()
 
-    def guard(self, endpoint: GuardedEndpoint) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint, for requests with a valid token; any other is answered 401."""
+    def guard(
+        self, endpoint: GuardedEndpoint, *, operators_only: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint, for requests with a valid token; any other is answered 401.
+
+        ``operators_only``: 403 for users.
+        """
 
         async def guarded(request: Request) -> Response:
-            user = self._user_of(request.headers.get("authorization", ""))
-            request.state.user = user  # for the request log
-            return await endpoint(request, user)
+            asker = await self._asker_of(request)
+            request.state.user = asker.user  # for the request log
+            if operators_only and not asker.is_operator:
+                raise Refusal(HTTPStatus.FORBIDDEN, "this is for operators only")
+            return await endpoint(request, asker)
 
         return guarded
 
-    def _user_of(self, authorization: str) -> str | None:
-        if not self._users:
-            return None
-        scheme, _, credentials = authorization.partition(" ")
+    async def _asker_of(self, request: Request) -> Asker:
+        if self._gate.is_open:
+            return ANYONE
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         # Starlette decodes header bytes as Latin-1; this restores them.
         token = credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
-        # All are compared, each in constant time, so that the time taken reveals nothing.
-        users = [user for known, user in self._users if hmac.compare_digest(known, token)]
-        if not users:
-            raise Refusal(
-                HTTPStatus.UNAUTHORIZED,
-                "a valid bearer token is needed",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return users[0]
+        if not token:
+            raise _unauthorized("Bearer")
+        try:
+            return await self._gate.asker_of(token)
+        except TokenRefused as refused:
+            self._refusals.note(request, str(refused))
+            raise _unauthorized('Bearer error="invalid_token"') from None
+
+
+def _unauthorized(challenge: str) -> Refusal:
+    return Refusal(
+        HTTPStatus.UNAUTHORIZED,
+        "a valid bearer token is needed",
+        headers={"WWW-Authenticate": challenge},
+    )

@@ -15,6 +15,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from sluice.access.askers import Asker
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #8886 }
@@ -30,12 +32,12 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 _LINK = re.compile(r"&quot;#/components/schemas/(\w+)&quot;")
 
 
-async def openapi(_request: Request, _asker: str | None) -> Response:
+async def openapi(_request: Request, _asker: Asker) -> Response:
     """The document."""
     return Response(_document(), media_type="application/json")
 
 
-async def docs(_request: Request, _asker: str | None) -> Response:
+async def docs(_request: Request, _asker: Asker) -> Response:
     """The page."""
     return HTMLResponse(_html(), headers={"Content-Security-Policy": _POLICY})
 

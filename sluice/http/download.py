@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
 from schemas.file_names import media_type
+from sluice.access.askers import Asker
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal
 from sluice.http.ranges import names, normalised, satisfiable
@@ -24,7 +25,7 @@ from sluice.http.storage_calls import OpenFile
 log = structlog.get_logger(__name__)
 
 
-async def download(exports: Exports, request: Request, asker: str | None) -> Response:
+async def download(exports: Exports, request: Request, asker: Asker) -> Response:
     """The file of a completed export, whole or in parts."""
     export_id: str = request.path_params["export_id"]
     known = await exports.find(export_id, asker)

@@ -16,6 +16,7 @@ from consumer.core.listing import State
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
+from sluice.access.askers import Asker
 from sluice.http.admission import Admission
 from sluice.http.problems import Refusal
 from sluice.http.repeats import FirstRequests, compare, id_taken, query_kafka
@@ -78,7 +79,7 @@ class Exports:
         self._storage = storage
         self._calls = storage_calls
 
-    async def find(self, export_id: str, asker: str | None) -> Known | None:
+    async def find(self, export_id: str, asker: Asker) -> Known | None:
         """The export of this id, as of now, or None.
 
         Raises:
@@ -88,14 +89,14 @@ class Exports:
         if not is_export_id(export_id):
             raise no_such_export(export_id)
         known = await self._find(export_id)
-        if known and asker not in {None, known.user}:
+        if known and not asker.may_see(known.user):
             raise no_such_export(export_id)
         return known
 
-    async def belongs_to(self, export_id: str, asker: str) -> bool:
-        """Whether this user has such an export. Raises as ``find``, but no 404."""
+    async def may_act_on(self, export_id: str, asker: Asker) -> bool:
+        """Whether there is one that the asker may see. Raises as ``find``, but no 404."""
         known = await self._find(export_id)
-        return known is not None and known.user == asker
+        return known is not None and asker.may_see(known.user)
 
     async def find_repeated(self, wanted: ExportRequested) -> Repeated | None:
         """The export of this id, if it exists already, from an equivalent request.

@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 from producer.batching import encode_row
 from schemas.completions import encode_event
 from schemas.records import Row
+from sluice.access.askers import Asker
+from sluice.http.audit import audit
 from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
 from sluice.http.exports import Exports, Repeated
 from sluice.http.ndjson import NdjsonRows
@@ -54,7 +56,7 @@ class RunDependencies:
     idle_seconds: float
 
 
-async def run(deps: RunDependencies, request: Request, asker: str | None) -> Response:
+async def run(deps: RunDependencies, request: Request, asker: Asker) -> Response:
     """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
     kind = media_type(request)
     query = query_fields(request.scope["query_string"])
@@ -67,27 +69,29 @@ async def run(deps: RunDependencies, request: Request, asker: str | None) -> Res
 
 
 async def _take_json(
-    deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
+    deps: RunDependencies, request: Request, query: dict[str, str], asker: Asker
 ) -> _Taken:
     if query:
         raise wrong_fields(unknown_parameters(query))
     async with deps.bodies.whole(request) as body:
-        submission, rows = await deps.bodies.parsed(body, partial(parse_json, body, asker))
+        submission, rows = await deps.bodies.parsed(body, partial(parse_json, body, asker.user))
         if not (repeated := await _find_repeated(deps, submission)):
             is_large = len(body) > IN_MEMORY_BYTES
             chunks = _slices(deps, rows, is_large=is_large)
-            repeated = await _publish(deps, submission, chunks)
+            note = partial(audit, request, asker, "run")
+            repeated = await _publish(deps, submission, chunks, note)
     return submission.request.export_id, repeated
 
 
 async def _take_ndjson(
-    deps: RunDependencies, request: Request, query: dict[str, str], asker: str | None
+    deps: RunDependencies, request: Request, query: dict[str, str], asker: Asker
 ) -> _Taken:
-    submission = parse_query(query, asker)
+    submission = parse_query(query, asker.user)
     if not (repeated := await _find_repeated(deps, submission)):
         async with aclosing(_uploaded(deps, submission, request)) as chunks:
             first = deque([await _beginning(chunks, deps.idle_seconds)])
-            repeated = await _publish(deps, submission, _resumed(first, chunks))
+            note = partial(audit, request, asker, "run")
+            repeated = await _publish(deps, submission, _resumed(first, chunks), note)
     return submission.request.export_id, repeated
 
 
@@ -148,9 +152,14 @@ async def _find_repeated(deps: RunDependencies, submission: Submission) -> Repea
 
 
 async def _publish(
-    deps: RunDependencies, submission: Submission, chunks: AsyncGenerator[_Rows, None]
+    deps: RunDependencies,
+    submission: Submission,
+    chunks: AsyncGenerator[_Rows, None],
+    note: Callable[..., None],
 ) -> Repeated | None:
     """Publish the export, unless another request does so at this moment: then return its export.
+
+    ``note`` logs that it has begun.
 
     Raises:
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
@@ -167,6 +176,7 @@ async def _publish(
                 upload.leave()
             else:
                 upload.is_first()
+                note(export_id=wanted.export_id, format=str(wanted.format))
                 await _send(exports, wanted.export_id, upload, chunks)
                 return None
     return await exports.find_repeated(wanted)  # of the request that was faster; 409 if they differ

@@ -8,16 +8,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from schemas.completions import encode_event
+from sluice.access.askers import Asker
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.view import NodeView
 
 
-async def node_status(node: NodeView, _request: Request, _asker: str | None) -> Response:
+async def node_status(node: NodeView, _request: Request, _asker: Asker) -> Response:
     """What this node is doing."""
     return JSONResponse(asdict(node.status()))
 
 
-async def export_status(exports: Exports, request: Request, asker: str | None) -> Response:
+async def export_status(exports: Exports, request: Request, asker: Asker) -> Response:
     """How an export is doing, or how it ended."""
     export_id: str = request.path_params["export_id"]
     known = await exports.find(export_id, asker)

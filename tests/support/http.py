@@ -6,7 +6,7 @@ ends exports itself.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from schemas.completions import (
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.times import to_millis
 from schemas.vocabulary import FailReason, Format
+from sluice.access.gate import Gate
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
@@ -310,14 +311,20 @@ class _Publisher:
 
 
 @asynccontextmanager
-async def app_of(world: World, **limits: Any) -> AsyncIterator[Starlette]:
+async def app_of(
+    world: World,
+    users_by_token: Mapping[str, str] | None = None,
+    gate: Gate | None = None,
+    **limits: Any,
+) -> AsyncIterator[Starlette]:
     """The application over a world."""
+    gate = gate or Gate(users_by_token or {})
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world, "export.records")
     with StorageCalls() as calls:
         async with UploadGateway(make, firsts.is_ours) as uploads:
             deps = AppDependencies(
-                world, world, world, world.storage, calls, firsts, uploads, world.metrics
+                world, world, world, world.storage, calls, firsts, uploads, world.metrics, gate
             )
             yield build_app(deps, HttpLimits(**limits))
 

@@ -203,7 +203,7 @@ async def test_with_tokens_everything_but_health_and_metrics_asks_for_one(
             answer = await client.request(method, path, headers={b"Authorization": bad})
             assert answer.status_code == 401
             assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
         good = await client.request(method, path, headers=BOB)
         assert good.status_code not in {401, 500}
         for open_to_all in ("/health", "/ready", "/metrics", "/export/metrics"):

@@ -7,8 +7,8 @@ import pytest
 
 from consumer.lanes.transactions import Destination
 from schemas.topics import Topics
+from sluice.access.gate import Gate
 from sluice.errors import UsageError
-from sluice.http.app import HttpLimits
 from sluice.settings import Settings, load_settings
 from tests.support.settings import load, refused
 
@@ -37,6 +37,7 @@ CONTRACT: dict[str, object] = {
     "SESSION_TIMEOUT_SECONDS": 10,
     "DRAIN_TIMEOUT_SECONDS": 5,
     "API_TOKENS": None,
+    "API_TOKENS_FILE": None,
     "PDF_FONTS": "",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "auto",
@@ -210,7 +211,7 @@ def test_secrets_are_neither_shown_nor_quoted() -> None:
     settings = load(API_TOKENS=f"{hush}:alice", **login)
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(vars(settings))]
     shown.append(str(Destination(settings.topics, "sluice", settings.client_options(), 1_000)))
-    shown.append(str(HttpLimits(users_by_token=settings.users_by_token)))
+    shown.append(str(Gate(settings.users_by_token)))
     assert hush not in "".join(shown)
     assert hush not in refused(API_TOKENS=hush, SASL_PASSWORD=hush, PARTITIONS="x")
 
@@ -285,3 +286,25 @@ def test_fonts_are_a_list_of_files(tmp_path: Path) -> None:
 def test_tokens_name_users() -> None:
     assert load(API_TOKENS="t1:alice, t2:bob:2").users_by_token == {"t1": "alice", "t2": "bob:2"}
     assert load().users_by_token == {}
+
+
+def test_the_token_file_is_read_as_the_settings_are(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    name = "SLUICE_API_TOKENS_FILE"
+    line = refused(API_TOKENS_FILE=str(file), PARTITIONS="x")
+    assert f"{name}: {file} can't be read: No such file or directory" in line
+    assert "SLUICE_PARTITIONS" in line
+    file.write_text(f"{'0' * 64}:alice:user\nsecret\n")
+    words = "line 2: is not of the form sha256-of-token:user:role"
+    assert refused(API_TOKENS_FILE=str(file)) == f"{name}: {file}: {words}"
+    file.write_text("")
+    assert load(API_TOKENS_FILE=str(file)).api_tokens_file == file
+
+
+def test_who_makes_the_token_file_does_without_it(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    environment = {"SLUICE_API_TOKENS_FILE": str(file)}
+    assert load_settings(environment, makes_tokens=True).api_tokens_file == file
+    file.write_text("junk")
+    with pytest.raises(UsageError, match="line 1: is not of the form"):
+        load_settings(environment, makes_tokens=True)

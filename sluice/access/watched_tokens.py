@@ -1,0 +1,81 @@
+"""The tokens of a file that is read again and again, as ``sluice tokens`` or a person changes it.
+
+Invariant: a file that is gone or wrong changes nothing: the last good tokens hold.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from consumer.daemon_threads import DaemonThreads
+from sluice.access.token_file import KnownToken, parse_tokens, read_tokens
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+
+
+class WatchedTokens:
+    """The tokens by their hashes. An async context manager: it looks each second meanwhile.
+
+    A file of this size is read faster than it is found out whether it changed: on some file systems
+    two changes within a moment look like one.
+    """
+
+    def __init__(self, path: Path, look_seconds: float = _LOOK_SECONDS) -> None:
+        """Read the file.
+
+        Raises:
+            OSError: it can't be read.
+            ValueError: a line of it is wrong.
+        """
+        self._path = path
+        self._look_seconds = look_seconds
+        self._content = read_tokens(path)
+        self._by_digest = _by_digest(self._content)
+        self._trouble: str | None = None
+        self._thread = DaemonThreads(1, "tokens")  # the file may be on a network file system
+        self._looking: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        """Begin to look."""
+        self._looking = asyncio.create_task(self._look_again(), name="tokens")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Look no more."""
+        self._looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._looking
+        self._thread.shutdown()
+
+    def find(self, digest: str) -> KnownToken | None:
+        """The token of this hash."""
+        return self._by_digest.get(digest)
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            try:
+                content = await asyncio.wrap_future(self._thread.submit(read_tokens, self._path))
+                if content != self._content:
+                    self._by_digest, self._content = _by_digest(content), content
+                    log.info("tokens read again", path=str(self._path), tokens=len(self._by_digest))
+                self._trouble = None
+            except OSError as error:
+                self._note(f"can't be read: {error.strerror}")
+            except ValueError as error:
+                self._note(str(error))
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("tokens not read again", path=str(self._path), reason=trouble)
+        self._trouble = trouble
+
+
+def _by_digest(content: bytes) -> Mapping[str, KnownToken]:
+    return {one.digest: one for one in parse_tokens(content)}

@@ -1,0 +1,156 @@
+"""Who may do what over HTTP: users have their own exports, operators all; and what is audited."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sluice.access.gate import Gate
+from sluice.access.watched_tokens import WatchedTokens
+from sluice.http import audit as audit_module
+from tests.support.http import World, assert_problem, serving_world
+from tests.support.listing import ended_export
+
+NOON = 1_795_255_200_000
+ALICE, BOB, OPS = ({"Authorization": f"Bearer t-{name}"} for name in ("alice", "bob", "ops"))
+ROWS = {"format": "csv", "columns": ["a"], "data": [[1]]}
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@pytest.fixture
+async def client(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"{digest('t-bob')}:bob:user\n{digest('t-ops')}:ops:operator\n")
+    gate = Gate({"t-alice": "alice"}, WatchedTokens(file))
+    async with serving_world(world, gate=gate) as client:
+        yield client
+
+
+@pytest.fixture
+def audited(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The lines of the audit log, by their fields."""
+    lines: list[dict[str, Any]] = []
+
+    class Log:
+        def info(self, event: str, **fields: Any) -> None:
+            lines.append({"level": "info", "event": event, **fields})
+
+        def warning(self, event: str, **fields: Any) -> None:
+            lines.append({"level": "warning", "event": event, **fields})
+
+    monkeypatch.setattr(audit_module, "log", Log())
+    return lines
+
+
+async def test_an_operator_acts_on_all_exports(world: World, client: httpx.AsyncClient) -> None:
+    world.request("open", "alice")
+    world.request("done", "alice")
+    world.end("done")
+    for headers, seen in ((ALICE, 200), (OPS, 200), (BOB, 404)):
+        for path in ("status/open", "status/done", "download/done"):
+            answer = await client.get(f"/export/{path}", headers=headers)
+            assert answer.status_code == seen, (headers, path)
+    await client.delete("/export/open", headers=BOB)
+    assert world.cancelled() == []
+    await client.delete("/export/open", headers=OPS)
+    assert world.cancelled() == ["open"]
+
+
+async def test_an_operator_lists_all_exports(world: World, client: httpx.AsyncClient) -> None:
+    world.history.put(ended_export("hers", NOON), NOON)
+    world.history.put(ended_export("his", NOON, user="bob"), NOON)
+    for headers, query, expected in (
+        (OPS, "", {"hers", "his"}),
+        (OPS, "?user=bob", {"his"}),
+        (ALICE, "", {"hers"}),
+        (ALICE, "?user=bob", set()),
+        (BOB, "", {"his"}),
+    ):
+        page = (await client.get(f"/export{query}", headers=headers)).json()
+        assert {one["export_id"] for one in page["exports"]} == expected
+
+
+async def test_the_user_of_an_operators_export_is_the_tokens(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    sent = {**ROWS, "user": "alice"}
+    assert_problem(await client.post("/export/run", json=sent, headers=OPS), 400)
+    assert (await client.post("/export/run", json=ROWS, headers=OPS)).status_code == 202
+    assert [request.user for request in world.requested()] == ["ops"]
+
+
+async def test_each_change_is_a_line(
+    world: World, client: httpx.AsyncClient, audited: list[dict[str, Any]]
+) -> None:
+    sent = {**ROWS, "export_id": "e-1", "title": "hush"}
+    for _ in range(2):  # the second one changes nothing
+        await client.post("/export/run", json=sent, headers=ALICE)
+    rows = b"[1]\n"
+    await client.post(
+        "/export/run?format=csv&columns=a&export_id=e-2",
+        content=rows,
+        headers={**BOB, "Content-Type": "application/x-ndjson"},
+    )
+    await client.delete("/export/e-1", headers=OPS)
+    await client.delete("/export/e-1", headers=BOB)  # not his
+    await client.get("/export/status/e-1", headers=OPS)
+    who = {"level": "info", "event": "audit", "client": "127.0.0.1"}
+    alice = {**who, "user": "alice", "role": "user", "token": "settings"}
+    bob = {**who, "user": "bob", "role": "user", "token": digest("t-bob")[:12]}
+    ops = {**who, "user": "ops", "role": "operator", "token": digest("t-ops")[:12]}
+    assert audited == [
+        {**alice, "action": "run", "export_id": "e-1", "format": "csv"},
+        {**bob, "action": "run", "export_id": "e-2", "format": "csv"},
+        {**ops, "action": "cancel", "export_id": "e-1"},
+    ]
+
+
+async def test_without_tokens_changes_are_lines_too(
+    world: World, audited: list[dict[str, Any]]
+) -> None:
+    async with serving_world(world) as client:
+        await client.post("/export/run", json={**ROWS, "export_id": "e-1"})
+    assert [(line["action"], line["user"]) for line in audited] == [("run", None)]
+
+
+async def test_refused_tokens_are_lines_and_few(
+    client: httpx.AsyncClient, audited: list[dict[str, Any]]
+) -> None:
+    for number in range(25):
+        headers = {"Authorization": f"Bearer wrong-{number}"}
+        answer = await client.get("/export/status", headers=headers)
+        assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    answer = await client.get("/export/status")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert audited == 10 * [
+        {
+            "level": "warning",
+            "event": "audit",
+            "action": "token_refused",
+            "reason": "is not known",
+            "client": "127.0.0.1",
+            "unlogged": 0,
+        }
+    ]
+
+
+def test_after_ten_seconds_it_says_how_many_there_were(audited: list[dict[str, Any]]) -> None:
+    now = 0.0
+    refusals = audit_module.Refusals(lambda: now)
+
+    class Request:
+        client = None
+
+    request: Any = Request()
+    for _ in range(13):
+        refusals.note(request, "why")
+    now = 10.0
+    for _ in range(2):
+        refusals.note(request, "why")
+    assert [line["unlogged"] for line in audited] == [*[0] * 10, 3, 0]
