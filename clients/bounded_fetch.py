@@ -42,6 +42,7 @@ class _Budget:
     """Monotonic seconds; set by the first message, as the call may wait for that."""
 
 
+# A context variable, as ``getmany`` takes no argument that its fetch results would see.
 _budget: ContextVar[_Budget | None] = ContextVar("call_budget", default=None)
 
 
@@ -106,11 +107,13 @@ class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no 
         for message in self._partition_records:
             given.append(message)
             value, key = message.value, message.key
+            # As ``held_bytes``, written out: a call for each message is too much on this path.
             left_bytes -= _MESSAGE_BYTES + (len(value) if value else 0) + (len(key) if key else 0)
             if message.headers:
                 left_bytes -= sum(map(_header_bytes, message.headers))
             spent = left_bytes <= 0 or time.monotonic() >= until
             if spent or (max_records is not None and len(given) >= max_records):
+                # The consumer's position follows what was given, not what was fetched.
                 self._update_position()
                 break
         else:

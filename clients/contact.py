@@ -1,8 +1,8 @@
 """Whether Kafka answers, in a node's own words: lost, still away, back.
 
 Each client connects again by itself, and each lane loads again by itself; a line for each of their
-tries says nothing that this doesn't. No I/O here: who asks Kafka notes the answer. Invariant: what
-is hushed is in the log at debug, and one line of this module's stands for it.
+tries says nothing that this doesn't. No I/O here: callers note whether Kafka answered. Invariant:
+what is suppressed is in the log at debug, and one line of this module's stands for it.
 """
 
 import time
@@ -18,6 +18,7 @@ from schemas.times import format_time
 log = structlog.get_logger(__name__)
 
 REMINDER_SECONDS = 30.0
+# As many different ones as a warning can name and still be read.
 _MOST_ERRORS = 5
 
 # What a broker that is away looks like; what one refuses is something else.
@@ -45,7 +46,7 @@ class Contact:
         return self._warned_at is not None
 
     def note(self, answers: bool, call_seconds: float) -> None:
-        """A call to Kafka began so long ago, and was answered or wasn't."""
+        """Note a call to Kafka that began ``call_seconds`` ago, and whether it was answered."""
         now = self._clock()
         if answers:
             self._note_answer(now, now - call_seconds)
@@ -71,6 +72,7 @@ class Contact:
             away_seconds = round(now - self._answered_at, 1)
             log.info("Kafka answers again", servers=self._servers, away_seconds=away_seconds)
         elif self._failed_calls and self._failed_at < called_at:
+            # Of calls that failed after this one began nothing is known yet: Kafka may be away.
             log.warning(
                 "calls to Kafka failed, and are retried: Kafka answers",
                 servers=self._servers,
@@ -83,6 +85,7 @@ class Contact:
         self._answered_at, self._answered_time = now, datetime.now(UTC)
 
     def _note_silence(self, now: float) -> None:
+        # The silence explains the calls that failed; a warning of its own would say it twice.
         self._failed_calls, self._errors = 0, set()
         if self._warned_at is not None and now - self._warned_at < REMINDER_SECONDS:
             return

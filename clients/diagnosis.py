@@ -57,6 +57,7 @@ async def _probe(host: str, port: int, connection: Mapping[str, Any]) -> str | N
         brokers = await _brokers(host, port, connection)
     except (KafkaError, OSError) as error:
         return _in_words(error, connection)
+    # A broker that is advertised may be unreachable where the bootstrap server isn't.
     for broker in brokers - {(host, port)}:
         try:
             await _brokers(*broker, connection)

@@ -42,6 +42,7 @@ _GZIP_WRAPPER = 31
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 
 _scratch = threading.local()
+# One snappy block of a node at a time: each may be 64 MiB.
 _one_block = threading.Lock()
 
 
@@ -64,6 +65,7 @@ def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview
     if buffer is None or len(buffer) < most_bytes:
         buffer = _scratch.buffer = bytearray(most_bytes)
     try:
+        # The buffer is the bound: codecs fail where their output doesn't fit.
         size = _inflate_into(codec, data, memoryview(buffer)[:most_bytes])
     except (cramjam.DecompressionError, BrokenData):
         return None
@@ -128,6 +130,7 @@ def _unsnapped(data: memoryview) -> Iterator[bytes]:
     small = bytearray()
     for number, block in enumerate(_snappy_blocks(data)):
         size = cramjam.snappy.decompress_raw_len(block)
+        # The length in front is what the sender claims; these bytes can make only so much.
         if size > min(MOST_BLOCK_BYTES, _MOST_SNAPPY_RATIO * len(block) + PIECE_BYTES):
             raise BrokenData(f"a snappy block of {size} bytes")
         if size <= PIECE_BYTES // _SMALL_BLOCKS:
@@ -136,6 +139,7 @@ def _unsnapped(data: memoryview) -> Iterator[bytes]:
                 yield bytes(small)
                 small.clear()
             continue
+        # What was gathered comes before this block.
         yield bytes(small)
         small.clear()
         for at in range(0, size, MOST_KEPT_BYTES):
@@ -164,6 +168,7 @@ def _unlz4ed(data: memoryview) -> Iterator[bytes]:
 
 
 def _unzstded(data: memoryview) -> Iterator[bytes]:
+    # Checked before the reader allocates it; the library's own error names no bound.
     window_bytes = zstandard.get_frame_parameters(data).window_size
     if window_bytes > MOST_WINDOW_BYTES:
         raise BrokenData(

@@ -50,6 +50,7 @@ class LenientRecords:
         self._records = MemoryRecords(data)
         self._data = memoryview(data)
         self._at = 0
+        # Read in the fetcher's task, which began in the block; batches are iterated elsewhere.
         self._hands_on = _handing_on.get()
 
     def size_in_bytes(self) -> int:
@@ -88,9 +89,11 @@ class LenientBatch:
         if batch is not None:
             try:
                 for record in batch:
+                    # Too many headers were parsed already; without them a feed holds little.
                     yield (
                         record if len(record.headers) <= MOST_HEADERS else _without_headers(record)
                     )
+                    # If the parser fails half-way, the stream goes on after the last good record.
                     first_offset = record.offset + 1
             except (ValueError, CorruptRecordException):  # such as a header's name that isn't UTF-8
                 pass
@@ -109,6 +112,7 @@ class LenientBatch:
             return None
         if attributes & _CODEC == NONE:
             return self._batch
+        # The same batch, uncompressed: aiokafka's parser reads length and codec from its header.
         whole = bytearray(data[:_RECORDS_AT])
         struct.pack_into(">i", whole, _LENGTH_AT, _RECORDS_AT - _OVERHEAD + len(inflated))
         struct.pack_into(">h", whole, _ATTRIBUTES_AT, attributes & ~_CODEC)
@@ -122,6 +126,7 @@ class LenientBatch:
             return
         packed = PackedBatch(self._data)
         packed.first_offset = first_offset
+        # Its last offset, so that the position behind it is that behind the whole batch.
         last_offset = self._batch.next_offset - 1
         yield StreamedRecord(last_offset, self._batch.max_timestamp, 0, None, packed)
 

@@ -39,6 +39,8 @@ async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[A
         ClientError: Kafka can't be reached, or refuses us; within ten seconds.
     """
     try:
+        # Inside the ``try``: a client that failed to start may have connections and tasks that only
+        # a stop ends.
         await _start(client, options)
         yield client
     finally:
@@ -73,6 +75,7 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
     except ValueError as error:
         raise ClientError(f"{servers!r} is no list of host:port: {error}") from None
     except KafkaError as error:
+        # aiokafka raises only that it can't connect, and logs why.
         raise await unusable(options, error) from None
 
 
@@ -94,5 +97,6 @@ async def unusable(options: dict[str, Any], error: KafkaError) -> ClientError:
 
 def response_error(code: int, message: str | None) -> str | None:
     """The text of a broker's error code; None for success."""
+    # The message is optional in Kafka's protocol.
     kind = for_code(code)
     return None if code == 0 else message or kind.description or kind.__name__

@@ -18,6 +18,7 @@ _OPTIONS = {
     "isolation_level": "read_committed",
     # Records that retention has removed are skipped.
     "auto_offset_reset": "earliest",
+    # Small fetches: it reads beside a node's lanes, in the same memory.
     "fetch_max_bytes": 1024 * 1024,
     "max_partition_fetch_bytes": 256 * 1024,
 }
@@ -34,6 +35,7 @@ async def groupless_consumer(
     Raises:
         KafkaError, TimeoutError, OSError: Kafka doesn't answer.
     """
+    # The caller's connection options come last: nothing here may override them.
     consumer = AIOKafkaConsumer(**{**_OPTIONS, **more, **client_options})
     read_leniently()
     try:
@@ -51,6 +53,7 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
     While the broker is away, aiokafka's ``stop`` may be cancelled by a fetch that it cancels itself
     between two tries; its connections stay open then.
     """
+    # In a task of its own, so that a cancellation from inside aiokafka ends only that task.
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping], timeout=_STOP_SECONDS)
     stopping.cancel()

@@ -25,7 +25,9 @@ MOST_BEGINNING_BYTES = 64 * 1024
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CODEC, _APPEND_TIME = 0x07, 0x08
+# Ten bytes of seven bits: what a 64-bit number takes at most.
 _MOST_VARINT_BITS = 70
+# Of the smallest record that is counted; see ``is_flood``.
 _FLOOD_BYTES = 64 * 1024
 
 HeadersRead = tuple[tuple[str, bytes | None], ...]
@@ -103,6 +105,7 @@ class RecordStream:
     def read_value(self, large: LargeValue, offset: int) -> bytes | None:
         """The value of a ``LargeValue``, as its ``read``."""
         if self._waiting is large:
+            # The stream stands right before the value: nothing is decompressed again.
             self._waiting = None
             return _to_its_end(self._source.take(large.size_bytes))
         again = RecordStream(
@@ -138,6 +141,7 @@ class RecordStream:
         try:
             record = self._parsed((yield from self._source.take(size)))
         except (IndexError, UnicodeError) as error:
+            # Lengths in it may be wrong, so the records behind it can't be trusted either.
             raise BrokenData(f"a record is broken: {error}") from None
         yield record if record.offset >= self._first_offset else None
 
@@ -227,6 +231,7 @@ def is_flood(records: memoryview) -> bool:
 def _header_count(data: memoryview, at: int) -> int:
     _, at = _varint(data, at + 1)
     _, at = _varint(data, at)
+    # Lengths of -1 stand for null.
     for _ in ("key", "value"):
         size, at = _varint(data, at)
         at += max(0, size)
@@ -317,6 +322,7 @@ class _Source:
         if size < 0:
             raise BrokenData("a length is wrong")
         while size:
+            # An empty piece is fetched past too, with a yield for each, so that a deadline holds.
             if self._at == len(self._piece):
                 self._fetch()
             passed = min(size, len(self._piece) - self._at)

@@ -15,8 +15,10 @@ from clients.aiokafka_private import cut_off_producer
 from clients.diagnosis import NO_CONNECTION
 from clients.errors import ClientError, KafkaUnreachable
 
+# With the bound of a message this bounds a publisher's memory.
 WINDOW_MESSAGES = 16
 _FLUSH_TIMEOUT_SECONDS = 2.0
+# The sender has had its two seconds; this is for closing alone.
 _SENDER_TIMEOUT_SECONDS = 0.1
 
 
@@ -54,6 +56,7 @@ class Window:
             ClientError: it is too large, or the window stays full.
         """
         try:
+            # One deadline for the room in the window and for aiokafka's own buffer.
             async with asyncio.timeout(self._timeout_seconds):
                 await self._slots.acquire()
                 try:
@@ -102,6 +105,7 @@ class Delivery:
         Raises:
             ClientError: Kafka refused it, or doesn't answer.
         """
+        # ``wait`` doesn't cancel the future when the caller is cancelled or the time is over.
         done, _ = await asyncio.wait([self._future], timeout=self._timeout_seconds)
         if not done:
             raise ClientError(_late(self._topic, self._timeout_seconds))

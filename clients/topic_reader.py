@@ -19,6 +19,7 @@ from clients.topics import require_topics
 
 _POLL_MS = 200
 _FETCH_WAIT_MS = 50
+# An open transaction of another producer holds read_committed readers up as well.
 _STALL_SECONDS = 30.0
 
 
@@ -65,6 +66,7 @@ class TopicReader(RunsClients):
                 starts = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
         except BaseException as error:
+            # Cancelled too: ``__aexit__`` is not called when entering fails.
             await self._running.aclose()
             if isinstance(error, KafkaError | TimeoutError):
                 raise _unreadable(", ".join(self._topics), error) from None
@@ -108,6 +110,7 @@ class TopicReader(RunsClients):
             self._consumer.assign(list(wanted))
         for partition, span in wanted.items():
             self._consumer.seek(partition, span.start)
+        # A merge holds one record of each partition; a single partition has nothing to wait for.
         most_records = None if len(offsets) == 1 else 1
         return [self._stream(partition, span, most_records) for partition, span in offsets.items()]
 
@@ -118,6 +121,7 @@ class TopicReader(RunsClients):
         while position < span.stop:
             records, position = await self._fetch(partition, position, most_records)
             for record in records:
+                # A fetch may reach past the end that was noted.
                 if record.offset >= span.stop:
                     break
                 yield record

@@ -19,6 +19,7 @@ from schemas.topics import Topics
 
 _ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: another process was faster
 _POLL_SECONDS = 0.1
+# A second for topics that exist already, ten for leaders of those just created.
 _SEEN_POLLS = 10
 _READY_POLLS = 100
 _DEAD_LETTER_BYTES = (
@@ -102,6 +103,7 @@ async def create_topics(
         missing = [name for name in names if name not in existing]
         await _create(admin, [_new(topics, name, wanted, replication_factor) for name in missing])
         counts = await _until_ready(admin, names)
+    # Again: another process may have created them at the same time, with another count.
     check_pair(topics, counts)
     return [TopicState(name, counts[name], name in missing) for name in names]
 
@@ -139,6 +141,7 @@ async def _create(admin: _Admin, topics: list[NewTopic]) -> None:
     response = await admin.create_topics(topics)
     for name, code, *message in response.topic_errors:
         problem = response_error(code, message[0] if message else None)
+        # Another process may be creating the same topics; both then wait for the leaders.
         if problem and code != _ALREADY_EXISTS:
             raise ClientError(f"{name} can't be created: {problem}")
 

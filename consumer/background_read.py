@@ -15,6 +15,7 @@ AWAY = "Kafka doesn't answer"
 FORESEEN = (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError)
 """What such a read breaks off with; anything else is a fault of our own."""
 
+# Between two tries, so that a Kafka that is away isn't called in a tight loop.
 _AGAIN_SECONDS = 1.0
 
 

@@ -1,4 +1,4 @@
-"""What the service asks the cluster: topics, committed offsets, ends of logs.
+"""What the service reads from the cluster: topics, committed offsets, ends of logs.
 
 Read-only. Invariant: offsets fetched after a partition's producer has started are stable, as that
 start waited for the predecessor's transaction to end; and none is older than one returned before.
@@ -23,11 +23,13 @@ from schemas.topics import Topics
 _CALL_SECONDS = 10.0
 _PING_SECONDS = 5.0
 _RETRY_SECONDS = 0.1
+# As long as commits that went back are doubted; shorter than the 5 s that a question to the backlog
+# may take, so that it hears the reason.
 _BACK_SECONDS = 2.0
 
 
 class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types
-    """The coordinator tells an older commit than before: to go on there would say events again."""
+    """The coordinator returned an older commit than before: going on there would repeat events."""
 
 
 class Cluster:
@@ -61,6 +63,7 @@ class Cluster:
                 await self._ends.start()
                 await self._stable_ends.start()
         except (KafkaError, OSError) as error:
+            # ``__aexit__`` isn't called when entering fails.
             await self.__aexit__()
             raise await self._unusable(error) from error
         return self
@@ -99,6 +102,7 @@ class Cluster:
         for name in (topics.requests, topics.records):
             if "compact" in configs[name].get("cleanup.policy", ""):
                 raise NodeRefused(f"{name} is compacted: set its cleanup.policy to delete")
+        # Kafka's default, where the broker doesn't say.
         return int(configs[topics.dead_letters].get("max.message.bytes", 1_048_588))
 
     async def ping(self) -> bool:
@@ -191,6 +195,8 @@ class Cluster:
         deadline = time.monotonic() + _BACK_SECONDS
         while True:
             found = await self._fetch_committed(partitions)
+            # -1 of a partition without a commit is older than any: commits that expired are noticed
+            # too.
             back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
             if back:
                 ends = await self.ends(back)

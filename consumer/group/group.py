@@ -21,6 +21,7 @@ from consumer.lanes.transactions import Destination
 
 log = structlog.get_logger(__name__)
 
+# A member that fails at once must not join in a tight loop: each join is a rebalance for all.
 _REJOIN_SECONDS = 1.0
 _MOST_THREADS = 256
 
@@ -43,6 +44,7 @@ class ConsumerGroup:
         self._contact = cluster.contact
         self._metrics.slots(capacity)
         self._member: Member | None = None
+        # A consumer that was stopped can't be started again, so each membership has another.
         self._make: Callable[[], Member] = lambda: Member(
             membership, cluster, destination, context, self.slots, self._threads
         )
@@ -89,6 +91,7 @@ class ConsumerGroup:
             say = log.debug if self._contact.explains(error) else log.warning
             say("membership ended", error=f"{type(error).__name__}: {error}")
         except Exception:
+            # A fault of ours too ends only this membership: the next one joins after a second.
             log.exception("membership ended")
         finally:
             log.info("leaving the group", partitions=[lane.partition for lane in self.lanes])
@@ -97,7 +100,7 @@ class ConsumerGroup:
             log.info("left the group")
 
     def observe(self) -> None:
-        """Bring what the metrics say of each partition up to date."""
+        """Update the metrics of each partition."""
         for lane in self.lanes:
             self._metrics.trouble(lane.partition, troubled=lane.health != WORKING)
             feeds = (lane.requests, lane.records)

@@ -24,6 +24,7 @@ from consumer.lanes.feed import Feed
 
 log = structlog.get_logger(__name__)
 
+# How late a feed learns of markers, which move its position without a message.
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _MOST_ERRORS = 10  # in a row, a second apart: then a new member is built
@@ -56,6 +57,7 @@ class Poller:
             try:
                 fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+                # The partition's lane stops; the others are polled on.
                 self._report(error)
                 continue
             except KafkaError as error:
@@ -73,6 +75,7 @@ class Poller:
 
     async def _fill(self, feed: Feed, messages: list[ConsumerRecord]) -> None:
         try:
+            # Also of feeds without messages: markers and aborted messages move the position alone.
             position = await self._consumer.position(feed.partition)
         except IllegalStateError:
             return  # taken away while we polled; the listener knows

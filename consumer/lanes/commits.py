@@ -1,6 +1,6 @@
 """The commits of one partition: at most one transaction on its way, the next one gathers.
 
-A turn does not wait for a transaction: what turns have to say meanwhile goes into the next.
+A turn does not wait for a transaction: what turns come to meanwhile goes into the next.
 Invariant: a ``Checkpoint`` is taken between turns, and goes into one transaction.
 
 An event whose manifest was there before is left out if the completions topic has it already.
@@ -27,7 +27,7 @@ COMMIT_SECONDS = 1.0
 
 
 class Commits:
-    """Commits what one partition's exports have to say; ``done`` is called after each."""
+    """Commits the outcomes of one partition's exports; ``done`` is called after each commit."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Commits:
             KafkaError, TimeoutError: the one before failed; the producer is of no use.
         """
         if self._transaction and self._transaction.done():
+            # The lane's task has to see the failure: this one's ends here.
             finished, self._transaction = self._transaction, None
             finished.result()
         if self._transaction is None:
@@ -101,8 +102,10 @@ class Commits:
             committed = True
         finally:
             self._metrics.transaction(time.monotonic() - begun, committed)
+        # Only now: a checkpoint that equals it is not worth a transaction.
         self._committed = point
         # 7. Count what is committed.
+        # A failed transaction counts nothing: the one that commits its events does.
         for event in outcome.events:
             self._metrics.ended(event)
         for letter in outcome.dead_letters:
@@ -117,6 +120,7 @@ class Commits:
             return
         self._look_since = time.monotonic()
         published = await self._published_events.find(candidates)
+        # If this raises, the lane reloads and this object goes; nothing resets the time.
         self._look_since = None
         unpublished = [event for event in outcome.events if event.event_id not in published]
         if skipped := len(outcome.events) - len(unpublished):

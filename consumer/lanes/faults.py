@@ -61,7 +61,8 @@ class Faults:
         self._breaks_on[place] = str(fault)
 
     def above(self, point: ResumePoint) -> Mapping[Place, str]:
-        """Those to set aside, and how our code broke, that who resumes there reads."""
+        """Messages to set aside, of those that an owner resuming there reads; how each broke."""
+        # Nothing below the point is read again, so its counts can go.
         for place in [place for place in self._counts if not point.will_read(place)]:
             del self._counts[place]
             self._breaks_on.pop(place, None)

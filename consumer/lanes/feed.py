@@ -18,6 +18,7 @@ from clients.record_stream import MAX_RECORD_BYTES
 from consumer.exports.messages import LargeMessage
 from consumer.unpacking import Consumed, Unpacking, is_packed
 
+# Of a feed, and of all feeds of a member; a feed that is full pauses its partition, not the poll.
 PAUSE_BYTES = 4 * 1024 * 1024
 HELD_BYTES = 48 * 1024 * 1024
 _LEAST_PAUSE_BYTES = 256 * 1024
@@ -42,7 +43,7 @@ class Held:
 class Feed:
     """A bounded queue of one partition of one topic; ``moved`` is called when it has changed.
 
-    Of a message of more than ``most_bytes`` the beginning stands in it. Such a one comes packed.
+    A message above ``most_bytes`` is cut to its beginning; all such messages come packed.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Feed:
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
         """Add what was fetched; ``position`` is the consumer's, after it."""
         if not self.seated or (not messages and position == self.position):
+            # Fetched before a seek, or nothing at all.
             return
         for message in messages:
             self._messages.append(message)
@@ -150,12 +152,14 @@ class Feed:
             taken.append(message)
             size += _size(message)
         self._count(-size)
+        # Only below half: aiokafka drops what it has fetched of a partition that is paused.
         if self._paused and not self._detached and self._bytes < self._held.pause_bytes / 2:
             self._resume()
         return taken
 
     def behind(self, handled: int) -> int:
         """Messages between ``handled`` and the end of what may be read (last stable offset)."""
+        # None until the first fetch after an assignment.
         assigned = self.partition in self._consumer.assignment()
         end = self._consumer.last_stable_offset(self.partition) if assigned else None
         return max(0, max(end or 0, self.position) - handled)

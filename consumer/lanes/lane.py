@@ -34,9 +34,14 @@ from consumer.lanes.work import HEARTBEAT_SECONDS, Work, until_ours
 
 log = structlog.get_logger(__name__)
 
+# Loaded for this long, a lane counts as working again; a fault before that is one of a row.
 LASTING_SECONDS = 10.0
+# Fewer in a row are no news for /ready: any doubt leads to a reload.
 MANY_RELOADS = 3
+# Then the lane takes the partition over again, to see whether a person has acted.
 STOPPED_SECONDS = 30.0
+# Of one storage call, until /ready names it; the turn has given its slot back by then
+# (``HANGS_SECONDS``).
 SILENT_SECONDS = 5.0
 
 
@@ -50,11 +55,14 @@ class Lane:
         self._machine = LaneMachine()
         self._loop = asyncio.get_running_loop()
         self._moved = asyncio.Event()
+        # Set until the lane works: one that loads has nothing in hand, so a revoke need not wait.
         self._resting = asyncio.Event()
         self._resting.set()
         self.requests, self.records = context.feeds(partition, self._moved.set)
         self._in_hand = context.export_context.in_hand.begin(partition)
         self._work: Work | None = None
+        # Kept beside the work, so that position and lag of a lane that reloads again and again stay
+        # visible.
         self._positions = (0, 0)
         self._dead_letter_bytes = context.destination.dead_letter_bytes
         self._reloads = 0
@@ -63,7 +71,7 @@ class Lane:
         self._faults = Faults(partition, context.export_context, context.threads)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
-    # What the group asks and tells.
+    # Called by the group.
 
     @property
     def health(self) -> Health:
@@ -126,22 +134,28 @@ class Lane:
         """The partition is lost: remove what is partial, close what is open; never raises."""
         self.abandon()
         self.requests.detach()
+        # First of all: a turn that hangs on its thread may wake up later, and must decide nothing
+        # then.
         self.records.detach()
+        # The consumer may have the partition again, with a new lane: this one must not pause that.
         self._machine.on(Event.LOST)
         self._task.cancel()
         await asyncio.wait([self._task])
 
+    # Not awaited: that would raise what the task raised.
     # The lane's own task.
 
     async def _run(self) -> None:
         while not self._task.cancelling():
             await until_ours(self._machine, self._moved)
+            # Unloading can raise in the place of the cancellation, and swallow it; hence the loop's
+            # condition.
             seconds = HEARTBEAT_SECONDS
             try:
                 await self._own()
             except LaneStopped as error:
                 self._say_stopped(str(error))
-                seconds = STOPPED_SECONDS  # then see whether a person has acted
+                seconds = STOPPED_SECONDS
             except (ConsumerError, KafkaError, OSError) as error:
                 self._say_reloading(error)
             except Exception as error:
@@ -150,6 +164,7 @@ class Lane:
                 log.exception("lane failed", partition=self.partition)
                 self._say_reloading(error)
             finally:
+                # A lane that failed on the way to its rest holds up no rebalance.
                 self._resting.set()
             await asyncio.sleep(seconds)
 
@@ -191,6 +206,7 @@ class Lane:
         finally:
             self._machine.on(Event.FAILED)
             try:
+                # Also when cancelled or lost: ``LEAVING`` stays ``LEAVING`` then.
                 await self._unload(producer)
             finally:
                 self._machine.on(Event.UNLOADED)
@@ -201,6 +217,7 @@ class Lane:
             state = self._machine.on(await perform())
             if state is State.WORKING:
                 self._resting.clear()
+            # Cleared only here: from now on a revoke has to wait for turns and transactions.
             elif state is State.RESTING:
                 self._resting.set()
             elif state is State.WAITING and self._work:
@@ -213,6 +230,7 @@ class Lane:
         given_up = self._retry_budget.given_up(time.monotonic())
         exports = PartitionExports(
             self.partition,
+            # Survives reloads: else each reload would give a refusing storage its whole time again.
             point,
             export_context,
             given_up,
@@ -241,7 +259,9 @@ class Lane:
         work, self._work = self._work, None
         if work:
             await work.commits.drop()
+            # Before its state goes: no status may come from exports that are being discarded.
             # A node that has ended has no threads left; the next owner sweeps.
+            # Before the producer, which the transaction uses.
             with contextlib.suppress(RuntimeError):
                 await self._context.in_thread(work.exports.discard)
         await producer.drop()

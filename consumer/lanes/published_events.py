@@ -61,6 +61,7 @@ class PublishedEvents:
         async with self._one_look:
             if question.found is None:
                 # Questions that came while another look was under way are looked up together.
+                # Ours is named as well: a look that failed has taken its questions off the list.
                 questions, self._waiting = {question, *self._waiting}, []
                 found = await self._look([event for one in questions for event in one.events])
                 for one in questions:
@@ -76,6 +77,7 @@ class PublishedEvents:
             consumer.assign(list(spans))
             for partition, (first, _) in spans.items():
                 consumer.seek(partition, first)
+            # Ends fetched once, after the fencing: others keep writing to this topic.
             ends = {partition: end for partition, (_, end) in spans.items()}
             return await _found(consumer, ends, {event.event_id for event in events})
 
@@ -93,6 +95,7 @@ async def _found(
                 found |= wanted.intersection(_event_ids(some))
         async with asyncio.timeout(_CALL_SECONDS):
             positions = {partition: await consumer.position(partition) for partition in ends}
+        # Positions, not offsets of records: what is last below an end may be a marker.
         if all(positions[partition] >= end for partition, end in ends.items()):
             break
         now, read = time.monotonic(), sum(positions.values())

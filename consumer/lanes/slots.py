@@ -1,10 +1,10 @@
 """Slots: how many partitions of a node may work at a time, and who waits for one.
 
 A slot is held for one bounded turn, never for an export's life: with more exports interleaved in
-a partition than slots, that would be a deadlock. Who is next is ``FairQueue``'s to say. It chooses
-when the event loop comes round, not at once: the lane whose turn has just ended asks for the next
-one before that, and stands beside the others. Invariant: a place in the order is given up, or ends,
-exactly once, whatever is cancelled when.
+a partition than slots, that would be a deadlock. ``FairQueue`` decides who is next. It chooses
+when the event loop comes round, not at once: the lane whose turn has just ended claims the next one
+before that, and competes with the others. Invariant: a place in the order is given up, or ends,
+exactly once, no matter what is cancelled and when.
 """
 
 import asyncio
@@ -73,5 +73,6 @@ class Slots:
             granted = self._waiting.pop(place)
             if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
                 granted.set_result(self._begun)
+            # Counted for a cancelled one too, which ends it when it wakes.
             self.running += 1
             self._begun += 1

@@ -60,11 +60,14 @@ class Takeover:
             self.point = whole_resume_point(committed, starts)
         except ValueError as error:
             raise LaneStopped(str(error)) from None
+        # With one of two missing nothing counts as committed, so the first checkpoint writes both.
         self.committed = self.point if all(committed) else None
         return Event.DONE
 
     # 3. Remove the partial files of former owners.
     async def _sweep(self) -> Event:
+        # A fenced owner may still write: its part is opened without O_CREAT, so it gets
+        # ``PartLost`` instead of making the file again.
         self.swept = await self._context.in_thread(partial(self._storage.sweep, self._partition))
         self._metrics.swept(self.swept)
         return Event.DONE
@@ -76,7 +79,10 @@ class Takeover:
         )
         return Event.MARKS_LEFT if self._marks else Event.DONE
 
+    # Counted by the mark's name: if this takeover dies before the marks are removed, the next one
+    # finds them again and counts nothing twice.
     async def _commit_deaths(self) -> Event:
+        # No event and no dead letter: the transaction is of the resume point alone.
         suspected = self.point.suspecting(self._marks)
         await self._producer.commit(Outcome(), suspected)
         new = [suspect for suspect in suspected.suspects if suspect not in self.point.suspects]
@@ -86,6 +92,8 @@ class Takeover:
         self.point = self.committed = suspected
         return Event.DONE
 
+    # Only now: the commit has proved that nobody has fenced us, and so that no later owner's mark
+    # is among these.
     async def _remove_marks(self) -> Event:
         await self._context.in_thread(
             partial(self._storage.remove_marks, self._partition, self._marks)

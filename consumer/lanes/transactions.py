@@ -24,13 +24,17 @@ from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 from schemas.unread_value import UnreadValue
 
+# A dead owner's transaction may stay open this long if no successor fences it; read_committed
+# readers of the completions wait for it.
 TRANSACTION_TIMEOUT_MS = 30_000
 _usual_partition = DefaultPartitioner()
 _HASHED_BYTES = 1024
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
+# Applies twice, to the stop and to the cut; both fit the two seconds that a member gives its lanes.
 _STOP_SECONDS = 0.7
 _ENVELOPE_BYTES = 4096  # a record batch's own bytes and our headers, generously
 _LENGTH_BYTES = 5  # the length before a key, a value, a header's name or text is a varint
+# With one that is longer the headers, which name the message's place, might not fit.
 _MOST_KEY_BYTES = 1024
 _NULL = bytes(bytearray(b"null"))
 """Stands for a null value: aiokafka asserts that one of key and value is not null."""
@@ -73,10 +77,13 @@ class PartitionProducer:
             **destination.client_options,
             transactional_id=destination.transactional_id(partition),
             transaction_timeout_ms=transaction_timeout_ms,
+            # With aiokafka's default of 100 a lane came to 25 transactions a second.
             retry_backoff_ms=20,
             # aiokafka compresses on the event loop: gzip took 2.9 s of it over a MiB of "a" and
             # "b". What is worth it, the broker compresses: see ``sluice topics create``.
             compression_type=None,
+            # A message may have come compressed, and is sent uncompressed: what the topic takes
+            # decides, not this.
             max_request_size=2 * MOST_FORWARDED_BYTES,
             value_serializer=_bytes_or_null,
             partitioner=partition_of,
@@ -103,6 +110,8 @@ class PartitionProducer:
         async with asyncio.timeout(_CALL_SECONDS):
             # 3. Send events and dead letters.
             await self._producer.begin_transaction()
+            # Sent without waiting for each: an acknowledgement is a round trip, and all are awaited
+            # below.
             deliveries = [
                 *await self._send_events(outcome),
                 *await self._send_dead_letters(outcome),
@@ -121,6 +130,8 @@ class PartitionProducer:
         with contextlib.suppress(Exception):
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
+                    # With the broker away this hangs: the sender goes on trying, in tasks of its
+                    # own.
                     await self._producer.stop()
             except TimeoutError:
                 await cut_off_producer(self._producer, _STOP_SECONDS)
@@ -148,7 +159,7 @@ class PartitionProducer:
         ]
 
     async def _send(self, topic: str, **record: Any) -> asyncio.Future[Any]:  # noqa: ANN401
-        """The acknowledgement to come; one that nobody asks, as another failed, won't complain."""
+        """The pending acknowledgement. Where another send fails, nobody awaits it; no log then."""
         delivery: asyncio.Future[Any] = await self._producer.send(topic, **record)
         delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
         return delivery
@@ -182,6 +193,7 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
         ("sluice_partition", str(message.partition).encode()),
         ("sluice_offset", str(message.offset).encode()),
     ]
+    # A message that was requeued, and failed again, has headers of its former place.
     theirs = [(name, text) for name, text in message.headers if not name.startswith("sluice_")]
     key, value = message.key, message.value
     if key is None and value is None:

@@ -1,4 +1,4 @@
-"""Turns of one partition: a slot, a thread, and retry_budget with the storage.
+"""Turns of one partition: a slot, a thread, and retries while the storage refuses.
 
 Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
 can't be cancelled: cancelling ``run`` waits for the turn's end, and the turn decides nothing
@@ -87,10 +87,13 @@ class Turns:
                 loop = asyncio.get_running_loop()
                 turn = loop.run_in_executor(self._threads, self._exports.turn)
                 await self._worked(turn)
+            # Out of the slot: the turn hangs, and goes on by itself when the storage answers.
             if not turn.done():
                 await asyncio.wait([turn])
         except asyncio.CancelledError:
             if turn:
+                # Wait all the same: the exports are discarded next, and must not be while a thread
+                # works on them.
                 self._exports.abandon()
                 await asyncio.wait([turn])
             raise
@@ -116,6 +119,7 @@ class Turns:
         """
         try:
             while not turn.done() and not self._hangs:
+                # Not ``wait_for``: it would cancel the future, and the thread would go on unseen.
                 await asyncio.wait([turn], timeout=_LOOK_SECONDS)
         except asyncio.CancelledError:
             self._exports.abandon()
@@ -140,7 +144,8 @@ class Turns:
 
     async def _refused(self, result: TurnResult, error: StorageUnavailable) -> TurnResult:
         self._metrics.storage_retried(error)
-        # A turn begins with what is due, then does what it was refused again: it will have passed.
+        # With no write due it was a read that was refused. The next turn repeats it first, so one
+        # that is not refused shows that it has passed.
         self._read_refused = not self._exports.writes_due
         too_long = self._retry_budget.refused(time.monotonic())
         given_up = await self._give_up(str(error)) if too_long else None

@@ -22,6 +22,8 @@ from consumer.lanes.feed import Feed
 from consumer.lanes.lane_context import LaneContext
 from consumer.lanes.turns import Turns
 
+# The group's heartbeat interval. A fault waits this long before the lane loads again: by then the
+# member knows whether it still owns the partition.
 HEARTBEAT_SECONDS = 1.0
 PROMPT_SECONDS = 1.0
 
@@ -99,7 +101,9 @@ class Work:
         return self._start_feeds(point.first_request, point.records_resume)
 
     async def _work(self) -> Event:
+        # Before looking at anything: what arrives from here on ends the next wait.
         self._moved.clear()
+        # ``KEPT`` rests too: the rebalance has set the consumer back to the committed offsets.
         if self._machine.assignment is not Assignment.OURS:
             return self._rest()
         if self.stop_requested:
@@ -108,6 +112,7 @@ class Work:
         self._take()
         if self._idle_check is None and self._is_long_idle():
             return Event.LONG_IDLE
+        # Handled up to there, not only read: a batch that waits in the queue is activity as well.
         if self._idle_check and self.exports.next_offsets[1] >= self._idle_check.records_end:
             check, self._idle_check = self._idle_check, None
             self.exports.expire(check.active_before)
@@ -133,6 +138,8 @@ class Work:
         self._orphan_found = result.orphan_pending
         if result.end is TurnEnd.OWNER_UNKNOWN and self.search is None:
             # One search at a time, or steady requests would move its end for ever.
+            # Noted before the end of the requests is fetched: of a batch that comes later, the
+            # request may lie above that end.
             self._records_below = self._records.position
             return Event.OWNER_UNKNOWN
         return self._commit()
@@ -151,8 +158,10 @@ class Work:
         return Event.DONE
 
     async def _wait(self) -> Event:
+        # With a packed batch in a feed the next piece is due now, and nothing would set ``moved``.
         if not self._unpacking:
             with contextlib.suppress(TimeoutError):
+                # Progress has to be committed, and idle exports be found, without a message too.
                 async with asyncio.timeout(self.turns.wait_seconds or COMMIT_SECONDS):
                     await self._moved.wait()
         return Event.DONE
@@ -163,12 +172,15 @@ class Work:
             return Event.COMMITTING
         self._requests.stop()
         self._records.stop()
+        # The rebalance sets the consumer's positions back, so the queues would be handled twice.
         self.exports.drop_pending()
         self.search = None
         return Event.DONE
 
     async def _resume(self) -> Event:
         await until_ours(self._machine, self._moved)
+        # Positions alone don't say which requests below them are still to be restored; to go on
+        # from there would skip them.
         if self.exports.restoring:
             raise PartLost("a rebalance came before open requests were read")
         return self._start_feeds(*self.exports.next_offsets)
@@ -182,6 +194,7 @@ class Work:
         if not self.exports.settled:
             return self._settle()
         self._settle_by = None
+        # Another producer's transaction can stay open long; the group can't wait for its end.
         if self.commits.looked_for_seconds > HEARTBEAT_SECONDS:
             raise PartLost("a rebalance came while events were looked for")
         return Event.REST_DUE
@@ -197,6 +210,7 @@ class Work:
     async def _unpack(self) -> bool:
         """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
         threads = self._context.threads
+        # A piece of each, no more: between two pieces the lane looks whether it has to rest.
         more = not self.exports.pending_requests and await self._requests.unpack(threads)
         return (not self.exports.pending_records and await self._records.unpack(threads)) or more
 
@@ -209,6 +223,7 @@ class Work:
             exports.take_requests(taken)
         if not exports.pending_records:
             exports.take_records(self._records.take(TURN_BYTES))
+        # Of an empty feed also markers and aborted messages are passed, which no consumer is shown.
         exports.advance(
             0 if self._requests else self._requests.position,
             0 if self._records else self._records.position,
@@ -225,11 +240,14 @@ class Work:
         )
 
     def _is_long_idle(self) -> bool:
+        # Before an end is fetched: whatever was sent in that time lies below it.
         now, since = self._monotonic(), self.exports.idle_since()
         self._active_before = now - self._context.limits.idle_timeout_seconds
         return since is not None and max(since, self._idle_from) <= self._active_before
 
     def _due(self) -> Event:
+        # Dead letters are held until they are committed: while they fill a transaction and more, no
+        # turn adds to them.
         full = self.exports.outcome_full and self.commits.advance()
         if self._can_turn() and not self.turns.wait_seconds and not full:
             return Event.TURN_DUE
@@ -256,6 +274,7 @@ class Work:
 
 async def until_ours(machine: LaneMachine, moved: asyncio.Event) -> None:
     """Wait while the partition is revoked."""
+    # ``moved`` is set by messages too.
     while machine.assignment is Assignment.REVOKED:
         moved.clear()
         await moved.wait()
