@@ -5,6 +5,7 @@ event that is sent again is the same event.
 """
 
 import uuid
+from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
 import orjson
@@ -51,8 +52,8 @@ class _Ended(Strict):
 class ExportCompleted(_Ended):
     """``export.completed``: the file is whole, on disk, and as described.
 
-    ``pages`` and ``truncated_cells`` are None but for a PDF, ``replaced_characters`` but for PDF
-    and XML.
+    From ``expires_at`` on nobody gets the file; None: it stays. ``pages`` and ``truncated_cells``
+    are None but for a PDF, ``replaced_characters`` but for PDF and XML.
     """
 
     type: Literal["export.completed"] = "export.completed"
@@ -63,6 +64,11 @@ class ExportCompleted(_Ended):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     replaced_characters: Count | None = None
     truncated_cells: Count | None = None
+    expires_at: Timestamp | None = None
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the file is nobody's any more; it may still be there."""
+        return self.expires_at is not None and now >= self.expires_at
 
     @property
     def compression(self) -> Compression:

@@ -37,3 +37,6 @@ MOST_FOOTER_CHARACTERS: Final = 300
 
 MOST_TIME_ZONE_CHARACTERS: Final = 64
 """Of the name of a time zone; the longest has 32."""
+
+MOST_RETENTION_SECONDS: Final = 3_153_600_000
+"""How long a file or a manifest may be kept by a number of seconds: a hundred years."""

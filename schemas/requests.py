@@ -11,7 +11,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.errors import shown
 from schemas.file_names import extension
-from schemas.limits import MOST_COLUMNS, MOST_NAME_CHARACTERS, MOST_USER_CHARACTERS
+from schemas.limits import (
+    MOST_COLUMNS,
+    MOST_NAME_CHARACTERS,
+    MOST_RETENTION_SECONDS,
+    MOST_USER_CHARACTERS,
+)
 from schemas.options import OPTIONS, Options, TextOptions, option_names
 from schemas.strict import Strict, require_few_fields
 from schemas.times import Timestamp
@@ -64,7 +69,8 @@ class ExportRequested(Strict):
     """``export.requested``: what file is wanted. Its batches follow on the records topic.
 
     ``requested_at`` is None where the sender gave none; the request record's Kafka timestamp
-    then stands for it. ``options`` is of the class that belongs to ``format``.
+    then stands for it. ``expires_in_seconds`` counts from completion. ``options`` is of the class
+    that belongs to ``format``.
     """
 
     type: Literal["export.requested"] = "export.requested"
@@ -77,6 +83,7 @@ class ExportRequested(Strict):
     user: Annotated[str, Field(min_length=1, max_length=MOST_USER_CHARACTERS)] = "anonymous"
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
+    expires_in_seconds: Annotated[int, Field(ge=1, le=MOST_RETENTION_SECONDS)] | None = None
     options: Options = Field(default_factory=_default_options)
 
     @property

@@ -162,6 +162,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             metrics,
             settings.max_export_bytes,
             storage_timeout_seconds=settings.storage_timeout_seconds,
+            retention_seconds=settings.retention_seconds,
         )
         destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(

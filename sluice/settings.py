@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from consumer.storage.objects.urls import is_object_url, parse_options, split_url
+from schemas.limits import MOST_RETENTION_SECONDS
 from schemas.requests import is_user
 from schemas.topics import Topics
 from sluice.access.token_file import parse_tokens, read_tokens
@@ -108,6 +109,7 @@ def _token_pairs(pairs: SecretStr) -> SecretStr:
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
+RetentionSeconds = Annotated[int, Field(ge=1, le=MOST_RETENTION_SECONDS)]
 KafkaName = Annotated[str, AfterValidator(_kafka_name)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 _Lower = BeforeValidator(str.lower)
@@ -129,6 +131,7 @@ class Settings(BaseModel):
     storage_url: Annotated[str, Field(min_length=1), AfterValidator(_storage_url)] = "./exports"
     storage_options: Annotated[SecretStr | None, Field(validate_default=True)] = None
     scratch_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
+    retention_seconds: RetentionSeconds | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into

@@ -70,14 +70,15 @@ class Listed:
     bytes: int | None
     requested_at_ms: int
     completed_at_ms: int | None = None
+    expires_at_ms: int | None = None
 
     @property
     def position(self) -> Position:
         """Where it stands in the order."""
         return Position(self.requested_at_ms, self.export_id)
 
-    def fields(self) -> dict[str, Any]:
-        """As lists show it in JSON, times as the contract writes them."""
+    def fields(self, now_ms: int) -> dict[str, Any]:
+        """As lists show it in JSON at a time, with times as the contract writes them."""
         return {
             "export_id": self.export_id,
             "state": self.state,
@@ -88,8 +89,8 @@ class Listed:
             "bytes": self.bytes,
             "requested_at": _time(self.requested_at_ms),
             "completed_at": _time(self.completed_at_ms),
-            "expires_at": None,
-            "expired": False,
+            "expires_at": _time(self.expires_at_ms),
+            "expired": self.expires_at_ms is not None and now_ms >= self.expires_at_ms,
         }
 
 

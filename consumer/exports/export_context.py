@@ -30,7 +30,8 @@ class ExportContext:
     people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
     on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
     moment, so that five at once would be more than a node has. ``kept_texts`` are those of large
-    batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end.
+    batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end,
+    ``retention_seconds`` how long files are kept at most.
     """
 
     storage: Storage
@@ -43,6 +44,12 @@ class ExportContext:
     large_work: threading.Lock = field(default_factory=threading.Lock)
     kept_texts: KeptTexts = field(default_factory=KeptTexts)
     storage_timeout_seconds: float = 300.0
+    retention_seconds: int | None = None
+
+    def kept_seconds(self, request: ExportRequested) -> int | None:
+        """How long the file of an export is kept; None: until someone removes it."""
+        bounds = (self.retention_seconds, request.expires_in_seconds)
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
         """Held while a message is decoded, so that large ones are one at a time."""

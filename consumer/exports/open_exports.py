@@ -221,6 +221,7 @@ class OpenExports:
             pages=writer.pages,
             replaced_characters=writer.replaced_characters,
             truncated_cells=writer.truncated_cells,
+            kept_seconds=self._context.kept_seconds(export.request),
         )
         self._close(export, Ending(event, origin, first_batch=export.first_offset))
 

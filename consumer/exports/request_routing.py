@@ -4,6 +4,8 @@ Invariant: a request is handled once; what lies below the resumed position only 
 that were open there.
 """
 
+from typing import TypeGuard
+
 from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped
 from consumer.exports.dead_letters import DeadLetters
@@ -21,7 +23,7 @@ from consumer.exports.terminal_events import (
     source_of,
 )
 from schemas.codec import InvalidRequest, decode_request
-from schemas.completions import ExportCompleted
+from schemas.completions import ExportCompleted, TerminalEvent
 from schemas.errors import Unreadable
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import FailReason
@@ -116,7 +118,7 @@ class RequestRouting:
         manifest = self._context.storage.manifest(origin.export_id)
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
             self._context.metrics.duplicate(origin.format, origin.user)
-        elif isinstance(manifest, ExportCompleted) and not self._context.storage.has_file(manifest):
+        elif manifest and self._lacks_its_file(manifest):
             if request is None:
                 raise LaneStopped(
                     f"the manifest of {origin.export_id} says that it completed, but to this build"
@@ -144,10 +146,17 @@ class RequestRouting:
         """Whether a request is of an export that completed, says its manifest, without its file."""
         if (export_id := id_in_key(message)) is None:
             return False
-        storage = self._context.storage
-        manifest = storage.manifest(export_id)
-        ours = isinstance(manifest, ExportCompleted) and manifest.source == source_of(message)
-        return ours and manifest is not None and not storage.has_file(manifest)
+        manifest = self._context.storage.manifest(export_id)
+        ours = manifest is not None and manifest.source == source_of(message)
+        return ours and manifest is not None and self._lacks_its_file(manifest)
+
+    def _lacks_its_file(self, manifest: TerminalEvent) -> TypeGuard[ExportCompleted]:
+        """Whether there is a file to be made: one that has expired is not made again."""
+        return (
+            isinstance(manifest, ExportCompleted)
+            and not manifest.expired(self._context.now())
+            and not self._context.storage.has_file(manifest)
+        )
 
     def _set_aside(self, message: Message, aside: SetAside) -> None:
         """Its export fails; a dead letter where it can't have been the request of one."""

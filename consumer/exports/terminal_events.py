@@ -6,7 +6,7 @@ alone, so it is the same on every node. Only where the record has no timestamp t
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from consumer.exports.messages import Message, SetAside
@@ -67,7 +67,7 @@ class Origin:
         """``export.cancelled``."""
         return ExportCancelled(format=Format(self.format), message=message, **self._ended(progress))
 
-    def completed(
+    def completed(  # noqa: PLR0913 - each is a field of the event
         self,
         progress: Progress,
         *,
@@ -77,8 +77,9 @@ class Origin:
         pages: int | None,
         replaced_characters: int | None,
         truncated_cells: int | None,
+        kept_seconds: int | None,
     ) -> ExportCompleted:
-        """``export.completed``."""
+        """``export.completed``; ``kept_seconds`` until its file expires, None: it never does."""
         return ExportCompleted(
             format=Format(self.format),
             location=location,
@@ -87,6 +88,7 @@ class Origin:
             pages=pages,
             replaced_characters=replaced_characters,
             truncated_cells=truncated_cells,
+            expires_at=_later(progress.ended_at, kept_seconds),
             **self._ended(progress),
         )
 
@@ -149,6 +151,10 @@ def _origin(
         min(recorded_ms or read_ms, read_ms),
         source_of(message),
     )
+
+
+def _later(moment: datetime, seconds: int | None) -> datetime | None:
+    return None if seconds is None else moment + timedelta(seconds=seconds)
 
 
 def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:

@@ -164,6 +164,7 @@ class HistoryReader:
 
 
 def _listed(event: TerminalEvent, title: str | None) -> Listed:
+    completed = event if isinstance(event, ExportCompleted) else None
     return Listed(
         event.export_id,
         State(event.type.removeprefix("export.")),
@@ -171,9 +172,10 @@ def _listed(event: TerminalEvent, title: str | None) -> Listed:
         event.user,
         title,
         event.rows,
-        event.bytes if isinstance(event, ExportCompleted) else None,
+        completed.bytes if completed else None,
         to_millis(event.requested_at),
         to_millis(event.completed_at),
+        to_millis(completed.expires_at) if completed and completed.expires_at else None,
     )
 
 

@@ -42,11 +42,11 @@ def run_list(
 
 
 async def _list(settings: Settings, wanted: Wanted, last: int, *, as_json: bool) -> int:
-    found = await _find(settings, wanted, last)
+    found, now = await _find(settings, wanted, last), time.time()
     lines = (
-        [orjson.dumps(one.fields()).decode() for one in found]
+        [orjson.dumps(one.fields(int(now * 1000))).decode() for one in found]
         if as_json
-        else _lines(found, time.time())
+        else _lines(found, now)
     )
     for line in lines:
         typer.echo(line)

@@ -28,6 +28,7 @@ from producer.sources.csv_source import read_csv
 from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader, RowStream
 from schemas.errors import FieldError, field_errors
+from schemas.limits import MOST_RETENTION_SECONDS
 from schemas.options import OPTIONS
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
@@ -126,6 +127,15 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     priority: Annotated[
         int | None, typer.Option(min=0, max=9, help="9 goes first. Default: 5.")
     ] = None,
+    expires_in: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_RETENTION_SECONDS,
+            metavar="SECONDS",
+            help="How long the file is kept. Default: as nodes are set.",
+        ),
+    ] = None,
     option: Annotated[list[str] | None, typer.Option(metavar="K=V", help=_OPTION_HELP)] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow it; fail unless it completes.")
@@ -138,7 +148,7 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     texts = {"export_id": export_id, "title": title, "user": user}
     for name, text in texts.items():
         _require_text(name, text)
-    given = {**texts, "priority": priority}
+    given = {**texts, "priority": priority, "expires_in_seconds": expires_in}
     if timeout is not None and not wait:
         raise UsageError("--timeout is for --wait")
     fields = {

@@ -6,6 +6,8 @@ The file never changes under its name, so its SHA-256 is its strong entity tag.
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -33,6 +35,8 @@ async def download(exports: Exports, request: Request, asker: Asker) -> Response
         raise no_such_export(export_id)
     if not isinstance(known.event, ExportCompleted):
         raise Refusal(HTTPStatus.CONFLICT, f"the export is {known.state}: it has no file")
+    if known.event.expired(datetime.now(UTC)):
+        raise Refusal(HTTPStatus.GONE, "the file has expired", headers=_sunset(known.event))
     file = await exports.open_file(known.event)
     if file is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "the file is not in the storage any more")
@@ -51,7 +55,7 @@ class _Download(FileResponse):
     def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
         super().__init__(
             file.name,
-            headers={"ETag": tag, "X-Content-Type-Options": "nosniff"},
+            headers={"ETag": tag, "X-Content-Type-Options": "nosniff", **_sunset(event)},
             media_type=media_type(event.extension),
             filename=f"{event.export_id}.{event.extension}",
             stat_result=os.stat_result((0, 0, 0, 0, 0, 0, file.size, 0, int(file.modified), 0)),
@@ -78,8 +82,17 @@ def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> 
     if wanted is not None and not names(wanted, tag, strongly=True):
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
     if known is not None and names(known, tag, strongly=False):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+        return Response(
+            status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag, **_sunset(event)}
+        )
     return _in_range(request, _Download(file, event, tag), file.size)
+
+
+def _sunset(event: ExportCompleted) -> dict[str, str]:
+    """From when on the file can't be had (RFC 8594), to the second before it."""
+    if event.expires_at is None:
+        return {}
+    return {"Sunset": format_datetime(event.expires_at, usegmt=True)}
 
 
 def _in_range(request: Request, response: _Download, size_bytes: int) -> Response:

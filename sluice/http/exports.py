@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 
@@ -203,7 +204,7 @@ class Exports:
         except Refusal:
             event = event or await self.fetch_manifest(export_id)
             # The manifest decides, whether Kafka answers or not.
-            if event and (not isinstance(event, ExportCompleted) or await self._has_file(event)):
+            if event and (not isinstance(event, ExportCompleted) or await self._is_final(event)):
                 return _known_from_event(event)
             raise
         event = event or await self.fetch_manifest(export_id)
@@ -217,7 +218,10 @@ class Exports:
             return Known(export_id, ticket.request.user, State.QUEUED)
         return None
 
-    async def _has_file(self, event: ExportCompleted) -> bool:
+    async def _is_final(self, event: ExportCompleted) -> bool:
+        """Whether its file was published; one that has expired may be gone by now."""
+        if event.expired(datetime.now(UTC)):
+            return True
         return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))
 
     def _open_storage_file(self, event: ExportCompleted) -> OpenFile | None:

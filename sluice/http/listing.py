@@ -3,6 +3,7 @@
 Invariant: a user's list holds their own exports only, whatever the query says; an operator's all.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -64,8 +65,9 @@ async def exports(listing: Listing, request: Request, asker: Asker) -> Response:
 
 
 def _answer(found: list[Listed], following: Position | None) -> Response:
+    now_ms = int(time.time() * 1000)
     answer = {
-        "exports": [one.fields() for one in found],
+        "exports": [one.fields(now_ms) for one in found],
         "next": following.encode() if following else None,
     }
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})

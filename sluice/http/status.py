@@ -1,13 +1,14 @@
 """``GET /export/status``: what this node does, and how an export is doing on any node."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from schemas.completions import encode_event
+from schemas.completions import ExportCompleted, encode_event
 from sluice.access.askers import Asker
 from sluice.http.exports import Exports, no_such_export
 from sluice.http.view import NodeView
@@ -24,11 +25,13 @@ async def export_status(exports: Exports, request: Request, asker: Asker) -> Res
     known = await exports.find(export_id, asker)
     if known is None:
         raise no_such_export(export_id)
+    now = datetime.now(UTC)
     answer: dict[str, Any] = {
         "export_id": known.export_id,
         "state": known.state,
         "rows": known.rows,
         "bytes": known.bytes,
+        "expired": isinstance(known.event, ExportCompleted) and known.event.expired(now),
         # The bytes of the event in the completions topic.
         "event": orjson.Fragment(encode_event(known.event)) if known.event else None,
     }

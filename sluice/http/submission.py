@@ -28,7 +28,16 @@ from sluice.http.stopping import node_stops
 MOST_WAIT_SECONDS = 3_600
 _MOST_REQUEST_BYTES = 1_000_000
 """A request is one message with key and headers, and by default brokers take 1,048,588 bytes."""
-_FIELDS = ("export_id", "format", "columns", "title", "user", "priority", "options")
+_FIELDS = (
+    "export_id",
+    "format",
+    "columns",
+    "title",
+    "user",
+    "priority",
+    "expires_in_seconds",
+    "options",
+)
 _UNKNOWN = "is not a field of the contract"
 
 
@@ -88,7 +97,7 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
     """
     given: dict[str, Any] = dict(fields)
     errors: list[FieldError] = []
-    for name, parse in (("columns", _columns), ("options", exact_json.loads), ("priority", _count)):
+    for name, parse in _PARSERS.items():
         if name in given:
             try:
                 given[name] = parse(given[name].encode())
@@ -231,3 +240,12 @@ def _malformed(error: Exception) -> str:
     if isinstance(error, csv.Error):
         return f"must be keys divided by commas, or a JSON array: {error}"
     return str(error) if isinstance(error, TooManyValues) else f"malformed JSON: {error}"
+
+
+_PARSERS: dict[str, Callable[[bytes], object]] = {
+    "columns": _columns,
+    "options": exact_json.loads,
+    "priority": _count,
+    "expires_in_seconds": _count,
+}
+"""What query parameters that are no text are read by."""

@@ -77,7 +77,16 @@ async def test_semicolons_are_noticed_or_divide_and_no_end_is_waited_for_too_lon
     assert noticed.stderr == (
         "sluice: orders.csv: has one column, id;ad: --input-delimiter ';' may be meant\n"
     )
-    more = ("--input-delimiter", ";", "--option", "delimiter=\\t", "--priority", "9")
+    more = (
+        "--input-delimiter",
+        ";",
+        "--option",
+        "delimiter=\\t",
+        "--priority",
+        "9",
+        "--expires-in",
+        "60",
+    )
     late = shell.run("submit", file, *given, *more, "--wait", "--timeout", "0.5")
     export_id = late.stdout.strip()
     assert late.returncode == 1
@@ -89,6 +98,7 @@ async def test_semicolons_are_noticed_or_divide_and_no_end_is_waited_for_too_lon
     request = found[export_id]
     assert [column.key for column in request.columns] == ["id", "ad"]
     assert (request.priority, request.options.delimiter) == (9, "\t")
+    assert request.expires_in_seconds == 60
     assert await rows_of(bootstrap_servers, topics, export_id) == [["1", "ü"]]
 
 

@@ -206,9 +206,13 @@ class World:
         state: str = "completed",
         content: bytes = b"a\r\n1\r\n",
         extension: str = "csv",
+        expires_at: datetime | None = None,
     ) -> None:
         """The group decides an export's end."""
-        event = self.storage.decide(self._event(export_id, state, content, extension))
+        proposed = self._event(export_id, state, content, extension)
+        if isinstance(proposed, ExportCompleted):
+            proposed = proposed.model_copy(update={"expires_at": expires_at})
+        event = self.storage.decide(proposed)
         if isinstance(event, ExportCompleted):
             part = self.storage.open_part(0, export_id, extension)
             part.append(content)

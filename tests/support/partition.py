@@ -64,6 +64,7 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     max_export_bytes: int = 1_000_000
     kept_bytes: int = KEPT_BYTES
+    retention_seconds: int | None = None
     made: Storage | None = None
     requests: list[Sent] = field(default_factory=list)
     records: list[Sent] = field(default_factory=list)
@@ -91,6 +92,7 @@ class Bench:
             self.clock.monotonic,
             kept_texts=KeptTexts(self.kept_bytes),
             storage_timeout_seconds=STORAGE_SECONDS,
+            retention_seconds=self.retention_seconds,
         )
 
     def request(self, export_id: str = "a", **fields: Any) -> Sent:

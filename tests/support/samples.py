@@ -59,6 +59,7 @@ RIGHT_REQUESTS: list[dict[str, Any]] = [
     changed(REQUEST, export_id="A" + "._-z9" * 25 + "xy"),
     changed(REQUEST, priority=0),
     changed(REQUEST, priority=9),
+    *(changed(REQUEST, expires_in_seconds=seconds) for seconds in (1, 86_400, 3_153_600_000, None)),
     changed(REQUEST, requested_at="2026-11-21T23:59:59.123456789Z"),
     *(
         changed(REQUEST, options=options)
@@ -134,6 +135,11 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
         ("priority", {"priority": 10}),
         ("priority", {"priority": 10**400}),
         ("priority", {"priority": None}),
+        ("expires_in_seconds", {"expires_in_seconds": 0}),
+        ("expires_in_seconds", {"expires_in_seconds": 1.5}),
+        ("expires_in_seconds", {"expires_in_seconds": "60"}),
+        ("expires_in_seconds", {"expires_in_seconds": True}),
+        ("expires_in_seconds", {"expires_in_seconds": 3_153_600_001}),
         ("requested_at", {"requested_at": "2026-11-21T10:00:00"}),
         ("requested_at", {"requested_at": "2026-11-21T10:00:00+00:00"}),
         ("requested_at", {"requested_at": "2026-11-21 10:00:00Z"}),

@@ -1,6 +1,8 @@
 """Downloads: the file of an export, whole or in ranges, whichever node wrote it."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -223,3 +225,40 @@ async def test_a_large_file_is_streamed(client: httpx.AsyncClient, world: World)
         async for piece in answer.aiter_bytes(100_000):
             digest.update(piece)
     assert answer.headers["etag"] == f'"{digest.hexdigest()}"'
+
+
+async def test_until_it_expires_a_download_says_when(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    expires_at = datetime.now(UTC).replace(microsecond=999_000) + timedelta(hours=1)
+    world.end("e-1", content=CONTENT, expires_at=expires_at)
+    for answer in (await get(client), await get(client, If_None_Match=TAG)):
+        assert answer.status_code in {200, 304}
+        sunset = parsedate_to_datetime(answer.headers["sunset"])
+        assert sunset == expires_at.replace(microsecond=0)
+    status = (await client.get("/export/status/e-1")).json()
+    assert (status["expired"], status["event"]["expires_at"][-5:]) == (False, ".999Z")
+
+
+@pytest.mark.parametrize("file_is_there", [True, False])
+@pytest.mark.parametrize("is_down", [True, False])
+async def test_an_expired_file_is_gone(
+    client: httpx.AsyncClient, world: World, *, file_is_there: bool, is_down: bool
+) -> None:
+    expires_at = datetime.now(UTC) - timedelta(milliseconds=1)
+    world.end("e-1", content=CONTENT, expires_at=expires_at)
+    if not file_is_there:
+        (world.directory / "e-1.csv").unlink()
+    world.is_down = is_down
+    answer = await get(client)
+    assert_problem(answer, 410, "the file has expired")
+    assert parsedate_to_datetime(answer.headers["sunset"]) <= datetime.now(UTC)
+    assert (await client.head("/export/download/e-1")).status_code == 410
+    status = (await client.get("/export/status/e-1")).json()
+    assert (status["state"], status["expired"]) == ("completed", True)
+
+
+async def test_a_file_that_stays_has_no_sunset(client: httpx.AsyncClient, world: World) -> None:
+    await ended(world)
+    assert "sunset" not in (await get(client)).headers
+    assert not (await client.get("/export/status/e-1")).json()["expired"]

@@ -20,15 +20,19 @@ async def listed(client: httpx.AsyncClient, query: str = "") -> list[str]:
 async def test_it_shows_open_and_ended_ones_with_their_progress(
     client: httpx.AsyncClient, world: World
 ) -> None:
-    world.history.put(ended_export("done", NOON, title="Orders"), NOON)
+    done = ended_export("done", NOON, title="Orders", expires_at_ms=NOON + 1000)
+    world.history.put(done, NOON)
+    world.history.put(ended_export("later", NOON - 1, expires_at_ms=2 * NOON), NOON)
     world.request("open")
     world.titles["open"] = "Later"
     world.begun.add("open")
     world.rows["open"] = (7, 70)
     answer = await client.get("/export")
     assert answer.headers["cache-control"] == "no-store"
-    fields: dict[str, Any] = {"format": "csv", "expires_at": None, "expired": False}
+    fields: dict[str, Any] = {"format": "csv"}
     page = answer.json()
+    later = page["exports"].pop()
+    assert (later["expires_at"], later["expired"]) == ("2083-10-11T20:00:00.000Z", False)
     assert page["next"] is None
     assert {one["export_id"]: one for one in page["exports"]} == {
         "open": {
@@ -41,6 +45,8 @@ async def test_it_shows_open_and_ended_ones_with_their_progress(
             "bytes": 70,
             "requested_at": "2026-11-21T10:00:00.000Z",
             "completed_at": None,
+            "expires_at": None,
+            "expired": False,
         },
         "done": {
             **fields,
@@ -52,6 +58,8 @@ async def test_it_shows_open_and_ended_ones_with_their_progress(
             "bytes": 1000,
             "requested_at": "2026-11-21T10:00:00.000Z",
             "completed_at": "2026-11-21T10:00:00.400Z",
+            "expires_at": "2026-11-21T10:00:01.000Z",
+            "expired": True,
         },
     }
 

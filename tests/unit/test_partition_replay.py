@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumer.core.resume import ResumePoint
+from consumer.core.suspects import Place
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
@@ -265,3 +266,47 @@ def test_a_request_whose_id_ended_in_another_partition_is_counted(bench: Bench) 
     assert not take_outcome(other)
     labels = {"format": "csv", "status": "duplicate", "user": "anonymous"}
     assert bench.metric("export_requests_total", **labels) == 1
+
+
+@pytest.mark.parametrize("retention_seconds", [None, 5, 100])
+@pytest.mark.parametrize("expires_in_seconds", [None, 5, 100])
+def test_a_file_is_kept_as_long_as_both_allow(
+    tmp_path: Path, retention_seconds: int | None, expires_in_seconds: int | None
+) -> None:
+    bench = Bench(tmp_path, retention_seconds=retention_seconds)
+    bench.request(expires_in_seconds=expires_in_seconds)
+    bench.batch(0, [1], last=True)
+    event = only(bench.turn())
+    assert isinstance(event, ExportCompleted)
+    bounds = [bound for bound in (retention_seconds, expires_in_seconds) if bound]
+    kept = (event.expires_at - event.completed_at).total_seconds() if event.expires_at else None
+    assert kept == (min(bounds) if bounds else None)
+    assert bench.storage.manifest("a") == event
+
+
+def test_an_export_that_has_expired_is_not_made_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, retention_seconds=50)
+    bench.request()
+    bench.turn()
+    point = bench.partition.resume_point()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    bench.clock.seconds = 50
+    owner, events = bench.replay(point)
+    assert only(events) == first
+    assert not (bench.directory / "a.csv").exists()
+    assert owner.resume_point() == ResumePoint(1, (), 1, 1)
+
+
+def test_what_is_set_aside_of_an_expired_export_sends_its_event(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, retention_seconds=50)
+    bench.request()
+    bench.batch(0, [1], last=True)
+    first = only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    bench.clock.seconds = 50
+    broken = {Place(False, 0): "it broke"}
+    owner = bench.owner(START, breaks_on=broken)
+    assert bench.turn(owner) == [first]
+    assert not (bench.directory / "a.csv").exists()

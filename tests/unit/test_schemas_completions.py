@@ -70,6 +70,7 @@ def test_a_completed_csv_is_as_the_contract_shows_it() -> None:
         "rows": 10_000,
         "pages": None,
         "sha256": "0f" * 32,
+        "expires_at": None,
         "requested_at": "2026-11-21T10:00:00.000Z",
         "started_at": "2026-11-21T10:00:00.200Z",
         "completed_at": "2026-11-21T10:00:00.812Z",

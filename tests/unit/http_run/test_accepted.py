@@ -31,6 +31,7 @@ async def test_commas_in_column_keys_are_none_of_its_structure(world: World) -> 
 
 async def test_json_is_published_whole(client: httpx.AsyncClient, world: World) -> None:
     more: dict[str, Any] = {"export_id": "e-1", "title": "T", "user": "alice", "priority": 9}
+    more["expires_in_seconds"] = 60
     answer = await run(client, options={"delimiter": ";"}, **more)
     assert answer.status_code == 202
     assert answer.json() == {
@@ -48,12 +49,14 @@ async def test_json_is_published_whole(client: httpx.AsyncClient, world: World) 
 async def test_ndjson_is_published_whole(client: httpx.AsyncClient, world: World) -> None:
     options = quote('{"delimiter": ";"}')
     query = "format=csv&columns=a,%22b,c%22&export_id=e-1&title=%C3%9C&user=u&priority=0"
+    query += "&expires_in_seconds=60"
     body = b'\xef\xbb\xbf[1, "x"]\r\n\n  \n{"b,c": 2}'
     answer = await upload(client, body, f"{query}&options={options}")
     assert (answer.status_code, answer.json()["export_id"]) == (202, "e-1")
     (request,) = world.requested()
     assert [column.key for column in request.columns] == ["a", "b,c"]
     assert (request.title, request.user, request.priority) == ("Ü", "u", 0)
+    assert request.expires_in_seconds == 60
     assert world.published_rows("e-1") == [[1, "x"], {"b,c": 2}]
     assert world.is_finished("e-1")
 
@@ -176,6 +179,7 @@ async def test_the_id_of_another_export_is_a_conflict(
         "columns": ["a", {"key": "b", "header": "b"}],
         "title": "T",
         "priority": 1,
+        "expires_in_seconds": 1,
     }
     assert (await run(client, export_id="e-1", **same)).status_code == 202
     assert len(world.requests) == 1

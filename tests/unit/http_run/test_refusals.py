@@ -175,6 +175,8 @@ WRONG_QUERY_FIELDS = [
     ("format=csv&columns=a&options=%7B%22delimiter%22:%22ab%22%7D", {"options.delimiter"}),
     ("format=csv&columns=a&data=%5B%5D", {"data"}),
     ("format=csv&columns=a&priority=5.5", {"priority"}),
+    ("format=csv&columns=a&expires_in_seconds=0", {"expires_in_seconds"}),
+    ("format=csv&columns=a&expires_in_seconds=1h", {"expires_in_seconds"}),
     ("format=csv&columns=a&title=%ff", {""}),
     ("format=csv&columns=a&user=", {"user"}),
 ]
