@@ -267,6 +267,7 @@ def _publisher(settings: Settings) -> ExportPublisher:
 def _http_limits(settings: Settings) -> HttpLimits:
     return HttpLimits(
         queue_limit=settings.queue_limit,
+        user_queue_limit=settings.user_queue_limit,
         max_body_bytes=settings.max_body_bytes,
         idle_timeout_seconds=settings.idle_timeout_seconds,
     )

@@ -139,6 +139,7 @@ class Settings(BaseModel):
     max_concurrency: Annotated[int, Field(ge=1, le=5)] = 5
     max_open_exports: Annotated[int, Field(ge=1, le=800)] = 800
     queue_limit: Positive = 100
+    user_queue_limit: Positive | None = None
     max_body_bytes: Positive = 64 * _MIB
     max_export_bytes: Positive = 10 * 1024 * _MIB
     # A broker takes a batch of up to 1 MiB by default, so a message of less is nothing to refuse.

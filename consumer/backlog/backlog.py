@@ -75,6 +75,11 @@ class Backlog:
         async with self._reader_ready() as reader:
             return await reader.count(fresh=fresh)
 
+    async def counts(self, user: str) -> tuple[int, int]:
+        """A fresh ``count``, and how many of those exports are this user's. Raises as ``count``."""
+        async with self._reader_ready() as reader:
+            return await reader.counts(user)
+
     async def unfinished(self) -> list[Listed]:
         """All unfinished exports, at most ``most_followed``, as of about a second ago.
 

@@ -127,6 +127,11 @@ class BacklogReader:
             self._whole = True
         return self._held
 
+    async def counts(self, user: str) -> tuple[int, int]:
+        """A fresh ``count``, and how many of them are this user's. Raises as ``run``."""
+        every = await self.count(fresh=True)
+        return every, sum(one.count_of(user) for one in self._partitions.values())
+
     async def find(self, export_id: str, *, accepted: bool) -> Unfinished | None:
         """The unfinished export of an id. Raises RequestsHidden; else as ``run``."""
         ends = await self.look()

@@ -6,6 +6,7 @@ A request below Q that isn't listed has ended, or was a repeat, or was none. Pur
 request that is held is unfinished by the latest commit that was read.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -55,10 +56,15 @@ class PartitionBacklog:
         self._partition = partition
         self._requests: dict[int, Requested] = {}
         self._offsets: dict[str, int] = {}
+        self._by_user: Counter[str] = Counter()
         self._set(point)
 
     def __len__(self) -> int:
         return len(self._requests)
+
+    def count_of(self, user: str) -> int:
+        """How many of them are this user's."""
+        return self._by_user[user]
 
     @property
     def start(self) -> int:
@@ -89,6 +95,7 @@ class PartitionBacklog:
         if self.wants(offset) and request.export_id not in self._offsets:
             self._requests[offset] = request
             self._offsets[request.export_id] = offset
+            self._by_user[request.user] += 1
 
     def commit(self, point: ResumePoint) -> bool:
         """The partition has committed ``point``: forget what has ended by it.
@@ -104,8 +111,14 @@ class PartitionBacklog:
             return False
         self._set(point)
         for offset in [offset for offset in self._handled() if offset not in self._open]:
-            del self._offsets[self._requests.pop(offset).export_id]
+            self._forget(self._requests.pop(offset))
         return True
+
+    def _forget(self, request: Requested) -> None:
+        del self._offsets[request.export_id]
+        self._by_user[request.user] -= 1
+        if not self._by_user[request.user]:
+            del self._by_user[request.user]  # users come and go without end
 
     def _set(self, point: ResumePoint) -> None:
         self._point = point

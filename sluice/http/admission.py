@@ -1,4 +1,4 @@
-"""Admission of new exports, bounded by the number of unfinished exports of the group.
+"""Admission of new exports, bounded by the unfinished ones of the group, and those of a user.
 
 Invariant: each export admitted by this node is counted from its admission on: in memory, until a
 count of the backlog that began after its request was in Kafka has included it.
@@ -7,10 +7,18 @@ count of the backlog that began after its request was in Kafka has included it.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import NamedTuple
 
 from schemas.requests import ExportRequested
 from sluice.http.problems import Refusal
 from sluice.http.view import BacklogView
+
+
+class Unfinished(NamedTuple):
+    """Counts of exports that are accepted and unfinished: in the whole group, and of one user."""
+
+    every: int
+    of_user: int
 
 
 class Ticket:
@@ -26,12 +34,14 @@ class Ticket:
 class Admission:
     """Admits exports while the group has fewer than ``limit`` unfinished ones.
 
-    Nodes that admit at the same moment may exceed the limit by one each.
+    And while the user has fewer than ``user_limit``, if there is one. Nodes that admit at the same
+    moment may exceed a limit by one each.
     """
 
-    def __init__(self, backlog: BacklogView, limit: int) -> None:
+    def __init__(self, backlog: BacklogView, limit: int, user_limit: int | None) -> None:
         self._backlog = backlog
         self._limit = limit
+        self._user_limit = user_limit
         self._uncounted: set[Ticket] = set()
         self._under_way: dict[str, Ticket] = {}
 
@@ -39,29 +49,35 @@ class Admission:
         """The admission of this id, while this node publishes the export."""
         return self._under_way.get(export_id)
 
-    async def count_unfinished(self) -> int:
-        """How many exports are unfinished now.
+    async def count_unfinished(self, user: str) -> Unfinished:
+        """How many exports are unfinished now, in all and of this user.
 
         Raises:
             BacklogUnavailable: Kafka doesn't answer.
         """
         accepted = {ticket for ticket in self._uncounted if ticket.accepted}
-        count = await self._backlog.count(fresh=True)
+        every, of_user = await self._backlog.counts(user)
         self._uncounted -= accepted
-        return count + len(self._uncounted)
+        of_user += sum(ticket.request.user == user for ticket in self._uncounted)
+        return Unfinished(every + len(self._uncounted), of_user)
 
     @contextmanager
-    def ticket(self, request: ExportRequested, unfinished: int) -> Iterator[Ticket]:
-        """Publish this export in the block; ``unfinished`` is a fresh ``count_unfinished``.
+    def ticket(self, request: ExportRequested, unfinished: Unfinished) -> Iterator[Ticket]:
+        """Publish this export in the block; ``unfinished`` is a fresh count for its user.
 
         Raises:
-            Refusal: 429, the limit is reached.
+            Refusal: 429, a limit is reached; the user's is named first, as it may help them to
+                wait for their own.
         """
-        if unfinished >= self._limit:
-            raise Refusal(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._limit:,} exports are accepted and unfinished (SLUICE_QUEUE_LIMIT)",
-                headers={"Retry-After": "1"},
+        if self._user_limit is not None and unfinished.of_user >= self._user_limit:
+            raise _too_many(
+                f"{self._user_limit:,} of your exports are accepted and unfinished"
+                " (SLUICE_USER_QUEUE_LIMIT)",
+                scope="user",
+            )
+        if unfinished.every >= self._limit:
+            raise _too_many(
+                f"{self._limit:,} exports are accepted and unfinished (SLUICE_QUEUE_LIMIT)"
             )
         ticket = Ticket(request)
         self._uncounted.add(ticket)
@@ -72,3 +88,7 @@ class Admission:
             del self._under_way[request.export_id]
             if not ticket.accepted:
                 self._uncounted.discard(ticket)
+
+
+def _too_many(detail: str, **more: object) -> Refusal:
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": "1"}, more=more)

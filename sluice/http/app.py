@@ -19,6 +19,7 @@ from starlette.routing import Route
 from consumer.metrics import Metrics
 from sluice.access.gate import Gate
 from sluice.http import cancel, documentation, download, listing, run, status
+from sluice.http.admission import Admission
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
 from sluice.http.exports import Exports
@@ -53,6 +54,7 @@ class HttpLimits:
     """The settings of the same names."""
 
     queue_limit: int = 100
+    user_queue_limit: int | None = None
     max_body_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
 
@@ -77,9 +79,8 @@ def build_app(deps: AppDependencies, limits: HttpLimits) -> Starlette:
 
 def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     node, idle_seconds = deps.node, limits.idle_timeout_seconds
-    exports = Exports(
-        node, deps.backlog, deps.storage, deps.storage_calls, deps.firsts, limits.queue_limit
-    )
+    admission = Admission(deps.backlog, limits.queue_limit, limits.user_queue_limit)
+    exports = Exports(node, deps.backlog, deps.storage, deps.storage_calls, deps.firsts, admission)
     bodies = JsonBodies(limits.max_body_bytes, idle_seconds)
     run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
     metrics = partial(_expose_metrics, deps.metrics.registry)

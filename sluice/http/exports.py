@@ -19,6 +19,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
 from sluice.access.askers import Asker
 from sluice.http.admission import Admission
+from sluice.http.admission import Unfinished as Counts
 from sluice.http.problems import Refusal
 from sluice.http.repeats import FirstRequests, compare, id_taken, query_kafka
 from sluice.http.storage_calls import OpenFile, StorageCalls
@@ -71,9 +72,9 @@ class Exports:
         storage: FinishedView,
         storage_calls: StorageCalls,
         firsts: FirstRequests,
-        queue_limit: int,
+        admission: Admission,
     ) -> None:
-        self.admission = Admission(backlog, queue_limit)
+        self.admission = admission
         self._firsts = firsts
         self._node = node
         self._backlog = backlog
@@ -143,9 +144,9 @@ class Exports:
             compare(wanted, ticket.request)
         return ticket is not None
 
-    async def count_unfinished(self) -> int:
-        """How many exports are accepted and unfinished in the group. Raises as ``find``."""
-        return await query_kafka(self.admission.count_unfinished)
+    async def count_unfinished(self, user: str) -> Counts:
+        """How many exports are accepted and unfinished. Raises as ``find``."""
+        return await query_kafka(partial(self.admission.count_unfinished, user))
 
     async def fetch_manifest(self, export_id: str) -> TerminalEvent | None:
         """The terminal event in the manifest, committed to Kafka yet or not; None without one.

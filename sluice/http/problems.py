@@ -36,7 +36,8 @@ class Problem(JSONResponse):
 class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
     """Raised anywhere below an endpoint to answer with a problem.
 
-    ``unnamed`` is the number of errors beyond those listed in ``errors``.
+    ``unnamed`` is the number of errors beyond those listed in ``errors``; ``more`` are further
+    members of the problem.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
         unnamed: int = 0,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.more = more or {}
         self.unnamed = unnamed
         self.status = status
         self.detail = detail
@@ -70,7 +73,7 @@ def unavailable(detail: str) -> Refusal:
 def problem_of(refusal: Refusal) -> Problem:
     """The response for a refusal."""
     more = {"errors": _bounded_errors(refusal.errors, refusal.unnamed)} if refusal.errors else {}
-    return Problem(refusal.status, refusal.detail, refusal.headers, **more)
+    return Problem(refusal.status, refusal.detail, refusal.headers, **more, **refusal.more)
 
 
 async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature

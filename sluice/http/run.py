@@ -165,7 +165,7 @@ async def _publish(
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
     """
     exports, wanted = deps.exports, submission.request
-    unfinished = await exports.count_unfinished()
+    unfinished = await exports.count_unfinished(wanted.user)
     if exports.is_under_way(wanted):
         return Repeated()
     retried = submission.is_named

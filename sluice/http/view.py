@@ -44,8 +44,8 @@ class NodeView(Protocol):
 class BacklogView(Protocol):
     """What the whole group has accepted and not finished; see ``consumer.backlog.backlog``."""
 
-    async def count(self, *, fresh: bool = False) -> int:
-        """How many there are; ``fresh``: with all that was accepted before the call."""
+    async def counts(self, user: str) -> tuple[int, int]:
+        """How many there are, and how many are this user's, with all accepted before the call."""
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         """The unfinished export of this id, as of now."""

@@ -136,6 +136,7 @@ async def test_repeats_and_wrong_requests_vanish(
             await upstream.send(topics.requests, "k", value)
         await upstream.publish({"type": "export.cancel_requested", "export_id": "nobody"})
         assert await backlog.count(fresh=True) == 2, "each id once"
+        assert [await backlog.counts(user) for user in ("bob", "mallory")] == [(2, 1), (2, 0)]
         wrong = await backlog.find("wrong")
         assert wrong
         assert (wrong.user, wrong.format) == ("bob", "unknown")

@@ -119,10 +119,10 @@ class World:
 
     # The backlog
 
-    async def count(self, *, fresh: bool = False) -> int:
-        assert fresh, "an old count admits too many"
+    async def counts(self, user: str) -> tuple[int, int]:
         await self._ask()
-        return len(self._unfinished())
+        unfinished = self._unfinished().values()
+        return len(unfinished), sum(one.user == user for one in unfinished)
 
     async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
         await self._ask()

@@ -50,6 +50,17 @@ def test_an_export_is_begun_when_the_commit_says_so() -> None:
     assert [one and one.begun for one in found] == [False, True]
 
 
+def test_exports_are_counted_by_user() -> None:
+    partition = backlog("a", "b")
+    partition.put(2, request("c", "bob"))
+    partition.put(3, request("a", "bob"))
+    counts = [partition.count_of(user) for user in ("alice", "bob", "carol")]
+    assert counts == [2, 1, 0], "a repeat counts for nobody"
+    assert partition.commit(ResumePoint(4, (1,), 0, 9))
+    assert [partition.count_of(user) for user in ("alice", "bob")] == [1, 0]
+    assert len(partition._by_user) == 1, "nothing is kept of users without exports"
+
+
 def test_a_repeat_is_not_another_export() -> None:
     partition = backlog("a", "b", "a")
     assert len(partition) == 2

@@ -30,6 +30,7 @@ CONTRACT: dict[str, object] = {
     "MAX_CONCURRENCY": 5,
     "MAX_OPEN_EXPORTS": 800,
     "QUEUE_LIMIT": 100,
+    "USER_QUEUE_LIMIT": None,
     "MAX_BODY_BYTES": 64 * 1024**2,
     "MAX_EXPORT_BYTES": 10 * 1024**3,
     "MAX_RECORD_BYTES": 16 * 1024**2,
