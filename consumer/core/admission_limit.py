@@ -11,6 +11,7 @@ from dataclasses import dataclass
 MOST_OPEN = 1000
 """In a partition: the offsets of open requests have to fit the metadata of a commit."""
 
+# Few, as each may open an export beyond the room.
 _SEARCHED_AT_ONCE = 10
 
 

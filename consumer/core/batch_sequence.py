@@ -117,6 +117,7 @@ def _in_column_order(
     kinds = set(map(type, rows))
     if kinds <= {list} and set(map(len, rows)) <= {len(keys)}:
         return rows  # type: ignore[return-value]  # each was just seen to be a list
+    # Not for a single key: ``itemgetter`` returns its value then, not a tuple.
     if kinds == {dict} and set(map(len, rows)) == {len(keys)} and len(keys) > 1:
         with suppress(KeyError):
             return [*map(itemgetter(*keys), rows)]

@@ -92,6 +92,7 @@ class FairQueue:
         if not waiting:
             return None
         account = min(waiting, key=lambda each: (self._standing(each), each.waiting[0][0]))
+        # It never falls, as users who end take what they had used with them.
         self._level = max(self._level, account.used_seconds)
         chosen = max(account.waiting, key=lambda entry: entry[1].rank)  # the first of equals
         account.waiting.remove(chosen)
@@ -122,4 +123,5 @@ class FairQueue:
         del self._accounts[user]
         self._idle[user] = account.used_seconds
         if len(self._idle) > MOST_IDLE:
+            # The one that has been idle for longest: a dict keeps its order.
             del self._idle[next(iter(self._idle))]

@@ -49,6 +49,7 @@ class Position(NamedTuple):
             ValueError: it is none.
         """
         millis, divider, export_id = text.partition(_CURSOR_DIVIDER)
+        # ``int`` takes digits of any script, and any number of them; no time needs more than 15.
         if not (divider and millis.isascii() and millis.isdigit() and len(millis) <= 15):
             raise ValueError("must be the next of another page")
         return cls(int(millis), export_id)
@@ -206,6 +207,7 @@ def page(
     )
     newest_ended = (one for one in ended.newest(before) if wanted.matches(one))
     merged = heapq.merge(newest_open, newest_ended, key=_position, reverse=True)
+    # One more than is shown says whether there is a next page.
     found = list(islice(merged, limit + 1))
     shown = found[:limit]
     return shown, shown[-1].position if len(found) > limit else None

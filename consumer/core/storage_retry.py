@@ -40,6 +40,7 @@ class RetryBudget:
 
     def unsynced(self, export_id: str, now: float) -> None:
         """The file of an export could not be brought to the disk, and has to be made again."""
+        # Since the first failure: each attempt after it makes the whole file again.
         self._unsynced_since.setdefault(export_id, now)
 
     def ended(self, export_ids: Iterable[str]) -> None:

@@ -57,6 +57,7 @@ class Suspect:
 def with_marks(suspects: Iterable[Suspect], marks: Iterable[Mark]) -> tuple[Suspect, ...]:
     """Suspects and what was found besides, by place; where these are too many, the surest."""
     found = {suspect.place: suspect for suspect in suspects}
+    # Those alone last: only such a mark counts as a second death, so it has to find the first.
     for mark in sorted(marks, key=lambda mark: mark.alone):
         if mark.place is None:
             continue
@@ -65,6 +66,7 @@ def with_marks(suspects: Iterable[Suspect], marks: Iterable[Mark]) -> tuple[Susp
             found[mark.place] = Suspect(mark.place, mark.name)
         elif mark.alone and known.mark != mark.name:
             found[mark.place] = Suspect(mark.place, None)
+    # Where they don't all fit, those to be set aside are kept: to forget one costs a node.
     surest = sorted(found.values(), key=lambda one: (not one.died_on_twice, one.place))
     return tuple(sorted(surest[:MOST_SUSPECTS], key=lambda one: one.place))
 

@@ -18,6 +18,7 @@ from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.vocabulary import FailReason
 
+# Python's objects of more values take megabytes; between turns these are parsed again instead.
 _MOST_KEPT_VALUES = 100_000
 
 

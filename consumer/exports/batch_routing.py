@@ -49,6 +49,7 @@ class BatchRouting:
         self.next_record = point.records_resume
         self.floor = point.records_position
         self._first_batches = dict(point.first_batches)
+        # The batch whose manifest can't be read, and whose owner is searched before it is given up.
         self._searched_first = -1
         self._partition = partition
         self._context = context
@@ -115,6 +116,7 @@ class BatchRouting:
 
     def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
         """A dead letter; an open export that its beginning or its key names fails as well."""
+        # An earlier owner has committed its dead letter.
         if message.offset < self.floor:
             return True
         export_id = id_in_key(message) if error.reason is DeadLetterReason.UNREADABLE else None
@@ -122,6 +124,8 @@ class BatchRouting:
             export_id = error.export_id or export_id
         export = self._exports.get(export_id) if export_id else None
         unsure = export is None and not self._is_searched(message)
+        # Wait, as a readable batch does: how an export ends must not depend on which topic was
+        # fetched first.
         if export_id and unsure and not self._has_ended(export_id, message):
             return False
         self._dead_letters.add(error.reason, message, str(error))
@@ -130,6 +134,7 @@ class BatchRouting:
         elif export:
             self._fail(export, str(error))
         elif export_id:
+            # A request of this id may follow: this is committed before that is handled.
             self.orphan_pending = True
         return True
 
@@ -178,6 +183,7 @@ class BatchRouting:
         except StorageUnavailable:
             if searched or message.offset != self._searched_first:
                 raise
+            # Given up before it was searched: search now, as its request may open the export.
             return False
         if manifest is None or searched:
             return manifest is not None

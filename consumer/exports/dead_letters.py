@@ -21,6 +21,7 @@ class DeadLetters:
 
     def add(self, reason: DeadLetterReason, message: Message, why: str) -> None:
         """Keep a message for its reason; ``why`` is for the log."""
+        # Reduced at once: a value that the topic can't take isn't held until the commit.
         forwarded = forwardable(message)
         self._letters.append(DeadLetter(reason, forwarded))
         self.held_bytes += held_bytes(forwarded)

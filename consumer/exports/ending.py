@@ -76,8 +76,10 @@ def conclude(
     _require_ours(is_abandoned)  # an upload may have taken long
     # 3. Decide: create the manifest, or take the event of the one that is there.
     event = storage.decide(proposed)
+    # Another request of this id, in another partition, was faster.
     if event.source != proposed.source:
         if part:
+            # With the event, as the object that it names has to stay.
             part.discard(event)
         return None
     # 4. Have the file that the manifest names.
@@ -95,6 +97,7 @@ def _require_ours(is_abandoned: Callable[[], bool]) -> None:
 
 def _publish(decided: ExportCompleted, ending: Ending) -> None:
     if not isinstance(ending.proposed, ExportCompleted):
+        # After the reload the manifest is read with the request, and the file is made.
         raise PartLost(f"{decided.export_id} was decided by another owner: it completed")
     if ending.part is None:
         return  # sent again: its file was seen where the manifest says

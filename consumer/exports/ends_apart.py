@@ -79,6 +79,7 @@ class EndsApart:
 
     def begin(self, ending: Ending) -> None:
         """Conclude an end."""
+        # A budget for each: another end that succeeds must not renew it.
         call = _Call(ending, RetryBudget(self._context.storage_timeout_seconds))
         self._calls[ending.export_id] = call
         self._submit(call)
@@ -119,7 +120,7 @@ class EndsApart:
         return concluded
 
     def abandon(self) -> None:
-        """Decide nothing any more; any thread may say so at any time."""
+        """Decide nothing any more; from any thread, at any time."""
         self._abandoned = True
         for call in list(self._calls.values()):
             if part := call.ending.part:
@@ -130,6 +131,7 @@ class EndsApart:
         self.abandon()
         for call in self._calls.values():
             part = call.ending.part
+            # A call that had not begun drops nothing by itself.
             if part and (call.under_way is None or call.under_way.cancel()):
                 part.discard()
         self._calls.clear()

@@ -28,6 +28,7 @@ class OpenExport:
     ``active_at`` is a monotonic time in seconds.
     """
 
+    # There may be a thousand open exports in each partition.
     __slots__ = (
         "active_at",
         "assembly",

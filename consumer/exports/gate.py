@@ -1,4 +1,4 @@
-"""Who may have a message in hand beside whom: any number at a time, or one that is suspect, alone.
+"""Which threads have a message in hand at a time: any number, or a single one, with a suspect.
 
 When a node dies, each message that it has in hand is under suspicion. One that is so already is
 handled alone, so that the next death says whether it was this one. Threads wait here within their

@@ -62,6 +62,7 @@ class InHand:
         The mark is of those up to ``last``, too, which are taken next: a write for each message
         would hand the interpreter to another thread each time.
         """
+        # Within a turn too: a suspect would have to wait for the whole turn of each other thread.
         if self._held and (alone or self._wants_alone or self._gate.wanted):
             self._let_go()
         self.message = message
@@ -78,6 +79,7 @@ class InHand:
 
     def close(self) -> None:
         """The partition is given up: remove the mark, but of a message that is still in hand."""
+        # A turn that hangs may have one in hand still, and its mark has to stay for the next owner.
         if not self._held:
             self._mark.remove()
 
@@ -111,6 +113,7 @@ class InHand:
 
     def _let_go(self) -> None:
         if self._held:
+            # Before the gate opens: the next one alone has to be the only one marked.
             self._mark.clear()
             self._held = False
             (self._gate.leave_alone if self._is_alone else self._gate.leave)()

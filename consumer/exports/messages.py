@@ -110,6 +110,7 @@ def forwardable(message: Message) -> Message:
     if size <= MOST_FORWARDED_BYTES and not large:
         return message
     place = (message.topic, message.partition, message.offset, message.timestamp, message.key)
+    # Read while it is in hand: later its batch would have to be decompressed again.
     if size <= MOST_FORWARDED_BYTES:
         return KeptMessage(*place, message.value)
     return KeptMessage(*place, UnreadValue("it is too large to forward", too_large=True))
@@ -133,7 +134,7 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Outcome:
-    """What turns have to say to the world, in order; it goes into one transaction.
+    """What turns publish, in order; it goes into one transaction.
 
     ``maybe_published`` are the exports whose manifest was there before: their events may be, too.
     """

@@ -48,6 +48,7 @@ class OpenExports:
         return len(self._open) + sum(1 for _ in self._publication.resumable())
 
     def __iter__(self) -> Iterator[OpenExport]:
+        # A copy: ending one of them changes the dict.
         return iter(list(self._open.values()))
 
     def get(self, export_id: str) -> OpenExport | None:
@@ -119,6 +120,7 @@ class OpenExports:
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
         export = application.export
         file = self._begun(export)
+        # Before the first byte: whatever ends the turn, what was appended has to be flushed.
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
         while not self._step(application, file):
@@ -130,6 +132,7 @@ class OpenExports:
         export.assembly.apply(batch)
         if export.first_offset is None:
             export.first_offset = application.message.offset
+        # Of a new batch only: a repeat is no activity.
         export.active_at = self._context.monotonic()
         self.half_applied = None
         if batch.last:

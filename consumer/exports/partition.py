@@ -58,6 +58,7 @@ class PartitionExports:
         self.partition = partition
         self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
         """What it works on now; any thread may look."""
+        # Without a mark: a call outside of turns must not look like a turn that hangs.
         apart = ends_apart(partition, context, moved)
         context = replace(context, storage=MarkedStorage(context.storage, self.in_hand))
         self._context = context
@@ -76,7 +77,7 @@ class PartitionExports:
         self._began_at = point.records_resume
         """The next record when the last turn began."""
 
-    # What a lane asks, between turns.
+    # State, read by the lane between turns.
 
     @property
     def open_count(self) -> int:
@@ -155,7 +156,9 @@ class PartitionExports:
         point = ResumePoint(
             requests.position,
             open_requests,
+            # R: an export that isn't begun needs nothing below the next record.
             min((batches.next_record, *(first for _, first in firsts))),
+            # P never goes back: what lies below the floor was handled, however far the replay is.
             max(batches.floor, batches.next_record),
             firsts,
         )
@@ -172,7 +175,7 @@ class PartitionExports:
             return export.assembly.rows, export.size_bytes
         return self.publication.progress(export_id)
 
-    # What a lane tells, between turns.
+    # Called by the lane between turns.
 
     def take_requests(self, messages: Iterable[Message]) -> None:
         """Add messages of the requests topic, in order."""
@@ -193,6 +196,7 @@ class PartitionExports:
         Raises:
             LaneStopped: the requests to be restored would have been below.
         """
+        # Of an empty queue only: what waits lies below its feed's position.
         if not self._requests:
             self._routing.requests.pass_by(requests_position)
         if not self._records:
@@ -240,6 +244,7 @@ class PartitionExports:
 
     def _let_go(self, message: str) -> bool:
         if export := self.publication.refused:
+            # A completed manifest binds: this export waits for the storage, and can't fail.
             if export.decided is None:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
             return export.decided is None
@@ -274,7 +279,9 @@ class PartitionExports:
         self._began_at, was_due = self._routing.batches.next_record, self.publication.due
         end, refusal = TurnEnd.IDLE, None
         try:
+            # What the storage refused before: until that is settled no message is handled.
             self._write_out()
+            # An orphan's verdict is committed first: a later request could open its export.
             if self.settled and not self._routing.batches.orphan_pending:
                 end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
                 self._write_out()
@@ -330,12 +337,14 @@ class PartitionExports:
                 if turn.spent:
                     break
         except Exception:
+            # No mark stays: this was no death, and the lane counts it in memory.
             self.in_hand.put_down()
             raise
         finally:
             self._release()
         self.in_hand.put_down()
         self._batches_next = queue is self._requests and bool(self._records)
+        # If requests wait, the owner may be among them; they are handled first.
         if not handled and not self._within_a_batch and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
         return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
@@ -377,6 +386,7 @@ class PartitionExports:
 
     def _queue(self) -> deque[Message] | None:
         """What the next turn is of; None: of nothing."""
+        # Until all open requests are restored, a batch of one would seem to have no owner.
         batches = bool(self._records) and not self.restoring
         if self._requests and not (batches and self._batches_next):
             return self._requests

@@ -37,6 +37,7 @@ class Publication:
 
     def end(self, ending: Ending) -> None:
         """An export is to end."""
+        # Its end syncs the part, or drops it: no flush is needed.
         self._dirty.pop(ending.export_id, None)
         self._endings.append(ending)
 
@@ -106,6 +107,7 @@ class Publication:
         """
         # 1. Write the rows of open exports.
         while self._dirty:
+            # Taken off after its flush: a refusal leaves it for the next call.
             export_id, export = next(iter(self._dirty.items()))
             if export.file:
                 export.file.part.flush()
@@ -114,6 +116,7 @@ class Publication:
             if self._apart:
                 self._apart.begin(self._endings.popleft())
                 continue
+            # Likewise taken off only when it is concluded.
             event = conclude(self._endings[0], self._storage, lambda: self._abandoned)
             self._concluded(self._endings.popleft(), event)
         if self._apart:
@@ -134,7 +137,7 @@ class Publication:
         return bool(self._endings) and self._endings[0].fail(message, now)
 
     def abandon(self) -> None:
-        """Decide nothing any more; any thread may say so at any time."""
+        """Decide nothing any more; from any thread, at any time."""
         self._abandoned = True
         if self._apart:
             self._apart.abandon()
@@ -152,6 +155,7 @@ class Publication:
             self._repeats.append(ending.origin)
             return
         self._unsettled.append(event)
+        # The manifest was there before: its maker may have published the event too.
         if ending.bound or event is not ending.proposed:
             self._bound.add(event.export_id)
 

@@ -119,6 +119,7 @@ class RequestRouting:
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
             self._context.metrics.duplicate(origin.format, origin.user)
         elif manifest and self._lacks_its_file(manifest):
+            # An attempt died between manifest and file: the file has to be made, as decided.
             if request is None:
                 raise LaneStopped(
                     f"the manifest of {origin.export_id} says that it completed, but to this build"
@@ -126,6 +127,7 @@ class RequestRouting:
                 )
             self._exports.admit(request, origin, manifest)
         elif manifest:
+            # It has ended: its event is sent, unless the topic has it already.
             self._publication.end(Ending(manifest, origin, bound=True))
         elif request is None:
             self._exports.refuse(origin, reason, error)
@@ -137,6 +139,7 @@ class RequestRouting:
 
     def _on_cancel(self, request: CancelRequested) -> None:
         export = self._exports.get(request.export_id)
+        # A completed manifest binds, however early the cancellation lies in the topic.
         if export is None or export.decided:
             self._context.metrics.cancel_ignored()
         else:

@@ -100,6 +100,7 @@ class Origin:
             "requested_at": self.requested_at,
             "started_at": progress.started_at,
             "completed_at": progress.ended_at,
+            # The node's clock may be behind that of the request's record.
             "duration_ms": max(0, to_millis(progress.ended_at) - self.counts_from_ms),
             "source": self.source,
         }

@@ -41,6 +41,7 @@ def try_an_export(context: ExportContext) -> None:
         Exception: whatever our code breaks with.
     """
     with TemporaryDirectory(prefix="sluice-trial-") as directory:
+        # Metrics and marks of its own: a trial is no work of the node's.
         apart = replace(
             context,
             storage=LocalStorage(Path(directory)),

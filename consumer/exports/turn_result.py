@@ -41,7 +41,7 @@ class TurnResult:
     owner_found: bool
     """Whether a batch was handled, or applied in part: its owner is known."""
     orphan_pending: bool
-    """Whether an orphan's verdict has to be committed before the next turn, and can be."""
+    """Whether an orphan's dead letter has to be committed before the next turn, and can be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Storage(Protocol):
     def left_marks(self, partition: int) -> list[Mark]:
         """The marks that owners of a partition have left, or still write. Raises as ``manifest``.
 
-        A new owner asks before it marks anything.
+        A new owner calls this before it marks anything.
         """
 
     def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:

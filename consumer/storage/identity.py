@@ -88,6 +88,7 @@ class Identity:
                 file.write(json.dumps({"storage_id": uuid.uuid4().hex}).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            # Another process was faster: its id is read back.
             with contextlib.suppress(FileExistsError):
                 self._path.hardlink_to(draft)
         finally:

@@ -83,6 +83,7 @@ class LocalStorage:
             finally:
                 linked.unlink(missing_ok=True)
                 probe.unlink(missing_ok=True)
+        # Restored here after it was spent.
         self._reserve.keep()
 
     def close(self) -> None:
@@ -115,6 +116,7 @@ class LocalStorage:
         with storage_errors(f"{manifest} can't be written"):
             self._make_place(draft.parent)
             try:
+                # The content first, then the name: nobody reads half a manifest.
                 self._write_draft(draft, encode_event(event) + b"\n")
                 manifest.hardlink_to(draft)
             except FileExistsError:
@@ -176,6 +178,7 @@ class LocalStorage:
             self._make_place(directory)
             swept = 0
             for part in directory.iterdir():
+                # A fenced owner may publish or discard it at the same moment.
                 part.unlink(missing_ok=True)
                 swept += 1
             return swept
@@ -193,6 +196,7 @@ class LocalStorage:
         """Have a directory of parts, in this storage only."""
         self.identity.require()
         if not os.path.isdir(place):  # noqa: PTH112 - for each export: one call instead of four
+            # Not the root itself: one that is gone must not come back empty.
             for directory in (place.parent, place):
                 directory.mkdir(exist_ok=True)
 
@@ -271,6 +275,7 @@ class LocalPart(PartFile):
     def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
         if not self._published:
+            # Where it is gone, another owner has swept it: the lane loads again.
             with storage_errors(f"{self._final} can't be published", gone=PartLost):
                 self.path.rename(self._final)
             self._published = True

@@ -29,6 +29,7 @@ class Reserve:
                 descriptor, name = tempfile.mkstemp(dir=self._directory)
                 try:
                     os.unlink(name)  # noqa: PTH108 - a name, not a path to work with
+                    # Blocks, not only a size: a sparse file would hold no room.
                     os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
                 except BaseException:
                     os.close(descriptor)

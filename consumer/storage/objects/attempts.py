@@ -103,6 +103,7 @@ class Attempts:
     def announce(self, series: _Series) -> None:
         """Have a series announced. Raises StorageUnavailable."""
         self._retract()
+        # Uploads of one series wait here until it is announced, once for all of them.
         with series.lock:
             now = time.monotonic()
             if series.announced_at is None or now - series.announced_at > _RENEW_SECONDS:
@@ -135,6 +136,7 @@ class Attempts:
     def _retract(self) -> None:
         with self._lock:
             ended, self._retractable = self._retractable, []
+        # Outside of the lock, as a request takes its time.
         names = [layout.announcement(series.partition, series.name) for series in ended]
         with contextlib.suppress(StorageUnavailable):  # a sweep does, some time
             self._bucket.delete(names)
@@ -146,6 +148,7 @@ class Attempts:
         harm if it isn't the owner any more. Raises StorageUnavailable.
         """
         removed, before = 0, self._named.get(partition, {})
+        # What a manifest names stays named: such manifests are not read again by the next sweep.
         self._named[partition] = named = dict[str, set[str]]()
         for announced in self._bucket.list(layout.announcements(partition)):
             series = announced.name.rpartition("/")[2]
@@ -156,6 +159,7 @@ class Attempts:
 
     def _sweep_series(self, partition: int, announced: Listed, named: set[str]) -> int:
         folder = layout.series_files(partition, announced.name.rpartition("/")[2])
+        # Before the listing, so that no upload ends unseen behind it.
         self._bucket.abort_uploads(folder)
         orphans, undecided = list[str](), False
         for file in self._bucket.list(folder):

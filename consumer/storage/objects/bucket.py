@@ -82,6 +82,7 @@ class Bucket:
             try:
                 found = obstore.head(self._store, self._key(name))
             except FileNotFoundError:
+                # The answer to a HEAD has no body that tells one from the other.
                 return None
         return Listed(name, found["size"], found["last_modified"].timestamp())
 

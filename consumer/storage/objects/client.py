@@ -97,6 +97,7 @@ def _certificates(path: Path) -> bytes:
 def _without(secrets: Iterable[str], error: Exception) -> str:
     """The first line of an error, without what was configured."""
     line = str(error).partition("\n")[0]
+    # The longest first, as one may contain another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         line = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", line)
     return line.rpartition(" error: ")[2]

@@ -61,6 +61,7 @@ class ObjectMark:
         One thread calls it while another one has the mark: the next call sees what is written
         meanwhile. Never raises.
         """
+        # Read once: the turn's thread may replace it at any moment.
         latest = self._latest
         due = latest[:2] if latest and _lasts(latest[2]) else None
         if due != self._kept:
@@ -128,6 +129,7 @@ class ObjectMarks:
     def _keep(self) -> None:
         while not self._closed.wait(_LOOK_SECONDS):
             self._keep_all()
+        # Once more after the end: what isn't in hand any more goes.
         self._keep_all()
 
     def _keep_all(self) -> None:

@@ -54,6 +54,7 @@ class ObjectPart(PartFile):
         """See ``Part.sync``: flush, and upload."""
         self.flush()
         if not self._answered:
+            # Counted before and after: an upload without an answer may have made the object.
             self._uploads += 1
             self._upload(self.location)
             self._answered += 1

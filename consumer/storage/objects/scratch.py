@@ -61,6 +61,7 @@ class Scratch:
         draft = self._siblings / f"{_UNFINISHED}{process}"
         with storage_errors(f"{self.directory} can't be written"):
             draft.mkdir(parents=True, mode=0o700)
+            # Locked before it has its name: what is unlocked is taken for dead, and removed.
             lock = _locked(draft)
             place = self._siblings / process
             draft.rename(place)
@@ -71,6 +72,7 @@ class Scratch:
     def make_place(self, directory: Path) -> None:
         """Have a directory of two levels in it. Raises OSError."""
         if not directory.is_dir():
+            # Not its parents: a directory that was removed must not come back without its lock.
             for one in (directory.parent, directory):
                 one.mkdir(exist_ok=True)
 

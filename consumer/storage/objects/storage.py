@@ -74,6 +74,7 @@ class ObjectStorage:
         self._scratch.check()
         probe = f"probe/{self._scratch.place.name}"
         if not self._decides_once:
+            # A store that ignores ``If-None-Match`` would let two owners decide one export.
             self._bucket.create(probe, b"")
             if self._bucket.create(probe, b""):
                 raise StorageUnavailable(f"{self.root}: the store lets two create one object")
@@ -130,6 +131,7 @@ class ObjectStorage:
         there = self._read_manifest(event.export_id)
         if there is None:
             raise refusal or StorageUnavailable(f"{self.root}/{manifest} is made by another")
+        # Ours: it was created, and the answer lost.
         return event if there == event else there
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
