@@ -40,6 +40,7 @@ class _Ended(Strict):
     completed_at: Timestamp
     duration_ms: Count
     source: Source
+    retry_of: ExportId | None = None
 
     @property
     def event_id(self) -> str:
@@ -107,10 +108,11 @@ _TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
 def encode_event(event: TerminalEvent) -> bytes:
     """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
 
-    ``replaced_characters`` and ``truncated_cells`` are there only where the format can have some.
+    ``replaced_characters`` and ``truncated_cells`` are there only where the format can have some,
+    ``retry_of`` only where the request had it.
     """
     fields = event.model_dump(mode="json")
-    for name in ("replaced_characters", "truncated_cells"):
+    for name in ("replaced_characters", "truncated_cells", "retry_of"):
         if fields.get(name, 0) is None:
             del fields[name]
     head = {"type": fields.pop("type"), "export_id": fields.pop("export_id")}

@@ -69,8 +69,8 @@ class ExportRequested(Strict):
     """``export.requested``: what file is wanted. Its batches follow on the records topic.
 
     ``requested_at`` is None where the sender gave none; the request record's Kafka timestamp
-    then stands for it. ``expires_in_seconds`` counts from completion. ``options`` is of the class
-    that belongs to ``format``.
+    then stands for it. ``retry_of`` is the export that this one runs again; ``expires_in_seconds``
+    counts from completion. ``options`` is of the class that belongs to ``format``.
     """
 
     type: Literal["export.requested"] = "export.requested"
@@ -84,6 +84,7 @@ class ExportRequested(Strict):
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     requested_at: Timestamp | None = None
     expires_in_seconds: Annotated[int, Field(ge=1, le=MOST_RETENTION_SECONDS)] | None = None
+    retry_of: ExportId | None = None
     options: Options = Field(default_factory=_default_options)
 
     @property
@@ -91,6 +92,11 @@ class ExportRequested(Strict):
         """How its file is compressed."""
         options = self.options
         return options.compression if isinstance(options, TextOptions) else Compression.NONE
+
+    @property
+    def heading(self) -> str:
+        """What stands in a file for its title; a retry's file has the same as the original's."""
+        return self.title or self.retry_of or self.export_id
 
     @property
     def extension(self) -> str:

@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 _PATTERN = "[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z"
 _RFC3339 = re.compile(_PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+"""Kafka's records have had timestamps since 2016: one from before is none."""
 _LAST = datetime.max.replace(tzinfo=UTC, microsecond=999_000)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -51,6 +53,11 @@ def from_millis(milliseconds: int) -> datetime:
     before the epoch (-1: none was set) for the epoch.
     """
     return _EPOCH + min(max(milliseconds, 0), to_millis(_LAST)) * _MILLISECOND
+
+
+def recorded_time(timestamp_ms: int) -> datetime | None:
+    """The time of a Kafka timestamp; None where that stands for none, as it is too early."""
+    return from_millis(timestamp_ms) if timestamp_ms >= to_millis(EARLIEST) else None
 
 
 def to_millis(moment: datetime) -> int:

@@ -6,7 +6,7 @@ alone, so it is the same on every node. Only where the record has no timestamp t
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from consumer.exports.messages import Message, SetAside
@@ -14,11 +14,8 @@ from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
 from schemas.limits import MOST_USER_CHARACTERS
 from schemas.requests import ExportRequested, is_user
-from schemas.times import from_millis, parse_time, to_millis
+from schemas.times import parse_time, recorded_time, to_millis
 from schemas.vocabulary import DeadLetterReason, FailReason, Format, is_export_id
-
-EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
-"""Kafka's records have had timestamps since 2016: one from before is none."""
 
 
 class _Ended(TypedDict):
@@ -30,6 +27,7 @@ class _Ended(TypedDict):
     completed_at: datetime
     duration_ms: int
     source: Source
+    retry_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,7 @@ class Origin:
     dated_at: datetime | None
     counts_from_ms: int
     source: Source
+    retry_of: str | None = None
 
     def failed(self, reason: FailReason, message: str, progress: Progress) -> ExportFailed:
         """``export.failed``."""
@@ -103,13 +102,20 @@ class Origin:
             # The node's clock may be behind that of the request's record.
             "duration_ms": max(0, to_millis(progress.ended_at) - self.counts_from_ms),
             "source": self.source,
+            "retry_of": self.retry_of,
         }
 
 
 def origin_of(request: ExportRequested, message: Message, read_at: datetime) -> Origin:
     """The origin of a valid request that this node read at ``read_at``."""
     return _origin(
-        message, read_at, request.export_id, request.format, request.user, request.requested_at
+        message,
+        read_at,
+        request.export_id,
+        request.format,
+        request.user,
+        request.requested_at,
+        request.retry_of,
     )
 
 
@@ -117,7 +123,13 @@ def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime
     """The origin of a request with wrong fields: those that are right, and defaults."""
     sent = error.fields
     return _origin(
-        message, read_at, error.export_id, known_format(sent), known_user(sent), known_time(sent)
+        message,
+        read_at,
+        error.export_id,
+        known_format(sent),
+        known_user(sent),
+        known_time(sent),
+        known_retry_of(sent),
     )
 
 
@@ -133,24 +145,25 @@ def _origin(
     file_format: Format | Literal["unknown"],
     user: str,
     requested_at: datetime | None,
+    retry_of: str | None = None,
 ) -> Origin:
-    """A timestamp before ``EARLIEST`` stands for none.
+    """A timestamp before ``schemas.times.EARLIEST`` stands for none.
 
     A producer may set any, and -1 is Kafka's word for none. Taken as it is, 1000 made a duration of
     56 years, and with it the P95. One later than ``read_at`` is a clock that runs ahead: nothing
     has lasted since then.
     """
-    recorded_ms = message.timestamp if message.timestamp >= to_millis(EARLIEST) else None
-    read_ms = to_millis(read_at)
-    dated_at = requested_at or (from_millis(recorded_ms) if recorded_ms else None)
+    recorded_at, read_ms = recorded_time(message.timestamp), to_millis(read_at)
+    dated_at = requested_at or recorded_at
     return Origin(
         export_id,
         file_format,
         user,
         dated_at or read_at,
         dated_at,
-        min(recorded_ms or read_ms, read_ms),
+        min(message.timestamp, read_ms) if recorded_at else read_ms,
         source_of(message),
+        retry_of,
     )
 
 
@@ -179,6 +192,12 @@ def known_time(sent: dict[str, Any]) -> datetime | None:
         return parse_time(sent.get("requested_at"))
     except ValueError:
         return None
+
+
+def known_retry_of(sent: dict[str, Any]) -> str | None:
+    """The export that was sent as retried, or None where there is no such one."""
+    retry_of = sent.get("retry_of")
+    return retry_of if isinstance(retry_of, str) and is_export_id(retry_of) else None
 
 
 def id_in_key(message: Message) -> str | None:

@@ -49,7 +49,8 @@ FAILED = ExportFailed(
     message="format: must be 'csv', 'pdf', 'xlsx', 'ndjson', 'json' or 'xml'",
 )
 CANCELLED = ExportCancelled(**ENDED, format=Format.PDF, message="cancelled on request")
-EVENTS = [CSV, PDF, FAILED, CANCELLED]
+RETRIED = CANCELLED.model_copy(update={"retry_of": "ord-2026-10"})
+EVENTS = [CSV, PDF, FAILED, CANCELLED, RETRIED]
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -57,6 +58,11 @@ def test_an_event_comes_back_from_its_bytes(event: TerminalEvent) -> None:
     again = decode_event(encode_event(event))
     assert again == event
     assert encode_event(again) == encode_event(event)
+
+
+def test_only_a_retry_names_an_original() -> None:
+    assert json.loads(encode_event(RETRIED))["retry_of"] == "ord-2026-10"
+    assert "retry_of" not in json.loads(encode_event(CANCELLED))
 
 
 def test_a_completed_csv_is_as_the_contract_shows_it() -> None:

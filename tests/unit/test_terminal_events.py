@@ -7,12 +7,12 @@ import pytest
 
 from consumer.exports.export_context import ExportContext
 from consumer.exports.partition import PartitionExports
-from consumer.exports.terminal_events import EARLIEST, origin_of
+from consumer.exports.terminal_events import origin_of
 from consumer.formats.registry import Formats
 from schemas.codec import decode_request
 from schemas.completions import ExportCompleted
 from schemas.requests import ExportRequested
-from schemas.times import from_millis, to_millis
+from schemas.times import EARLIEST, from_millis, to_millis
 from tests.support.partition import REQUESTS, START, Bench, Sent, only, take_outcome
 
 READ = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -47,6 +47,17 @@ def test_without_a_timestamp_they_count_from_the_reading(timestamp: int) -> None
     origin = origin_of(*sent(timestamp), READ)
     assert (origin.requested_at, origin.dated_at) == (READ, None)
     assert origin.counts_from_ms == to_millis(READ)
+
+
+def test_a_retry_says_of_which_export(tmp_path: Path) -> None:
+    request, message = sent(-1)
+    retried = origin_of(request.model_copy(update={"retry_of": "ord"}), message, READ)
+    assert retried.retry_of == "ord"
+    bench = Bench(tmp_path)
+    bench.request("a", retry_of="ord", format="doc")
+    bench.request("b", retry_of="no/id")
+    ended = {event.export_id: event.retry_of for event in bench.turn()}
+    assert ended == {"a": "ord", "b": None}, "also where the request is wrong"
 
 
 def test_the_earliest_timestamp_is_one() -> None:

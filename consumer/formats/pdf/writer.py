@@ -46,7 +46,7 @@ class PdfWriter:
         wraps = options.overflow == "wrap"
         self._body = Typesetter(fonts.body, "B", wraps=wraps)
         self._heading = Typesetter(fonts.heading, "H")
-        self._title = request.title or request.export_id
+        self._title = request.heading
         self._shown_title = self._heading.prepare([self._title])
         self._footer = self._body.prepare([options.footer])
         self._document = StreamedDocument(identity=request.model_dump_json().encode())

@@ -32,7 +32,7 @@ class XlsxWriter:
         self._columns = request.columns
         self._header = options.header
         self._name = options.sheet or first_name(request.title)
-        self._title = request.title or request.export_id
+        self._title = request.heading
         self._dated_at = dated_at
         self._encoder = RowEncoder(request.columns)
         self._widths = Widths(request.columns, header=options.header)

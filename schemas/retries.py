@@ -1,0 +1,54 @@
+"""The ids under which failed exports run again: ``ORIGINAL-retry-N``. Pure.
+
+Invariant: an id depends on the original's and on N alone, so two people who retry an export at the
+same moment make one.
+"""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+MOST_RETRIES = 99
+"""Of one export."""
+_MARK = "-retry-"
+_MOST_CHARACTERS = 128
+_HASH_CHARACTERS = 12
+_MOST_OF_AN_ORIGINAL = _MOST_CHARACTERS - len(f"{_MARK}{MOST_RETRIES}")
+_RETRY = re.compile(f".+{_MARK}([1-9][0-9]?)")
+
+
+class Attempt(NamedTuple):
+    """An export in the row of attempts at ``original``; ``number`` 0 is the original itself."""
+
+    original: str
+    number: int
+
+    @property
+    def export_id(self) -> str:
+        """The id of this attempt."""
+        return retry_id(self.original, self.number) if self.number else self.original
+
+
+def retry_id(original: str, number: int) -> str:
+    """The id of a retry; ``number`` counts from 1 to ``MOST_RETRIES``.
+
+    A long original is cut and ends in some of its hash, so two that begin alike stay two.
+    """
+    if len(original) > _MOST_OF_AN_ORIGINAL:
+        digest = hashlib.sha256(original.encode()).hexdigest()[:_HASH_CHARACTERS]
+        original = f"{original[: _MOST_OF_AN_ORIGINAL - _HASH_CHARACTERS - 1]}-{digest}"
+    return f"{original}{_MARK}{number}"
+
+
+def attempt_of(export_id: str, retry_of: str | None) -> Attempt:
+    """Which attempt an export is; ``retry_of`` is what its request or its event says.
+
+    Anyone may choose an id that looks like a retry's, or send a ``retry_of``: only both together
+    make one.
+    """
+    match = _RETRY.fullmatch(export_id)
+    if match and retry_of:
+        attempt = Attempt(retry_of, int(match[1]))
+        if attempt.export_id == export_id:
+            return attempt
+    return Attempt(export_id, 0)
