@@ -22,6 +22,7 @@ from broker.ports import pick_free_port, require_free
 from broker.server_log import last_error, taken_port
 
 _POLL_SECONDS = 0.05
+# A port that was picked can be taken before it is bound.
 _MOST_STARTS = 3
 
 
@@ -113,6 +114,7 @@ class EmbeddedServer(ABC):
             try:
                 return self._start_once()
             except PortTakenError as error:
+                # Clients know this port: it was requested, or is kept over a restart.
                 if error.port == kept:
                     raise
         return self._start_once()

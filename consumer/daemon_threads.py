@@ -55,6 +55,7 @@ class DaemonThreads(Executor):
             if self._ended:
                 raise RuntimeError("the threads were shut down")
             if self._idle:
+                # Promised to this call, so that the next one doesn't count on it.
                 self._idle -= 1
             elif self._count < self._most:
                 self._start()

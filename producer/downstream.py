@@ -141,6 +141,7 @@ class Completions:
             ClientError: the offset can't be committed.
         """
         if delivered := self._hand.delivered:
+            # Before the commit: if that fails, the event comes again and is recognised.
             self._handled[delivered.place.partition].add(delivered.event.event_id)
             try:
                 await self._commit(delivered.place)
@@ -167,6 +168,7 @@ class Completions:
             try:
                 return await self._consumer.getone()
             except NoOffsetForPartitionError as error:
+                # A new group, or a partition that was added.
                 await self._begin(error.args[0])
             except OffsetOutOfRangeError as error:
                 raise ClientError(_gone(error.args[0])) from None
@@ -269,6 +271,7 @@ class _Hand(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_seconds):
                 await self._empty.wait()
+        # Only after the wait: until here the event in hand may still be committed.
         self.assignment += 1
 
     async def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:

@@ -94,6 +94,7 @@ class ExportPublisher(RunsClients):
             if not export.ended:
                 await export.finish()
         except BaseException as error:
+            # Interrupted too: a half published export would stay open until it idles out.
             await self._abandon(request.export_id, error)
             raise
 
@@ -206,6 +207,7 @@ class Export:
     async def _send(self, message: bytes) -> None:
         if self.ended:
             raise ProducerError(f"{self.export_id} has ended: nothing can be added")
+        # A refusal is seen with the next message, not only at the export's end.
         while self._deliveries and self._deliveries[0].settled:
             await self._deliveries.popleft().acknowledged()
         self._deliveries.append(await self._window.send(self._topic, self.export_id, message))

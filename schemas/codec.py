@@ -51,6 +51,7 @@ def decode_request(value: bytes | None, key: bytes | None = None) -> Request:
             except ValidationError as error:
                 raise InvalidRequest(export_id, field_errors(error), fields) from None
         case "export.cancel_requested":
+            # For its error: without a valid id it names nothing to cancel.
             export_id_of(fields)
             try:
                 return CancelRequested.model_validate(fields)

@@ -62,6 +62,7 @@ def _are_all(cells: Sequence[Cell], column_type: ColumnType) -> bool:
     texts = [cell for cell in cells if type(cell) is str] if len(kinds) > 1 else cells
     if not _have_form(texts, column_type):
         return False
+    # Each day once: columns of dates hold few different ones.
     return column_type is ColumnType.DECIMAL or _are_days(
         {text[:_DATE_CHARACTERS] for text in texts}
     )

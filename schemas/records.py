@@ -103,6 +103,7 @@ def decode_batch(value: bytes | None) -> Batch:
         fields, large = _decode_large(value)
     else:
         fields = decode_object(value)
+    # First: without an id it is a dead letter, whatever else is wrong.
     export_id = export_id_of(fields)
     errors = list(_findings(fields))
     if errors:

@@ -58,6 +58,7 @@ async def _until_signalled(
         _end_after(tidy_seconds, code)
     task.cancel()
     await asyncio.wait([task])
+    # It may have ended at that moment, or made a result of the cancellation.
     return code if task.cancelled() else task.result()
 
 
@@ -69,6 +70,7 @@ def _end_after(seconds: float, code: int) -> None:
     """
 
     def end() -> None:
+        # ``_exit`` flushes nothing.
         sys.stderr.flush()
         os._exit(code)
 

@@ -30,6 +30,7 @@ STALL_SECONDS = 0.05
 """From here on it is counted; below, the loop was only busy."""
 WARN_SECONDS = 0.25
 _LOOK_SECONDS = 0.1
+# From here on the thread warns, as the loop may never come back to do so.
 _LASTING_SECONDS = 5.0
 _QUIET_SECONDS = 1.0
 _FRAMES = 6
@@ -92,6 +93,8 @@ class LoopWatch:
         if seconds < WARN_SECONDS or now - self._warned_at < _QUIET_SECONDS:
             return
         self._warned_at = now
+        # The thread has seen nothing where the interpreter was held; the loop's stack is gone by
+        # now.
         seen = self._seen or self._look(of_loop=False)
         cpu_seconds = time.process_time() - self._beat_cpu_seconds
         self._warn("event loop stood still", seconds, seen, cpu_seconds=round(cpu_seconds, 3))

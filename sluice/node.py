@@ -153,8 +153,10 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         _open_storage(settings) as (storage, storage_calls),
         Cluster(settings.topics, settings.group_id, options) as cluster,
     ):
+        # Topics first: whether the storage is the group's shows in what the group has committed.
         dead_letter_bytes = await cluster.check_topics()
         storage_id = await recognise(storage, cluster)
+        # Only now: it writes, and a root that isn't the group's must stay untouched.
         await within(storage.check)
         context = ExportContext(
             storage,
@@ -203,6 +205,7 @@ async def run_node(settings: Settings) -> None:
         working = asyncio.create_task(node.run(), name="node")
         serving = asyncio.create_task(server.wait(), name="http")
         try:
+            # Neither goes on without the other.
             await asyncio.wait([working, serving], return_when=asyncio.FIRST_COMPLETED)
             for ended in (working, serving):
                 if ended.done():

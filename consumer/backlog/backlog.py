@@ -114,6 +114,7 @@ class Backlog:
                 pieces_read = reader.pieces_read
                 yield reader
         except TimeoutError:
+            # Pieces that came show that Kafka answers: there is only much to read.
             reads = reader is not None and reader.pieces_read > pieces_read
             raise BacklogUnavailable(_STILL_READ if reads else AWAY) from None
         except (KafkaError, OSError, ValueError) as error:
@@ -130,6 +131,7 @@ class Backlog:
                 self._begun.set()
                 await reader.run()
             finally:
+                # Before it closes: calls from now on wait for the next reader.
                 self._reader = None
                 self._begun.clear()
                 await reader.close()
@@ -141,4 +143,5 @@ class Backlog:
         if reason := self._reading.new_reason(error):
             say = log.debug if self._cluster.contact.explains(error) else log.warning
             say("backlog is not followed", reason=reason)
+        # After a doubt all is read again at once, and calls wait for that; else they are refused.
         self._trouble = None if isinstance(error, BacklogUnavailable) else in_words(error)

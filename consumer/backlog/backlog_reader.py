@@ -32,6 +32,7 @@ _CALL_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _BETWEEN_LOOKS_SECONDS = 0.05
 _LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
+# Of work on the event loop at a stretch; 500 hostile requests take seconds.
 _CHUNK_SECONDS = 0.005
 _HIDDEN_SECONDS = 2.0
 _READ_AGAIN = "the backlog is being read again"
@@ -70,7 +71,7 @@ class BacklogReader:
         """Of a batch, or of what a call gave; that it grows shows that Kafka answers."""
 
     async def begin(self) -> None:
-        """Take up what is committed.
+        """Start from what is committed.
 
         Raises:
             BacklogUnavailable: not now; begin again.
@@ -87,6 +88,7 @@ class BacklogReader:
             self._partitions[one] = self._partition_backlog(one)
         self._consumer.assign(partitions)
         for one, backlog in self._partitions.items():
+            # Requests below the log's start are gone: they can't be read any more.
             self._positions[one] = max(starts[one], backlog.start)
             self._consumer.seek(one, self._positions[one])
 
@@ -100,6 +102,7 @@ class BacklogReader:
             if time.monotonic() >= self._look_due_at + _LOOK_SECONDS:
                 await self.look()
             if self._full:
+                # Room comes by looks alone, which forget what has ended.
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 await self._poll()
@@ -175,9 +178,12 @@ class BacklogReader:
                 self._look_due_at = begun + min(max(busy, _BETWEEN_LOOKS_SECONDS), _LOOK_SECONDS)
 
     async def _look(self) -> Ends:
+        # Positions first: what was read lies below an end that is fetched after it, unless the
+        # topic was made again.
         partitions, before = list(self._partitions), dict(self._positions)
         if len(self._consumer.partitions_for_topic(partitions[0].topic) or ()) > len(partitions):
             raise BacklogUnavailable("the requests topic has more partitions than before")
+        # In this order no end of all is below a stable one.
         stable = await self._cluster.stable_ends(partitions)
         ends = Ends(stable, await self._cluster.ends(partitions))
         if any(before[one] > ends.all[one] for one in partitions):
@@ -207,6 +213,7 @@ class BacklogReader:
                 await self._put(self._partitions[one], some)
                 self.pieces_read += 1
         async with asyncio.timeout(_CALL_SECONDS):  # it may be on its way to the log's start
+            # Only now: all below these positions is in the partitions.
             for one in self._partitions:
                 self._positions[one] = await self._consumer.position(one)
         self._tell_moved()
@@ -267,7 +274,7 @@ class BacklogReader:
 def requested(
     value: bytes | None, key: bytes | None = None, timestamp_ms: int = 0
 ) -> Requested | None:
-    """What a message of the requests topic asks for; None if it opens no export.
+    """The request in a message of the requests topic; None if it opens no export.
 
     Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
     ``timestamp_ms`` is the message's, which stands for a time that was not sent.

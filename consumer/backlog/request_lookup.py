@@ -51,6 +51,7 @@ class RequestLookup(RunsClients):
                 async with asyncio.timeout(_CALL_SECONDS):
                     return await self._read(one, source.offset)
             except BaseException as error:
+                # Cancelled too: a fetch may be half-way.
                 await self._close()  # on any error the next question starts a new consumer
                 if isinstance(error, (KafkaError, TimeoutError, OSError)):
                     raise BacklogUnavailable("Kafka doesn't answer") from None
@@ -116,6 +117,7 @@ async def _is_keyed(
     An upload's first batch comes right after its request, so there is little to read.
     """
     consumer.assign([one])
+    # Negative times stand for a log's start and end.
     begin = (await consumer.offsets_for_times({one: max(0, since_ms)}))[one]
     end = (await consumer.end_offsets([one]))[one]
     if begin is None:

@@ -112,6 +112,7 @@ class CsvWriter:
 
     def _long_field(self, text: str, *, may_be_formula: bool) -> Iterator[bytes]:
         mark = "'" if may_be_formula and self._escapes and is_formula(text) else ""
+        # The delimiter may be the mark itself: without quotes the field would be split at it.
         quote = '"' if self._calls_for_quotes(text) or self._delimiter == mark else ""
         yield f"{quote}{mark}".encode()
         for start in range(0, len(text), LONG_TEXT):

@@ -111,6 +111,7 @@ class XmlWriter:
                 parts += (repeat(before + start), self._texts(column, kinds))
                 before = end
         parts.append(repeat(before + self._row_end))
+        # Not strict: what is repeated has no end.
         return "".join(chain.from_iterable(zip(*parts, strict=False))).encode()
 
     def _elements(self, column: Sequence[Cell], start: str, end: str, null: str) -> list[str]:

@@ -68,6 +68,7 @@ class History:
             reader = HistoryReader(consumer, self._topics, self._ended)
             await reader.load(await self._cluster.partition_counts())
             self._reading.followed()
+            # Never cleared: where reading breaks off, what was read stays an answer.
             self._loaded.set()
             await reader.follow()
 

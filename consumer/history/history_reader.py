@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _TAIL_SECONDS = 30.0
+# Of each partition's requests: where exports that are open now have theirs, mostly.
 _OPEN_OFFSETS = 1_000
 _MOST_TITLES = 20_000
 """Titles of requests whose events weren't read yet."""
@@ -67,6 +68,7 @@ class HistoryReader:
             firsts[one] = max(starts[one], min(offset, firsts[one]))
         spans = {one: range(firsts[one], ends[one]) for one in requests if firsts[one] < ends[one]}
         await self._read(spans, until)
+        # What was written meanwhile comes next.
         self._positions = {one: ends[one] for one in [*completions, *requests]}
         self._untitled.clear()
         self._tail = None
@@ -113,6 +115,7 @@ class HistoryReader:
                 return False
             await self._poll()
             for one in [one for one, span in left.items() if self._positions[one] >= span.stop]:
+                # aiokafka would fetch on.
                 self._consumer.pause(one)
                 del left[one]
         return True

@@ -1,4 +1,4 @@
-"""How the service says what happened; each fact goes into every metric it belongs to.
+"""Records what happened: each fact goes into every metric it belongs to.
 
 Invariant: memory is bounded. Labels come from closed sets, but for the user, of whom the first 100
 have a series of their own. Threads may share it: what turns report comes from theirs.
@@ -59,13 +59,14 @@ class Metrics:
         self._node.start_time_seconds.set_to_current_time()
 
     def watch(self, running: Callable[[], int], open_exports: Callable[[], int]) -> None:
-        """Ask these at each scrape: slots held, and exports accepted and unfinished."""
+        """Call these at each scrape: slots held, and exports accepted and unfinished."""
         self._contract.running.set_function(running)
+        # Two readings, of which the second may be of a moment later.
         self._contract.queue_depth.set_function(lambda: max(0, open_exports() - running()))
         self._node.open_exports.set_function(open_exports)
 
     def ready(self, ready: bool) -> None:
-        """Whether the node can work, as /ready would say."""
+        """Whether the node can work, as /ready answers."""
         self._node.ready.set(ready)
 
     def loop_stalled(self, seconds: float) -> None:
@@ -171,7 +172,7 @@ class Metrics:
             self._node.uploaded_bytes.inc(size)
 
     def watch_scratch(self, count_bytes: Callable[[], int]) -> None:
-        """Ask this at each scrape: bytes in the scratch directory."""
+        """Call this at each scrape: bytes in the scratch directory."""
         self._node.scratch_bytes.set_function(count_bytes)
 
     def swept(self, parts: int) -> None:

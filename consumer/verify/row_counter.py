@@ -18,7 +18,7 @@ _MOST_STREAM_BYTES = 64 * 1024 * 1024  # of a page; one of 1,000 rows in 256 col
 
 
 class RowCounter(Protocol):
-    """What every format's recount does. Feed it the file in pieces of any size, then ask."""
+    """What every format's recount does. Feed it the file in pieces of any size, then read it."""
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes of the file."""
@@ -116,6 +116,7 @@ class PdfRowCounter:
         try:
             content = zlib.decompressobj().decompress(stream, _MOST_STREAM_BYTES)
         except zlib.error:
+            # Nothing to count: the file's hash tells.
             return 0
         return len(self._STEP_DOWN.findall(content))
 

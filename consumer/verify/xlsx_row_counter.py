@@ -54,6 +54,7 @@ class XlsxRowCounter:
             del self._unread[: _HEADER.size + sum(lengths)]
             yield from self._inflated(_Sheet() if is_sheet else None)
             yield from self._wait_for(max(_DESCRIPTORS_BYTES) + len(_LOCAL))
+            # Only what follows a descriptor shows which of the two it is.
             ends = (
                 n for n in _DESCRIPTORS_BYTES if self._unread[n : n + 4] in (_LOCAL, _DIRECTORY)
             )
@@ -89,6 +90,7 @@ class _Sheet:
         """Rows that begin in the next piece; not the first one if it is frozen."""
         self._head += xml[: _HEAD_BYTES - len(self._head)]
         seen = self._last + xml
+        # A piece may end within the beginning of a row.
         self._last = seen[1 - len(_ROW) :]
         rows = seen.count(_ROW)
         is_first = rows > 0 and not self._has_rows

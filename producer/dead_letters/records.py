@@ -116,6 +116,7 @@ async def newest(topic: TopicReader, selection: Selection, most: int) -> Selecti
     found: list[tuple[int, Place]] = []
     async for letter in dead_letters(topic, selection):
         entry = (letter.timestamp, letter.place)
+        # A heap of the newest: memory doesn't grow with the topic.
         if len(found) < most:
             heappush(found, entry)
         else:

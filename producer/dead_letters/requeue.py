@@ -96,6 +96,7 @@ class Requeue(RunsClients):
                 source.topic, letter.key, letter.value, source.partition, letter.headers
             )
         except ClientError as error:
+            # Of this letter alone: the next one may be accepted.
             return str(error)
 
 

@@ -89,6 +89,7 @@ class Sender:
             raise TypeError(f"{message.export_id}: its request was read as another message")
         new_id = self._id_of(message, copy)
         value = request_with_id(request, new_id)
+        # Before it is sent: a send that fails may have reached Kafka all the same.
         self._half[new_id] = None
         delivery = await self._forward(self._plan.topics.requests, message, copy, value)
         self._half[new_id] = delivery
@@ -96,6 +97,7 @@ class Sender:
 
     async def _send_batch(self, message: ReplayMessage, copy: int) -> None:
         new_id = self._id_of(message, copy)
+        # No batch may overtake its request.
         if request := self._half[new_id]:
             await request.acknowledged()
             self._half[new_id] = None

@@ -127,6 +127,7 @@ class Survey:
         if self._exports.settled(partition):
             return
         place = TopicPartition(self._source.topics.records, partition)
+        # Batches may bear the time of another host's clock.
         since_ms = max(0, self._period.since_ms - CLOCK_SKEW_MS)
         async with self._stream(place, since_ms, None) as messages:
             async for message in messages:

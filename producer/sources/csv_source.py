@@ -41,6 +41,7 @@ def read_csv(
         SourceError: there is no header row, it can't be read, or lacks a chosen or typed column.
             A row with a cell of another type raises it as well, naming line and column.
     """
+    # For the whole process: the csv module knows no other way.
     csv.field_size_limit(CELL_MAX)
     codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     records = _records(io.TextIOWrapper(stream, encoding=codec, newline=""), delimiter, encoding)

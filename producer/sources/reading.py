@@ -99,6 +99,7 @@ class RowStream:
 
     def _end(self) -> None:
         self._abandoned.set()
+        # Wakes the thread if it waits for room, so that it sees the end.
         self._room.release()
 
     def _run(self) -> None:
@@ -112,6 +113,7 @@ class RowStream:
                 self._put(SourceError(f"{self._name}: {error}"))
             except OSError as error:
                 self._put(SourceError(f"{self._name}: can't be read: {error.strerror or error}"))
+            # The task would wait for ever for items of a thread that died.
             except Exception as error:  # noqa: BLE001 - the thread's edge: the task raises it
                 self._put(error)
 

@@ -69,6 +69,7 @@ class XlsxWriter:
             self._begin_workbook()
         done = 0
         while done < len(rows):
+            # Only where a row follows, so no sheet is without rows.
             if self._sheet_rows == MOST_SHEET_ROWS:
                 self._end_sheet()
                 self._begin_sheet()
