@@ -143,13 +143,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Drain, commit, leave the group (unless a static member); never raises."""
         # aiokafka calls no ``on_partitions_revoked`` before a stop.
         await self._rest_all()
+        # 3. Drop the lanes, and wait for those that are being dropped.
         await self._within(
             _STOP_SECONDS, *(lane.drop() for lane in self.lanes.values()), *self._dropping
         )
         for number in self.lanes:
             self._metrics.forget_partition(number)
         self.lanes.clear()
-        # Last: LeaveGroup hands the partitions on at once, so all must be committed by now.
+        # 4. Leave the group, last: others get the partitions at once.
         await self._within(_STOP_SECONDS, self._consumer.stop())
 
     # Callbacks, on aiokafka's own task.
@@ -203,8 +204,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _rest_all(self) -> None:
         lanes = list(self.lanes.values())
+        # 1. Rest, all of them within one deadline.
         await self._within(self._membership.drain_timeout_seconds, *(lane.rest() for lane in lanes))
-        # What isn't at rest may be committed by another owner from now on: it decides nothing more.
+        # 2. Abandon the others: another owner may handle their messages from now on.
         for lane in lanes:
             if lane.working:
                 log.warning("partition is not at rest in time", partition=lane.partition)

@@ -293,7 +293,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_the_documents_are_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 150
     architecture = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    assert len(architecture.replace(drawn(architecture), "").splitlines()) <= 390
+    assert len(architecture.replace(drawn(architecture), "").splitlines()) <= 420
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,12 @@ def test_the_documents_are_short() -> None:
     [
         ("Taking a partition over", ["lanes/takeover.py", "lanes/lane.py", "lanes/work.py"]),
         ("An end's way out", ["exports/publication.py", "exports/ending.py"]),
+        (
+            "Upload and decision",
+            ["storage/objects/part.py", "storage/objects/storage.py"],
+        ),
         ("A commit", ["lanes/commits.py", "lanes/transactions.py"]),
+        ("Draining", ["group/member.py"]),
     ],
 )
 def test_steps_of_a_path_are_numbered_comments_in_the_code(title: str, modules: list[str]) -> None:

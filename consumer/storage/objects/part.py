@@ -63,6 +63,7 @@ class ObjectPart(PartFile):
         """See ``Part.publish``."""
         if self._published:
             return
+        # 5. Have the file that the manifest names.
         if decided.location != self.location:
             # An attempt of before, or beside us. Its file may be gone: it came late, after a sweep.
             found = self._bucket.head(_name_of(decided.location))
@@ -70,6 +71,7 @@ class ObjectPart(PartFile):
                 self._upload(decided.location)
             self._remove()
         elif self._attempt:
+            # 6. Settle the key: a manifest names it.
             self._attempt.settle()
         self._published = True
         super().discard()
@@ -96,7 +98,9 @@ class ObjectPart(PartFile):
             "Content-Type": self._media_type,
             "Content-Disposition": f'attachment; filename="{name.rpartition("/")[2]}"',
         }
+        # 1. Announce the key's series.
         self._announce()
+        # 2. Upload the part, whole.
         self._bucket.upload(name, self._pieces(), attributes)
 
     def _pieces(self) -> Iterator[bytes]:

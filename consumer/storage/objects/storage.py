@@ -123,11 +123,13 @@ class ObjectStorage:
         """See ``Storage.decide``."""
         self._identity.require()
         manifest, refusal = layout.manifest(event.export_id), None
+        # 3. Create the manifest, unless there is one.
         try:
             if self._bucket.create(manifest, encode_event(event) + b"\n"):
                 return event
         except StorageUnavailable as error:
             refusal = error
+        # 4. Read it: after an error, too, as the answer to a creation may have been lost.
         there = self._read_manifest(event.export_id)
         if there is None:
             raise refusal or StorageUnavailable(f"{self.root}/{manifest} is made by another")
