@@ -1,8 +1,9 @@
-"""Where files are: paths, ``file://`` URLs, and those of object stores.
+"""Where things are: files by paths and ``file://`` URLs, and what is fetched over HTTP.
 
 Nothing is opened here. Invariant: a URL of another kind is refused by name, never taken for a path.
 """
 
+import ipaddress
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -23,3 +24,22 @@ def local_path(location: str) -> Path:
     if url.query or url.fragment or "\0" in path:
         raise ValueError("a file:// path has '?' and '#' as %3F and %23, and no %00")
     return Path(path)
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether nobody on the way can change what is at a URL: ``https``, or ``http`` on loopback."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or re.search("[^!-~]", url):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -23,8 +23,7 @@ from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.base import GroupStorage
 from producer.publisher import ExportPublisher
-from sluice.access.gate import Gate
-from sluice.access.watched_tokens import WatchedTokens
+from sluice.access.gate import Gate, open_gate
 from sluice.errors import UsageError
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
@@ -178,7 +177,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             _upload_gateway(
                 settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
             ) as uploads,
-            _open_gate(settings) as gate,
+            open_gate(settings) as gate,
         ):
             deps = AppDependencies(
                 node, backlog, history, storage, storage_calls, firsts, uploads, metrics, gate
@@ -243,18 +242,6 @@ async def _open_storage(settings: Settings) -> AsyncIterator[tuple[GroupStorage,
             yield storage, storage_calls
     finally:
         storage.close()
-
-
-@asynccontextmanager
-async def _open_gate(settings: Settings) -> AsyncIterator[Gate]:
-    async with AsyncExitStack() as stack:
-        watched = None
-        if path := settings.api_tokens_file:
-            try:
-                watched = await stack.enter_async_context(WatchedTokens(path))
-            except (OSError, ValueError) as error:  # since the settings were read
-                raise UsageError(f"SLUICE_API_TOKENS_FILE: {path}: {error}") from None
-        yield Gate(settings.users_by_token, watched)
 
 
 def _upload_gateway(settings: Settings, firsts: FirstRequests) -> UploadGateway:

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -32,7 +33,7 @@ from schemas.topics import Topics
 from sluice.access.token_file import parse_tokens, read_tokens
 from sluice.errors import UsageError
 from sluice.findings import in_words
-from sluice.locations import local_path
+from sluice.locations import is_safe_url, local_path
 
 PREFIX = "SLUICE_"
 # Tests use the first; Kubernetes injects the others for a service named sluice.
@@ -63,6 +64,18 @@ def _storage_url(url: str) -> str:
     else:
         local_path(url)
     return url
+
+
+def _issuer_url(url: str) -> str:
+    if not is_safe_url(url) or urlsplit(url).query or urlsplit(url).fragment:
+        raise ValueError("must be an https:// URL, without a query; http:// on loopback only")
+    return url
+
+
+def _claim(name: str) -> str:
+    if not name.isprintable() or len(name) > 200:
+        raise ValueError("must be the name of a claim")
+    return name
 
 
 def _absolute(path: Path) -> Path:
@@ -150,6 +163,10 @@ class Settings(BaseModel):
     drain_timeout_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 5
     api_tokens: Annotated[SecretStr, AfterValidator(_token_pairs)] | None = None
     api_tokens_file: Path | None = None
+    oidc_issuer: Annotated[str, AfterValidator(_issuer_url)] | None = None
+    oidc_audience: Annotated[str | None, Field(validate_default=True)] = None
+    oidc_user_claim: Annotated[str, AfterValidator(_claim)] = "sub"
+    oidc_role_claim: Annotated[str, AfterValidator(_claim)] | None = None
     pdf_fonts: Annotated[str, AfterValidator(_readable_files)] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
@@ -191,6 +208,18 @@ class Settings(BaseModel):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         return path
+
+    @field_validator("oidc_audience", "oidc_user_claim", "oidc_role_claim")
+    @classmethod
+    def _given_for_an_issuer(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if "oidc_issuer" not in info.data:  # it is wrong itself
+            return given
+        if given and not info.data["oidc_issuer"]:
+            raise ValueError("is of no use without SLUICE_OIDC_ISSUER")
+        if not given and info.data["oidc_issuer"]:
+            # Else a token that the issuer made for any other service would do.
+            raise ValueError("must be set with SLUICE_OIDC_ISSUER: who its tokens are for")
+        return given
 
     @field_validator("sasl_username", "sasl_password")
     @classmethod

@@ -3,41 +3,57 @@
 Invariant: a token is looked for by its hash, so the time that takes says nothing of another one.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 from sluice.access.askers import ANYONE, Asker, Role
+from sluice.access.errors import TokenRefused
 from sluice.access.token_file import digest_of
 from sluice.access.watched_tokens import WatchedTokens
+from sluice.errors import UsageError
+from sluice.settings import Settings
 
 _FROM_SETTINGS = "settings"
 
 
-class TokenRefused(Exception):  # noqa: N818 - an answer rather than a fault
-    """The token is nobody's. The message says why, and shows nothing of it."""
+class Verifier(Protocol):
+    """Verifies tokens that tell themselves whose they are; see ``sluice.access.issuer``."""
+
+    async def asker_of(self, token: bytes) -> Asker:
+        """Who bears this token. Raises as ``Gate.asker_of``."""
 
 
 class Gate:
-    """Finds out who asks: by tokens of the settings, and of a file. Without either anyone may."""
+    """Finds out who asks: by tokens of the settings, of a file, of an issuer.
+
+    Without any of them anyone may do anything.
+    """
 
     def __init__(
-        self, users_by_token: Mapping[str, str], watched: WatchedTokens | None = None
+        self,
+        users_by_token: Mapping[str, str],
+        watched: WatchedTokens | None = None,
+        issuer: Verifier | None = None,
     ) -> None:
         self._of_settings = {
             digest_of(token.encode()): Asker(user, Role.USER, _FROM_SETTINGS)
             for token, user in users_by_token.items()
         }
         self._watched = watched
+        self._issuer = issuer
 
     @property
     def is_open(self) -> bool:
         """Whether no request needs a token."""
-        return not self._of_settings and self._watched is None
+        return not self._of_settings and self._watched is None and self._issuer is None
 
     async def asker_of(self, token: bytes) -> Asker:
         """Who bears this token.
 
         Raises:
             TokenRefused: nobody.
+            IssuerUnavailable: it may be the issuer's, whose keys can't be had.
         """
         if self.is_open:
             return ANYONE
@@ -46,4 +62,41 @@ class Gate:
             return asker
         if self._watched and (known := self._watched.find(digest)):
             return Asker(known.user, known.role, known.token_id)
+        if self._issuer and token.count(b".") == 2:  # as every signed JWT has
+            return await self._issuer.asker_of(token)
         raise TokenRefused("is not known")
+
+
+@asynccontextmanager
+async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
+    """The gate of these settings.
+
+    Raises:
+        UsageError: the token file can't serve any more.
+    """
+    async with AsyncExitStack() as stack:
+        watched = issuer = None
+        if path := settings.api_tokens_file:
+            try:
+                watched = await stack.enter_async_context(WatchedTokens(path))
+            except (OSError, ValueError) as error:
+                raise UsageError(f"SLUICE_API_TOKENS_FILE: {path}: {error}") from None
+        if settings.oidc_issuer and settings.oidc_audience:
+            issuer = await _open_issuer(stack, settings, settings.oidc_issuer)
+        yield Gate(settings.users_by_token, watched, issuer)
+
+
+async def _open_issuer(stack: AsyncExitStack, settings: Settings, issuer: str) -> Verifier:
+    # They take 70 ms and 5 MiB, which a node without an issuer doesn't need.
+    from sluice.access.issuer import Issuer  # noqa: PLC0415
+    from sluice.access.issuer_fetch import IssuerFetch  # noqa: PLC0415
+    from sluice.access.issuer_keys import IssuerKeys  # noqa: PLC0415
+
+    keys = await stack.enter_async_context(IssuerKeys(issuer, IssuerFetch(issuer).fetch_keys))
+    return Issuer(
+        issuer,
+        settings.oidc_audience or "",
+        keys,
+        settings.oidc_user_claim,
+        settings.oidc_role_claim,
+    )

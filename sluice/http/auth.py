@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sluice.access.askers import ANYONE, Asker
-from sluice.access.gate import Gate, TokenRefused
+from sluice.access.errors import IssuerUnavailable, TokenRefused
+from sluice.access.gate import Gate
 from sluice.http.audit import Refusals
-from sluice.http.problems import Refusal
+from sluice.http.problems import Refusal, unavailable
 
 GuardedEndpoint: TypeAlias = Callable[[Request, Asker], Awaitable[Response]]
 """An endpoint that gets who asks, too: ``ANYONE`` where there are no tokens."""
@@ -53,6 +54,8 @@ class BearerAuth:
         except TokenRefused as refused:
             self._refusals.note(request, str(refused))
             raise _unauthorized('Bearer error="invalid_token"') from None
+        except IssuerUnavailable:
+            raise unavailable("the issuer of tokens doesn't answer") from None
 
 
 def _unauthorized(challenge: str) -> Refusal:

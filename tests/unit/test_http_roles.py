@@ -9,9 +9,13 @@ import httpx
 import pytest
 
 from sluice.access.gate import Gate
+from sluice.access.issuer import Issuer
+from sluice.access.issuer_fetch import IssuerFetch
+from sluice.access.issuer_keys import IssuerKeys
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import audit as audit_module
 from tests.support.http import World, assert_problem, serving_world
+from tests.support.issuer import AUDIENCE, running_issuer
 from tests.support.listing import ended_export
 
 NOON = 1_795_255_200_000
@@ -154,3 +158,32 @@ def test_after_ten_seconds_it_says_how_many_there_were(audited: list[dict[str, A
     for _ in range(2):
         refusals.note(request, "why")
     assert [line["unlogged"] for line in audited] == [*[0] * 10, 3, 0]
+
+
+async def test_a_token_of_the_issuer_is_as_good(world: World) -> None:
+    with running_issuer() as provider:
+        provider.rotate("k-1")
+        token = provider.token(sub="carol", roles=["operator"])
+        forged = provider.token(aud="other")
+        fetch = IssuerFetch(provider.url)
+        async with IssuerKeys(provider.url, fetch.fetch_keys, 0.01) as keys:
+            gate = Gate({"t-a.b.c": "alice"}, None, Issuer(provider.url, AUDIENCE, keys))
+            async with serving_world(world, gate=gate) as client:
+                for sent, status in ((token, 200), ("t-a.b.c", 200), (forged, 401), ("a", 401)):
+                    headers = {"Authorization": f"Bearer {sent}"}
+                    answer = await client.get("/export/status", headers=headers)
+                    assert answer.status_code == status, sent
+
+
+async def test_while_an_issuer_has_never_answered_its_tokens_are_503(world: World) -> None:
+    with running_issuer() as provider:
+        provider.rotate("k-1")
+        provider.status = 500
+        fetch = IssuerFetch(provider.url)
+        async with IssuerKeys(provider.url, fetch.fetch_keys, 0.01) as keys:
+            gate = Gate({}, None, Issuer(provider.url, AUDIENCE, keys))
+            async with serving_world(world, gate=gate) as client:
+                headers = {"Authorization": f"Bearer {provider.token()}"}
+                answer = await client.get("/export/status", headers=headers)
+                assert_problem(answer, 503, "the issuer of tokens doesn't answer")
+                assert int(answer.headers["retry-after"]) > 0

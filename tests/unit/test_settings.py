@@ -40,6 +40,10 @@ CONTRACT: dict[str, object] = {
     "DRAIN_TIMEOUT_SECONDS": 5,
     "API_TOKENS": None,
     "API_TOKENS_FILE": None,
+    "OIDC_ISSUER": None,
+    "OIDC_AUDIENCE": None,
+    "OIDC_USER_CLAIM": "sub",
+    "OIDC_ROLE_CLAIM": None,
     "PDF_FONTS": "",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "auto",
@@ -311,3 +315,44 @@ def test_who_makes_the_token_file_does_without_it(tmp_path: Path) -> None:
     file.write_text("junk")
     with pytest.raises(UsageError, match="line 1: is not of the form"):
         load_settings(environment, makes_tokens=True)
+
+
+ISSUER_WORDS = "must be an https:// URL, without a query; http:// on loopback only"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://id.example.org",
+        "id.example.org",
+        "file:///keys",
+        "https://",
+        "https://id.example.org/?a=b",
+        "https://me:word@id.example.org",
+        "https://id.example.org:x",
+        "https://id example.org",
+    ],
+)
+def test_an_issuer_is_reached_safely(url: str) -> None:
+    assert refused(OIDC_ISSUER=url, OIDC_AUDIENCE="a") == f"SLUICE_OIDC_ISSUER: {ISSUER_WORDS}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://id.example.org/realms/a/",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+        "http://[::1]:1",
+    ],
+)
+def test_an_issuer_needs_an_audience(url: str) -> None:
+    words = "must be set with SLUICE_OIDC_ISSUER: who its tokens are for"
+    assert refused(OIDC_ISSUER=url) == f"SLUICE_OIDC_AUDIENCE: {words}"
+    assert load(OIDC_ISSUER=url, OIDC_AUDIENCE="a").oidc_issuer == url
+
+
+def test_without_an_issuer_the_rest_is_of_no_use() -> None:
+    names = ("OIDC_AUDIENCE", "OIDC_USER_CLAIM", "OIDC_ROLE_CLAIM")
+    lines = [f"SLUICE_{name}: is of no use without SLUICE_OIDC_ISSUER" for name in names]
+    assert refused(**dict.fromkeys(names, "a")) == "; ".join(lines)

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from sluice.access.askers import Asker, Role
-from sluice.access.gate import Gate, TokenRefused
+from sluice.access.errors import TokenRefused
+from sluice.access.gate import Gate
 from sluice.access.token_file import add_token, digest_of, revoke_token
 from sluice.access.watched_tokens import WatchedTokens
 

@@ -1,0 +1,18 @@
+"""Why a token lets nobody in.
+
+AccessError
+    TokenRefused       it is nobody's; the message says why, and shows nothing of it
+    IssuerUnavailable  it can't be judged, as the issuer's keys can't be had; the log says why
+"""
+
+
+class AccessError(Exception):
+    """A token lets nobody in."""
+
+
+class TokenRefused(AccessError):  # noqa: N818 - an answer rather than a fault
+    """The token is nobody's."""
+
+
+class IssuerUnavailable(AccessError):  # noqa: N818 - likewise
+    """The issuer's keys can't be had now."""

@@ -1,0 +1,122 @@
+"""Fetches the keys of an OpenID Connect issuer: its discovery document, then its JSON Web Key Set.
+
+Blocks; for a thread. Invariant: what is read is bounded in bytes and seconds, comes from a URL that
+nobody on the way can change, and is never followed elsewhere.
+"""
+
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+from urllib.error import HTTPError
+
+import orjson
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from sluice.access.errors import IssuerUnavailable
+from sluice.locations import is_safe_url
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+_WELL_KNOWN = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
+_SECONDS = 5.0
+_MOST_BYTES = 256 * 1024
+_CHUNK_BYTES = 16 * 1024
+_MOST_KEYS = 100
+_RSA_BITS = range(2_048, 8_193)  # RFC 7518, 3.3; beyond them a signature costs milliseconds
+_DISCOVERED_SECONDS = 3_600.0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the library's own
+        """Follow none: the keys would be another host's."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+class IssuerFetch:
+    """Fetches the keys; where they are is kept for an hour, and looked up again after a failure."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+        self._keys_url: str | None = None
+        self._discovered_at = 0.0
+
+    def fetch_keys(self) -> list[PyJWK]:
+        """The keys that sign tokens by one of ``ALGORITHMS``; at least one.
+
+        Raises:
+            IssuerUnavailable: they can't be had.
+        """
+        url, self._keys_url = self._keys_url, None
+        if url is None or time.monotonic() - self._discovered_at > _DISCOVERED_SECONDS:
+            url = self._discover()
+            self._discovered_at = time.monotonic()
+        found = usable_keys(_fetch_object(url).get("keys"))
+        if not found:
+            raise IssuerUnavailable(f"{url} has no key for {', '.join(ALGORITHMS)}")
+        self._keys_url = url
+        return found
+
+    def _discover(self) -> str:
+        url = self._issuer.rstrip("/") + _WELL_KNOWN
+        document = _fetch_object(url)
+        if document.get("issuer") != self._issuer:  # section 4.3: they must be identical
+            raise IssuerUnavailable(f"{url} is of another issuer than SLUICE_OIDC_ISSUER")
+        keys_url = document.get("jwks_uri")
+        if not (isinstance(keys_url, str) and is_safe_url(keys_url)):
+            raise IssuerUnavailable(f"{url} has no https jwks_uri")
+        return keys_url
+
+
+def usable_keys(keys: object) -> list[PyJWK]:
+    """Of a key set those that sign tokens by one of ``ALGORITHMS``; others are passed over."""
+    if not isinstance(keys, Sequence):
+        return []
+    found = (_usable_key(key) for key in keys[:_MOST_KEYS])
+    return [key for key in found if key is not None]
+
+
+def _usable_key(described: object) -> PyJWK | None:
+    if not isinstance(described, dict) or described.get("use", "sig") != "sig":
+        return None
+    try:
+        key = PyJWK(described)
+    except (PyJWTError, ValueError, TypeError):
+        return None
+    if key.algorithm_name not in ALGORITHMS or not isinstance(key.key_id, str | None):
+        return None
+    if key.key_type == "RSA" and getattr(key.key, "key_size", 0) not in _RSA_BITS:
+        return None
+    return key
+
+
+def _fetch_object(url: str) -> Mapping[str, Any]:
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - of a scheme that was checked
+    try:
+        with _OPENER.open(request, timeout=_SECONDS) as response:
+            document = orjson.loads(_read(response))
+    except HTTPError as error:
+        error.close()
+        raise IssuerUnavailable(f"{url} answers {error.code}") from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error or type(error).__name__
+        raise IssuerUnavailable(f"{url}: {reason}") from None
+    except ValueError:
+        raise IssuerUnavailable(f"{url} is no JSON") from None
+    if not isinstance(document, dict):
+        raise IssuerUnavailable(f"{url} is no JSON object")
+    return document
+
+
+def _read(response: HTTPResponse) -> bytes:
+    until, content = time.monotonic() + _SECONDS, b""
+    while chunk := response.read1(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > _MOST_BYTES:
+            raise OSError(f"has more than {_MOST_BYTES:,} bytes")
+        if time.monotonic() > until:
+            raise OSError(f"takes more than {_SECONDS:g} s")
+    return content

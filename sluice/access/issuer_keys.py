@@ -1,0 +1,127 @@
+"""The keys of an issuer, kept, and fetched again at a bounded rate.
+
+Every few minutes, so that a key that was withdrawn is forgotten; and for a token whose key isn't
+known, as issuers change theirs. Invariant: however many tokens come, of whatever kind, a fetch
+begins no sooner than two seconds after the one before; and a failed one leaves the known keys.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Self
+
+import structlog
+from jwt import PyJWK
+
+from consumer.daemon_threads import DaemonThreads
+from sluice.access.errors import IssuerUnavailable
+
+log = structlog.get_logger(__name__)
+
+_BETWEEN_SECONDS = 2.0
+_REFRESH_SECONDS = 300.0
+_AGAIN_SECONDS = 15.0
+_FETCH_SECONDS = 12.0
+_ASK_SECONDS = 5.0
+
+
+class IssuerKeys:
+    """Use it as an async context manager. ``fetch`` blocks, and raises IssuerUnavailable."""
+
+    def __init__(
+        self,
+        issuer: str,
+        fetch: Callable[[], list[PyJWK]],
+        between_seconds: float = _BETWEEN_SECONDS,
+        refresh_seconds: float = _REFRESH_SECONDS,
+    ) -> None:
+        self._issuer = issuer
+        self._fetch = fetch
+        self._between_seconds = between_seconds
+        self._refresh_seconds = refresh_seconds
+        self._keys: Sequence[PyJWK] = ()
+        self._trouble: str | None = None
+        self._fetched_at = -between_seconds
+        self._one_fetch = asyncio.Lock()
+        self._next_fetch: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = DaemonThreads(1, "issuer")  # a name may take minutes to resolve
+
+    async def __aenter__(self) -> Self:
+        """Begin to fetch; returns at once, whether the issuer answers or not."""
+        self._keep(asyncio.create_task(self._refresh_now_and_then(), name="issuer"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Fetch no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._thread.shutdown()
+
+    async def find(self, key_id: str | None, algorithm: str) -> PyJWK | None:
+        """The key of a token, or None. Without an id it is the only one of its algorithm.
+
+        Raises:
+            IssuerUnavailable: no keys have ever been fetched.
+        """
+        if found := self._known(key_id, algorithm):
+            return found
+        await self._refresh()
+        if not self._keys:
+            raise IssuerUnavailable(self._trouble or "it has not answered yet")
+        return self._known(key_id, algorithm)
+
+    def _known(self, key_id: str | None, algorithm: str) -> PyJWK | None:
+        fitting = [key for key in self._keys if key.algorithm_name == algorithm]
+        if key_id is not None:
+            fitting = [key for key in fitting if key.key_id == key_id]
+        return fitting[0] if len(fitting) == 1 else None
+
+    async def _refresh(self) -> None:
+        """Wait for a fetch that begins from now on; who asks meanwhile shares it."""
+        if self._next_fetch is None:
+            self._next_fetch = asyncio.create_task(self._fetch_in_turn(), name="issuer fetch")
+            self._keep(self._next_fetch)
+        await asyncio.wait([self._next_fetch], timeout=_ASK_SECONDS)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch_in_turn(self) -> None:
+        async with self._one_fetch:
+            await asyncio.sleep(self._fetched_at + self._between_seconds - time.monotonic())
+            self._next_fetch = None  # who asks from now on wants a later one
+            self._fetched_at = time.monotonic()
+            try:
+                async with asyncio.timeout(_FETCH_SECONDS):
+                    keys = await asyncio.wrap_future(self._thread.submit(self._fetch))
+            except TimeoutError:
+                self._note(f"no answer within {_FETCH_SECONDS:g} s")
+            except IssuerUnavailable as error:
+                self._note(str(error))
+            else:
+                self._take(keys)
+
+    def _take(self, keys: Sequence[PyJWK]) -> None:
+        if {key.key_id for key in keys} != {key.key_id for key in self._keys} or self._trouble:
+            log.info("issuer's keys fetched", issuer=self._issuer, keys=len(keys))
+        self._keys, self._trouble = keys, None
+
+    def _note(self, trouble: str) -> None:
+        if self._trouble is None:
+            log.warning(
+                "issuer's keys not fetched",
+                issuer=self._issuer,
+                reason=trouble,
+                known_keys=len(self._keys),
+            )
+        self._trouble = trouble
+
+    async def _refresh_now_and_then(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await self._refresh()
+            await asyncio.sleep(_AGAIN_SECONDS if self._trouble else self._refresh_seconds)
