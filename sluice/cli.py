@@ -90,6 +90,7 @@ def _run() -> int:
     try:
         return command_line(app)(prog_name="sluice", standalone_mode=False) or 0
     except BrokenPipeError:  # the reader of our output has left
+        # Python flushes its output once more as it ends, and would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):

@@ -109,6 +109,7 @@ def hushed_while_away(contact: "Contact") -> Iterator[None]:
     def note(answers: bool, call_seconds: float) -> None:
         for handler, kafka_filter in handlers:
             for record in kafka_filter.note(answers, call_seconds):
+                # Past the handler's filters, which would hold the record once more.
                 with handler.lock or nullcontext():
                     handler.emit(record)
 

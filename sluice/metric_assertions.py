@@ -63,6 +63,7 @@ def read_scrape(text: str) -> Scrape:
     declared: set[str] = set()
     values: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
+        # The parser takes the suffix off declared counters only.
         declared.add(family.name.removesuffix("_total"))
         for sample in family.samples:
             values[sample.name].append((sample.labels, float(sample.value)))
@@ -102,6 +103,7 @@ def _latency(scrape: Scrape) -> Finding:
     name = "p95 < 10 s"
     milliseconds = quantile(0.95, scrape.values.get("export_latency_ms_bucket", ()))
     if milliseconds is None:
+        # A node without an export yet is healthy.
         return Finding(name, True, "no export has completed yet")
     return Finding(name, milliseconds < _MOST_LATENCY_MS, f"{milliseconds / 1000:.3f} s")
 

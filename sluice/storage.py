@@ -49,6 +49,7 @@ def _own_temporary() -> Path:
     path = Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
+        # Not ``stat``: anyone may put a link there.
         status = path.lstat()
     except OSError as error:
         raise UserError(f"SLUICE_SCRATCH_DIR: {path} can't be made: {error.strerror}") from error

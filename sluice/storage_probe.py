@@ -32,6 +32,7 @@ class StorageProbe:
         if self._under_way is None or self._under_way.done():
             self._under_way = self._begin()
         answer = asyncio.wrap_future(self._under_way)
+        # ``wait`` leaves the check under way, for the next call to find.
         done, _ = await asyncio.wait([answer], timeout=self._timeout_seconds)
         return answer.result() if done else "the storage does not answer"
 

@@ -36,6 +36,7 @@ async def tidy_now_and_then(
                     metrics.swept(await asyncio.wrap_future(tidied))
                 except ConsumerError as error:
                     log.debug("storage is not tidied", partition=partition, error=str(error))
+                    # The storage refuses: the other partitions come with the next round.
                     break
     finally:
         threads.shutdown()

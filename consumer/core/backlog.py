@@ -106,6 +106,7 @@ class PartitionBacklog:
         if point == self._point:
             return True
         position = self._point.requests_position
+        # Open below the former position, and not open before: it was forgotten here.
         reopened = any(offset < position for offset in {*point.open_requests} - self._open)
         if reopened or point.requests_position < position:
             return False

@@ -125,6 +125,7 @@ class EndedExports:
         self.most = most
         self._by_id: dict[str, tuple[Listed, int]] = {}
         self._order: list[Position] = []
+        # By the event's time, as the one that goes is the oldest there; lists go by the request's.
         self._by_age: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
@@ -144,10 +145,12 @@ class EndedExports:
     def put(self, one: Listed, published_at_ms: int) -> None:
         """An event was read; again, too, as Kafka may be read twice. The oldest one goes."""
         before = self._by_id.get(one.export_id)
+        # The tail is read backwards: an older event may come later.
         if before and before[1] > published_at_ms:
             return
         if before:
             self._remove(before[0])
+            # An event has no title; the one that was found stays.
             if one.title is None and before[0].requested_at_ms == one.requested_at_ms:
                 one = replace(one, title=before[0].title)
         self._by_id[one.export_id] = (one, published_at_ms)
@@ -194,6 +197,7 @@ def page(
     An export that is in both has ended: the event is committed before the offsets behind it are
     fetched again.
     """
+    # Not sorted whole: there may be a hundred thousand for a page of 200.
     newest_open = heapq.nlargest(
         limit + 1,
         (

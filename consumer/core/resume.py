@@ -25,6 +25,7 @@ from consumer.core.suspects import Mark, Place, Suspect, with_marks
 METADATA_LIMIT = 4096
 """Characters that a broker takes (offset.metadata.max.bytes); one more kills the producer."""
 
+# The second where open exports have different first batches; older builds read only the first.
 _VERSION = "1"
 _WITH_FIRST_BATCHES = "2"
 
@@ -92,11 +93,14 @@ class ResumePoint:
         ahead, firsts = self.records_position - self.records_resume, dict(self.first_batches)
         places = [at for at, offset in enumerate(self.open_requests, 1) if offset in firsts]
         if self.suspects:
+            # Builds that know no suspects stop at a place that no open request has.
             places.append(len(self.open_requests) + 1)
         suspects = list(self._packed_suspects())
         text = _VERSION + _packed([ahead, *_gaps(places), *suspects])
         if any(first != self.records_resume for first in firsts.values()):
             longer = _WITH_FIRST_BATCHES + _packed([*self._steps(ahead, firsts), *suspects])
+            # One that is too long would kill the producer. After the shorter one a replay may take
+            # an orphan for the export's first batch.
             text = longer if len(longer) <= most_characters else text
         return Committed(self.records_resume, text)
 
@@ -243,6 +247,7 @@ def _packed(numbers: Iterable[int]) -> str:
 def _unpacked(text: str) -> Iterator[int]:
     """The numbers that were packed after a version of one character."""
     try:
+        # Strictly: the default skips what isn't base64, and would take foreign metadata for ours.
         packed = base64.b64decode(text[1:], validate=True)
     except binascii.Error:
         raise ValueError(f"metadata that is not ours: {text:.20}") from None

@@ -64,6 +64,7 @@ class Origin:
 
     def cancelled(self, message: str, progress: Progress) -> ExportCancelled:
         """``export.cancelled``."""
+        # Only an open export is cancelled, and its format is known.
         return ExportCancelled(format=Format(self.format), message=message, **self._ended(progress))
 
     def completed(  # noqa: PLR0913 - each is a field of the event

@@ -55,6 +55,7 @@ class HistoryReader:
         Raises:
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
         """
+        # One deadline for events and titles together.
         until = time.monotonic() + _TAIL_SECONDS
         completions = _all_of(self._topics.completions, partitions)
         requests = _all_of(self._topics.requests, partitions)

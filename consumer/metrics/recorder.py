@@ -112,6 +112,7 @@ class Metrics:
     def wrote(self, formats: Collection[Format]) -> None:
         """A turn ended that wrote these formats."""
         if formats:
+            # Of the whole process: what one format takes of it isn't known.
             resident = resident_bytes()
             for file_format in formats:
                 self._contract.memory_bytes.labels(file_format).set(resident)

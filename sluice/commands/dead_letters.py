@@ -154,6 +154,7 @@ def _opened(settings: Settings) -> TopicReader:
 async def _chosen(
     topic: TopicReader, choice: Selection, last: int | None
 ) -> AsyncIterator[DeadLetterRecord]:
+    # Two readings: which are the newest shows only at the topic's end.
     return dead_letters(topic, choice if last is None else await newest(topic, choice, last))
 
 
@@ -208,6 +209,7 @@ def _text(content: bytes | None) -> str | None:
 
 
 def _preview(content: bytes) -> str:
+    # A character takes up to four bytes.
     beginning = content[: 4 * _SHOWN_CHARACTERS].decode(errors="backslashreplace")
     is_cut = len(content) > 4 * _SHOWN_CHARACTERS or len(beginning) > _SHOWN_CHARACTERS
     return _escaped(beginning[:_SHOWN_CHARACTERS]) + "…" * is_cut

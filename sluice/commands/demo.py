@@ -107,6 +107,7 @@ async def _demo(settings: Settings) -> int:
     await create_topics(settings.topics, settings.partitions, 1, **options)
     async with (
         _working_node(settings) as node,
+        # Before anything is published, so that no event is missed.
         CompletionFeed(settings.topics, **options) as feed,
         ExportPublisher(settings.topics, **options) as publisher,
         asyncio.timeout(_EXPORTS_SECONDS),

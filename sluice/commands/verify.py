@@ -174,6 +174,7 @@ class _Requests:
         try:
             return self._runner.run(self._read(event))
         except ClientError:
+            # One failure is enough: else each further CSV would wait for Kafka.
             self._reachable = False
             return None
 

@@ -55,6 +55,7 @@ class Admission:
         Raises:
             BacklogUnavailable: Kafka doesn't answer.
         """
+        # Before the count, which may miss what reaches Kafka while it is made.
         accepted = {ticket for ticket in self._uncounted if ticket.accepted}
         every, of_user = await self._backlog.counts(user)
         self._uncounted -= accepted

@@ -135,6 +135,7 @@ class JsonBodies:
         try:
             return await asyncio.wrap_future(checking)
         finally:
+            # A thread can't be cancelled: the parse sees this between two pieces.
             left.set()
 
     async def in_turn(self, call: Callable[[], _Parsed]) -> _Parsed:

@@ -103,6 +103,7 @@ class BrokenUploads:
                 if not await self._is_in_kafka(attempt):
                     self._forget(attempt)
                 elif self._is_current(attempt):
+                    # From here on no retry may resume it: its cancellation may be on its way.
                     self._open.discard(attempt.request.export_id)
                     await self._cancel(attempt)
                 return
@@ -150,6 +151,7 @@ class BrokenUploads:
     async def _fetch_source(self, attempt: Attempt) -> Source | None:
         """Where the request is in Kafka; None if it was never acknowledged."""
         with suppress(ClientError, TimeoutError, asyncio.CancelledError):
+            # Shielded, as the attempt's request is waited for elsewhere too.
             return (await asyncio.shield(attempt.requesting)).source
         return None
 

@@ -171,6 +171,7 @@ async def _publish(
     retried = submission.is_named
     with exports.admission.ticket(wanted, unfinished) as ticket:
         async with deps.uploads.export(wanted, retried=retried) as upload:
+            # The request is in Kafka: counts that begin now include it.
             ticket.accepted = True
             if submission.is_named and not await exports.is_first(wanted.export_id, upload.source):
                 upload.leave()

@@ -100,6 +100,7 @@ class HttpServer:
         Raises:
             Exception: the error that ended the server earlier, unless the block raised one.
         """
+        # First of all: what only waits ends at once, and needs no grace time.
         self._stopping.begin()
         self._uvicorn.should_exit = True
         try:

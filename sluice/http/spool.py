@@ -72,6 +72,7 @@ class Room:
             self.give(size)
 
     async def _wait(self, size: int, seconds: float) -> None:
+        # Not past those that wait, even where it fits: a large body's turn has to come.
         if not self._waiting and size <= self._free_bytes:
             self._free_bytes -= size
             return
@@ -81,6 +82,7 @@ class Room:
             async with asyncio.timeout(seconds):
                 await turn
         except BaseException as error:
+            # Its turn came at the same moment.
             if turn.done() and not turn.cancelled():
                 self.give(size)
             else:

@@ -71,6 +71,7 @@ class StorageCalls:
         except TimeoutError:
             raise unavailable(_SILENT) from None
         finally:
+            # Else it leaves when the call ends, maybe long after it was given up here.
             if running is None:
                 self._leave(export_id)
 

@@ -66,6 +66,7 @@ class UploadGateway:
 
     async def __aexit__(self, *_: object) -> None:
         """Give cancellations a grace time, then disconnect."""
+        # Cancellations first, as they need the publisher; then the publisher's own end.
         self._broken.stop()
         for task in self._watching:
             task.cancel()
@@ -98,6 +99,7 @@ class UploadGateway:
                 try:
                     with self._refusing(attempt.lease):
                         async with asyncio.timeout(_REQUEST_SECONDS):
+                            # Given up here it goes on: whether Kafka has it must be known.
                             export = await asyncio.shield(attempt.requesting)
                     upload = Upload(export, attempt, self._refusing)
                     yield upload

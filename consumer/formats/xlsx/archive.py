@@ -77,6 +77,7 @@ class Archive:
             self._append(entry)
         end, size = self._size, self._size - offset
         if max(offset, size) >= _MOST_32 or count >= _MOST_16:
+            # The size of this record is given without its signature and the size itself.
             facts = (_END_64.size - 12, _VERSION_64, _VERSION_64, 0, 0, count, count, size, offset)
             self._append(_END_64.pack(b"PK\6\6", *facts))
             self._append(_LOCATOR_64.pack(b"PK\6\7", 0, end, 1))

@@ -21,6 +21,7 @@ def further_name(first: str, number: int) -> str:
     mark = f" ({number})"
     room = MOST_SHEET_NAME_CHARACTERS - len(mark)
     name = _cut(first, room) + mark
+    # The first sheet's own name may end in the same mark.
     return name if name != first else _cut(first, room - 1) + mark
 
 

@@ -48,6 +48,7 @@ class RowEncoder:
         self, columns: Sequence[Values], count: int, number: int, index: int
     ) -> Iterator[bytes]:
         characters = [column.characters for column in columns]
+        # Rarely: to count in UTF-16 means to encode each text.
         if max(characters) > _SURELY_SHORT:
             self._require_short_cells(columns, index)
         if sum(characters) <= _CHARACTERS_AT_ONCE:

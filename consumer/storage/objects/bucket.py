@@ -23,6 +23,7 @@ _LISTED_AT_A_TIME = 1000
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
 _CODE = re.compile(r"<Code>(\w+)</Code>|^\s*\"?(\w+)\"?: ?$")
+# Signs in the client library's own texts; the first that is found counts.
 _CAUSES = {
     "kind: Timeout": "it does not answer in time",
     "dns error": "its host is not known",
@@ -104,6 +105,7 @@ class Bucket:
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a small object."""
         with self._errors(f"{self.url}/{name} can't be written"):
+            # In one request, so that nothing of it has to be aborted.
             obstore.put(self._store, self._key(name), content, use_multipart=False)
 
     def upload(self, name: str, pieces: Iterable[bytes], attributes: dict[str, str]) -> None:
@@ -142,6 +144,7 @@ class Bucket:
             try:
                 obstore.delete(self._store, [self._key(name) for name in names])
             except FileNotFoundError as error:
+                # Some stores answer so for an object that isn't there.
                 self._require_bucket(error)
 
     def abort_uploads(self, folder: str) -> int:

@@ -13,6 +13,7 @@ from consumer.errors import StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket
 
+# Each reading is a request: one serves all calls of this time.
 _SURE_SECONDS = 2.0
 
 

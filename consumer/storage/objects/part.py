@@ -106,6 +106,7 @@ class ObjectPart(PartFile):
     def _pieces(self) -> Iterator[bytes]:
         """The bytes, all of them or an error; the attempt stays announced meanwhile."""
         left = self.size
+        # A part without bytes has no file.
         if not left:
             return
         what = f"{self.path} can't be read"
