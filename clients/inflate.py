@@ -34,10 +34,12 @@ it holds."""
 _FIRST_INPUT_BYTES = 512  # codecs copy what follows a frame's end, and frames may be tiny
 _INPUT_BYTES = 16 * 1024  # lz4 makes up to 255 bytes of one, before it looks at a limit
 _XERIAL = b"\x82SNAPPY\x00"
+# The magic bytes, then two versions of four bytes each.
 _XERIAL_HEADER_BYTES = 16
 _XERIAL_LENGTH = struct.Struct(">i")
 _SMALL_BLOCKS = 256  # that make one piece: a step for each would double what they cost
 _MOST_SNAPPY_RATIO = 22  # a copy of 64 bytes takes three
+# zlib's number for gzip: the largest window, 15, and 16 for the header.
 _GZIP_WRAPPER = 31
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 

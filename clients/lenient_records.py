@@ -24,6 +24,7 @@ from clients.record_stream import MOST_HEADERS, PackedBatch, RecordStream, Strea
 from schemas.limits import LARGE_BYTES
 
 _LENGTH_AT, _OVERHEAD = 8, 12  # of a record batch: base offset (8 bytes), then its length (4)
+# Bytes from a batch's beginning, in magic 2.
 _MAGIC_AT, _ATTRIBUTES_AT, _RECORDS_AT = 16, 21, 61
 _CODEC = 0x07
 

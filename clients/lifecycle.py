@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, for_code
 from clients.diagnosis import NO_CONNECTION, why_unreachable
 from clients.errors import ClientError, KafkaUnreachable
 
+# With the two seconds of a diagnosis these are the ten that docstrings promise.
 CONNECT_TIMEOUT_SECONDS = 8.0
 _STOP_TIMEOUT_SECONDS = 4.0
 

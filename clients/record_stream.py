@@ -24,6 +24,7 @@ MOST_BEGINNING_BYTES = 64 * 1024
 """Likewise of its value: a request names its export at its beginning."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
+# Bits of a batch's attributes.
 _CODEC, _APPEND_TIME = 0x07, 0x08
 # Ten bytes of seven bits: what a 64-bit number takes at most.
 _MOST_VARINT_BITS = 70

@@ -18,6 +18,7 @@ from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, RunsClients, started
 from clients.topics import require_topics
 
 _POLL_MS = 200
+# With the default of 500, partitions without new records delay the others.
 _FETCH_WAIT_MS = 50
 # An open transaction of another producer holds read_committed readers up as well.
 _STALL_SECONDS = 30.0

@@ -24,6 +24,7 @@ from consumer.daemon_threads import DaemonThreads
 from consumer.exports.messages import LargeMessage
 from schemas.limits import LARGE_BYTES
 
+# As a turn's share of bytes and time.
 PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05
 

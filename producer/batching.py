@@ -17,6 +17,7 @@ from schemas.records import Row
 from schemas.requests import ExportRequested
 from schemas.xml_names import element_name
 
+# In 256 columns that is a quarter of the cells that a batch may have.
 BATCH_ROWS = 1_000
 BATCH_BYTES = 512 * 1024
 # Kafka takes messages up to 1 MiB by default (message.max.bytes): room is left for the rest of

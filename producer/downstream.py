@@ -40,6 +40,7 @@ REMEMBERED_EVENTS = 1_000
 """How many handled events of each partition are remembered, to recognise their copies."""
 
 _HEARTBEAT_MS = 1_000  # a rebalance begins for a member with its next heartbeat
+# Over the time for the event in hand: a member that waited for it still joins.
 _JOIN_MARGIN_SECONDS = 10.0
 _MOST_ERRORS = 10  # in a row, a second apart
 

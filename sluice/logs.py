@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the client would be half of what a short command imports
 
 _KAFKA = "aiokafka"
 _REPEAT_SECONDS = 10.0
+# Between two answers of Kafka; what is more is dropped.
 _MOST_HELD = 100
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 

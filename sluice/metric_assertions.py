@@ -24,6 +24,7 @@ CONTRACT_METRICS = (
 )
 """The nine that the contract names. Not taken from the catalogue: it is what is checked."""
 
+# The contract's bounds.
 _MOST_LATENCY_MS = 10_000.0
 _LEAST_SUCCESS_PERCENT = 95.0
 _MOST_RUNNING = 5.0

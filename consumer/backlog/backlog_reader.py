@@ -29,7 +29,9 @@ from schemas.times import to_millis
 _POLL_MS = 100  # a marker moves the position, but doesn't end a poll
 _POLL_RECORDS = 500
 _CALL_SECONDS = 5.0
+# How old an answer may be that needn't be fresh.
 _LOOK_SECONDS = 1.0
+# Questions of this time share one look.
 _BETWEEN_LOOKS_SECONDS = 0.05
 _LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
 # Of work on the event loop at a stretch; 500 hostile requests take seconds.

@@ -17,6 +17,7 @@ from schemas.times import format_time, from_millis
 
 MOST_ENDED = 10_000
 """Ended exports that are kept: 7 MiB, 11 with the longest of names (measured)."""
+# Of a title in lists; the file has all of it.
 MOST_TITLE_CHARACTERS = 200
 _CURSOR_DIVIDER = "~"  # no id holds one
 

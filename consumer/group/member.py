@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 # For the lanes' ends, and once more for the consumer's, which sends LeaveGroup.
 _STOP_SECONDS = 2.0
+# No bound of a batch: Kafka returns a larger one all the same (KIP-74).
 _PARTITION_FETCH_BYTES = 1024 * 1024
 _FETCH_BYTES = 8 * 1024 * 1024  # of all partitions, twice while they are divided
 

@@ -31,6 +31,7 @@ _NAME = re.compile("[0-9a-f]{8}")
 _MARK = re.compile(b"(requests|records) +([0-9]{20})(?:-([0-9]{20}))?( alone| *)\n")
 # As long as any mark, so that nothing of the one before is left behind it.
 _NOTHING = b"nothing  %020d-%020d      \n" % (0, 0)
+# A mark has 57.
 _MOST_BYTES = 64
 # Of an owner that is frozen, on a network file system, what it had in hand may be seen so late.
 _LATE_SECONDS = 60.0

@@ -14,6 +14,7 @@ import zstandard
 from schemas.vocabulary import Compression
 
 PIECE_BYTES = 256 * 1024
+# Files of ours have a window of 256 KiB.
 _MOST_WINDOW_BYTES = 8 * 1024 * 1024
 
 

@@ -82,6 +82,7 @@ class FirstRequests:
 
 ATTEMPT = "sluice_attempt"
 """The header with a value of its own for each upload: equal requests of one id differ in it."""
+# Of this process: once restarted, a node knows nothing of its former uploads.
 _THIS_NODE = secrets.token_hex(8).encode()
 
 

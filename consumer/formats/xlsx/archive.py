@@ -16,7 +16,9 @@ _SLICE_BYTES = 16 * 1024
 # Level 3: a third less work than 6, for files 10 % larger.
 _LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 3, 13, 6
 
+# Versions needed to extract, in tenths: of deflate, and of ZIP64.
 _VERSION, _VERSION_64 = 20, 45
+# Of the flags: sum and sizes are in a descriptor behind the content.
 _SIZES_FOLLOW = 1 << 3
 _TIME_AND_DATE = 0x0021_0000  # midnight of 1980-01-01: no clock shows
 _MOST_32 = 0xFFFF_FFFF

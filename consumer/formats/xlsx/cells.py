@@ -28,6 +28,7 @@ _SPACES = b" \t\n"  # what XML takes for space, once CR is written as a number
 _TRIGGERS = b"=+-@"
 _TOO_LONG_FOR_GENERAL = 10**11  # from here on the general format shows 1E+11
 _TOO_LONG_TO_SHOW = 10**15  # no format shows more digits
+# A double holds every integer up to here.
 _ALL_EXACT = 2**53
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 BETWEEN = b"\0"
 """Stands between texts that are handled at once, and in no XML."""
+# What XML 1.0 can't hold, and CR.
 _UNFIT = [*range(9), *range(11, 32), 0xFFFE, 0xFFFF]
 _AS_NUMBERS = {code: f"_x{code:04X}_" for code in _UNFIT}
 _UNFIT_SIGNS = "".join(map(chr, _UNFIT))

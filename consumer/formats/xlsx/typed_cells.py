@@ -18,6 +18,7 @@ from schemas.records import Cell
 from schemas.vocabulary import ColumnType
 
 _DAY: Final = timedelta(days=1)
+# Of Excel's calendar from March 1900 on, as it has a leap day before that never was.
 _DAY_0: Final = datetime(1899, 12, 30, tzinfo=UTC)
 _DAYS: Final = range(61, 2_958_466)  # from March 1900 to the end of 9999
 _ALWAYS_KEPT: Final = 15  # digits that a double keeps, whatever they are

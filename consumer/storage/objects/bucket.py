@@ -18,6 +18,7 @@ from consumer.storage.objects.multipart import MultipartUploads
 
 UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
 """What is larger goes up in parts of this size, two at a time."""
+# With the buffer that fills meanwhile an upload holds three.
 _PARTS_AT_A_TIME = 2
 _LISTED_AT_A_TIME = 1000
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)

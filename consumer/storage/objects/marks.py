@@ -23,6 +23,7 @@ from consumer.storage.part_file import storage_errors
 
 LASTING_SECONDS = 0.1
 """Most messages take less; what kills by memory or by time takes more."""
+# So what lasts is on its way into the bucket after 0.15 s.
 _LOOK_SECONDS = 0.05
 _LAST_SECONDS = 2.0
 

@@ -23,6 +23,7 @@ from consumer.storage.objects.reading import ObjectFile
 from consumer.storage.objects.scratch import Scratch
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event, encode_event
 
+# 16 of 1 MiB, two of one buffer, two of three buffers.
 _UPLOADS = (
     ("small", 1024 * 1024, 16),
     ("middling", UPLOAD_BUFFER_BYTES, 2),
