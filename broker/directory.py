@@ -53,6 +53,7 @@ class DataDirectory:
         except OSError as error:
             raise self._unusable(error) from None
         finally:
+            # The server's process has inherited it, and so keeps the lock.
             os.close(descriptor)
 
     def write(self, name: str, text: str) -> None:

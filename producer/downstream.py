@@ -130,6 +130,7 @@ class Completions:
             if event and event.event_id not in self._handled[place.partition]:
                 self._hand.take(_Delivered(event, place))
                 return event
+            # What is skipped is committed too, or it would come again after each restart.
             self.repeated += event is not None
             await self._commit(place)
 

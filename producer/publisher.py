@@ -134,6 +134,7 @@ class ExportPublisher(RunsClients):
         topic, value = self._topics.requests, encode_request(wanted)
         try:
             async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
+                # All are sent before one is waited for: each acknowledgement is a round trip.
                 deliveries = [
                     await self._window.send(topic, export_id, value, partition)
                     for partition in range(self._request_partitions)

@@ -104,6 +104,7 @@ def _integers_within_bounds() -> Callable[[str], int]:
 
     def integer(text: str) -> int:
         nonlocal left
+        # The work to read an integer grows with the square of its digits.
         left -= len(text) ** 2
         if left < 0:
             raise ValueError("its integers have too many digits")

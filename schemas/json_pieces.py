@@ -278,6 +278,7 @@ class _Reader:
                 case b'"':
                     position = _string_end(self._value, position + 1)
                 case b"[" | b"{":
+                    # Deeper than the patterns go: one by one.
                     depth, position = depth + 1, position + 1
                     self._count_step(depth)
                 case b"]" | b"}" if depth:

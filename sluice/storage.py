@@ -72,6 +72,7 @@ async def recognise(storage: GroupStorage, cluster: Cluster) -> str:
     if there := await within(storage.find):
         return there
     older = await within(storage.holds_exports)
+    # Empty: new, or not mounted. Commits show that there was a storage.
     if not older and await cluster.has_worked():
         raise NodeRefused(
             f"SLUICE_STORAGE_URL: {storage.root} holds nothing, but the group "

@@ -131,6 +131,7 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
     open_requests = tuple(decode_ascending(requests.metadata))
     if open_requests and open_requests[-1] >= requests.offset:
         raise ValueError("an open request lies at or above the position")
+    # Without metadata P is R.
     ahead, *numbers = tuple(_unpacked(_known(records.metadata))) or (0,)
     if records.metadata.startswith(_WITH_FIRST_BATCHES):
         steps, rest = numbers[: len(open_requests)], numbers[len(open_requests) :]

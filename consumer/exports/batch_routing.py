@@ -198,6 +198,8 @@ class BatchRouting:
 
     def _set_aside(self, message: Message, aside: SetAside) -> bool:
         """The export fails that its key names; where none is open, as with an unreadable batch."""
+        # In the order of a batch that is read: its export's, handled before, late, to be searched,
+        # an orphan.
         export_id = id_in_key(message)
         export = self._exports.get(export_id) if export_id else None
         if export and not self._was_handled(message, export):

@@ -51,8 +51,10 @@ class Gate:
             self.wanted -= 1
             if is_alone:
                 self._alone = True
+                # Once more: from now on it is the message itself that takes time.
                 self._keep()
             else:
+                # Beside others, then; those who wait see that nobody wants to be alone.
                 self._inside += 1
                 self._changed.notify_all()
             return is_alone

@@ -46,11 +46,13 @@ class CsvWriter:
         self._quotes_all = options.quote == "all"
         self._is_lone = len(request.columns) == 1
         self._decimal_comma = options.decimal_separator == ","
+        # Each once, as the delimiter may be one of the separators.
         self._specials = (*dict.fromkeys(f'{options.delimiter}"\r\n{_SEPARATORS}'),)
         self._find_special = re.compile(f"[{re.escape(''.join(self._specials))}]").search
         self._words = {
             word: self._quoted(cell_text(word, options.null)) for word in (None, True, False)
         }
+        # Else numbers may need quotes, and go the long way.
         self._numbers_are_plain = options.delimiter not in "0123456789+-.e"
         self._mark = b"\xef\xbb\xbf" if options.bom else b""
         self._header = [column.header for column in request.columns] if options.header else None

@@ -52,6 +52,7 @@ class ContentVerifier:
         """A file of this name that stands at its beginning. Raises as reading it does."""
         hashed = _Hashed(content, self._on_read)
         counted = _counted(hashed, event)
+        # After the hash: the beginning may be read once more.
         rows = self._rows(content, counted, event)
         facts = [
             ("bytes", hashed.size, event.bytes),

@@ -99,8 +99,10 @@ class PdfRowCounter:
         if self._stream_bytes is None:
             head = self._PAGE.search(self._unread)
             if head is None:
+                # A head may begin in what is left.
                 del self._unread[: -self._LONGEST_HEAD]
                 return False
+            # The length is the file's own claim.
             self._stream_bytes = min(int(head[2]), _MOST_STREAM_BYTES)
             del self._unread[: head.end()]
             return True

@@ -81,6 +81,7 @@ class Requeue(RunsClients):
                 while waiting and (len(waiting) > WINDOW_MESSAGES or _settled(waiting[0][1])):
                     yield await _outcome(*waiting.popleft())
         except ClientError as error:
+            # Not raised yet: letters that were sent still have an outcome.
             broken = error
         while waiting:
             yield await _outcome(*waiting.popleft())

@@ -51,6 +51,7 @@ class RowStream:
         self._open_file = open_file
         self._loop: asyncio.AbstractEventLoop
         self._items: asyncio.Queue[Any] = asyncio.Queue()
+        # A queue of the loop's can't make a thread wait; this does.
         self._room = threading.Semaphore(_ITEMS_AHEAD)
         self._abandoned = threading.Event()
         self._chunk: list[Row] = []

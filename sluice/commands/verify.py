@@ -50,6 +50,7 @@ def run_verify(
     settings = load_settings()
     quiet_libraries()
     checked = wrong = partial = read = 0
+    # One loop for all look-ups in Kafka; reading files blocks, and needs none.
     with asyncio.Runner() as runner, publishing_progress(unit="bytes") as advance:
         requests = _Requests(settings, runner)
 

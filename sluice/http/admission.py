@@ -87,6 +87,7 @@ class Admission:
             yield ticket
         finally:
             del self._under_way[request.export_id]
+            # An accepted one stays until a count has included it.
             if not ticket.accepted:
                 self._uncounted.discard(ticket)
 

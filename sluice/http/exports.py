@@ -110,6 +110,7 @@ class Exports:
             return Repeated()
         known = await self._find(wanted.export_id)
         if known is None or known.source is None:
+            # Once more: it may have been admitted while Kafka was queried.
             return Repeated() if self.is_under_way(wanted) else None
         if known.user != wanted.user:
             raise id_taken(wanted.export_id)

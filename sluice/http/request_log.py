@@ -49,6 +49,7 @@ class RequestLog:
         try:
             await self._app(scope, counted_receive, counted_send)
         finally:
+            # Where it was cancelled, too: there may be no status then.
             seconds = self._clock() - began
             self._log(scope, status, seconds, {"received_bytes": received, "sent_bytes": sent})
 

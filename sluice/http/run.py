@@ -238,6 +238,7 @@ async def _uploaded(
         with Hold(deps.bodies.lines) as hold:
             async for piece in body:
                 gathered_bytes += len(piece)
+                # An empty piece: the client pauses, and what has come is sent meanwhile.
                 is_due = not piece or gathered_bytes >= _CHUNK_BYTES
                 async for some in _parsed(deps, reader, piece):
                     rows += some

@@ -121,6 +121,7 @@ class HttpServer:
                 self._host, self._wanted_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             family, _, _, _, address = infos[0]
+            # IPv4 as well, whatever the system's default is.
             both = self._host == "::" and socket.has_dualstack_ipv6()
             return socket.create_server(address, family=family, dualstack_ipv6=both)
         except (socket.gaierror, UnicodeError):

@@ -76,6 +76,7 @@ class AnsweredAtTheEnd:
         except asyncio.CancelledError:
             if not self._stopping.has_begun:
                 raise
+            # Only then there still is a status to send.
             if not has_begun:
                 await problem_of(node_stops())(scope, receive, send)
 

@@ -75,6 +75,7 @@ def parse_json(
     submission, errors = _submission(
         {name: value for name, value in fields.items() if value is not UNBUILT}, asker
     )
+    # Left out, they are missing to the model, which is not what is wrong.
     errors = [error for error in errors if error.field not in unbuilt]
     errors += [FieldError(name, "is too large") for name in unbuilt]
     if isinstance(rows, FieldError):
@@ -105,6 +106,7 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
                 errors.append(FieldError(name, _malformed(error)))
     wrong = {error.field for error in errors}
     submission, further = _submission(given, asker)
+    # A field that can't be parsed is named once, not for what follows from that as well.
     errors += [error for error in further if error.field.partition(".")[0] not in wrong]
     if submission is None or errors:
         raise wrong_fields(errors)

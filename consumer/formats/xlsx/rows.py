@@ -83,6 +83,7 @@ class RowEncoder:
         yield b"</row>"
 
     def _require_short_cells(self, columns: Sequence[Values], index: int) -> None:
+        # Mostly many cells share the characters, and none of them is long.
         if all(max(map(len, column.texts), default=0) <= _SURELY_SHORT for column in columns):
             return
         rows = zip(*(column.values for column in columns), strict=True)
