@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
+from starlette.types import ASGIApp
 
 from consumer.backlog.backlog import Backlog
 from consumer.backlog.request_lookup import RequestLookup
@@ -29,6 +30,7 @@ from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
+from sluice.http.tls import server_context
 from sluice.http.uploads import DELIVERY_SECONDS, UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.logs import hushed_while_away, silent_libraries
@@ -184,7 +186,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):
-                async with HttpServer(app, settings.http_host, settings.http_port) as server:
+                async with _http_server(app, settings) as server:
                     _warn_if_open_to_all(gate, settings, server)
                     yield node, server
 
@@ -252,6 +254,15 @@ def _publisher(settings: Settings) -> ExportPublisher:
     return ExportPublisher(
         settings.topics, delivery_timeout_seconds=DELIVERY_SECONDS, **settings.client_options()
     )
+
+
+def _http_server(app: ASGIApp, settings: Settings) -> HttpServer:
+    certificate, key = settings.http_certfile, settings.http_keyfile
+    try:
+        tls = server_context(certificate, key) if certificate else None
+    except OSError as error:  # since the settings were read
+        raise UsageError(f"SLUICE_HTTP_CERTFILE: {certificate}: {error}") from None
+    return HttpServer(app, settings.http_host, settings.http_port, tls)
 
 
 def _http_limits(settings: Settings) -> HttpLimits:

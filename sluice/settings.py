@@ -147,6 +147,8 @@ class Settings(BaseModel):
     retention_seconds: RetentionSeconds | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
+    http_certfile: ReadableFile | None = None
+    http_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
     # the metadata of a committed offset.
     max_concurrency: Annotated[int, Field(ge=1, le=5)] = 5
@@ -242,7 +244,7 @@ class Settings(BaseModel):
             raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
         return path
 
-    @field_validator("ssl_cafile", "ssl_certfile")
+    @field_validator("ssl_cafile", "ssl_certfile", "http_certfile")
     @classmethod
     def _holds_certificates(cls, path: Path | None) -> Path | None:
         try:
@@ -251,14 +253,15 @@ class Settings(BaseModel):
             raise ValueError(f"{path} holds no certificate in PEM form") from None
         return path
 
-    @field_validator("ssl_keyfile")
+    @field_validator("ssl_keyfile", "http_keyfile")
     @classmethod
     def _fits_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        certificate = info.data.get("ssl_certfile")
+        beside = str(info.field_name).replace("keyfile", "certfile")
+        certificate = info.data.get(beside)
         if certificate is None:
             # A certificate that is wrong itself is absent here, and says so in its own words.
-            if path and "ssl_certfile" in info.data:
-                raise ValueError("must come with SLUICE_SSL_CERTFILE")
+            if path and beside in info.data:
+                raise ValueError(f"must come with {PREFIX}{beside.upper()}")
             return path
         try:
             _ssl_context(None, certificate, path)

@@ -49,7 +49,8 @@ def _own_url(settings: Settings) -> str:
     if settings.http_port == 0:
         raise UsageError("give the node's URL: SLUICE_HTTP_PORT is 0, so it may be on any port")
     host = _ANYWHERE.get(settings.http_host, settings.http_host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+    scheme = "https" if settings.http_certfile else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
 def _metrics_url(given: str) -> str:

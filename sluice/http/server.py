@@ -9,9 +9,10 @@ import contextlib
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,6 +21,7 @@ from sluice.errors import UserError
 from sluice.http.connections import HEAD_BYTES, Protocol
 from sluice.http.request_log import RequestLog
 from sluice.http.stopping import AnsweredAtTheEnd, Stopping
+from sluice.http.tls import Handshakes
 
 _GRACE_SECONDS = 1.5  # for requests under way to finish; then they are cut off
 _STOP_SECONDS = 2.5  # for cut-off requests to clean up: an upload cancels its export
@@ -27,19 +29,23 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reac
 
 
 class HttpServer:
-    """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one.
+    """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one. ``tls``: by HTTPS alone.
 
     It handles no signals: its caller decides when to stop it.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._host = host
         self._wanted_port = port
         self._stopping = Stopping()
+        self._handshakes = Handshakes(tls) if tls else None
+        accept: Any = self._handshakes.accept if self._handshakes else Protocol
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 RequestLog(AnsweredAtTheEnd(app, self._stopping)),
-                http=Protocol,
+                http=accept,
                 h11_max_incomplete_event_size=HEAD_BYTES,
                 lifespan="off",
                 ws="none",
@@ -67,7 +73,8 @@ class HttpServer:
     def url(self) -> str:
         """The URL that reaches it from this machine, without a trailing slash."""
         host = _WILDCARDS.get(self._address[0], self._address[0])
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self._handshakes else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def wait(self) -> None:
         """Wait until the server has stopped. Cancelled, it leaves the server running.
@@ -102,6 +109,8 @@ class HttpServer:
         """
         # First of all: what only waits ends at once, and needs no grace time.
         self._stopping.begin()
+        if self._handshakes:
+            self._handshakes.end()
         self._uvicorn.should_exit = True
         try:
             await asyncio.wait([self._serving], timeout=_GRACE_SECONDS)

@@ -27,6 +27,8 @@ CONTRACT: dict[str, object] = {
     "RETENTION_SECONDS": None,
     "HTTP_HOST": "127.0.0.1",
     "HTTP_PORT": 4001,
+    "HTTP_CERTFILE": None,
+    "HTTP_KEYFILE": None,
     "MAX_CONCURRENCY": 5,
     "MAX_OPEN_EXPORTS": 800,
     "QUEUE_LIMIT": 100,

@@ -187,3 +187,40 @@ def test_a_certificate_that_cannot_serve_is_named(
 ) -> None:
     given = {name: f"{pem}/{file}" for name, file in files.items()}
     assert refused(SECURITY_PROTOCOL="SSL", **given) == line.format(pem)
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        (
+            {"HTTP_CERTFILE": "key.pem"},
+            "SLUICE_HTTP_CERTFILE: {}/key.pem holds no certificate in PEM form",
+        ),
+        ({"HTTP_KEYFILE": "key.pem"}, "SLUICE_HTTP_KEYFILE: must come with SLUICE_HTTP_CERTFILE"),
+        (
+            {"HTTP_CERTFILE": "cert.pem"},
+            "SLUICE_HTTP_KEYFILE: {0}/cert.pem holds no unencrypted PEM key of {0}/cert.pem",
+        ),
+        *(
+            (
+                {"HTTP_CERTFILE": "cert.pem", "HTTP_KEYFILE": key},
+                f"SLUICE_HTTP_KEYFILE: {{0}}/{key} holds no unencrypted PEM key of {{0}}/cert.pem",
+            )
+            for key in ("junk.pem", "other.pem", "locked.pem")
+        ),
+        (
+            {"HTTP_CERTFILE": "none.pem"},
+            "SLUICE_HTTP_CERTFILE: {}/none.pem can't be read: No such file or directory",
+        ),
+    ],
+)
+def test_a_certificate_of_the_http_side_that_cannot_serve_is_named(
+    pem: Path, files: dict[str, str], line: str
+) -> None:
+    given = {name: f"{pem}/{file}" for name, file in files.items()}
+    assert refused(**given) == line.format(pem)
+
+
+def test_the_http_side_needs_no_security_of_kafkas(pem: Path) -> None:
+    settings = load(HTTP_CERTFILE=f"{pem}/cert.pem", HTTP_KEYFILE=f"{pem}/key.pem")
+    assert (settings.http_certfile, settings.http_keyfile) == (pem / "cert.pem", pem / "key.pem")

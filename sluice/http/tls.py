@@ -1,0 +1,111 @@
+"""TLS handshakes of the HTTP server, bounded in number and time.
+
+asyncio's own servers wait a minute for each of any number of handshakes: clients that send nothing
+would use up the files that a node may open. Invariant: never
+more than ``most_connections()`` are in their handshake; each further one ends the oldest.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sluice.http.connections import HEAD_SECONDS, Protocol, most_connections
+
+_SHUTDOWN_SECONDS = 2.0  # for a client to say that it saw the end of the last response
+
+
+def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """How the server shows itself: TLS 1.2 or 1.3, HTTP/1.1.
+
+    Raises:
+        OSError: a file can't be read, or can't serve (``ssl.SSLError``).
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # With a password of its own, however wrong, OpenSSL doesn't ask for one on the terminal.
+    context.load_cert_chain(certificate, key, password="")
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Handshakes:
+    """Makes the protocols of new connections, as uvicorn does by ``Protocol``."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        self.under_way: dict[_Handshake, None] = {}
+        """The oldest first; each keeps its task."""
+
+    def accept(self, **named: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's own
+        """The protocol of a connection that was accepted."""
+        return _Handshake(self, lambda: Protocol(**named))
+
+    def end(self) -> None:
+        """End those that are under way: the server stops."""
+        for handshake in list(self.under_way):
+            handshake.abort()
+
+
+class _Handshake(asyncio.Protocol):
+    """A connection until its handshake is complete.
+
+    It stands under TLS and above it: what is decrypted before HTTP has taken over is kept.
+    """
+
+    def __init__(self, handshakes: Handshakes, make_protocol: Callable[[], Protocol]) -> None:
+        self._handshakes = handshakes
+        self._make_protocol = make_protocol
+        self._transport: asyncio.Transport
+        self._task: asyncio.Task[None]
+        self._received = bytearray()
+        self._is_lost = False
+
+    def abort(self) -> None:
+        """End the connection."""
+        self._handshakes.under_way.pop(self, None)
+        self._transport.abort()
+        self._task.cancel()  # asyncio doesn't notice, if TLS hasn't begun yet
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; over the limit, end the one that began first."""
+        self._transport = transport
+        transport.pause_reading()  # nothing may be read before TLS is between
+        under_way = self._handshakes.under_way
+        under_way[self] = None
+        self._task = asyncio.get_running_loop().create_task(self._begin(), name="tls handshake")
+        self._task.add_done_callback(self._end)
+        if len(under_way) > most_connections():
+            next(iter(under_way)).abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came together with the handshake's end."""
+        self._received += data
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client has left."""
+        self._is_lost = True
+
+    async def _begin(self) -> None:
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                self._handshakes.context,
+                server_side=True,
+                ssl_handshake_timeout=HEAD_SECONDS,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except OSError:  # it speaks no TLS, or trusts another authority, or is too slow
+            self._transport.abort()
+            return
+        if transport is None or self._is_lost:
+            return
+        protocol = self._make_protocol()
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        if self._received:
+            protocol.data_received(bytes(self._received))
+
+    def _end(self, _task: asyncio.Task[None]) -> None:
+        self._handshakes.under_way.pop(self, None)
