@@ -20,6 +20,7 @@ from sluice.commands import (
     check,
     dead_letters,
     demo,
+    expire,
     listing,
     replay,
     seed,
@@ -72,6 +73,7 @@ app.command("watch")(watch.run_watch)
 app.command("replay")(replay.run_replay)
 app.command("cancel")(cancel.run_cancel)
 app.command("list")(listing.run_list)
+app.command("expire")(expire.run_expire)
 app.command("verify")(verify.run_verify)
 app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")

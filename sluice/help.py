@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "sluice cancel": ("sluice cancel ord-2026-11",),
     "sluice list": ("sluice list", "sluice list --state failed --last 20 --json"),
+    "sluice expire": ("sluice expire --dry-run", "sluice expire"),
     "sluice verify": ("sluice verify ./exports", "sluice verify exports/ord-2026-11.csv"),
     "sluice check": ("sluice check", "sluice check http://node-2:4001"),
     "sluice topics": ("sluice topics create",),

@@ -7,6 +7,7 @@ cluster connection and after the last turn.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from starlette.types import ASGIApp
@@ -26,6 +27,7 @@ from consumer.storage.base import GroupStorage
 from producer.publisher import ExportPublisher
 from sluice.access.gate import Gate, open_gate
 from sluice.errors import UsageError
+from sluice.expiring import Expiring
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
@@ -57,6 +59,7 @@ class Node:
         context: ExportContext,
         storage: GroupStorage,
         storage_id: str,
+        manifests_kept: timedelta | None,
     ) -> None:
         self.storage_id, self.storage_root = storage_id, storage.root
         self.contact = cluster.contact
@@ -65,6 +68,7 @@ class Node:
         self._metrics = context.metrics
         self._storage = storage
         self._storage_probe = StorageProbe(storage.check)
+        self._expiring = Expiring(storage, self._partitions, manifests_kept, self._metrics)
         self._metrics.watch_scratch(lambda: storage.scratch_bytes)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
 
@@ -104,6 +108,7 @@ class Node:
             asyncio.create_task(
                 tidy_now_and_then(self._storage, self._partitions, self._metrics), name="tidy"
             ),
+            asyncio.create_task(self._expiring.run(), name="expire"),
         ]
         try:
             await self._group.run()
@@ -171,7 +176,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         group = ConsumerGroup(
             _membership(settings), cluster, destination, context, settings.max_concurrency
         )
-        node = Node(cluster, group, context, storage, storage_id)
+        node = Node(cluster, group, context, storage, storage_id, settings.manifests_kept)
         async with (
             Backlog(cluster, options) as backlog,
             History(cluster, settings.topics, options) as history,

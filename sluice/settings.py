@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -145,6 +146,7 @@ class Settings(BaseModel):
     storage_options: Annotated[SecretStr | None, Field(validate_default=True)] = None
     scratch_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     retention_seconds: RetentionSeconds | None = None
+    manifest_retention_seconds: RetentionSeconds | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     http_certfile: ReadableFile | None = None
@@ -286,6 +288,12 @@ class Settings(BaseModel):
         return parse_options(
             self.storage_options.get_secret_value() if self.storage_options else ""
         )
+
+    @property
+    def manifests_kept(self) -> timedelta | None:
+        """How long after their exports' ends manifests are kept; None: for ever."""
+        seconds = self.manifest_retention_seconds
+        return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:

@@ -197,6 +197,7 @@ _KAFKA = (
             (_events("sluice_lane_reloads_total", "job"), "reloads"),
             (_events("sluice_storage_retries_total", "job"), "storage retries"),
             (_events("sluice_storage_errors_total", "errno"), "storage: {{errno}}"),
+            (_events("sluice_expiry_failures_total", "job"), "removals refused"),
         ),
     ),
     Graph(

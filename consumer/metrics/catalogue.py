@@ -154,6 +154,7 @@ class NodeMetrics:
         self._declare_partitions(registry)
         self._declare_work(registry)
         self._declare_uploads(registry)
+        self._declare_expiry(registry)
         self._declare_doubts(registry)
         self._declare_loop(registry)
         # Kept by a check of its own, as a scrape must not wait for a Kafka that is away.
@@ -265,6 +266,26 @@ class NodeMetrics:
         self.scratch_bytes = Gauge(
             "sluice_scratch_bytes",
             "Bytes in the scratch directory of files that are not in the bucket yet.",
+            registry=registry,
+        )
+
+    def _declare_expiry(self, registry: CollectorRegistry) -> None:
+        self.expired_files = Counter(
+            "sluice_expired_files_total",
+            "Files that were removed as they had expired. Several nodes may count one.",
+            registry=registry,
+        )
+        self.expired_bytes = Counter(
+            "sluice_expired_bytes_total", "Bytes of these files.", registry=registry
+        )
+        self.expired_manifests = Counter(
+            "sluice_expired_manifests_total",
+            "Manifests that were removed as they were old enough.",
+            registry=registry,
+        )
+        self.expiry_failures = Counter(
+            "sluice_expiry_failures_total",
+            "Expired files and old manifests, or passes over them, that the storage refused.",
             registry=registry,
         )
 

@@ -177,6 +177,19 @@ class Metrics:
         """Call this at each scrape: bytes in the scratch directory."""
         self._node.scratch_bytes.set_function(count_bytes)
 
+    def files_expired(self, files: int, size: int) -> None:
+        """So many files, of so many bytes together, were removed as they had expired."""
+        self._node.expired_files.inc(files)
+        self._node.expired_bytes.inc(size)
+
+    def manifests_expired(self, manifests: int) -> None:
+        """So many manifests were removed as they were old enough."""
+        self._node.expired_manifests.inc(manifests)
+
+    def expiry_refused(self, count: int) -> None:
+        """So many of them the storage refused to remove."""
+        self._node.expiry_failures.inc(count)
+
     def swept(self, parts: int) -> None:
         """So many partial files of former owners were removed."""
         self._node.parts_swept.inc(parts)

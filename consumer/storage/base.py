@@ -8,10 +8,12 @@ ended. What a manifest names is a whole file or nothing. All calls block, in an 
 bounded time; a refusal comes out as ``StorageUnavailable`` and the call may be made again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from datetime import timedelta
 from typing import Protocol
 
+from consumer.core.expiry import Due, Removed
 from consumer.core.suspects import Mark
 from schemas.completions import ExportCompleted, TerminalEvent
 
@@ -218,6 +220,20 @@ class GroupStorage(Storage, Protocol):
         """Remove what came too late for the ``sweep`` of a takeover; return how many.
 
         For the partition's owner, at any time. Raises as ``manifest``.
+        """
+
+    def expire(self, due: Due, *, dry_run: bool = False) -> Iterator[Removed]:
+        """Remove files that are due, some at a time; ``dry_run``: only say which.
+
+        Any process may, several at once too. What is refused is due again. Raises as ``manifest``.
+        """
+
+    def expire_manifests(
+        self, due: Due, kept: timedelta, *, dry_run: bool = False
+    ) -> Iterator[Removed]:
+        """Likewise manifests of what ended ``kept`` ago and has no file, or one that is due.
+
+        It looks at all there are.
         """
 
     def open_file(self, event: ExportCompleted) -> StoredFile | None:

@@ -5,6 +5,7 @@
     {export_id}.manifest.json       how the export ended
     .parts/{partition}/…            what is being written; swept when a partition is taken over
     .in-hand/{partition}/…          what is being worked on; see ``consumer.storage.marks``
+    .expiring/{day}/…               what expires when; see ``consumer.storage.expiring``
 
 Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
 creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
@@ -19,11 +20,14 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from consumer.core.expiry import Due, Removed
 from consumer.core.suspects import Mark
 from consumer.errors import LaneStopped, PartLost, PartUnsynced, StorageUnavailable
+from consumer.storage.expiring import ExpiringFiles
 from consumer.storage.identity import Identity
 from consumer.storage.marks import LocalMark, LocalMarks
 from consumer.storage.part_file import PartFile, storage_errors
@@ -50,6 +54,7 @@ class LocalStorage:
         self._owner = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
         self._reserve = Reserve(self.directory / _PARTS)
+        self._expiring = ExpiringFiles(self.directory, self.manifest)
         self._marks = LocalMarks(self.directory, self._make_place)
 
     @property
@@ -103,6 +108,7 @@ class LocalStorage:
             self._part_path(str(partition), f"{export_id}.{extension}"),
             self._file(export_id, extension),
             self._make_place,
+            self._expiring.note,
         )
 
     @property
@@ -115,6 +121,8 @@ class LocalStorage:
         draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
         with storage_errors(f"{manifest} can't be written"):
             self._make_place(draft.parent)
+            if isinstance(event, ExportCompleted):
+                self._expiring.note(event)
             try:
                 # The content first, then the name: nobody reads half a manifest.
                 self._write_draft(draft, encode_event(event) + b"\n")
@@ -150,6 +158,18 @@ class LocalStorage:
     def tidy(self, partition: int) -> int:
         """See ``GroupStorage.tidy``: who is late finds its part gone, and makes no file."""
         return 0
+
+    def expire(self, due: Due, *, dry_run: bool = False) -> Iterator[Removed]:
+        """See ``GroupStorage.expire``."""
+        with storage_errors(f"what expires in {self.directory} can't be listed"):
+            yield from self._expiring.remove(due, dry_run=dry_run)
+
+    def expire_manifests(
+        self, due: Due, kept: timedelta, *, dry_run: bool = False
+    ) -> Iterator[Removed]:
+        """See ``GroupStorage.expire_manifests``."""
+        with storage_errors(f"{self.directory} can't be listed"):
+            yield from self._expiring.remove_manifests(due, kept, dry_run=dry_run)
 
     def open_file(self, event: ExportCompleted) -> "LocalFile | None":
         """See ``GroupStorage.open_file``. Nodes may have the directory at different paths."""
@@ -246,11 +266,17 @@ class LocalPart(PartFile):
     """``Part`` that becomes a file by a new name."""
 
     def __init__(
-        self, export_id: str, path: Path, final: Path, make_place: Callable[[Path], None]
+        self,
+        export_id: str,
+        path: Path,
+        final: Path,
+        make_place: Callable[[Path], None],
+        note: Callable[[ExportCompleted], None],
     ) -> None:
         super().__init__(path, make_place)
         self._export_id = export_id
         self._final = final
+        self._note = note
         self._published = False
 
     @property
@@ -278,6 +304,8 @@ class LocalPart(PartFile):
             # Where it is gone, another owner has swept it: the lane loads again.
             with storage_errors(f"{self._final} can't be published", gone=PartLost):
                 self.path.rename(self._final)
+                if decided.expired(datetime.now(UTC)):
+                    self._note(decided)  # that of before the manifest may have served
             self._published = True
 
     def discard(self, decided: TerminalEvent | None = None) -> None:

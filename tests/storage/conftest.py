@@ -1,15 +1,21 @@
-"""Fixtures of tests that have to pass on every object store there is."""
+"""Fixtures of tests that have to pass on every storage, or every object store, there is."""
 
+import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from obstore.store import MemoryStore
 
+from consumer.storage.base import GroupStorage
 from tests.support.faulty_bucket import Faulty
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.second_opinions import azurite, versitygw
+from tests.support.storages import Opened, local, memory, s3proxy
 
 _SECOND_OPINIONS = {"versitygw": versitygw, "azurite": azurite}
+STORAGES = {"local": local, "memory": memory}
+"""Beside these, S3Proxy."""
 
 
 @pytest.fixture(scope="session", params=["s3proxy", *_SECOND_OPINIONS])
@@ -35,3 +41,26 @@ def any_bucket(make_bucket: Callable[[], Bucket]) -> Bucket:
 def faulty() -> Faulty:
     """An empty bucket in memory that fails as a test wants."""
     return Faulty(MemoryStore())
+
+
+@pytest.fixture(params=[*STORAGES, "s3proxy"])
+def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    """Opens the storage as a further process."""
+    if request.param == "s3proxy":
+        open_one = s3proxy(request.getfixturevalue("bucket"), tmp_path)
+    else:
+        open_one = STORAGES[request.param](tmp_path)
+    with contextlib.ExitStack() as opened:
+
+        def another_one() -> GroupStorage:
+            return opened.enter_context(contextlib.closing(open_one()))
+
+        yield another_one
+
+
+@pytest.fixture
+def storage(another: Opened) -> GroupStorage:
+    """The storage, ready to be written."""
+    opened = another()
+    opened.check()
+    return opened

@@ -1,10 +1,7 @@
 """One behaviour suite for every storage: parts, the decision, what is left behind."""
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -20,39 +17,12 @@ from tests.support.storages import (
     cancelled,
     completed,
     finished,
-    local,
-    memory,
     read,
-    s3proxy,
     synced,
 )
 
-STORAGES = {"local": local, "memory": memory}
-"""Beside these, S3Proxy."""
 LARGE = bytes(range(256)) * 100_000
 """More than one part of a multipart upload."""
-
-
-@pytest.fixture(params=[*STORAGES, "s3proxy"])
-def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    """Opens the storage as a further process."""
-    if request.param == "s3proxy":
-        open_one = s3proxy(request.getfixturevalue("bucket"), tmp_path)
-    else:
-        open_one = STORAGES[request.param](tmp_path)
-    with contextlib.ExitStack() as opened:
-
-        def another_one() -> GroupStorage:
-            return opened.enter_context(contextlib.closing(open_one()))
-
-        yield another_one
-
-
-@pytest.fixture
-def storage(another: Opened) -> GroupStorage:
-    opened = another()
-    opened.check()
-    return opened
 
 
 def test_a_part_becomes_a_file_only_when_it_is_published(storage: GroupStorage) -> None:

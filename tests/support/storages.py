@@ -89,9 +89,12 @@ def synced(storage: GroupStorage, export_id: str, content: bytes) -> tuple[Part,
     return part, completed(export_id, content, part.location)
 
 
-def finished(storage: GroupStorage, export_id: str, content: bytes) -> ExportCompleted:
+def finished(
+    storage: GroupStorage, export_id: str, content: bytes, expires_at: datetime | None = None
+) -> ExportCompleted:
     """A finished export, whole."""
     part, event = synced(storage, export_id, content)
+    event = event.model_copy(update={"expires_at": expires_at})
     assert storage.decide(event) == event
     part.publish(event)
     storage.settle()

@@ -68,7 +68,7 @@ def completed(
 
 
 FILE = {"type", "format", "location", "bytes", "pages", "sha256"} | {
-    *("replaced_characters", "truncated_cells")
+    *("replaced_characters", "truncated_cells", "expires_at")
 }
 
 

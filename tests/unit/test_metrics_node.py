@@ -75,6 +75,10 @@ def test_transactions_are_timed_by_outcome(metrics: Metrics) -> None:
         (lambda m: m.lane_reloaded(), "sluice_lane_reloads_total", {}),
         (lambda m: m.storage_retried(refusal(None)), "sluice_storage_retries_total", {}),
         (lambda m: m.swept(1), "sluice_parts_swept_total", {}),
+        (lambda m: m.files_expired(1, 5), "sluice_expired_files_total", {}),
+        (lambda m: m.files_expired(5, 1), "sluice_expired_bytes_total", {}),
+        (lambda m: m.manifests_expired(1), "sluice_expired_manifests_total", {}),
+        (lambda m: m.expiry_refused(1), "sluice_expiry_failures_total", {}),
     ],
 )
 def test_each_thing_counts_once_in_its_own_metric(

@@ -137,6 +137,12 @@ class Bucket:
                     name = one["path"].removeprefix(self._prefix)
                     yield Listed(name, one["size"], one["last_modified"].timestamp())
 
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """The names of the folders in a folder, in no order."""
+        with self._errors(f"{self.url}/{folder} can't be listed"):
+            found = obstore.list_with_delimiter(self._store, self._key(folder))
+        return tuple(path.rpartition("/")[2] for path in found["common_prefixes"])
+
     def delete(self, names: Sequence[str]) -> None:
         """Remove objects; one that isn't there is no error."""
         if not names:

@@ -4,6 +4,7 @@
     manifests/{export_id}.json                       how an export ended
     files/{partition}/{series}/{number}-{export_id}/{file name}   data, a key for each attempt
     uploads/{partition}/{series}                     of this series a file may have no manifest
+    expiring/{day}/{time}/{partition}-{series}       of this series a file expires then
     in-hand/{partition}/{name}                       what a process that died was working on
     probe/{name}                                     a check that the store can be written
 
@@ -17,6 +18,7 @@ from urllib.parse import quote, unquote
 IDENTITY = ".sluice.json"
 MANIFESTS = "manifests"
 FILES = "files"
+EXPIRING = "expiring"
 _FILE = re.compile(rf"(?:^|/)({FILES}/\d+/[0-9a-f]+/\d+-[^/]+/[^/]+)$")
 _MANIFEST = re.compile(rf"(?:^|/)({MANIFESTS}/([^/]+)\.json)$")
 
@@ -63,6 +65,23 @@ def announcements(partition: int) -> str:
 def announcement(partition: int, series: str) -> str:
     """What announces a series."""
     return f"{announcements(partition)}/{series}"
+
+
+def series_of(file: str) -> tuple[int, str]:
+    """The partition and the series of a file."""
+    _, partition, series, *_ = file.split("/")
+    return int(partition), series
+
+
+def expiry_note(slot: str, partition: int, series: str) -> str:
+    """What says that files of a series expire in a slot."""
+    return f"{EXPIRING}/{slot}/{partition}-{series}"
+
+
+def noted_series(note: str) -> tuple[int, str] | None:
+    """The partition and the series that such a note is of; None: it is none."""
+    number, _, series = note.rpartition("/")[2].partition("-")
+    return (int(number), series) if number.isdecimal() and series else None
 
 
 def marks(partition: int) -> str:

@@ -20,10 +20,11 @@ _PIECE_BYTES = 1024 * 1024
 class ObjectPart(PartFile):
     """``Part`` that is uploaded under a key of its own, or as the file of ``decided``.
 
-    ``begin`` makes the attempt; it is called when the export is at its end.
+    ``begin`` makes the attempt; it is called when the export is at its end. ``note`` is called
+    before a file that may have expired is uploaded once more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what one part needs of its storage
         self,
         path: Path,
         make_place: Callable[[Path], None],
@@ -31,12 +32,14 @@ class ObjectPart(PartFile):
         bucket: Bucket,
         extension: str,
         begin: Callable[[], Attempt],
+        note: Callable[[ExportCompleted], None],
         decided: ExportCompleted | None,
     ) -> None:
         super().__init__(path, make_place, on_bytes)
         self._bucket = bucket
         self._media_type = media_type(extension)
         self._begin = begin
+        self._note = note
         self._location = decided.location if decided else None
         self._attempt: Attempt | None = None
         self._uploads = self._answered = 0
@@ -69,6 +72,7 @@ class ObjectPart(PartFile):
             found = self._bucket.head(_name_of(decided.location))
             if found is None or found.size != self.size:
                 self._upload(decided.location)
+                self._note(decided)
             self._remove()
         elif self._attempt:
             # 6. Settle the key: a manifest names it.

@@ -7,15 +7,18 @@ manifest was created reads it: what is found there decides, be it one's own.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from datetime import timedelta
 
+from consumer.core.expiry import Due, Removed
 from consumer.core.suspects import Mark
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.attempts import Attempts
 from consumer.storage.objects.bucket import UPLOAD_BUFFER_BYTES, Bucket, Listed
+from consumer.storage.objects.expiring import ExpiringObjects
 from consumer.storage.objects.identity import ObjectIdentity
 from consumer.storage.objects.marks import ObjectMark, ObjectMarks
 from consumer.storage.objects.part import ObjectPart
@@ -40,6 +43,7 @@ class ObjectStorage:
         self._scratch = scratch
         self._identity = ObjectIdentity(bucket)
         self._attempts = Attempts(bucket, self._read_manifest)
+        self._expiring = ExpiringObjects(bucket, self._read_manifest)
         self._marks = ObjectMarks(bucket, scratch)
         self._decides_once = False
         self._threads = [
@@ -110,6 +114,7 @@ class ObjectStorage:
             self._bucket,
             extension,
             lambda: self._attempts.begin(partition, export_id, name),
+            self._expiring.note,
             decided,
         )
 
@@ -123,6 +128,8 @@ class ObjectStorage:
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
         self._identity.require()
+        if isinstance(event, ExportCompleted):
+            self._expiring.note(event)
         manifest, refusal = layout.manifest(event.export_id), None
         # 3. Create the manifest, unless there is one.
         try:
@@ -164,6 +171,18 @@ class ObjectStorage:
     def tidy(self, partition: int) -> int:
         """See ``GroupStorage.tidy``."""
         return self._attempts.sweep(partition)
+
+    def expire(self, due: Due, *, dry_run: bool = False) -> Iterator[Removed]:
+        """See ``GroupStorage.expire``."""
+        self._identity.require()
+        yield from self._expiring.remove(due, dry_run=dry_run)
+
+    def expire_manifests(
+        self, due: Due, kept: timedelta, *, dry_run: bool = False
+    ) -> Iterator[Removed]:
+        """See ``GroupStorage.expire_manifests``."""
+        self._identity.require()
+        yield from self._expiring.remove_manifests(due, kept, dry_run=dry_run)
 
     def open_mark(self, partition: int) -> ObjectMark:
         """See ``Storage.open_mark``."""

@@ -1,0 +1,135 @@
+"""Expired files of a bucket, found by notes of their series.
+
+A note is an empty object, made before the first manifest that names a file of the series with an
+expiry in a slot: as a rule one for a hundred exports. It goes after the files; see
+``consumer.core.expiry``. Invariant: a file is removed only if its export's manifest names it and
+says that it has expired.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from consumer.core.expiry import UNDECIDED, Due, Removed, slot_of
+from consumer.errors import LaneStopped
+from consumer.storage.objects import layout
+from consumer.storage.objects.bucket import Bucket, Listed
+from schemas.completions import ExportCompleted, TerminalEvent
+
+_AT_A_TIME = 1000
+_MOST_KNOWN = 10_000
+
+
+class ExpiringObjects:
+    """Those of one bucket, whose manifests ``manifest`` reads. Threads may share it.
+
+    Its calls raise ``StorageUnavailable``.
+    """
+
+    def __init__(self, bucket: Bucket, manifest: Callable[[str], TerminalEvent | None]) -> None:
+        self._bucket = bucket
+        self._manifest = manifest
+        self._noted: dict[str, None] = {}
+        self._expiries: dict[str, datetime | None] = {}
+
+    def note(self, event: ExportCompleted) -> None:
+        """Before a file that will expire may be there; most series are noted already."""
+        name = layout.name_of(event.location)
+        if event.expires_at is None or name is None:
+            return
+        note = layout.expiry_note(
+            slot_of(event.expires_at, datetime.now(UTC)), *layout.series_of(name)
+        )
+        if note not in self._noted:
+            self._bucket.write(note, b"")
+            if len(self._noted) >= _MOST_KNOWN:
+                self._noted.clear()
+            self._noted[note] = None
+
+    def remove(self, due: Due, *, dry_run: bool) -> Iterator[Removed]:
+        """See ``GroupStorage.expire``."""
+        for slot in self._slots(due):
+            done = list[str]()
+            for note in self._bucket.list(f"{layout.EXPIRING}/{slot}"):
+                series = layout.noted_series(note.name)
+                if series is None or not due.covers(slot, series[0]):
+                    continue
+                removed, all_known = self._remove_series(*series, due, dry_run=dry_run)
+                if removed.exports or removed.refused:
+                    yield removed
+                if all_known and due.is_over(slot):
+                    done.append(note.name)
+            if not dry_run:
+                self._bucket.delete(done)
+
+    def remove_manifests(self, due: Due, kept: timedelta, *, dry_run: bool) -> Iterator[Removed]:
+        """See ``GroupStorage.expire_manifests``."""
+        before = (due.ours_before - kept).timestamp()
+        old = (one for one in self._bucket.list(layout.MANIFESTS) if one.modified < before)
+        while some := list(islice(old, _AT_A_TIME)):
+            yield self._remove_some_manifests(some, due, dry_run=dry_run)
+
+    def _slots(self, due: Due) -> Iterator[str]:
+        for day in due.begun_days(self._bucket.folders(layout.EXPIRING)):
+            times = sorted(self._bucket.folders(f"{layout.EXPIRING}/{day}"))
+            yield from due.begun(f"{day}/{time}" for time in times)
+
+    def _remove_series(
+        self, partition: int, series: str, due: Due, *, dry_run: bool
+    ) -> tuple[Removed, bool]:
+        """Remove what is due; whether all files that are left have a manifest."""
+        names, removed, refused = list[str](), list[tuple[str, int]](), list[str]()
+        all_known, before = True, due.before(partition)
+        for file in self._bucket.list(layout.series_files(partition, series)):
+            try:
+                known, expires_at = self._expiry(file)
+            except LaneStopped as error:
+                known, expires_at = False, None
+                refused.append(str(error))
+            if expires_at and expires_at <= before:
+                names.append(file.name)
+                removed.append((layout.export_of(file.name), file.size))
+            all_known &= known or file.modified < (due.now - UNDECIDED).timestamp()
+        if not dry_run:
+            self._bucket.delete(names)
+        return Removed(tuple(removed), tuple(refused)), all_known and not refused
+
+    def _expiry(self, file: Listed) -> tuple[bool, datetime | None]:
+        """Whether its export has ended, and when it expires if the manifest names it."""
+        if file.name not in self._expiries:
+            event = self._manifest(layout.export_of(file.name))
+            if event is None:
+                return False, None
+            if len(self._expiries) >= _MOST_KNOWN:
+                self._expiries.clear()
+            named = isinstance(event, ExportCompleted) and (
+                layout.name_of(event.location) == file.name
+            )
+            expires_at = event.expires_at if named and isinstance(event, ExportCompleted) else None
+            self._expiries[file.name] = expires_at
+        return True, self._expiries[file.name]
+
+    def _remove_some_manifests(
+        self, manifests: list[Listed], due: Due, *, dry_run: bool
+    ) -> Removed:
+        files, names, removed = list[str](), list[str](), list[tuple[str, int]]()
+        refused = list[str]()
+        for manifest in manifests:
+            export_id = layout.export_of_manifest(manifest.name)
+            if export_id is None:
+                continue
+            try:
+                event = self._manifest(export_id)
+            except LaneStopped as error:
+                refused.append(str(error))
+                continue
+            if isinstance(event, ExportCompleted):
+                if not event.expired(due.ours_before):
+                    continue
+                files += filter(None, [layout.name_of(event.location)])
+            names.append(manifest.name)
+            removed.append((export_id, 0))
+        if not dry_run:
+            self._bucket.delete(files)  # as a rule gone before
+            self._bucket.delete(names)
+        return Removed(tuple(removed), tuple(refused), manifests=True)
