@@ -1,6 +1,6 @@
 """The credentials of an embedded object store, kept in a file of its data directory.
 
-Invariant: made by chance once and then kept, so that what was set up for a store still fits it
+Invariant: generated at random once and then kept, so that what was set up for a store still fits it
 after a restart. To choose them, write the file before the first start.
 """
 

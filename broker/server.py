@@ -104,7 +104,7 @@ class EmbeddedServer(ABC):
         """Start the server and return when it is ready; after an error nothing is left running.
 
         Raises:
-            ServerError: in one line, why it can't be had.
+            ServerError: in one line, why it can't run.
             PortTakenError: the requested or the previous port is taken.
             ServerInterruptedError: ``interrupt`` was called.
         """
@@ -226,9 +226,9 @@ class EmbeddedServer(ABC):
         if self._process is None:
             raise ServerError(f"the embedded {self._name} was not started, or was stopped")
         status = self._process.poll()
-        return None if status is None else self._obituary(status)
+        return None if status is None else self._why_it_ended(status)
 
-    def _obituary(self, status: int) -> ServerError:
+    def _why_it_ended(self, status: int) -> ServerError:
         log = self._directory.read_log()
         if port := taken_port(log):
             return PortTakenError(port)

@@ -1,8 +1,8 @@
 """Threads for calls that may hang, as those into a storage may: they never keep the process alive.
 
 The threads of ``concurrent.futures`` are joined as the interpreter ends, so one call that hangs
-would keep a node for ever that SIGTERM has ended. Invariant: of calls that wait, none waits while a
-thread is idle or may still be started.
+would keep a node from ending after SIGTERM. Invariant: no call waits while a thread is idle or may
+still be started.
 """
 
 import threading

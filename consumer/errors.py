@@ -4,12 +4,12 @@ ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
 ├── StorageUnavailable   try again later: the partition waits
 ├── PartLost             load the partition's state again, and make its files again
-│   └── PartUnsynced     likewise, but not for ever for this export
+│   └── PartUnsynced     the same, but not endlessly for this export
 ├── MessageFault         load it again; a message that twice alone breaks our code is set aside
 ├── LaneStopped          stop this partition: a person has to act
 ├── NodeRefused          don't start: a person has to act
 └── BacklogUnavailable   retry later: what is unfinished in the group isn't known now
-    └── RequestsHidden   likewise, for as long as an upstream's transaction is open
+    └── RequestsHidden   the same, for as long as an upstream's transaction is open
 
 A message that can't be tied to an export is ``schemas.errors.Unreadable``: a dead letter. Losing a
 partition is an event, not an error.

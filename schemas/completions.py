@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Source(Strict):
-    """Where the request was read: it tells two requests of one id apart."""
+    """Where the request was read: it distinguishes two requests of one id."""
 
     topic: str
     partition: Count

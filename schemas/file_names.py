@@ -1,6 +1,6 @@
 """What a file's name ends in, ``csv`` or ``csv.gz``: its format, and how it is compressed.
 
-Invariant: a name tells both apart, and of whose export it is, as no extension ends in another.
+Invariant: a name shows both, and which export it belongs to, as no extension ends in another.
 """
 
 from typing import Final

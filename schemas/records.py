@@ -26,7 +26,7 @@ _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
 class LargeRows:
     """Rows of a large batch, still as text that is known to be JSON.
 
-    ``counts`` are the rows of each piece; they tell from which piece a walk goes on.
+    ``counts`` are the rows of each piece; they show from which piece a walk goes on.
 
     ``values`` is not less than the JSON values in the rows, nested ones included. Of those with a
     ``crowded`` row, which alone has more than are ever built, only the ones before it are counted.

@@ -107,7 +107,7 @@ def _run() -> int:
 
 
 def _in_words(error: Exception) -> tuple[str, int]:
-    """What to tell the person who called, and the exit code."""
+    """The message for the caller, and the exit code."""
     match error:
         case typer.TyperException():
             return wrong_use(error), error.exit_code

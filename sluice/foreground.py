@@ -65,8 +65,8 @@ async def _until_signalled(
 def _end_after(seconds: float, code: int) -> None:
     """End the process then, if it is still there: the loop waits without end for what hangs.
 
-    It is a thread that says so, as the loop's last steps, at which it joins its threads, are waited
-    for by nothing else.
+    A thread does this: nothing else runs during the loop's last steps, in which it joins its
+    threads.
     """
 
     def end() -> None:

@@ -57,7 +57,7 @@ def configure_logging(level: str, log_format: str) -> None:
     stderr.addFilter(without_logins)
     logging.basicConfig(level=level.upper(), handlers=[stderr], force=True)
     logging.captureWarnings(capture=True)
-    # uvicorn tells its life at info, in words meant for its own command line.
+    # uvicorn logs its life cycle at info, in words meant for its own command line.
     logging.getLogger("uvicorn").setLevel("DEBUG" if level == "debug" else "WARNING")
     structlog.configure(
         processors=[
@@ -159,7 +159,7 @@ class KafkaFilter(logging.Filter):
         return record.exc_info is not None or not self._holds(record)
 
     def note(self, answers: bool, call_seconds: float) -> list[logging.LogRecord]:
-        """Whether a call of so long ago was answered; returns what is to be logged after all."""
+        """Note whether a call that began so long ago was answered; returns what is to be logged."""
         self._answers = answers
         called_at = self._clock() - call_seconds
         released = [record for held_at, record in self._held if answers and held_at < called_at]

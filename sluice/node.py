@@ -149,7 +149,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
     """A node that is ready to run, and its HTTP server, which answers already.
 
     Raises:
-        UserError: the storage can't be written, or the port can't be had.
+        UserError: the storage can't be written, or the port can't be bound.
         NodeRefused: the cluster is not as it must be.
     """
     formats = _load_formats(settings)

@@ -1,4 +1,4 @@
-"""Asks the storage whether it works, so that one that hangs holds up nothing else.
+"""Checks whether the storage works, so that one that hangs holds up nothing else.
 
 Why a node isn't ready is put together in ``sluice.node``. Invariant: at most one check is under
 way, in a thread that doesn't keep the process from ending.
@@ -25,7 +25,7 @@ class StorageProbe:
         self._under_way: Future[str | None] | None = None
 
     async def problem(self) -> str | None:
-        """What is wrong, in a sentence; None if nothing is. Who asks meanwhile shares the answer.
+        """What is wrong, in a sentence; None if nothing is. Concurrent calls share one check.
 
         Cancelled, it leaves the check to go on by itself.
         """

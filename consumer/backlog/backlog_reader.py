@@ -170,7 +170,7 @@ class BacklogReader:
             if self._doubt:
                 raise BacklogUnavailable(_READ_AGAIN)
             await asyncio.sleep(self._look_due_at - time.monotonic())
-            self._next_look = None  # who asks from now on wants a later look
+            self._next_look = None  # calls from now on need a later look
             begun = time.monotonic()
             try:
                 async with asyncio.timeout(_CALL_SECONDS):

@@ -79,7 +79,7 @@ class RequestLookup(RunsClients):
     async def _read(self, one: TopicPartition, offset: int) -> Consumed | None:
         consumer = await self._started()
         consumer.assign([one])
-        # Beyond the end, as after the topic was made again, a read would wait for ever.
+        # Beyond the end, as after the topic was recreated, a read would never return.
         if (await consumer.end_offsets([one]))[one] <= offset:
             return None
         consumer.seek(one, offset)

@@ -1,12 +1,12 @@
-"""Whose turn is next: users share a node's slots, and among one's own the priority counts.
+"""Whose turn is next: users share a node's slots; between lanes of one user the priority counts.
 
 Pure: who waits, and the seconds that turns took, go in; who is next comes out. The rules:
 
-- The user who has used the least slot time is next, and of equals who has waited longest. A turn
+- The user who has used the least slot time is next, of equals the one that waited longest. A turn
   under way counts as ``turn_seconds`` until it ends.
 - Slot time can't be saved up. A user who had nothing waiting goes on no lower than the *level*,
-  which is what the one chosen last had used. A user not known of late begins level with the highest
-  of those who wait: a stream of new users would hold these back for ever otherwise.
+  which is what the one chosen last had used. A user who isn't remembered begins level with the
+  highest of those who wait: otherwise a stream of new users would starve these.
 - Of one user's lanes the highest priority is next, and of equals the longest waiting. A lane ranks
   one priority higher for every ``PASSES_PER_PRIORITY`` turns of its user's that passed it by.
 

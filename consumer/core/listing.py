@@ -106,7 +106,7 @@ class Wanted:
     text: str | None = None
 
     def matches(self, one: Listed) -> bool:
-        """Whether an export belongs into the list."""
+        """Whether an export belongs in the list."""
         return (
             (self.state is None or one.state == self.state)
             and (self.user is None or one.user == self.user)

@@ -30,7 +30,7 @@ class Mark:
 
     There are several of one name where the owner marked some messages at once.
 
-    ``alone``: its node had nothing else in hand, as far as can be had.
+    ``alone``: its node had nothing else in hand (see ``exports.gate`` for the exception).
     """
 
     name: int

@@ -68,7 +68,7 @@ class Application:
             if not batch.last:
                 return True
             self._ending = _ending_of(file)
-        # It tells of all batches, so the last one's share of the file doesn't bound it.
+        # The file's end grows with all batches, so the bound of one batch doesn't apply to it.
         if (data := next(self._ending, None)) is None:
             return True
         self._put(file.part, data)

@@ -39,7 +39,7 @@ class Ending:
 
     @property
     def follows_from_batches(self) -> bool:
-        """Whether a successor that reads its batches again comes to this end by them."""
+        """Whether a successor that reads its batches again reaches the same end."""
         return isinstance(self.proposed, ExportCompleted) and self.first_batch is not None
 
     def fail(self, message: str, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Ends of exports that are concluded outside of turns, as an upload may take minutes.
 
 Each is a call on the storage's own threads; turns and commits of the partition go on meanwhile. One
-that follows from its batches counts as open until it is concluded: a successor comes to it again.
+that follows from its batches counts as open until it is concluded: a successor reaches it again.
 Any other one, as a failure or a cancellation, may have a cause that is not read again, so until it
 is concluded nothing is committed, and no message is handled. Invariant: an ending is touched by its
 call alone while that is under way.

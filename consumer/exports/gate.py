@@ -1,10 +1,10 @@
 """Which threads have a message in hand at a time: any number, or a single one, with a suspect.
 
-When a node dies, each message that it has in hand is under suspicion. One that is so already is
-handled alone, so that the next death says whether it was this one. Threads wait here within their
-turns, between two messages. Invariant: who goes in alone finds nobody inside, and only a
-thread that has waited for ``MOST_SECONDS`` follows; nobody waits for longer, however many suspects
-come one after the other, as what hangs must not keep others from work.
+When a node dies, each message that it has in hand is under suspicion. One that is a suspect already
+is handled alone, so that the next death shows whether it was this one. Threads wait here within
+their turns, between two messages. Invariant: a thread that goes in alone finds nobody inside, and
+is followed only by one that has waited for ``MOST_SECONDS``; no thread waits longer, however many
+suspects come one after the other, as a message that hangs must not keep others from work.
 """
 
 import time
@@ -26,7 +26,7 @@ class Gate:
         self._alone = False
         self._kept_until = 0.0
         self.wanted = 0
-        """How many want to be alone; who is inside should leave, and enter again."""
+        """How many want to be alone; threads inside should leave, and enter again."""
 
     def enter(self) -> None:
         """Go in beside others, unless one is alone there, or wants to be, not for too long yet."""
@@ -36,7 +36,7 @@ class Gate:
             self._inside += 1
 
     def leave(self) -> None:
-        """Go out, after ``enter``, or an ``enter_alone`` in vain."""
+        """Go out, after ``enter``, or an ``enter_alone`` that returned False."""
         with self._lock:
             self._inside -= 1
             if self.wanted:

@@ -1,7 +1,7 @@
 """A storage whose calls are seen while they last: ``InHand`` says since when one is under way.
 
-A thread that hangs in a system call can't be cancelled, and raises nothing. The mark is what lets
-the lane tell it from one that computes. Invariant: every call that may block a turn is marked;
+A thread that hangs in a system call can't be cancelled, and raises nothing. By the mark the lane
+distinguishes it from one that computes. Invariant: every call that may block a turn is marked;
 those outside of turns aren't, as they end by themselves.
 """
 
@@ -79,7 +79,7 @@ class MarkedStorage:
 
 
 class MarkedPart:
-    """``Part``, likewise; ``apart``: its end is concluded outside of turns."""
+    """``Part``, for one partition; ``apart``: its end is concluded outside of turns."""
 
     def __init__(self, part: Part, in_hand: InHand, *, apart: bool) -> None:
         self._part = part

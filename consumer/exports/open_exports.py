@@ -150,7 +150,7 @@ class OpenExports:
         """What goes wrong with a batch ends its export.
 
         Raises:
-            LaneStopped: as ``apply``. To fail it instead would reload the partition for ever.
+            LaneStopped: as ``apply``. To fail it instead would reload the partition endlessly.
         """
         reason, message = FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}"
         if isinstance(error, ExportFailure):
@@ -240,7 +240,7 @@ class OpenExports:
         count = len(self)
         if count >= self.most_open:
             return True
-        # Only a crowd can come near the limit, so only then is it worth a look.
+        # Only many open exports come near the limit, so their length is not computed before.
         crowd = count >= MOST_OPEN // 2
         return crowd and len(encode_ascending((*self.open_requests(), offset))) > METADATA_LIMIT
 

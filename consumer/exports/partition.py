@@ -113,8 +113,8 @@ class PartitionExports:
     def claim(self) -> Claim:
         """For whom the next turn would be, by the key of its first batch.
 
-        Requests are nobody's until they are read, and before all else of nobody's: a turn of them
-        is short. Nobody's are batches that no open export has, and what the storage refused.
+        Requests are unowned until they are read, and go before other unowned work: a turn of them
+        is short. Batches without an open export are unowned, too, and what the storage refused.
         """
         queue = self._queue()
         if queue is self._requests:
@@ -366,8 +366,8 @@ class PartitionExports:
             self.in_hand.put_down()
             if not self._routing.must_be_read(message, is_batch=is_batch):
                 return self._routing.handle(message, turn, is_batch=is_batch, aside=aside)
-        # Beside a suspect one by one, so that the next death tells which it was. A mark is of as
-        # many offsets, of which some may be transactions' markers.
+        # One by one while there are suspects, so that the next death shows which it was. A mark
+        # covers as many offsets, some of which may be transaction markers.
         at_once = 1 if self._suspects else min(len(queue), MOST_MARKED)
         last = min(queue[at_once - 1].offset, message.offset + at_once - 1)
         self.in_hand.take(message, is_batch=is_batch, last=last, alone=suspect is not None)

@@ -1,6 +1,6 @@
 """Whether this build works at all: a small export, from its request to its file.
 
-Where our own code breaks on a message, this tells whose fault that is. If the trial completes, the
+Where our own code breaks on a message, this shows whose fault that is. If the trial completes, the
 message has something that our code can't take; if it breaks too, so would every message. Invariant:
 nothing of it is seen outside but log lines of the export ``sluice-trial``.
 """

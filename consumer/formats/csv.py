@@ -149,8 +149,8 @@ class CsvWriter:
     def _strings(self, column: Sequence[str]) -> Sequence[str]:
         """The fields of strings; a string without anything special is its own field.
 
-        Checks the whole column at once for special ones. To find one in vain, as where
-        a cell itself holds the character between them, costs time only.
+        Checks the whole column at once for special ones. A false find, as where a cell itself holds
+        the character between them, costs time only.
         """
         joined = _BETWEEN + _BETWEEN.join(column)
         has_formulas = self._escapes and _find_suspect(joined) is not None

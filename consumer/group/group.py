@@ -27,7 +27,7 @@ _MOST_THREADS = 256
 
 
 class ConsumerGroup:
-    """Runs members, one after the other; answers what a node's status needs."""
+    """Runs members, one after the other; provides what a node's status needs."""
 
     def __init__(
         self,

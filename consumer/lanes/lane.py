@@ -46,7 +46,7 @@ SILENT_SECONDS = 5.0
 
 
 class Lane:
-    """One partition's task and what the group may ask of it."""
+    """One partition's task, and the group's interface to it."""
 
     def __init__(self, partition: int, context: LaneContext) -> None:
         self.partition = partition
@@ -99,7 +99,7 @@ class Lane:
 
     @property
     def lag(self) -> tuple[int, int]:
-        """Messages not handled yet, of requests and records, likewise."""
+        """Messages not handled yet, of requests and records; while it reloads, as last known."""
         requests, records = self.positions
         return self.requests.behind(requests), self.records.behind(records)
 
@@ -115,7 +115,7 @@ class Lane:
         await self._resting.wait()
 
     def go_on(self) -> None:
-        """The partition was kept: go on where it was."""
+        """The partition was kept: resume where it was."""
         self._machine.on(Event.KEPT)
         self._moved.set()
 

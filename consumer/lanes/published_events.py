@@ -61,7 +61,7 @@ class PublishedEvents:
         async with self._one_look:
             if question.found is None:
                 # Questions that came while another look was under way are looked up together.
-                # Ours is named as well: a look that failed has taken its questions off the list.
+                # Ours is added: a look that failed has taken its questions off the list.
                 questions, self._waiting = {question, *self._waiting}, []
                 found = await self._look([event for one in questions for event in one.events])
                 for one in questions:

@@ -2,8 +2,7 @@
 
 Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
 can't be cancelled: cancelling ``run`` waits for the turn's end, and the turn decides nothing
-any more. Invariant: no slot is held while the storage is waited for, be it that it refuses or that
-a call into it hangs.
+any more. Invariant: no slot is held while the storage refuses, or while a call into it hangs.
 """
 
 import asyncio
@@ -111,7 +110,7 @@ class Turns:
                 self._metrics.turn(time.monotonic() - begun)
 
     async def _worked(self, turn: "asyncio.Future[TurnResult]") -> None:
-        """Wait for the turn's end, or until it hangs in the storage; being cancelled, likewise.
+        """Wait for the turn's end, or until it hangs in the storage; when cancelled, too.
 
         It computes nothing there, and five such partitions would leave no slot to the others. What
         it computes when the storage answers at last goes over the capacity; but a turn that has

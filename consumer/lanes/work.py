@@ -137,7 +137,7 @@ class Work:
             self.search = None
         self._orphan_found = result.orphan_pending
         if result.end is TurnEnd.OWNER_UNKNOWN and self.search is None:
-            # One search at a time, or steady requests would move its end for ever.
+            # One search at a time, or steady requests would keep moving its end.
             # Noted before the end of the requests is fetched: of a batch that comes later, the
             # request may lie above that end.
             self._records_below = self._records.position
@@ -258,7 +258,7 @@ class Work:
         exports, search = self.exports, self.search
         if search is None:
             return exports.runnable
-        # Handled up to it: steady requests would keep us for ever, had the feed to run dry first.
+        # Handled up to it. Waiting for an empty feed instead would never end under steady requests.
         if exports.next_offsets[0] >= search.requests_end:
             exports.owners_known(search.records_below)
             self.search = None

@@ -183,7 +183,8 @@ class NodeMetrics:
             ["topic", "partition"],
             registry=registry,
         )
-        # With the lag it tells standing still from being slow: a write that hangs raises nothing.
+        # With the lag it distinguishes a stopped partition from a slow one: a hung write raises
+        # nothing.
         self.position_offset = Gauge(
             "sluice_consumer_position_offset",
             "Offset of the next record of an assigned partition to be handled.",

@@ -107,10 +107,10 @@ class MessageMark(Protocol):
         """
 
     def clear(self) -> None:
-        """None is."""
+        """No message is in hand."""
 
     def remove(self) -> None:
-        """The owner needs it no more."""
+        """The owner no longer needs it."""
 
 
 class Storage(Protocol):

@@ -42,7 +42,7 @@ class Identity:
     def found(self) -> str:
         """Give the root an id unless it has one, creating it where it isn't there.
 
-        Of several that do so at once one decides, as with a manifest: link(2) makes a name once.
+        If several do so at once, one wins, as with a manifest: link(2) creates a name once.
 
         Raises:
             StorageUnavailable: it can't be written.
@@ -59,7 +59,7 @@ class Identity:
         return found
 
     def require(self) -> None:
-        """See that the root is still the one whose id was noted; the first call founds it.
+        """Check that the root is still the one whose id was noted; the first call founds it.
 
         Raises:
             StorageUnavailable: it is another one, or none.

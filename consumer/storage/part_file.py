@@ -17,8 +17,8 @@ from schemas.completions import TerminalEvent
 class PartFile:
     """What ``Part`` is before its end: a file that is opened only while it is written.
 
-    ``make_place`` makes its directory, with the first bytes. ``on_bytes`` hears of how many are
-    added to the disk, or (negative) removed.
+    ``make_place`` makes its directory, with the first bytes. ``on_bytes`` is called with how many
+    are added to the disk, or (negative) removed.
     """
 
     def __init__(

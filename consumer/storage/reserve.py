@@ -23,7 +23,7 @@ class Reserve:
         self._lock = Lock()
 
     def keep(self) -> None:
-        """Have the room, if it can be had."""
+        """Reserve the room, if there is any."""
         with self._lock, contextlib.suppress(OSError):
             if self._descriptor is None:
                 descriptor, name = tempfile.mkstemp(dir=self._directory)

@@ -39,7 +39,7 @@ class Verdict:
 class ContentVerifier:
     """Verifies contents; ``has_header`` is called only where the manifest leaves it open.
 
-    ``on_read`` hears of the bytes that were read, a piece at a time.
+    ``on_read`` is called with the number of bytes read, a piece at a time.
     """
 
     def __init__(

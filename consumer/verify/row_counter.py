@@ -118,7 +118,7 @@ class PdfRowCounter:
         try:
             content = zlib.decompressobj().decompress(stream, _MOST_STREAM_BYTES)
         except zlib.error:
-            # Nothing to count: the file's hash tells.
+            # Nothing to count: the file's hash shows that it is broken.
             return 0
         return len(self._STEP_DOWN.findall(content))
 
@@ -159,7 +159,7 @@ _DIGIT = re.compile(rb"[0-9]")
 def looks_headed(beginning: bytes) -> bool:
     """Whether the first record of a CSV stands out: it has no digit, and each one after it has.
 
-    A guess, for where nothing better is to be had; no guess is made of a single record.
+    A guess, for where there is nothing better; no guess is made of a single record.
     """
     first, *others = _RECORD.findall(beginning) or [b""]
     return bool(others) and not _DIGIT.search(first) and all(map(_DIGIT.search, others))

@@ -105,7 +105,7 @@ def _is_file_of(name: str, export_id: str) -> bool:
 def _read_manifest(manifest: Path) -> TerminalEvent | None:
     if not manifest.exists():
         return None
-    # Before it is opened: that would wait for ever at a FIFO.
+    # Before it is opened: opening a FIFO blocks.
     if not stat.S_ISREG(manifest.stat().st_mode):
         raise ValueError("it is no regular file")
     with manifest.open("rb") as content:

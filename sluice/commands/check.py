@@ -76,7 +76,7 @@ def _fetch(url: str) -> str:
     """The text at a URL.
 
     Raises:
-        UserError: it can't be had.
+        UserError: it can't be fetched.
         ValueError: it is no text.
     """
     request = urllib.request.Request(  # noqa: S310 - of a scheme that was checked

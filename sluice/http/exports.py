@@ -130,7 +130,7 @@ class Exports:
         with suppress(TimeoutError):
             async with asyncio.timeout(_BREAKING_OFF_SECONDS):
                 while True:
-                    with suppress(Refusal):  # the search is in vain: the backlog shows it, too
+                    with suppress(Refusal):  # the search failed: the backlog shows it, too
                         if await self._firsts.has_batch(export_id, source):
                             return
                     await asyncio.sleep(_LONGEST_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
 """Storage calls that a response waits for, isolated so that one that hangs delays no other.
 
-A storage call blocks, on a dead network file system for ever. So calls run on threads of their own,
+A storage call blocks, on a dead network file system endlessly. So calls run on their own threads,
 each for a bounded time; then the answer is 503 and the thread is abandoned. Invariants: work that
 needs no storage, such as parsing, never waits for these threads; and an export whose file or
 manifest hangs takes at most ``_MOST_OF_ONE`` of them, however often it is requested.

@@ -1,4 +1,4 @@
-"""Keys of uploads, so that what an owner leaves behind is found without a look at all files.
+"""Keys of uploads, so that what an owner leaves behind is found without listing all files.
 
 A key is never used twice: a data file can't be created conditionally, so an attempt that comes late
 must not replace another one's. Keys come in series of one process and partition, and a series is

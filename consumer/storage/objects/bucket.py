@@ -89,9 +89,9 @@ class Bucket:
         return Listed(name, found["size"], found["last_modified"].timestamp())
 
     def create(self, name: str, content: bytes) -> bool:
-        """Make an object that isn't there; False: it was, or another one makes it now.
+        """Create an object unless it exists; False: it did, or another caller is creating it.
 
-        An error doesn't say that it wasn't made: the answer may have been lost.
+        An error doesn't mean that it wasn't created: the answer may have been lost.
         """
         with self._errors(f"{self.url}/{name} can't be written"):
             attributes = {"Content-Type": "application/json"}

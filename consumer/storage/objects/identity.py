@@ -53,7 +53,7 @@ class ObjectIdentity:
         return found
 
     def require(self, *, now: bool = False) -> None:
-        """See that the storage is still the one whose id was noted; the first call founds it.
+        """Check that the storage is still the one whose id was noted; the first call founds it.
 
         ``now``: not only that it was a moment ago.
 

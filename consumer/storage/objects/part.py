@@ -68,7 +68,7 @@ class ObjectPart(PartFile):
             return
         # 5. Have the file that the manifest names.
         if decided.location != self.location:
-            # An attempt of before, or beside us. Its file may be gone: it came late, after a sweep.
+            # An earlier or a concurrent attempt won. Its file may be gone: decided after a sweep.
             found = self._bucket.head(_name_of(decided.location))
             if found is None or found.size != self.size:
                 self._upload(decided.location)

@@ -120,7 +120,7 @@ class Scratch:
                 shutil.rmtree(dead)
 
     def close(self) -> None:
-        """The process ends in peace: it has no marks any more. Never raises."""
+        """The process ends normally, so it has no marks left. Never raises."""
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self._place)

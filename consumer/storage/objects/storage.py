@@ -2,8 +2,8 @@
 
 Order of an end: announce the upload, upload the part whole, create the manifest that names it. Only
 a manifest is created conditionally (If-None-Match), as multipart uploads can't be. See
-``layout`` for what lies where, ``attempts`` for what is swept. Invariant: who does not hear that a
-manifest was created reads it: what is found there decides, be it one's own.
+``layout`` for what lies where, ``attempts`` for what is swept. Invariant: an attempt without the
+answer that its manifest was created reads it: what is there decides, even if it is its own.
 """
 
 import sys
