@@ -74,6 +74,7 @@ class FairQueue:
         account = self._accounts.get(claim.user)
         if account is None:
             account = self._accounts[claim.user] = _Account(self._beginning(claim.user))
+        # Slot time isn't saved up while nothing waits.
         if not account.waiting:
             account.used_seconds = max(account.used_seconds, self._level)
         place = Place(claim)
@@ -109,6 +110,7 @@ class FairQueue:
         self._rest(place.claim.user, account)
 
     def _standing(self, account: _Account) -> float:
+        # Else the user with the least would be given every free slot at once.
         return account.used_seconds + account.working * self._turn_seconds
 
     def _beginning(self, user: str | None) -> float:

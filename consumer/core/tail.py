@@ -51,6 +51,7 @@ class Tail:
 
     @staticmethod
     def _is_enough(reached: _Reached, oldest_ms: int | None) -> bool:
+        # Strictly older: messages of the same millisecond may still be wanted.
         return (
             oldest_ms is not None
             and reached.oldest_ms is not None

@@ -64,6 +64,7 @@ class Application:
             self._put_rows(file, file.writer.append(next(pieces, [])))
             if pieces.done < batch.row_count:
                 return False
+            # All rows are there, and nothing of the file's end is written yet.
             pieces.require_total()
             if not batch.last:
                 return True

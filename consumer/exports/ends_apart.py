@@ -140,6 +140,7 @@ class EndsApart:
         ending = call.ending
         size = ending.part.size if ending.part else 0
         try:
+            # By size, so that small files don't wait behind large ones.
             call.under_way = self._threads(size).submit(self._concluded, ending)
         except RuntimeError:  # they were shut down
             raise PartLost("the node ends") from None

@@ -24,6 +24,7 @@ class KeptTexts:
     def keep(self, text: Divided) -> None:
         """A turn ends within a batch: keep its text if there is room, else let go of it."""
         with self._lock:
+            # It may be counted from an earlier turn.
             self._kept.discard(text)
             if sum(other.held_bytes for other in self._kept) + text.held_bytes > self._most_bytes:
                 text.let_go()

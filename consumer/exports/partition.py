@@ -187,6 +187,7 @@ class PartitionExports:
 
     def drop_pending(self) -> None:
         """Forget what was taken and not handled; it will be read again from ``next_offsets``."""
+        # A batch applied in part stays: its message is read again, and found by its offset.
         self._requests.clear()
         self._records.clear()
 

@@ -114,6 +114,7 @@ class Publication:
             del self._dirty[export_id]
         while self._endings:
             if self._apart:
+                # Only begun here; what was concluded since is collected below.
                 self._apart.begin(self._endings.popleft())
                 continue
             # Likewise taken off only when it is concluded.

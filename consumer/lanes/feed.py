@@ -76,6 +76,7 @@ class Feed:
         self._clear()
         self._consumer.seek(self.partition, offset)
         self._consumer.resume(self.partition)
+        # A packed batch may begin below the offset; its first records are skipped then.
         self.position = self._first_offset = offset
         self.seated = True
         self._paused = False

@@ -157,6 +157,8 @@ class Lane:
                 self._say_stopped(str(error))
                 seconds = STOPPED_SECONDS
             except (ConsumerError, KafkaError, OSError) as error:
+                # None of these says who owns what now: even ``ProducerFenced`` may be our own
+                # timed-out transaction. So whatever it is, load again.
                 self._say_reloading(error)
             except Exception as error:
                 if self._task.cancelling():

@@ -43,6 +43,7 @@ class ExpiringFiles:
         try:
             note.touch()
         except FileNotFoundError:
+            # Not the root: one that is gone must not come back empty.
             for place in (self._notes, slot.parent, slot):
                 place.mkdir(exist_ok=True)
             note.touch()
@@ -91,6 +92,7 @@ class ExpiringFiles:
                             removed.append((export_id, event.bytes))
                         done = True
                     else:
+                        # The export ended otherwise, or no attempt will decide it any more.
                         done = due.is_over(slot) and (event is not None or _is_old(note, due))
                     if done and not dry_run:
                         note.unlink(missing_ok=True)
@@ -106,6 +108,7 @@ class ExpiringFiles:
                 if isinstance(event, ExportCompleted):
                     if not event.expired(due.ours_before):
                         continue
+                    # The file first: nothing finds it once its manifest is gone.
                     self._remove_file(event, dry_run=dry_run)
                 if event and not dry_run:
                     self._directory.joinpath(f"{export_id}{_MANIFEST}").unlink(missing_ok=True)

@@ -121,6 +121,7 @@ class LocalStorage:
         draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
         with storage_errors(f"{manifest} can't be written"):
             self._make_place(draft.parent)
+            # Before the manifest: a death in between leaves a note too many, no file without one.
             if isinstance(event, ExportCompleted):
                 self._expiring.note(event)
             try:

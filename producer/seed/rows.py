@@ -49,6 +49,7 @@ def order_rows(seed: str, count: int) -> Iterator[Row]:
     price_texts = [_euros(cents) for cents in prices]
     bits_of = random.getrandbits
     for number in range(1, count + 1):
+        # One draw a row: each field takes its bits of it.
         bits = bits_of(55)
         price = bits & 1023
         quantity = 1 + (bits >> 10 & 15)

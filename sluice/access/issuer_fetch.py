@@ -50,6 +50,7 @@ class IssuerFetch:
         Raises:
             IssuerUnavailable: they can't be had.
         """
+        # Forgotten until the keys are there: after a failure the document is read again.
         url, self._keys_url = self._keys_url, None
         if url is None or time.monotonic() - self._discovered_at > _DISCOVERED_SECONDS:
             url = self._discover()

@@ -88,6 +88,7 @@ def add_token(path: Path, user: str, role: Role) -> str:
         content = read_tokens(real) if real.exists() else b""
         divider = b"" if content.endswith(b"\n") or not content else b"\n"
         changed = content + divider + line
+        # Checked before it is written: a wrong line would make nodes refuse the file.
         parse_tokens(changed)
         _replace(real, changed)
     return token

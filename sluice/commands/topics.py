@@ -51,6 +51,7 @@ async def _create(settings: Settings, new_storage: bool) -> int:
     )
     for state in states:
         typer.echo(_line(state))
+    # After the topics: whether the group has worked is read from its commits on them.
     storage = open_storage(settings)
     if new_storage:
         await within(storage.found)

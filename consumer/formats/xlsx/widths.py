@@ -66,4 +66,5 @@ def _shown(text: str) -> int:
     text = text[:_WIDEST]
     if text.isascii():
         return len(text)
+    # Wide characters take the room of two.
     return len(text) + sum(east_asian_width(character) in "WF" for character in text)

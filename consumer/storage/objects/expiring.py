@@ -42,6 +42,7 @@ class ExpiringObjects:
         )
         if note not in self._noted:
             self._bucket.write(note, b"")
+            # Remembered only now: after a refusal the next file tries again.
             if len(self._noted) >= _MOST_KNOWN:
                 self._noted.clear()
             self._noted[note] = None
@@ -130,6 +131,7 @@ class ExpiringObjects:
             names.append(manifest.name)
             removed.append((export_id, 0))
         if not dry_run:
+            # Files first: nothing finds them once their manifests are gone.
             self._bucket.delete(files)  # as a rule gone before
             self._bucket.delete(names)
         return Removed(tuple(removed), tuple(refused), manifests=True)

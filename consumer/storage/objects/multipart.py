@@ -70,6 +70,7 @@ class MultipartUploads:
         return len(uploads)
 
     def _send(self, method: Literal["GET", "DELETE"], key: str, query: str) -> bytes:
+        # Signed only to learn the bucket's address.
         bucket, _, _ = obstore.sign(self._store, "GET", "x", _SIGNED_FOR).partition("/x?")
         client = self._client(f"{bucket}/{key}?{query}&x-path=")
         url = obstore.sign(client, method, "x", _SIGNED_FOR)

@@ -54,6 +54,7 @@ class Scratch:
         Raises:
             StorageUnavailable: it can't be made.
         """
+        # What clears temporary directories may have removed it.
         if self._lock >= 0 and self._place.is_dir():
             return
         process = uuid.uuid4().hex[:12]

@@ -128,6 +128,7 @@ class ObjectStorage:
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
         self._identity.require()
+        # Before the manifest: a death in between leaves a note too many, no file without one.
         if isinstance(event, ExportCompleted):
             self._expiring.note(event)
         manifest, refusal = layout.manifest(event.export_id), None
