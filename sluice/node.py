@@ -29,6 +29,8 @@ from sluice.access.gate import Gate, open_gate
 from sluice.errors import UsageError
 from sluice.expiring import Expiring
 from sluice.http.app import AppDependencies, HttpLimits, build_app
+from sluice.http.connections import raise_descriptor_limit
+from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
@@ -180,6 +182,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         async with (
             Backlog(cluster, options) as backlog,
             History(cluster, settings.topics, options) as history,
+            LiveExports(node, backlog, history) as live,
             RequestLookup(options) as lookup,
             _upload_gateway(
                 settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
@@ -187,7 +190,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             open_gate(settings) as gate,
         ):
             deps = AppDependencies(
-                node, backlog, history, storage, storage_calls, firsts, uploads, metrics, gate
+                node, backlog, history, live, storage, storage_calls, firsts, uploads, metrics, gate
             )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):
@@ -198,6 +201,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
 
 async def run_node(settings: Settings) -> None:
     """Run a node until cancelled. Raises as ``open_node``."""
+    raise_descriptor_limit()
     async with AsyncExitStack() as stack:
         with silent_libraries():
             node, server = await stack.enter_async_context(open_node(settings))

@@ -143,12 +143,15 @@ class EndedExports:
         self._drop_stale()
         return self._by_age[0][0]
 
-    def put(self, one: Listed, published_at_ms: int) -> None:
-        """An event was read; again, too, as Kafka may be read twice. The oldest one goes."""
+    def put(self, one: Listed, published_at_ms: int) -> bool:
+        """An event was read; again, too, as Kafka may be read twice. The oldest one goes.
+
+        Returns whether it is new.
+        """
         before = self._by_id.get(one.export_id)
         # The tail is read backwards: an older event may come later.
         if before and before[1] > published_at_ms:
-            return
+            return False
         if before:
             self._remove(before[0])
             # An event has no title; the one that was found stays.
@@ -160,6 +163,7 @@ class EndedExports:
         if len(self._by_id) > self.most:
             self._drop_stale()
             self._remove(self._by_id[heapq.heappop(self._by_age)[1]][0])
+        return before is None or before[0].completed_at_ms != one.completed_at_ms
 
     def name(self, export_id: str, title: str) -> None:
         """The title of an export was found, which its event doesn't have."""

@@ -6,7 +6,7 @@ whole tail, or not at all.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import structlog
@@ -14,7 +14,7 @@ import structlog
 from clients.reader import groupless_consumer
 from consumer.background_read import FORESEEN, BackgroundRead
 from consumer.cluster import Cluster
-from consumer.core.listing import MOST_ENDED, EndedExports
+from consumer.core.listing import MOST_ENDED, EndedExports, Listed
 from consumer.errors import BacklogUnavailable
 from consumer.history.history_reader import HistoryReader
 from schemas.topics import Topics
@@ -39,6 +39,7 @@ class History:
         self._options = client_options
         self._ended = EndedExports(most)
         self._loaded = asyncio.Event()
+        self._listeners: list[Callable[[Listed], None]] = []
         self._reading = BackgroundRead("history", self._read, self._note)
 
     async def __aenter__(self) -> Self:
@@ -63,9 +64,18 @@ class History:
             raise BacklogUnavailable("the completions topic is still being read") from None
         return self._ended
 
+    def on_end(self, listener: Callable[[Listed], None]) -> None:
+        """Call the listener with each export that ends from now on, once it is in ``ended``."""
+        self._listeners.append(listener)
+
+    def _put_end(self, one: Listed) -> None:
+        if self._loaded.is_set():  # what ended before the node began is no news
+            for listener in self._listeners:
+                listener(one)
+
     async def _read(self) -> None:
         async with groupless_consumer(self._options, fetch_max_wait_ms=500) as consumer:
-            reader = HistoryReader(consumer, self._topics, self._ended)
+            reader = HistoryReader(consumer, self._topics, self._ended, self._put_end)
             await reader.load(await self._cluster.partition_counts())
             self._reading.followed()
             # Never cleared: where reading breaks off, what was read stays an answer.

@@ -5,7 +5,7 @@ kept. Invariant: what was read once may be read again, as every step can be repe
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -38,12 +38,19 @@ Place: TypeAlias = tuple[int, int]
 
 
 class HistoryReader:
-    """Reads into ``ended``; ``consumer`` is started."""
+    """Reads into ``ended``; ``consumer`` is started. ``on_end`` gets each end that is new there."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topics: Topics, ended: EndedExports) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        topics: Topics,
+        ended: EndedExports,
+        on_end: Callable[[Listed], None],
+    ) -> None:
         self._consumer = consumer
         self._topics = topics
         self._ended = ended
+        self._on_end = on_end
         self._untitled: dict[Place, str] = {}
         self._titles: dict[Place, str] = {}
         self._positions: dict[TopicPartition, int] = {}
@@ -147,7 +154,8 @@ class HistoryReader:
             event = decode_event(record.value or b"")
             place = (event.source.partition, event.source.offset)
             listed = _listed(event, self._titles.pop(place, None))
-            self._ended.put(listed, record.timestamp)
+            if self._ended.put(listed, record.timestamp):
+                self._on_end(listed)
             if self._tail:
                 self._tail.saw(record.partition, record.timestamp)
             if listed.title is None:

@@ -18,12 +18,14 @@ from starlette.routing import Route
 
 from consumer.metrics import Metrics
 from sluice.access.gate import Gate
-from sluice.http import cancel, documentation, download, listing, run, status
+from sluice.http import cancel, documentation, download, events, listing, run, status
 from sluice.http.admission import Admission
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
+from sluice.http.connections import EVENTS_PATH
 from sluice.http.exports import Exports
 from sluice.http.exposition import expose
+from sluice.http.live import LiveExports
 from sluice.http.problems import EXCEPTION_HANDLERS, Problem
 from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
@@ -41,6 +43,7 @@ class AppDependencies:
     node: NodeView
     backlog: BacklogView
     history: HistoryView
+    live: LiveExports
     storage: FinishedView
     storage_calls: StorageCalls
     firsts: FirstRequests
@@ -85,7 +88,8 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
     metrics = partial(_expose_metrics, deps.metrics.registry)
     shown = listing.Listing(node, deps.backlog, deps.history)
-    guard = BearerAuth(deps.gate).guard
+    auth = BearerAuth(deps.gate)
+    guard = auth.guard
     fetch_file = guard(partial(download.download, exports))
     return [
         _Route("GET", "/export/metrics", metrics),
@@ -94,6 +98,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route("GET", "/ready", partial(_check_ready, node)),
         _Route("POST", "/export/run", guard(partial(run.run, run_deps))),
         _Route("GET", "/export", guard(partial(listing.exports, shown))),
+        _Route("GET", EVENTS_PATH, guard(partial(events.events, deps.live, auth.asker_of))),
         _Route("GET", "/export/status", guard(partial(status.node_status, node))),
         _Route("GET", "/export/status/{export_id}", guard(partial(status.export_status, exports))),
         _Route("GET", "/export/download/{export_id}", fetch_file),

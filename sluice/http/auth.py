@@ -33,7 +33,7 @@ class BearerAuth:
         """
 
         async def guarded(request: Request) -> Response:
-            asker = await self._asker_of(request)
+            asker = await self.asker_of(request)
             request.state.user = asker.user  # for the request log
             if operators_only and not asker.is_operator:
                 raise Refusal(HTTPStatus.FORBIDDEN, "this is for operators only")
@@ -41,7 +41,12 @@ class BearerAuth:
 
         return guarded
 
-    async def _asker_of(self, request: Request) -> Asker:
+    async def asker_of(self, request: Request) -> Asker:
+        """Who a request is from, by its token.
+
+        Raises:
+            Refusal: 401, it is nobody's; 503, the issuer of tokens doesn't answer.
+        """
         if self._gate.is_open:
             return ANYONE
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")

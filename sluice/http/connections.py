@@ -2,8 +2,9 @@
 
 uvicorn and h11 set no limit to a client that sends no request head, a huge one, or one byte at a
 time; that reads nothing of a response; or that opens connection after connection. The limits are
-here. Invariant: there are never more than ``most_connections()`` and some for probes, so that many
-clients don't make a node look dead; and one with a request under way is never closed to make room.
+here. Invariant: there are never more than ``most_connections()``, some for probes, so that many
+clients don't make a node look dead, and ``most_streams()`` that listen to events; and one with a
+request under way is never closed to make room.
 """
 
 import asyncio
@@ -37,8 +38,12 @@ _SLICE_BYTES = 16 * 1024
 _READ_SECONDS = 0.01
 _MOST_CONNECTIONS = 500
 _PROBE_CONNECTIONS = 20
+_MOST_STREAMS = 1_200
 _TOO_MANY = "the node has too many connections"
 _DESCRIPTORS_EACH = 3  # the socket, a spooled body, and a share for everything else
+_DESCRIPTORS_WANTED = 8_192
+EVENTS_PATH = "/export/events"
+"""Whose answers are streams without an end."""
 
 
 def most_connections() -> int:
@@ -47,6 +52,24 @@ def most_connections() -> int:
     if soft == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS
     return max(1, min(_MOST_CONNECTIONS, soft // _DESCRIPTORS_EACH))
+
+
+def most_streams() -> int:
+    """How many connections more may listen to events, by the same limit.
+
+    They cost a socket and little memory, so they have a bound of their own, which leaves the other
+    connections theirs.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_STREAMS if soft == resource.RLIM_INFINITY else min(_MOST_STREAMS, soft // 4)
+
+
+def raise_descriptor_limit() -> None:
+    """Use more of what the system grants this process: shells start with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(_DESCRIPTORS_WANTED, _DESCRIPTORS_WANTED if hard < 0 else hard)
+    if 0 <= soft < wanted:  # the system's infinity is -1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Protocol(H11Protocol):
@@ -65,6 +88,17 @@ class Protocol(H11Protocol):
     def is_free(self) -> bool:
         """Whether no request is under way."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it was let in to listen to events; the endpoint bounds how many are."""
+        cycle = self.cycle
+        return (
+            cycle is not None
+            and cycle.response_started
+            and not cycle.response_complete
+            and cycle.scope["path"] == EVENTS_PATH
+        )
 
     def cut_answer_off(self) -> None:
         """Abort the response that is being sent, if one is."""
@@ -172,12 +206,13 @@ class Protocol(H11Protocol):
     def _find_room(self) -> None:
         """Take an idle connection's place; else be one for probes; else answer 503."""
         others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
-        usual = [one for one in others if not one._is_for_probes]  # noqa: SLF001 - one of ours
+        lasting = [one for one in others if not one.is_stream]
+        usual = [one for one in lasting if not one._is_for_probes]  # noqa: SLF001 - one of ours
         if len(usual) < most_connections() or self._make_room(usual):
             return
         self._is_for_probes = True
         self.app = _for_probes(self.app)
-        if len(others) - len(usual) >= _PROBE_CONNECTIONS and not self._make_room(others):
+        if len(lasting) - len(usual) >= _PROBE_CONNECTIONS and not self._make_room(lasting):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
 
     def _make_room(self, among: Iterable["Protocol"]) -> bool:

@@ -1,6 +1,6 @@
 """What the HTTP server reads of the node, as Protocols. Nothing here changes its state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class HistoryView(Protocol):
 
     async def ended(self) -> EndedExports:
         """All of them; they change as more end."""
+
+    def on_end(self, listener: Callable[[Listed], None]) -> None:
+        """Call the listener with each one that ends from now on."""
 
 
 class Recorded(Protocol):

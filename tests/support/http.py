@@ -6,7 +6,7 @@ ends exports itself.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from schemas.times import to_millis
 from schemas.vocabulary import FailReason, Format
 from sluice.access.gate import Gate
 from sluice.http.app import AppDependencies, HttpLimits, build_app
+from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
@@ -99,6 +100,7 @@ class World:
         self.storage = LocalStorage(self.directory)
         self.metrics = Metrics()
         self.history = EndedExports()
+        self.listeners: list[Callable[[Listed], None]] = []
         self.waiting = 0
         """How many sends wait for room in Kafka."""
         self.room = asyncio.Event()
@@ -152,6 +154,16 @@ class World:
     async def ended(self) -> EndedExports:
         await self._ask()
         return self.history
+
+    def on_end(self, listener: Callable[[Listed], None]) -> None:
+        self.listeners.append(listener)
+
+    def publish_end(self, one: Listed) -> None:
+        """An end is in the completions topic."""
+        assert one.completed_at_ms is not None
+        if self.history.put(one, one.completed_at_ms):
+            for listener in self.listeners:
+                listener(one)
 
     def request(self, export_id: str, user: str = "anonymous") -> None:
         """Request an export of CSV, as upstream does, not over HTTP."""
@@ -326,9 +338,12 @@ async def app_of(
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world, "export.records")
     with StorageCalls() as calls:
-        async with UploadGateway(make, firsts.is_ours) as uploads:
+        live = LiveExports(world, world, world, look_seconds=0.02)
+        async with UploadGateway(make, firsts.is_ours) as uploads, live:
             deps = AppDependencies(
-                world, world, world, world.storage, calls, firsts, uploads, world.metrics, gate
+                *(world, world, world, live, world.storage, calls, firsts, uploads),
+                world.metrics,
+                gate,
             )
             yield build_app(deps, HttpLimits(**limits))
 

@@ -1,0 +1,190 @@
+"""What happens to exports, followed while clients listen.
+
+Ends come from the history, which reads the completions topic anyway, as soon as they are committed;
+other states from the backlog, and progress from this node's own lanes, once a second. Invariant:
+nothing is followed for nobody, and a client's list that was fetched after it began to listen misses
+nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Self
+
+import structlog
+
+from consumer.background_read import FORESEEN, BackgroundRead
+from consumer.core.listing import EndedExports, Listed
+from consumer.errors import BacklogUnavailable
+from sluice.access.askers import Asker
+from sluice.http.changes import ChangeLog, Place
+from sluice.http.problems import Refusal
+from sluice.http.view import BacklogView, HistoryView, NodeView
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_LOOK_SHARE = 10  # looks may take one part in so many of the time, however much is open
+_LONGEST_PAUSE_SECONDS = 5.0
+_WAKE_SECONDS = 0.1  # changes within it reach clients together
+_LINGER_SECONDS = 60.0  # a client that comes back meanwhile goes on where it was
+_BEGIN_SECONDS = 5.0
+_AT_A_STRETCH = 500
+
+
+class LiveExports:
+    """The changes of the group's exports. Use it as an async context manager.
+
+    ``look_seconds``: between two looks at what is unfinished.
+    """
+
+    def __init__(
+        self,
+        node: NodeView,
+        backlog: BacklogView,
+        history: HistoryView,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        self._node = node
+        self._backlog = backlog
+        self._history = history
+        self._look_seconds = look_seconds
+        self._changes = ChangeLog()
+        self._known: dict[str, Listed] = {}
+        self._followers = 0
+        self._wanted_at = 0.0
+        self._wanted = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._woken = self._changes.end
+        self._wake_due: asyncio.TimerHandle | None = None
+        self._moved = asyncio.Event()
+        self._following = BackgroundRead("live exports", self._follow, self._note)
+
+    async def __aenter__(self) -> Self:
+        """Be ready to follow."""
+        self._history.on_end(self._put_end)
+        self._following.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Follow no more."""
+        await self._following.stop()
+        if self._wake_due:
+            self._wake_due.cancel()
+
+    @contextmanager
+    def follower(self, most: int) -> Iterator[None]:
+        """A client listens.
+
+        Raises:
+            Refusal: 503, as ``most`` of them do.
+        """
+        if self._followers >= most:
+            detail = "too many clients listen to this node's events"
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "10"})
+        self._followers += 1
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            self._wanted_at = time.monotonic()
+
+    async def begin(self, last_event_id: str | None) -> Place:
+        """Where a client begins: where it was, or now.
+
+        Raises:
+            BacklogUnavailable: what is unfinished isn't known, as Kafka doesn't answer.
+        """
+        self._wanted_at = time.monotonic()
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                await self._begun.wait()
+        except TimeoutError:
+            raise BacklogUnavailable("the topics are still being read") from None
+        return self._changes.end if last_event_id is None else Place.decode(last_event_id)
+
+    def since(self, place: Place, asker: Asker) -> tuple[bytes, Place]:
+        """As ``ChangeLog.since``."""
+        return self._changes.since(place, asker)
+
+    async def moved(self, place: Place, seconds: float) -> None:
+        """Wait for changes behind a place; at most so long."""
+        if self._woken.log == place.log and self._woken.number <= place.number:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._moved.wait()
+
+    async def _follow(self) -> None:
+        await self._wanted.wait()
+        ended = await self._history.ended()
+        self._changes, self._known = ChangeLog(), {}
+        self._wake()
+        try:
+            while self._followers or time.monotonic() < self._wanted_at + _LINGER_SECONDS:
+                began = time.monotonic()
+                # Kafka that is away is logged by its readers; what they find later is a change.
+                with suppress(BacklogUnavailable):
+                    await self._look(ended)
+                    self._following.followed()
+                    self._begun.set()
+                busy = time.monotonic() - began
+                pause = min(busy * _LOOK_SHARE, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(max(self._look_seconds, pause))
+            self._wanted.clear()
+        finally:
+            self._begun.clear()
+
+    async def _look(self, ended: EndedExports) -> None:
+        known: dict[str, Listed] = {}
+        for place, found in enumerate(await self._backlog.unfinished()):
+            if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
+                await asyncio.sleep(0)
+            # Its event is committed before the offsets behind it are fetched again.
+            if found.export_id not in ended:
+                one = known[found.export_id] = self._with_progress(found)
+                if self._begun.is_set():
+                    self._put_change(self._known.get(one.export_id), one)
+        for export_id in self._known.keys() - known.keys():
+            self._changes.drop_progress(export_id)
+        self._known = known
+
+    def _with_progress(self, one: Listed) -> Listed:
+        progress = self._node.progress(one.export_id)
+        return replace(one, rows=progress[0], bytes=progress[1]) if progress else one
+
+    def _put_change(self, before: Listed | None, one: Listed) -> None:
+        if before is None or before.state != one.state:
+            self._changes.put_state(one, _now_ms())
+        elif one.rows is not None and (before.rows, before.bytes) != (one.rows, one.bytes):
+            self._changes.put_progress(one, _now_ms())
+        else:
+            return
+        self._wake_soon()
+
+    def _put_end(self, one: Listed) -> None:
+        if self._begun.is_set():
+            self._changes.put_state(one, _now_ms())
+            self._wake_soon()
+
+    def _wake_soon(self) -> None:
+        if self._wake_due is None:
+            loop = asyncio.get_running_loop()
+            self._wake_due = loop.call_later(_WAKE_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_due = None
+        self._woken = self._changes.end
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, FORESEEN):
+            log.error("live exports failed", exc_info=error)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
