@@ -12,7 +12,7 @@ from consumer.errors import StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.reading import ObjectFile
-from consumer.verify.content import ContentVerifier, Verdict
+from consumer.verify.content import ContentVerifier, Verdict, removed
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
 
@@ -27,7 +27,10 @@ class BucketVerifier:
     def all(self) -> Iterator[Verdict]:
         """All exports that have ended. Raises StorageUnavailable: they can't be listed."""
         for manifest in self._bucket.list(layout.MANIFESTS):
-            yield self.one(manifest.name)
+            verdict = self.one(manifest.name)
+            # Meanwhile its manifest may have been removed, as it was old enough.
+            if verdict.good or self._bucket.head(manifest.name):
+                yield verdict
 
     def one(self, name: str) -> Verdict:
         """One export, by the name of its file or its manifest."""
@@ -75,8 +78,15 @@ class BucketVerifier:
             return Verdict(name or "", False, f"is not the file of its manifest: {named} is")
         found = self._bucket.head(named)
         if found is None:
-            return Verdict(named, False, "isn't there, but its manifest is")
-        return self._contents.verify(named, _Content(ObjectFile(self._bucket, found)), event)
+            return removed(named, event) or Verdict(
+                named, False, "isn't there, but its manifest is"
+            )
+        try:
+            return self._contents.verify(named, _Content(ObjectFile(self._bucket, found)), event)
+        except StorageUnavailable:
+            if self._bucket.head(named) is None and (verdict := removed(named, event)):
+                return verdict
+            raise
 
     def _is_named(self, file: str) -> bool:
         try:

@@ -6,11 +6,13 @@ Invariant: a file is read in pieces, whatever is in it.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from consumer.verify.decompression import PIECE_BYTES, content_of
 from consumer.verify.row_counter import RowCounter, looks_headed, row_counter
 from schemas.completions import ExportCompleted
+from schemas.times import format_time
 from schemas.vocabulary import Format
 
 HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
@@ -34,6 +36,13 @@ class Verdict:
     name: str
     good: bool
     words: str
+
+
+def removed(name: str, event: ExportCompleted) -> Verdict | None:
+    """The verdict on a file that isn't there, if that is as it should be: it has expired."""
+    if event.expires_at is None or not event.expired(datetime.now(UTC)):
+        return None
+    return Verdict(name, True, f"expired at {format_time(event.expires_at)}, removed")
 
 
 class ContentVerifier:
@@ -67,6 +76,8 @@ class ContentVerifier:
             return Verdict(name, False, "differs: " + "; ".join(differ))
         pages = "" if counted.pages is None else f"{counted.pages} pages "
         words = f"{rows} rows {pages}{event.bytes} bytes sha256 {event.sha256}"
+        if event.expired(datetime.now(UTC)):
+            words += ", expired"
         return Verdict(name, True, words)
 
     def _rows(self, content: Content, counted: RowCounter, event: ExportCompleted) -> int:

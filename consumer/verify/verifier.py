@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from consumer.verify.content import ContentVerifier, Verdict
+from consumer.verify.content import ContentVerifier, Verdict, removed
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
 from schemas.file_names import EXTENSIONS, id_and_extension
@@ -42,7 +42,10 @@ class Verifier:
         for name in names:
             export_id, is_manifest = _export_of(name)
             if is_manifest or (_is_file_of(name, export_id) and export_id not in manifests):
-                yield self.export(directory, name)
+                verdict = self.export(directory, name)
+                # Meanwhile its manifest may have been removed, as it was old enough.
+                if verdict.good or not is_manifest or (directory / name).exists():
+                    yield verdict
 
     def export(self, directory: Path, name: str) -> Verdict:
         """One export, by the name of its file or of its manifest."""
@@ -73,8 +76,17 @@ class Verifier:
         return self._file(file, event)
 
     def _file(self, file: Path, event: ExportCompleted) -> Verdict:
+        try:
+            return self._present(file, event)
+        except FileNotFoundError:  # it expires just now
+            if verdict := removed(file.name, event):
+                return verdict
+            raise
+
+    def _present(self, file: Path, event: ExportCompleted) -> Verdict:
         if not _appears(file, file.with_name(f"{event.export_id}{_MANIFEST}")):
-            return Verdict(file.name, False, "isn't there, but its manifest is")
+            missing = Verdict(file.name, False, "isn't there, but its manifest is")
+            return removed(file.name, event) or missing
         if not stat.S_ISREG(file.stat().st_mode):
             return Verdict(file.name, False, "is no regular file")
         with file.open("rb") as content:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import obstore
@@ -31,11 +32,15 @@ class World:
         self.file = name_of(self.event.location) or ""
         self.verifier = BucketVerifier(self.bucket, ContentVerifier(lambda _: True))
 
-    def finish(self, export_id: str, content: bytes) -> ExportCompleted:
+    def finish(
+        self, export_id: str, content: bytes, expires_at: datetime | None = None
+    ) -> ExportCompleted:
         part = self.storage.open_part(3, export_id, "csv")
         part.append(content)
         part.sync()
-        event = completed(export_id, content, part.location).model_copy(update={"rows": 2})
+        event = completed(export_id, content, part.location).model_copy(
+            update={"rows": 2, "expires_at": expires_at}
+        )
         self.storage.decide(event)
         part.publish(event)
         return event
@@ -144,3 +149,38 @@ def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert read == 64 * 1024 * 1024
     assert most < 8 * 1024 * 1024
+
+
+def test_what_has_expired_may_be_gone(world: World) -> None:
+    now = datetime.now(UTC)
+    events = [world.finish(one, CSV, now - timedelta(seconds=1)) for one in ("gone", "there")]
+    early = world.finish("early", CSV, now + timedelta(hours=1))
+    files = [name_of(event.location) or "" for event in (*events, early)]
+    world.bucket.delete([files[0], files[2]])
+    found = {verdict.name: verdict for verdict in world.verify()}
+    assert found[files[0]].good
+    assert found[files[0]].words.startswith("expired at 2")
+    assert found[files[1]].words == f"2 rows {len(CSV)} bytes sha256 {early.sha256}, expired"
+    assert not found[files[2]].good
+
+
+def test_what_expires_while_it_is_read_is_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = world.finish("b", CSV, datetime.now(UTC) - timedelta(seconds=1))
+    file = name_of(event.location) or ""
+    found = world.bucket.head(file)
+    world.bucket.delete([file])
+    answers = iter([found])
+    head = world.bucket.head
+    monkeypatch.setattr(world.bucket, "head", lambda name: next(answers, None) or head(name))
+    assert world.verifier.one("manifests/b.json").good
+
+
+def test_a_manifest_that_is_removed_meanwhile_is_no_fault(world: World) -> None:
+    world.storage.decide(cancelled("b"))
+    world.storage.decide(cancelled("c"))
+    verdicts = world.verifier.all()
+    first = next(verdicts)
+    world.bucket.delete(["manifests/b.json", "manifests/c.json"])
+    assert all(one.good for one in (first, *verdicts))

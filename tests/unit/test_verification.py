@@ -2,7 +2,7 @@ import hashlib
 import os
 import tracemalloc
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -284,3 +284,26 @@ def test_partial_files_are_counted(tmp_path: Path) -> None:
     part.flush()
     assert partial_files(tmp_path) == 1
     assert verify(tmp_path) == []
+
+
+def test_what_has_expired_may_be_gone(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for export_id, seconds in (("gone", -1), ("there", -1), ("early", 3600)):
+        completed(tmp_path, export_id, CSV, expires_at=now + timedelta(seconds=seconds))
+    (tmp_path / "gone.csv").unlink()
+    (tmp_path / "early.csv").unlink()
+    early, gone, there = verify(tmp_path)
+    assert (early.name, early.good) == ("early.csv", False)
+    assert (gone.name, gone.good) == ("gone.csv", True)
+    assert gone.words.startswith("expired at 2")
+    assert there.good
+    assert there.words.endswith(", expired")
+
+
+def test_a_manifest_that_is_removed_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    for export_id in ("a", "b"):
+        cancelled(tmp_path, export_id)
+    verdicts = Verifier(ContentVerifier(lambda _event: None)).directory(tmp_path)
+    assert next(verdicts).good
+    (tmp_path / "b.manifest.json").unlink()
+    assert not list(verdicts)
