@@ -79,6 +79,7 @@ def columns(
         return sum(_least(need, width, size) for need, width in placed)
 
     lowest = min(LEAST_TYPE, largest)
+    # For texts first, down to type that can be read; then for numbers alone, further down.
     size = _largest(lambda size: wanted(size) <= total, min(readable, largest), largest)
     size = _largest(lambda size: least(size) <= total, lowest, size)
     bounds = (
@@ -100,6 +101,7 @@ def _grant(total: float, requested: Sequence[float | None]) -> list[float | None
     """Scale the requested widths down so that other columns have some room."""
     widths = [width for width in requested if width is not None]
     others = len(requested) - len(widths)
+    # 24 points for a column without a width, or its even share of a narrow page.
     reserved = others * min(24.0, total / len(requested))
     scale = min(1.0, (total - reserved) / sum(widths)) if widths else 1.0
     return [None if width is None else width * scale for width in requested]

@@ -52,6 +52,7 @@ class StreamedDocument:
         self._shared: list[tuple[int, pdfdoc.PDFObject]] = []
         self._offsets = array("Q", [0] * (_RESOURCES + 1))
         self._leaves: list[int] = []
+        # For the file's id: of the request and the bytes alone, without clock or chance.
         self._digest = hashlib.blake2b(identity, digest_size=16)
         self._ready: list[bytes] = []
         self._size = self._taken = 0
@@ -71,6 +72,7 @@ class StreamedDocument:
             ExportFailure: the file has grown beyond what a PDF can hold.
         """
         if self.pages % _FAN_OUT == 0:
+            # Reserved before its pages, which name it as their parent.
             self._leaves.append(self._reserve())
         page, stream = self._reserve(), self._reserve()
         entries = b"/Type /Page /Parent %d 0 R /Contents %d 0 R" % (self._leaves[-1], stream)

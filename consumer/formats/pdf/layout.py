@@ -74,6 +74,7 @@ def sheet(
     width, height = sorted(round(side, 2) for side in _PAGE_SIZES[options.page_size])
     if orientation == "landscape":
         width, height = height, width
+    # By the width of A4, within bounds: type on a small page must be read as well.
     scale = min(max(min(width, height) / 595, 0.75), 1.3)
     margin = 36 * scale
     title_size, footer_size = 14 * scale, 7 * scale

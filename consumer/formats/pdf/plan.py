@@ -50,6 +50,7 @@ def plan(
         readable = readable_type(wraps=page.wraps)
         lines = 1
         placed = columns(page.margin, page.text_width, needs, page.largest_type(lines), readable)
+        # Once more: further lines of headers take height from the rows, and so from the type.
         if (lines := header_lines(placed)) > 1:
             largest = page.largest_type(lines)
             placed = columns(page.margin, page.text_width, needs, largest, readable)
@@ -58,6 +59,7 @@ def plan(
 
     if options.orientation != "auto":
         return planned(options.orientation)
+    # Turned only where that shows more, or larger.
     upright = planned("portrait")
     if upright.columns.complete and upright.columns.type_size >= _COMFORTABLE_TYPE:
         return upright

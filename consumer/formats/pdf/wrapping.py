@@ -41,6 +41,7 @@ def divided(
     spans: list[tuple[int, int]] = []
     start, stop = 0, -1
     while start <= len(text):
+        # Found once for each paragraph, not for each line, to stay linear.
         if stop < start:
             stop = text.find(places.line_break, start)
             stop = len(text) if stop < 0 else stop
@@ -48,6 +49,7 @@ def divided(
         goes_on = end < stop
         if len(spans) + 1 == most and (goes_on or stop < len(text)):
             return Lines([*spans, (start, stop)], cut=True)
+        # Not even one character has room.
         if goes_on and end == start:
             return Lines([*spans, (start, stop)], cut=True)
         end, following = _break(text, places, start, end, stop) if goes_on else (stop, stop + 1)
