@@ -21,6 +21,7 @@ from sluice.commands import (
     dead_letters,
     demo,
     expire,
+    link,
     listing,
     replay,
     seed,
@@ -74,6 +75,7 @@ app.command("replay")(replay.run_replay)
 app.command("cancel")(cancel.run_cancel)
 app.command("list")(listing.run_list)
 app.command("expire")(expire.run_expire)
+app.command("link")(link.run_link)
 app.command("verify")(verify.run_verify)
 app.command("check")(check.run_check)
 app.add_typer(topics.app, name="topics")

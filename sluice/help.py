@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sluice replay --from 2026-11-21T10:00:00Z --copies 5 --rate 20",
     ),
     "sluice cancel": ("sluice cancel ord-2026-11",),
+    "sluice link": ("sluice link ord-2026-11", "sluice link ord-2026-11 --expires-in 86400"),
     "sluice list": ("sluice list", "sluice list --state failed --last 20 --json"),
     "sluice expire": ("sluice expire --dry-run", "sluice expire"),
     "sluice verify": ("sluice verify ./exports", "sluice verify exports/ord-2026-11.csv"),

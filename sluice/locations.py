@@ -8,6 +8,10 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+_BASE_URL = re.compile(
+    r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(?:/[A-Za-z0-9._~/%-]*)?"
+)
+
 
 def local_path(location: str) -> Path:
     """The path that a location names: itself, or that of its ``file://`` URL.
@@ -24,6 +28,18 @@ def local_path(location: str) -> Path:
     if url.query or url.fragment or "\0" in path:
         raise ValueError("a file:// path has '?' and '#' as %3F and %23, and no %00")
     return Path(path)
+
+
+def base_url(url: str) -> str:
+    """The URL that others are made of by a path behind it, without a slash at its end.
+
+    Raises:
+        ValueError: it is none; the message is fit for a person, and shows no password in it.
+    """
+    match = _BASE_URL.fullmatch(url)
+    if match is None or not 1 <= int(match[1] or 80) <= 65_535:
+        raise ValueError("must be http://host or https://host, with a port or a path if need be")
+    return url.rstrip("/")
 
 
 def is_safe_url(url: str) -> bool:

@@ -280,6 +280,8 @@ def _http_limits(settings: Settings) -> HttpLimits:
         user_queue_limit=settings.user_queue_limit,
         max_body_bytes=settings.max_body_bytes,
         idle_timeout_seconds=settings.idle_timeout_seconds,
+        link_keys=settings.signing_keys,
+        public_url=settings.public_url,
     )
 
 

@@ -34,9 +34,11 @@ from schemas.topics import Topics
 from sluice.access.token_file import parse_tokens, read_tokens
 from sluice.errors import UsageError
 from sluice.findings import in_words
-from sluice.locations import is_safe_url, local_path
+from sluice.links import LinkKeys, parse_keys
+from sluice.locations import base_url, is_safe_url, local_path
 
 PREFIX = "SLUICE_"
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 # Tests use the first; Kubernetes injects the others for a service named sluice.
 _NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
@@ -121,6 +123,11 @@ def _token_pairs(pairs: SecretStr) -> SecretStr:
     return pairs
 
 
+def _link_keys(keys: SecretStr) -> SecretStr:
+    parse_keys(keys.get_secret_value())
+    return keys
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
 RetentionSeconds = Annotated[int, Field(ge=1, le=MOST_RETENTION_SECONDS)]
@@ -151,6 +158,8 @@ class Settings(BaseModel):
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     http_certfile: ReadableFile | None = None
     http_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
+    public_url: Annotated[str, AfterValidator(base_url)] | None = None
+    link_keys: Annotated[SecretStr, AfterValidator(_link_keys)] | None = None
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
     # the metadata of a committed offset.
     max_concurrency: Annotated[int, Field(ge=1, le=5)] = 5
@@ -304,6 +313,19 @@ class Settings(BaseModel):
     def users_by_token(self) -> Mapping[str, str]:
         """Who may call the HTTP interface, and as whom; empty: everyone may."""
         return _users_by_token(self.api_tokens.get_secret_value()) if self.api_tokens else {}
+
+    @property
+    def signing_keys(self) -> LinkKeys | None:
+        """What signs download links; None: nothing."""
+        return LinkKeys(parse_keys(self.link_keys.get_secret_value())) if self.link_keys else None
+
+    @property
+    def node_url(self) -> str | None:
+        """Where this machine reaches the node of these settings; None: on any port."""
+        host = _WILDCARDS.get(self.http_host, self.http_host)
+        host = f"[{host}]" if ":" in host else host
+        scheme = "https" if self.http_certfile else "http"
+        return f"{scheme}://{host}:{self.http_port}" if self.http_port else None
 
     def client_options(self) -> dict[str, Any]:
         """How every Kafka client connects: keyword arguments for aiokafka's classes."""

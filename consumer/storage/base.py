@@ -93,6 +93,12 @@ class StoredFile(Protocol):
             StorageUnavailable: it can't be read.
         """
 
+    def presign(self, method: str, seconds: int) -> str | None:
+        """A URL at which the store itself answers ``GET`` or ``HEAD`` to anyone, for so long.
+
+        It is as secret as the file. None: there is no such, so the file has to be read.
+        """
+
 
 class MessageMark(Protocol):
     """Which messages an owner of a partition may have in hand, for the next owner to see.

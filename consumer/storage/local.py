@@ -333,6 +333,10 @@ class LocalFile:
         with storage_errors(f"{self.name} can't be read"):
             return os.pread(self._descriptor, size, offset)
 
+    def presign(self, method: str, seconds: int) -> None:
+        """See ``StoredFile.presign``: there is none."""
+        return
+
 
 def _remove_old(directory: Path) -> None:
     """Remove what a process left that was killed between making its probe and removing it."""

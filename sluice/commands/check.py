@@ -21,7 +21,6 @@ from sluice.settings import Settings, load_settings
 _TIMEOUT_SECONDS = 10.0
 _MOST_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server binds to
 
 
 def run_check(
@@ -46,11 +45,9 @@ def run_check(
 
 
 def _own_url(settings: Settings) -> str:
-    if settings.http_port == 0:
+    if settings.node_url is None:
         raise UsageError("give the node's URL: SLUICE_HTTP_PORT is 0, so it may be on any port")
-    host = _ANYWHERE.get(settings.http_host, settings.http_host)
-    scheme = "https" if settings.http_certfile else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+    return settings.node_url
 
 
 def _metrics_url(given: str) -> str:

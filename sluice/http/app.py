@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from consumer.metrics import Metrics
 from sluice.access.gate import Gate
-from sluice.http import cancel, documentation, download, events, listing, run, status
+from sluice.http import cancel, documentation, download, events, links, listing, run, status
 from sluice.http.admission import Admission
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
@@ -31,6 +31,7 @@ from sluice.http.repeats import FirstRequests
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView
+from sluice.links import LinkKeys
 
 # A probe that times out tells an operator less than an answer with the reason.
 _READY_SECONDS = 10.0
@@ -60,6 +61,8 @@ class HttpLimits:
     user_queue_limit: int | None = None
     max_body_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
+    link_keys: LinkKeys | None = None
+    public_url: str | None = None
 
 
 class _Route(Route):
@@ -90,7 +93,8 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     shown = listing.Listing(node, deps.backlog, deps.history)
     auth = BearerAuth(deps.gate)
     guard = auth.guard
-    fetch_file = guard(partial(download.download, exports))
+    linking = links.Links(exports, limits.link_keys, limits.public_url, idle_seconds)
+    fetch_file = links.with_links(linking, guard(partial(download.download, exports)))
     return [
         _Route("GET", "/export/metrics", metrics),
         _Route("GET", "/metrics", metrics),
@@ -103,6 +107,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route("GET", "/export/status/{export_id}", guard(partial(status.export_status, exports))),
         _Route("GET", "/export/download/{export_id}", fetch_file),
         _Route("HEAD", "/export/download/{export_id}", fetch_file),
+        _Route("POST", "/export/{export_id}/link", guard(partial(links.create, linking))),
         _Route(
             "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
         ),

@@ -1,9 +1,13 @@
 """``GET`` and ``HEAD /export/download/{export_id}``: a finished file, whichever node wrote it.
 
+A request comes with a token, or by a link that was verified (``links``).
+
 The file never changes under its name, so its SHA-256 is its strong entity tag.
 """
 
+import math
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,30 +21,74 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.completions import ExportCompleted
+from schemas.errors import FieldError
 from schemas.file_names import media_type
-from sluice.access.askers import Asker
+from sluice.access.askers import ANYONE, Asker
 from sluice.http.exports import Exports, no_such_export
-from sluice.http.problems import Problem, Refusal
+from sluice.http.problems import Problem, Refusal, wrong_fields
 from sluice.http.ranges import names, normalised, satisfiable
 from sluice.http.storage_calls import OpenFile
+from sluice.links import MOST_LINK_SECONDS
 
 log = structlog.get_logger(__name__)
 
 
 async def download(exports: Exports, request: Request, asker: Asker) -> Response:
     """The file of a completed export, whole or in parts."""
-    export_id: str = request.path_params["export_id"]
+    event = await find_completed(exports, request.path_params["export_id"], asker)
+    return _file_response(request, event, await open_completed(exports, event))
+
+
+async def download_by_link(exports: Exports, request: Request, until: int) -> Response:
+    """The same for who holds a link that ends at ``until``, in seconds since the epoch.
+
+    From an object store it is a redirect to the store's own signed URL, which ends then, too.
+    """
+    redirects = _redirects(request)
+    event = await find_completed(exports, request.path_params["export_id"], ANYONE)
+    file = await open_completed(exports, event)
+    answer = _file_response(request, event, file)
+    if redirects and isinstance(answer, _Download) and not _needs_our_tag(request, answer):
+        if event.expires_at:  # a link may be signed by other means than ours
+            until = min(until, int(event.expires_at.timestamp()))
+        left_seconds = min(until - math.ceil(time.time()), MOST_LINK_SECONDS)
+        if left_seconds > 0 and (url := await file.presign(request.method, left_seconds)):
+            return Response(
+                status_code=HTTPStatus.TEMPORARY_REDIRECT,
+                headers={"Location": url, "Cache-Control": "no-store"},
+            )
+    # A request without a token looks public to caches, and they would outlive the link.
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
+
+
+async def find_completed(exports: Exports, export_id: str, asker: Asker) -> ExportCompleted:
+    """The event of a completed export.
+
+    Raises:
+        Refusal: 404, there is none, or it is another user's; 409, it has no file; 410, it
+            has expired; 503, as ``Exports.find``.
+    """
     known = await exports.find(export_id, asker)
     if known is None:
         raise no_such_export(export_id)
     if not isinstance(known.event, ExportCompleted):
         raise Refusal(HTTPStatus.CONFLICT, f"the export is {known.state}: it has no file")
     if known.event.expired(datetime.now(UTC)):
-        raise Refusal(HTTPStatus.GONE, "the file has expired", headers=_sunset(known.event))
-    file = await exports.open_file(known.event)
+        raise Refusal(HTTPStatus.GONE, "the file has expired", headers=sunset(known.event))
+    return known.event
+
+
+async def open_completed(exports: Exports, event: ExportCompleted) -> OpenFile:
+    """Its file.
+
+    Raises:
+        Refusal: 404, it is gone; 503, the storage doesn't answer.
+    """
+    file = await exports.open_file(event)
     if file is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "the file is not in the storage any more")
-    return _file_response(request, known.event, file)
+    return file
 
 
 class _Download(FileResponse):
@@ -55,7 +103,7 @@ class _Download(FileResponse):
     def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
         super().__init__(
             file.name,
-            headers={"ETag": tag, "X-Content-Type-Options": "nosniff", **_sunset(event)},
+            headers={"ETag": tag, "X-Content-Type-Options": "nosniff", **sunset(event)},
             media_type=media_type(event.extension),
             filename=f"{event.export_id}.{event.extension}",
             stat_result=os.stat_result((0, 0, 0, 0, 0, 0, file.size, 0, int(file.modified), 0)),
@@ -82,13 +130,11 @@ def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> 
     if wanted is not None and not names(wanted, tag, strongly=True):
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "the file has another ETag")
     if known is not None and names(known, tag, strongly=False):
-        return Response(
-            status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag, **_sunset(event)}
-        )
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag, **sunset(event)})
     return _in_range(request, _Download(file, event, tag), file.size)
 
 
-def _sunset(event: ExportCompleted) -> dict[str, str]:
+def sunset(event: ExportCompleted) -> dict[str, str]:
     """From when on the file can't be had (RFC 8594), to the second before it."""
     if event.expires_at is None:
         return {}
@@ -109,6 +155,19 @@ def _in_range(request: Request, response: _Download, size_bytes: int) -> Respons
         )
     response.ranges = ranges or ()
     return response
+
+
+def _redirects(request: Request) -> bool:
+    given = request.query_params.getlist("redirect") or ["true"]
+    if given not in (["true"], ["false"]):
+        raise wrong_fields([FieldError("redirect", "must be true or false")])
+    return given == ["true"]
+
+
+def _needs_our_tag(request: Request, answer: _Download) -> bool:
+    """Whether the request names our entity tag: a store that it is sent to has another one."""
+    is_ours = request.headers.get("if-range") == answer.headers["etag"]
+    return is_ours or "if-match" in request.headers
 
 
 def _field(request: Request, name: str) -> str | None:

@@ -1,7 +1,7 @@
 """One log line for each request: client, user, method, path, status, sizes and duration.
 
 It holds nothing that could be a secret: no header, query or body. Invariant: a client without a
-valid token can't fill the log.
+valid token or link can't fill the log.
 """
 
 import time
@@ -63,7 +63,7 @@ class RequestLog:
             "client": (scope.get("client") or (None,))[0],
             **sizes,
         }
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED or scope.get("state", {}).get("stranger"):
             self._log_refused(fields)
         elif scope["path"] in PROBE_PATHS:
             log.debug("request", **fields)

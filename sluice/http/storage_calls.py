@@ -115,6 +115,11 @@ class OpenFile:
         """Read from this offset next."""
         self._offset = offset
 
+    async def presign(self, method: str, seconds: int) -> str | None:
+        """See ``StoredFile.presign``. Raises as ``StorageCalls.call``."""
+        presign = partial(self._file.presign, method, seconds)
+        return await self._calls.call(self._export_id, presign)
+
     async def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; none at the end. Raises as ``StorageCalls.call``."""
         read = partial(self._file.read, self._offset, size)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -59,7 +60,8 @@ def nginx_before(node_url: str, place: Path) -> Iterator[str]:
     command = [NGINX, "-e", str(place / "error.log"), "-c", str(around)]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
-    running = subprocess.Popen(command)
+    with (place / "access.log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -69,9 +71,9 @@ def nginx_before(node_url: str, place: Path) -> Iterator[str]:
 
 @asynccontextmanager
 async def client_through_nginx(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path
+    bootstrap_servers: str, topics: Topics, tmp_path: Path, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    async with node_on(bootstrap_servers, topics, tmp_path) as node:
+    async with node_on(bootstrap_servers, topics, tmp_path, **settings) as node:
         with nginx_before(node.url, tmp_path / "nginx") as url:
             transport = httpx.AsyncHTTPTransport(retries=5)
             async with httpx.AsyncClient(base_url=url, transport=transport, timeout=60) as client:
@@ -117,6 +119,41 @@ async def test_an_upload_and_a_download_pass_through(
     assert int(whole.headers["content-length"]) == len(expected)
     assert (part.status_code, part.content) == (206, expected[2:7])
     assert known.status_code == 304
+
+
+@needs_nginx
+async def test_a_link_passes_through_and_its_signature_is_in_no_log(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    public = {"LINK_KEYS": "k" * 32, "PUBLIC_URL": "https://exports.example.org"}
+    async with client_through_nginx(bootstrap_servers, topics, tmp_path, **public) as client:
+        run = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "linked"}
+        ended = await client.post("/export/run?wait=60", json=run)
+        assert ended.status_code == 200, ended.text
+        url = (await client.post("/export/linked/link")).json()["url"]
+        assert url.startswith("https://exports.example.org/export/download/linked?")
+        link = url.removeprefix("https://exports.example.org")
+        headers = {"Referer": url}
+        assert (await client.get(link, headers=headers)).content == b"a\r\n1\r\n"
+        assert (await client.get(link[:-1])).status_code == 403
+    logged = "".join(
+        (tmp_path / "nginx" / f"{name}.log").read_text() for name in ("access", "error")
+    )
+    assert '"GET /export/download/linked HTTP/1.1" 200 ' in logged
+    assert '"GET /export/download/linked HTTP/1.1" 403 ' in logged
+    assert link.rpartition("signature=")[2][:20] not in logged
+
+
+@needs_nginx
+async def test_a_link_is_in_no_log_while_no_node_answers(tmp_path: Path) -> None:
+    place, link = tmp_path / "nginx", "/export/download/a?expires=1&signature=s3cr3t"
+    with nginx_before(f"http://127.0.0.1:{pick_free_port()}", place) as url:
+        transport = httpx.AsyncHTTPTransport(retries=5)
+        async with httpx.AsyncClient(base_url=url, transport=transport) as client:
+            assert (await client.get(link)).status_code == 502
+    logged = "".join((place / f"{name}.log").read_text() for name in ("access", "error"))
+    assert '"GET /export/download/a HTTP/1.1" 502 ' in logged
+    assert "s3cr3t" not in logged
 
 
 @needs_nginx

@@ -39,7 +39,7 @@ CONTENT_TYPES = st.sampled_from(["application/json", "application/x-ndjson"]) | 
     st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=20
 )
 COLUMNS = [Column(key="a"), Column(key="b")]
-ANSWERS = {200, 202, 400, 404, 405, 408, 409, 413, 415, 429, 503}
+ANSWERS = {200, 202, 400, 403, 404, 405, 408, 409, 413, 415, 429, 503}
 
 
 def world_after(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> World:
@@ -90,6 +90,12 @@ def test_any_lines_and_parameters(rows: list[Any], fields: dict[str, str]) -> No
     world_after(
         lambda client: client.post("/export/run", params=parameters, content=body, headers=headers)
     )
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_any_link(expires: str, signature: str, more: str) -> None:
+    query = f"expires={quote(expires)}&signature={quote(signature)}&{quote(more, safe='=&+%')}"
+    world_after(lambda client: client.get(f"/export/download/a?{query}"))
 
 
 @given(

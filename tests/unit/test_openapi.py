@@ -17,6 +17,7 @@ from schemas.requests import NO_CONTROLS, Column, ExportRequested
 from schemas.vocabulary import EXPORT_ID, Format
 from sluice.http.problems import MEDIA_TYPE
 from sluice.http.view import NodeStatus
+from sluice.links import LinkKeys
 from tests.support.http import World, app_of, serving_world
 from tests.support.json_schema import is_valid
 
@@ -134,7 +135,12 @@ async def test_the_body_and_the_parameters_of_a_run_are_the_fields_of_a_request(
     assert {one["name"] for one in parameters} == fields.keys() - {"data"} | {"wait"}
 
 
-async def test_answers_are_as_described(
+async def test_answers_are_as_described(world: World, document: dict[str, Any]) -> None:
+    async with serving_world(world, link_keys=LinkKeys(["k" * 32])) as client:
+        await assert_answers_described(world, client, document)
+
+
+async def assert_answers_described(
     world: World, client: httpx.AsyncClient, document: dict[str, Any]
 ) -> None:
     world.rows["open"] = (3, 40)
@@ -151,6 +157,11 @@ async def test_answers_are_as_described(
         assert_described(document, await client.get(f"/export/download/{name}"))
         assert_described(document, await client.head(f"/export/download/{name}"))
         assert_described(document, await client.delete(f"/export/{name}"))
+        assert_described(document, await client.post(f"/export/{name}/link", json={}))
+        assert_described(document, await client.get(f"/export/download/{name}?signature=x"))
+    assert_described(document, await client.post("/export/done/link", json={"x": 1}))
+    async with serving_world(world) as without_keys:
+        assert_described(document, await without_keys.post("/export/done/link"))
     for path in ("/health", "/ready", "/metrics", "/export/metrics", "/export/status", "/export"):
         assert_described(document, await client.get(path))
     world.wrong.append("no storage")
@@ -163,6 +174,8 @@ def assert_described(document: dict[str, Any], answer: httpx.Response) -> None:
     """The status is in the document by itself, with this media type, and the body is valid."""
     url = answer.request.url.path
     path = url if url in document["paths"] else f"{url.rpartition('/')[0]}/{{export_id}}"
+    if url.endswith("/link"):
+        path = "/export/{export_id}/link"
     operation = document["paths"][path][answer.request.method.lower()]
     described = resolve(document, operation["responses"][str(answer.status_code)])
     media_type = answer.headers.get("content-type", "").partition(";")[0]

@@ -9,6 +9,8 @@ from consumer.lanes.transactions import Destination
 from schemas.topics import Topics
 from sluice.access.gate import Gate
 from sluice.errors import UsageError
+from sluice.http.app import HttpLimits
+from sluice.links import LinkKeys
 from sluice.settings import Settings, load_settings
 from tests.support.settings import load, refused
 
@@ -30,6 +32,8 @@ CONTRACT: dict[str, object] = {
     "HTTP_PORT": 4001,
     "HTTP_CERTFILE": None,
     "HTTP_KEYFILE": None,
+    "PUBLIC_URL": None,
+    "LINK_KEYS": None,
     "MAX_CONCURRENCY": 5,
     "MAX_OPEN_EXPORTS": 800,
     "QUEUE_LIMIT": 100,
@@ -217,14 +221,66 @@ def test_names_of_tests_of_kubernetes_and_of_others_are_ignored() -> None:
 
 
 def test_secrets_are_neither_shown_nor_quoted() -> None:
-    hush = "hush"
+    hush = "hush" * 8
     login = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": hush}
-    settings = load(API_TOKENS=f"{hush}:alice", **login)
+    settings = load(API_TOKENS=f"{hush}:alice", LINK_KEYS=hush, **login)
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(vars(settings))]
     shown.append(str(Destination(settings.topics, "sluice", settings.client_options(), 1_000)))
     shown.append(str(Gate(settings.users_by_token)))
+    shown.append(str(HttpLimits(link_keys=settings.signing_keys)))
     assert hush not in "".join(shown)
-    assert hush not in refused(API_TOKENS=hush, SASL_PASSWORD=hush, PARTITIONS="x")
+    wrong = {"API_TOKENS": hush, "SASL_PASSWORD": hush, "LINK_KEYS": f"{hush},hush"}
+    assert "hush" not in refused(**wrong, PARTITIONS="x")
+
+
+def test_keys_of_links_have_a_least_length() -> None:
+    assert load().signing_keys is None
+    keys = load(LINK_KEYS=f"{'n' * 32}, {'o' * 32}").signing_keys
+    assert keys
+    assert keys.sign("a", 1) == LinkKeys(["n" * 32]).sign("a", 1)
+    assert keys.verify("a", 1, LinkKeys(["o" * 32]).sign("a", 1))
+    assert refused(LINK_KEYS="short") == "SLUICE_LINK_KEYS: entry 1 has fewer than 32 characters"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://e.org", "http://127.0.0.1:8080", "https://[::1]:443/a/b-c", "https://e.org/x/"],
+)
+def test_a_public_url_has_no_slash_at_its_end(url: str) -> None:
+    assert load(PUBLIC_URL=url).public_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "e.org",
+        "ftp://e.org",
+        "https://",
+        "https://e.org?a=1",
+        "https://e.org/#a",
+        "https://me:s3cr3t@e.org",
+        "https://e.org:0",
+        "https://e.org:99999",
+        "https://e.org/a b",
+        "https://e.org\n",
+    ],
+)
+def test_what_is_no_public_url(url: str) -> None:
+    words = "must be http://host or https://host, with a port or a path if need be"
+    assert refused(PUBLIC_URL=url) == f"SLUICE_PUBLIC_URL: {words}"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:4001"),
+        ({"HTTP_HOST": "0.0.0.0", "HTTP_PORT": "80"}, "http://127.0.0.1:80"),  # noqa: S104
+        ({"HTTP_HOST": "::"}, "http://[::1]:4001"),
+        ({"HTTP_PORT": "0"}, None),
+    ],
+)
+def test_where_the_node_of_the_settings_is(given: dict[str, str], url: str | None) -> None:
+    assert load(**given).node_url == url
 
 
 def test_a_long_wrong_value_is_cut() -> None:

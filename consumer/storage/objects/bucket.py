@@ -8,13 +8,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import obstore
+import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import ObjectStore
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from consumer.errors import StorageUnavailable
 from consumer.storage.objects.multipart import MultipartUploads
+
+log = structlog.get_logger(__name__)
 
 UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
 """What is larger goes up in parts of this size, two at a time."""
@@ -61,6 +66,7 @@ class Bucket:
         self.url = url
         self._uploads = uploads
         self._store = store
+        self._signs_none = False
         self._prefix = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> bytes | None:
@@ -157,6 +163,22 @@ class Bucket:
     def abort_uploads(self, folder: str) -> int:
         """Abort multipart uploads below a folder, where the store keeps such; return how many."""
         return self._uploads.abort(self._key(folder)) if self._uploads else 0
+
+    def presign(self, name: str, method: str, seconds: int) -> str | None:
+        """A URL that answers ``GET`` or ``HEAD`` for this object to anyone, for so long.
+
+        None: this store, or what it is reached with, signs none.
+        """
+        if not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            return None
+        try:
+            verb: Any = method
+            return obstore.sign(self._store, verb, self._key(name), timedelta(seconds=seconds))
+        except (BaseError, OSError, ValueError) as error:
+            if not self._signs_none:
+                self._signs_none = True
+                log.warning("links can't be signed by the store", error=in_words(error))
+            return None
 
     def _key(self, name: str) -> str:
         return self._prefix + name

@@ -29,3 +29,7 @@ class ObjectFile:
             begin, held = offset, self._bucket.read_range(self._object, offset, count)
             self._held = begin, held
         return held[offset - begin : offset - begin + size]
+
+    def presign(self, method: str, seconds: int) -> str | None:
+        """See ``StoredFile.presign``."""
+        return self._bucket.presign(self._object, method, seconds)

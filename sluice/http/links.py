@@ -1,0 +1,150 @@
+"""``POST /export/{export_id}/link``, and downloads by the links that it makes.
+
+Invariant: neither a link's signature nor a store's signed URL is in a log line or an error.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from schemas import exact_json
+from schemas.errors import FieldError
+from schemas.times import format_time
+from sluice.access.askers import Asker
+from sluice.http.audit import audit
+from sluice.http.bodies import JSON, media_type, pieces
+from sluice.http.download import download_by_link, find_completed, open_completed, sunset
+from sluice.http.exports import Exports
+from sluice.http.problems import Refusal, wrong_fields
+from sluice.links import (
+    DEFAULT_LINK_SECONDS,
+    MOST_LINK_SECONDS,
+    LinkKeys,
+    link_end,
+    link_url,
+    parse_moment,
+)
+
+_SECONDS = "expires_in_seconds"
+_MOST_BODY_BYTES = 4_096
+_Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the endpoints work with. ``keys`` None: no links are made, and none is right.
+
+    ``public_url`` None: links have the address that the request for one came to.
+    """
+
+    exports: Exports
+    keys: LinkKeys | None
+    public_url: str | None
+    idle_seconds: float
+
+
+async def create(links: Links, request: Request, asker: Asker) -> Response:
+    """Make a link to the file of a completed export that the asker may download."""
+    if links.keys is None:
+        raise Refusal(
+            HTTPStatus.NOT_IMPLEMENTED,
+            "links are not set up on this node: SLUICE_LINK_KEYS is not set",
+        )
+    seconds = _parse_seconds(await _read_body(request, links.idle_seconds))
+    export_id: str = request.path_params["export_id"]
+    event = await find_completed(links.exports, export_id, asker)
+    await open_completed(links.exports, event)
+    expires = link_end(time.time(), seconds, event.expires_at)
+    if expires is None:
+        raise Refusal(HTTPStatus.GONE, "the file has expired", headers=sunset(event))
+    moment = format_time(datetime.fromtimestamp(expires, UTC))
+    audit(request, asker, "link", export_id=export_id, expires_at=moment)
+    answer = {
+        "url": link_url(links.public_url or _address(request), links.keys, export_id, expires),
+        "expires_at": moment,
+    }
+    return JSONResponse(answer, HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
+
+
+def with_links(links: Links, by_token: _Endpoint) -> _Endpoint:
+    """An endpoint for downloads by link and, where the query is none of a link, by token."""
+
+    async def fetch(request: Request) -> Response:
+        if request.query_params.keys() & {"expires", "signature"}:
+            return await download_by_link(links.exports, request, _verified_end(links, request))
+        return await by_token(request)
+
+    return fetch
+
+
+def _verified_end(links: Links, request: Request) -> int:
+    """When the link of a request ends.
+
+    Raises:
+        Refusal: 403, it is wrong, or has ended.
+    """
+    export_id, query = request.path_params["export_id"], request.query_params
+    given = [query.getlist(name) for name in ("expires", "signature")]
+    expires = parse_moment(given[0][0]) if [*map(len, given)] == [1, 1] else None
+    is_right = (
+        links.keys is not None
+        and expires is not None
+        and links.keys.verify(export_id, expires, given[1][0])
+    )
+    if expires is None or not is_right:
+        request.state.stranger = True
+        raise Refusal(HTTPStatus.FORBIDDEN, "the link is wrong: its signature does not match")
+    if time.time() >= expires:
+        request.state.stranger = True
+        raise Refusal(HTTPStatus.FORBIDDEN, "the link has expired")
+    return expires
+
+
+async def _read_body(request: Request, idle_seconds: float) -> bytes:
+    body = b""
+    async for piece in pieces(request, idle_seconds):
+        body += piece
+        if len(body) > _MOST_BODY_BYTES:
+            detail = f"the body has at most {_MOST_BODY_BYTES:,} bytes"
+            raise Refusal(HTTPStatus(413), detail)  # its name differs between versions of Python
+    if body and media_type(request) != JSON:
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
+    return body
+
+
+def _parse_seconds(body: bytes) -> int:
+    """How long the link is to last.
+
+    Raises:
+        Refusal: 400, naming each wrong field.
+    """
+    try:
+        given = exact_json.loads(body) if body else {}
+    except ValueError as error:
+        raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
+    if not isinstance(given, dict):
+        raise wrong_fields([FieldError("", "must be an object")])
+    errors = [
+        FieldError(name, "is not a field of the contract") for name in given if name != _SECONDS
+    ]
+    seconds = given.get(_SECONDS)
+    if seconds is None:
+        seconds = DEFAULT_LINK_SECONDS
+    elif type(seconds) is not int or not 1 <= seconds <= MOST_LINK_SECONDS:
+        words = f"must be a whole number from 1 to {MOST_LINK_SECONDS:,}"
+        errors.append(FieldError(_SECONDS, words))
+    if errors:
+        raise wrong_fields(errors)
+    return int(seconds)
+
+
+def _address(request: Request) -> str:
+    """Where this request reached the node: the connection's own end, no header's."""
+    host, port = request.scope["server"]
+    return f"{request.scope['scheme']}://{f'[{host}]' if ':' in host else host}:{port}"
