@@ -30,6 +30,7 @@ from sluice.errors import UsageError
 from sluice.expiring import Expiring
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.connections import raise_descriptor_limit
+from sluice.http.dead_letters import KafkaLetters
 from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
 from sluice.http.server import HttpServer
@@ -189,8 +190,12 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             ) as uploads,
             open_gate(settings) as gate,
         ):
+            letters = KafkaLetters(settings.topics, options)
             deps = AppDependencies(
-                node, backlog, history, live, storage, storage_calls, firsts, uploads, metrics, gate
+                *(node, backlog, history, live, storage, storage_calls, firsts, uploads),
+                metrics,
+                gate,
+                letters,
             )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):

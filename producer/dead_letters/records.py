@@ -105,7 +105,10 @@ async def dead_letters(topic: TopicReader, selection: Selection) -> AsyncIterato
     for partition in topic.spans:
         offset_range = selection.offset_range(partition.partition)
         if offset_range is not None:
-            async for record in topic.records(partition, *offset_range):
+            first, stop = offset_range
+            if selection.since is not None:  # none before that is as late
+                first = max(first, await topic.first_offset_at(partition, selection.since))
+            async for record in topic.records(partition, first, stop):
                 letter = parse_dead_letter(record)
                 if selection.matches(letter):
                     yield letter

@@ -4,7 +4,6 @@ Invariant: both end at the end that the topic had when they began; a letter is o
 in it, and memory doesn't grow with their number.
 """
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, TypeAlias
 
@@ -14,16 +13,16 @@ import typer
 from clients.topic_reader import TopicReader
 from producer.dead_letters.records import DeadLetterRecord, Place, Selection, dead_letters, newest
 from producer.dead_letters.requeue import Requeue
-from schemas.times import format_time, from_millis, parse_time, to_millis
+from schemas.times import format_time, from_millis
 from schemas.vocabulary import DeadLetterReason
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
+from sluice.letters import letter_fields, parse_millis, parse_place, shown_place, target_of
 from sluice.settings import Settings, load_settings
 
 app = typer.Typer(help="Messages that belong to no export.", no_args_is_help=True)
 
 _SHOWN_CHARACTERS = 80
-_PLACE = re.compile("([0-9]{1,9}):([0-9]{1,18})")
 
 Reasons: TypeAlias = Annotated[
     list[DeadLetterReason] | None,
@@ -106,22 +105,22 @@ def _choice(
 
 def _millis(option: str, time: str | None) -> int | None:
     try:
-        return None if time is None else to_millis(parse_time(time))
+        return None if time is None else parse_millis(time)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
 
 
 def _place(text: str) -> Place:
-    match = _PLACE.fullmatch(text)
-    if match is None:
-        raise UsageError(f"PLACE: {text[:80]!r} is not of the form PARTITION:OFFSET")
-    return int(match[1]), int(match[2])
+    try:
+        return parse_place(text)
+    except ValueError as error:
+        raise UsageError(f"PLACE: {error}") from None
 
 
 async def _list(settings: Settings, choice: Selection, last: int | None, *, as_json: bool) -> int:
     async with _opened(settings) as topic:
         async for letter in await _chosen(topic, choice, last):
-            typer.echo(_as_json(letter) if as_json else _line(letter))
+            typer.echo(orjson.dumps(letter_fields(letter)) if as_json else _line(letter))
     return 0
 
 
@@ -166,11 +165,10 @@ async def _judged(
 
 
 def _outcome(letter: DeadLetterRecord, objection: str | None, *, dry_run: bool) -> str:
-    place = _shown_place(letter)
+    place = shown_place(letter.place)
     if objection is not None:
         return f"refused {place}: {_escaped(objection)}"
-    target = f"{letter.source.topic} {letter.source.partition}" if letter.source else ""
-    return f"{'would requeue' if dry_run else 'requeued'} {place} to {target}"
+    return f"{'would requeue' if dry_run else 'requeued'} {place} to {target_of(letter)}"
 
 
 def _line(letter: DeadLetterRecord) -> str:
@@ -179,33 +177,11 @@ def _line(letter: DeadLetterRecord) -> str:
     origin = f"{source.topic} {source.partition}:{source.offset}" if source else "-"
     size = "null" if letter.value is None else f"{len(letter.value)} bytes"
     value = "" if letter.value is None else f": {_preview(letter.value)}"
-    head = f"{_shown_place(letter)} {_escaped(letter.reason or '-')} {_escaped(origin)}"
+    head = f"{shown_place(letter.place)} {_escaped(letter.reason or '-')} {_escaped(origin)}"
     time = format_time(from_millis(letter.timestamp))
     key = "null" if letter.key is None else f'"{_preview(letter.key)}"'
     cut = " truncated" if letter.truncated else ""
     return f"{head} {time} key={key} {size}{cut}{value}"
-
-
-def _as_json(letter: DeadLetterRecord) -> bytes:
-    partition, offset = letter.place
-    return orjson.dumps(
-        {
-            "partition": partition,
-            "offset": offset,
-            "reason": letter.reason,
-            "source": letter.source and letter.source.model_dump(),
-            "time": format_time(from_millis(letter.timestamp)),
-            "key": _text(letter.key),
-            "bytes": None if letter.value is None else len(letter.value),
-            "truncated": letter.truncated,
-            "headers": [[name, _text(text)] for name, text in letter.headers],
-            "value": _text(letter.value),
-        }
-    )
-
-
-def _text(content: bytes | None) -> str | None:
-    return None if content is None else content.decode(errors="backslashreplace")
 
 
 def _preview(content: bytes) -> str:
@@ -213,10 +189,6 @@ def _preview(content: bytes) -> str:
     beginning = content[: 4 * _SHOWN_CHARACTERS].decode(errors="backslashreplace")
     is_cut = len(content) > 4 * _SHOWN_CHARACTERS or len(beginning) > _SHOWN_CHARACTERS
     return _escaped(beginning[:_SHOWN_CHARACTERS]) + "…" * is_cut
-
-
-def _shown_place(letter: DeadLetterRecord) -> str:
-    return f"{letter.place[0]}:{letter.place[1]}"
 
 
 def _escaped(text: str) -> str:

@@ -18,7 +18,17 @@ from starlette.routing import Route
 
 from consumer.metrics import Metrics
 from sluice.access.gate import Gate
-from sluice.http import cancel, documentation, download, events, links, listing, run, status
+from sluice.http import (
+    cancel,
+    dead_letters,
+    documentation,
+    download,
+    events,
+    links,
+    listing,
+    run,
+    status,
+)
 from sluice.http.admission import Admission
 from sluice.http.auth import BearerAuth
 from sluice.http.bodies import BrokenOff, JsonBodies
@@ -51,6 +61,7 @@ class AppDependencies:
     uploads: UploadGateway
     metrics: Metrics
     gate: Gate
+    letters: dead_letters.LettersView
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,8 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     metrics = partial(_expose_metrics, deps.metrics.registry)
     shown = listing.Listing(node, deps.backlog, deps.history)
     auth = BearerAuth(deps.gate)
-    guard = auth.guard
+    guard, operators = auth.guard, partial(auth.guard, operators_only=True)
+    letters = deps.letters
     linking = links.Links(exports, limits.link_keys, limits.public_url, idle_seconds)
     fetch_file = links.with_links(linking, guard(partial(download.download, exports)))
     return [
@@ -110,6 +122,12 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route("POST", "/export/{export_id}/link", guard(partial(links.create, linking))),
         _Route(
             "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
+        ),
+        _Route("GET", "/dead-letters", operators(partial(dead_letters.list_letters, letters))),
+        _Route(
+            "POST",
+            "/dead-letters/requeue",
+            operators(partial(dead_letters.requeue_letters, letters, idle_seconds)),
         ),
         _Route("GET", "/openapi.json", guard(documentation.openapi)),
         _Route("GET", "/docs", guard(documentation.docs)),

@@ -11,18 +11,21 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import orjson
 from starlette.requests import Request
 
 from consumer.daemon_threads import DaemonThreads
-from sluice.http.problems import Refusal
+from schemas.errors import FieldError
+from sluice.http.problems import Refusal, wrong_fields
 from sluice.http.spool import IN_MEMORY_BYTES, Pace, Room, Spool
 from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _QUIET_SECONDS = 1.0
+_SMALL_BYTES = 1024 * 1024
 _LEAST_DISK_BYTES = 1024 * 1024 * 1024
 _LEAST_MEMORY_BYTES = 80 * 1024 * 1024
 _LINES_BYTES = 48 * 1024 * 1024  # of lines that have not ended, of all NDJSON uploads
@@ -81,6 +84,31 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
         if message.get("body"):
             yield message.pop("body")  # so that it is freed before the next one arrives
         more = message.get("more_body", False)
+
+
+async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
+    """The JSON object of a body that has no rows; ``idle_seconds`` as for ``pieces``.
+
+    Raises:
+        BrokenOff: the client disconnected.
+        Refusal: 400, it is no JSON object; 413, it is too large; 415, it is of another type; 408
+            and 503 as ``pieces``.
+    """
+    if media_type(request) != JSON:
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
+    content, pace = bytearray(), Pace()
+    async for piece in pieces(request, idle_seconds):
+        content += piece
+        if len(content) > _SMALL_BYTES:
+            raise Refusal(HTTPStatus(413), f"this body has at most {_SMALL_BYTES:,} bytes")
+        pace.check(len(content))
+    try:
+        given = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
+    if not isinstance(given, dict):
+        raise wrong_fields([FieldError("", "the body must be a JSON object")])
+    return given
 
 
 class JsonBodies:

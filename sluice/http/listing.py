@@ -3,6 +3,7 @@
 Invariant: a user's list holds their own exports only, whatever the query says; an operator's all.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,7 +109,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MOST_LISTED):
+    if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_LISTED):
         raise ValueError(f"must be a number from 1 to {MOST_LISTED}")
     return int(text)
 

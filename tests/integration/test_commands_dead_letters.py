@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import SLUICE, NodeProcess
 from tests.support.outcomes import by_id, committed, events, headers
 from tests.support.shell import Shell
@@ -224,3 +225,28 @@ def _peak_kib(shell: Shell) -> int:
         check=True,
     )
     return int(done.stdout)
+
+
+async def test_over_http_they_are_listed_and_put_back_too(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    producer: AIOKafkaProducer,
+    node: NodeProcess,
+    shell: Shell,
+) -> None:
+    await dead_letter(upstream, producer, topics)
+    letters = await committed(bootstrap_servers, topics.dead_letters, at_least=5)
+    async with http_client(node.url, timeout=30) as client:
+        listed = (await client.get("/dead-letters")).json()["dead_letters"]
+        printed = shell.run("dead-letters", "list", "--json").stdout.splitlines()
+        assert listed == [json.loads(line) for line in printed]
+        late = (await client.get(f"/dead-letters?from={listed[-1]['time']}")).json()
+        assert listed[-1] in late["dead_letters"]
+        place = f"{letters[0].partition}:{letters[0].offset}"
+        sent = {"places": [place, "999:0"]}
+        done = (await client.post("/dead-letters/requeue", json=sent)).json()
+        assert (done["requeued"], done["refused"]) == (1, 1)
+        await committed(bootstrap_servers, topics.dead_letters, at_least=6)
+    audited = [line for line in node.lines() if line["event"] == "audit"]
+    assert [(line["action"], line["letters"]) for line in audited] == [("requeue", 1)]

@@ -6,7 +6,7 @@ ends exports itself.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
 from producer.batching import Batcher
+from producer.dead_letters.records import DeadLetterRecord, Place, Selection
 from producer.publisher import Export
 from schemas.codec import decode_request, encode_request
 from schemas.completions import (
@@ -45,6 +46,7 @@ from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
+from sluice.letters import letter_fields
 from tests.support.clients import http_client
 
 STATUS = NodeStatus(
@@ -93,6 +95,9 @@ class World:
     """Requests are acknowledged, and in Kafka, when it is set."""
     titles: dict[str, str] = field(default_factory=dict)
     """Of unfinished exports, as lists show them, by id."""
+    letters: list[DeadLetterRecord] = field(default_factory=list)
+    requeued: list[Place] = field(default_factory=list)
+    """Dead letters that were put back."""
     reasons: list[str | None] = field(default_factory=list)
     """Why exports are cancelled."""
 
@@ -209,6 +214,30 @@ class World:
         assert topic == "export.records"
         await self._ask()
         return export_id in self.begun or source.offset in self.with_batches
+
+    # The dead letters
+
+    async def places(self, choice: Selection, most: int) -> list[Place]:
+        await self._ask_letters()
+        chosen = sorted(filter(choice.matches, self.letters), key=lambda one: one.timestamp)
+        return [one.place for one in chosen[-most:]]
+
+    async def find_letters(self, choice: Selection, most: int) -> list[dict[str, Any]]:
+        places = await self.places(choice, most)
+        return [letter_fields(one) for one in self.letters if one.place in places]
+
+    async def requeue(
+        self, choice: Selection, *, dry_run: bool
+    ) -> AsyncGenerator[tuple[DeadLetterRecord, str | None]]:
+        for letter in filter(choice.matches, self.letters):
+            if letter.key == b"late" and not dry_run:
+                raise ClientError("Kafka acknowledges nothing")
+            self.requeued += [] if dry_run or letter.truncated else [letter.place]
+            yield letter, "its value is not there" if letter.truncated else None
+
+    async def _ask_letters(self) -> None:
+        if self.is_down:
+            raise ClientError("no broker answers")
 
     # What a test does, and looks at
 
@@ -344,6 +373,7 @@ async def app_of(
                 *(world, world, world, live, world.storage, calls, firsts, uploads),
                 world.metrics,
                 gate,
+                world,
             )
             yield build_app(deps, HttpLimits(**limits))
 

@@ -213,7 +213,7 @@ def test_every_endpoint_is_documented() -> None:
     documented = {
         f"{method} {path}"
         for cell, _ in tables(section("HTTP"))
-        for methods, path in re.findall(r"((?:[A-Z]+`?,? ?`?)+)(/[\w/{}.]+)", cell)
+        for methods, path in re.findall(r"((?:[A-Z]+`?,? ?`?)+)(/[\w/{}.-]+)", cell)
         for method in re.findall("[A-Z]+", methods)
     }
     described = {

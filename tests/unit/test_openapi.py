@@ -14,7 +14,7 @@ from consumer.core.listing import State
 from schemas.completions import TerminalEvent
 from schemas.options import OPTIONS
 from schemas.requests import NO_CONTROLS, Column, ExportRequested
-from schemas.vocabulary import EXPORT_ID, Format
+from schemas.vocabulary import EXPORT_ID, DeadLetterReason, Format
 from sluice.http.problems import MEDIA_TYPE
 from sluice.http.view import NodeStatus
 from sluice.links import LinkKeys
@@ -100,7 +100,15 @@ async def test_it_has_the_version_of_the_package(document: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "model", [TerminalEvent, NodeStatus, State, Column, *sorted({*OPTIONS.values()}, key=str)]
+    "model",
+    [
+        TerminalEvent,
+        NodeStatus,
+        State,
+        Column,
+        DeadLetterReason,
+        *sorted({*OPTIONS.values()}, key=str),
+    ],
 )
 async def test_its_schemas_are_those_of_the_models(document: dict[str, Any], model: Any) -> None:
     schema = TypeAdapter(model).json_schema(ref_template=TEMPLATE)
