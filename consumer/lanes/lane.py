@@ -67,6 +67,7 @@ class Lane:
         self._dead_letter_bytes = context.destination.dead_letter_bytes
         self._reloads = 0
         self._loaded_at = math.inf
+        # Survives reloads: else each reload would give a refusing storage its whole time again.
         self._retry_budget = RetryBudget(context.limits.storage_timeout_seconds)
         self._faults = Faults(partition, context.export_context, context.threads)
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
@@ -132,24 +133,23 @@ class Lane:
 
     async def drop(self) -> None:
         """The partition is lost: remove what is partial, close what is open; never raises."""
-        self.abandon()
-        self.requests.detach()
         # First of all: a turn that hangs on its thread may wake up later, and must decide nothing
         # then.
-        self.records.detach()
+        self.abandon()
         # The consumer may have the partition again, with a new lane: this one must not pause that.
+        self.requests.detach()
+        self.records.detach()
         self._machine.on(Event.LOST)
         self._task.cancel()
+        # Not awaited itself: that would raise what the task raised.
         await asyncio.wait([self._task])
 
-    # Not awaited: that would raise what the task raised.
     # The lane's own task.
 
     async def _run(self) -> None:
+        # Unloading can raise in the place of a cancellation, and swallow it.
         while not self._task.cancelling():
             await until_ours(self._machine, self._moved)
-            # Unloading can raise in the place of the cancellation, and swallow it; hence the loop's
-            # condition.
             seconds = HEARTBEAT_SECONDS
             try:
                 await self._own()
@@ -218,8 +218,8 @@ class Lane:
         while perform := steps.get(self._machine.state):
             state = self._machine.on(await perform())
             if state is State.WORKING:
+                # Cleared only here: from now on a revoke has to wait for turns and transactions.
                 self._resting.clear()
-            # Cleared only here: from now on a revoke has to wait for turns and transactions.
             elif state is State.RESTING:
                 self._resting.set()
             elif state is State.WAITING and self._work:
@@ -232,7 +232,6 @@ class Lane:
         given_up = self._retry_budget.given_up(time.monotonic())
         exports = PartitionExports(
             self.partition,
-            # Survives reloads: else each reload would give a refusing storage its whole time again.
             point,
             export_context,
             given_up,
@@ -258,12 +257,12 @@ class Lane:
     async def _unload(self, producer: PartitionProducer) -> None:
         self.requests.stop()
         self.records.stop()
+        # Before its state goes: no status may come from exports that are being discarded.
         work, self._work = self._work, None
         if work:
-            await work.commits.drop()
-            # Before its state goes: no status may come from exports that are being discarded.
-            # A node that has ended has no threads left; the next owner sweeps.
             # Before the producer, which the transaction uses.
+            await work.commits.drop()
+            # A node that has ended has no threads left; the next owner sweeps.
             with contextlib.suppress(RuntimeError):
                 await self._context.in_thread(work.exports.discard)
         await producer.drop()
