@@ -41,6 +41,7 @@ class LargeRows:
     def pieces(self, after: int) -> Iterator[list[Row]]:
         """The rows but the first ``after``, a piece of the text at a time."""
         first = 0
+        # Pieces before the first wanted row aren't parsed once more.
         while first < len(self.counts) and after >= self.counts[first]:
             after -= self.counts[first]
             first += 1

@@ -75,6 +75,7 @@ class Expiring:
             threads.shutdown()
 
     async def _remove(self, threads: DaemonThreads, removals: Iterator[Removed]) -> None:
+        # A step at a time: cancelled, it ends between two of them.
         while removed := await asyncio.wrap_future(threads.submit(next, removals, None)):
             if removed.manifests:
                 self._metrics.manifests_expired(len(removed.exports))

@@ -162,6 +162,7 @@ class BacklogReader:
 
     def _looked(self, look: asyncio.Task[Ends]) -> None:
         self._looks.discard(look)
+        # In a callback, as all callers that waited for this look may have been cancelled.
         if not look.cancelled():
             self._doubt = self._doubt or look.exception()
 
@@ -250,6 +251,7 @@ class BacklogReader:
             raise RequestsHidden("an open transaction holds requests back") from None
 
     def _tell_moved(self) -> None:
+        # A new event for each move: who comes later waits for the next one.
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 

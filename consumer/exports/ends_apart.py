@@ -162,6 +162,7 @@ class EndsApart:
     def _refused(self, call: _Call, error: StorageUnavailable) -> None:
         self._context.metrics.storage_retried(error)
         too_long = call.budget.refused(self._context.monotonic())
+        # It stays among the calls all the same: a failure has its manifest to be written, too.
         given_up = too_long and call.ending.fail(str(error), self._context.now())
         call.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(

@@ -187,6 +187,7 @@ class OpenExports:
         for export in self:
             if export.active_at > active_before:
                 continue
+            # A completed manifest binds, so it can't time out.
             if export.decided:
                 raise _differs(export, export.decided, f"they end after {export.assembly.rows}")
             seconds = round(self._context.monotonic() - export.active_at)

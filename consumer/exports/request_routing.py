@@ -82,6 +82,7 @@ class RequestRouting:
             self._set_aside(message, aside)
         else:
             self._read(message)
+        # Only now: one that the storage refused is handed in again, and has to be found as it was.
         self.to_restore.discard(message.offset)
         self.position = max(self.position, message.offset + 1)
 

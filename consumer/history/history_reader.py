@@ -78,6 +78,7 @@ class HistoryReader:
         await self._read(spans, until)
         # What was written meanwhile comes next.
         self._positions = {one: ends[one] for one in [*completions, *requests]}
+        # No title will come for these: what is read from here on lies behind their requests.
         self._untitled.clear()
         self._tail = None
 
@@ -91,6 +92,7 @@ class HistoryReader:
             await self._poll()
             for topic, count in counts.items():
                 if len(self._consumer.partitions_for_topic(topic) or ()) > count:
+                    # Those would have to be assigned, and their tails read: begin again.
                     raise BacklogUnavailable(f"{topic} has more partitions than before")
 
     async def _load_events(
@@ -146,6 +148,7 @@ class HistoryReader:
             async for some in unpacked(records, self._positions[one]):
                 for record in some:
                     self._put_event(record)
+        # Fetched, as transaction markers move them without a record.
         for one in self._positions:
             self._positions[one] = await self._consumer.position(one)
 
@@ -153,6 +156,7 @@ class HistoryReader:
         with suppress(ValueError):  # the topic may hold what is no event
             event = decode_event(record.value or b"")
             place = (event.source.partition, event.source.offset)
+            # Requests and events are read side by side: either of a pair may come first.
             listed = _listed(event, self._titles.pop(place, None))
             if self._ended.put(listed, record.timestamp):
                 self._on_end(listed)
@@ -197,4 +201,5 @@ def _all_of(topic: str, partitions: Mapping[str, int]) -> list[TopicPartition]:
 
 def _bound(held: dict[Place, Any], most: int) -> None:
     if len(held) > most:
+        # The oldest, as a dict keeps the order.
         del held[next(iter(held))]

@@ -64,6 +64,7 @@ class Turns:
             result = await self._taken()
         except PartUnsynced as error:
             self._metrics.storage_retried(error)
+            # The lane loads again, which this budget outlives.
             self._retry_budget.unsynced(error.export_id, time.monotonic())
             raise
         self._metrics.wrote(result.formats)
@@ -164,6 +165,7 @@ class Turns:
         try:
             await asyncio.wait([giving_up])
         except asyncio.CancelledError:
+            # A thread can't be cancelled, and works on the exports until it returns.
             await asyncio.wait([giving_up])
             raise
         return giving_up.result()

@@ -136,8 +136,8 @@ class Work:
         if result.owner_found:
             self.search = None
         self._orphan_found = result.orphan_pending
+        # One search at a time, or steady requests would keep moving its end.
         if result.end is TurnEnd.OWNER_UNKNOWN and self.search is None:
-            # One search at a time, or steady requests would keep moving its end.
             # Noted before the end of the requests is fetched: of a batch that comes later, the
             # request may lie above that end.
             self._records_below = self._records.position

@@ -118,6 +118,7 @@ class LocalMark:
     def _create(self) -> None:
         self._make_place(self._directory)
         path = self._directory / mark_name(secrets.randbits(32))
+        # Exclusively: never another owner's mark, of the same random name.
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._path = path
 
@@ -143,6 +144,7 @@ def parsed_marks(name: str, content: bytes) -> list[Mark]:
     number, found = int(name, 16), _MARK.fullmatch(content[:_MOST_BYTES])
     if found is None:
         return [Mark(number, None)]
+    # Older builds wrote the first only. Never more than this build writes, whatever stands there.
     first = int(found[2])
     last = min(int(found[3] or first), first + MOST_MARKED - 1)
     is_batch, alone = found[1] == b"records", found[4] == b" alone"

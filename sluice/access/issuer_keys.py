@@ -77,6 +77,7 @@ class IssuerKeys:
         fitting = [key for key in self._keys if key.algorithm_name == algorithm]
         if key_id is not None:
             fitting = [key for key in fitting if key.key_id == key_id]
+        # Of several that fit none is taken: which one is meant isn't known.
         return fitting[0] if len(fitting) == 1 else None
 
     async def _refresh(self) -> None:
@@ -84,6 +85,7 @@ class IssuerKeys:
         if self._next_fetch is None:
             self._next_fetch = asyncio.create_task(self._fetch_in_turn(), name="issuer fetch")
             self._keep(self._next_fetch)
+        # ``wait``: the fetch goes on for others when this call gives up.
         await asyncio.wait([self._next_fetch], timeout=_ASK_SECONDS)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -99,6 +101,7 @@ class IssuerKeys:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     keys = await asyncio.wrap_future(self._thread.submit(self._fetch))
             except TimeoutError:
+                # The thread may hang in it still; the next fetch waits behind that.
                 self._note(f"no answer within {_FETCH_SECONDS:g} s")
             except IssuerUnavailable as error:
                 self._note(str(error))

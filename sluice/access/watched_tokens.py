@@ -63,6 +63,7 @@ class WatchedTokens:
             try:
                 content = await asyncio.wrap_future(self._thread.submit(read_tokens, self._path))
                 if content != self._content:
+                    # Parsed before either is replaced: a wrong line leaves both as they were.
                     self._by_digest, self._content = _by_digest(content), content
                     log.info("tokens read again", path=str(self._path), tokens=len(self._by_digest))
                 self._trouble = None

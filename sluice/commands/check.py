@@ -96,6 +96,7 @@ def _fetch(url: str) -> str:
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
+    # For the whole answer: urllib's timeout is for each read alone.
     deadline, left = time.monotonic() + _TIMEOUT_SECONDS, _MOST_BYTES
     while chunk := response.read1(_CHUNK_BYTES):
         left -= len(chunk)

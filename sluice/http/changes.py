@@ -84,6 +84,7 @@ class ChangeLog:
 
     def since(self, place: Place, asker: Asker) -> tuple[bytes, Place]:
         """Messages that the asker may see, up to some KiB of them, and the place behind them."""
+        # A place in another node's log or an earlier one, or behind what is kept.
         if place.log != self._name or not self._forgotten <= place.number <= self._number:
             return _message(self.end, {"type": "reload"}), self.end
         # Most clients are at the same place, and many are of one user.
@@ -106,10 +107,12 @@ class ChangeLog:
 
     def _after(self, number: int) -> Iterator[_Change]:
         first = bisect_right(self._states, number, key=lambda change: change.number)
+        # The dict is in the order of changes, so the latest ones are at its end.
         latest = takewhile(lambda one: one.number > number, reversed(self._progress.values()))
         return iter(sorted([*self._states[first:], *latest], key=lambda change: change.number))
 
     def _change(self, kind: str, one: Listed, now_ms: int) -> _Change:
+        # A piece may reach to the end of the log, which moves now.
         self._pieces.clear()
         self._number += 1
         fields = {"type": kind, **one.fields(now_ms)}

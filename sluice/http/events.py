@@ -85,4 +85,5 @@ async def _messages(
             checked_at = clock()
             if not await is_valid():
                 return
+            # A comment, by the standard: clients pass it over.
             yield b":\n\n"

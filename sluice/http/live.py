@@ -113,6 +113,8 @@ class LiveExports:
 
     async def moved(self, place: Place, seconds: float) -> None:
         """Wait for changes behind a place; at most so long."""
+        # Compared with the latest waking, not the latest change: what comes within a moment goes
+        # out together.
         if self._woken.log == place.log and self._woken.number <= place.number:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -121,6 +123,7 @@ class LiveExports:
     async def _follow(self) -> None:
         await self._wanted.wait()
         ended = await self._history.ended()
+        # A log of a new name: clients of the one before get a ``reload``.
         self._changes, self._known = ChangeLog(), {}
         self._wake()
         try:
@@ -146,6 +149,7 @@ class LiveExports:
             # Its event is committed before the offsets behind it are fetched again.
             if found.export_id not in ended:
                 one = known[found.export_id] = self._with_progress(found)
+                # The first look only notes what there is: no client has begun before it.
                 if self._begun.is_set():
                     self._put_change(self._known.get(one.export_id), one)
         for export_id in self._known.keys() - known.keys():
@@ -166,6 +170,7 @@ class LiveExports:
         self._wake_soon()
 
     def _put_end(self, one: Listed) -> None:
+        # Else no client has begun, and each that does fetches its list after that.
         if self._begun.is_set():
             self._changes.put_state(one, _now_ms())
             self._wake_soon()

@@ -25,6 +25,7 @@ class ObjectFile:
             return b""
         begin, held = self._held
         if not begin <= offset < begin + len(held):
+            # Each range that is read is a request of its own.
             count = min(max(size, _READ_BYTES), self.size - offset)
             begin, held = offset, self._bucket.read_range(self._object, offset, count)
             self._held = begin, held
