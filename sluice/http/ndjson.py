@@ -5,7 +5,7 @@ text or more. Invariant: at most one line, which is bounded, is held between two
 integer changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 
 from producer.batching import encode_row
@@ -29,10 +29,14 @@ def wrong_line(number: int, message: str) -> Refusal:
 
 
 class NdjsonRows:
-    """Takes the pieces of one body, in order. Blank lines are skipped."""
+    """Takes the pieces of one body, in order. Blank lines are skipped.
 
-    def __init__(self, check: RowCheck) -> None:
+    ``kept``: of objects only these keys are taken; None: all, and those of no column are refused.
+    """
+
+    def __init__(self, check: RowCheck, kept: Collection[str] | None = None) -> None:
         self._check = check
+        self._kept = kept
         self._line = 0
         self._beginning: list[bytes] = []
         self._beginning_bytes = 0
@@ -93,6 +97,8 @@ class NdjsonRows:
             row = exact_json.loads(text)
         except ValueError as error:
             raise wrong_line(self._line, f"malformed JSON: {error}") from None
+        if self._kept is not None and isinstance(row, dict):
+            row = {key: cell for key, cell in row.items() if key in self._kept}
         if finding := self._check.finding(row, len(text)):
             raise wrong_line(self._line, finding)
         # A copy: what orjson returns keeps its buffer, of 4 KiB for the shortest row.

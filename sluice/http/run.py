@@ -13,11 +13,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from producer.batching import encode_row
-from schemas.completions import encode_event
+from schemas.completions import ExportCompleted, TerminalEvent, encode_event
 from schemas.records import Row
 from sluice.access.askers import Asker
 from sluice.http.audit import audit
@@ -128,14 +129,26 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
         with suppress(Stopped):  # the export goes on, so 202 is right
             async with stopping_of(request).cut_off():
                 if event := await exports.wait_for_end(export_id, seconds, request.is_disconnected):
-                    return Response(encode_event(event), media_type=JSON)
+                    return Response(_ended(event), media_type=JSON)
     status_url = f"/export/status/{export_id}"
     answer = {
         "export_id": export_id,
         "status_url": status_url,
-        "download_url": f"/export/download/{export_id}",
+        "download_url": _download_url(export_id),
     }
     return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": status_url})
+
+
+def _ended(event: TerminalEvent) -> bytes:
+    """The terminal event, and where its file is, if there is one."""
+    encoded = encode_event(event)
+    if not isinstance(event, ExportCompleted):
+        return encoded
+    return orjson.dumps({**orjson.loads(encoded), "download_url": _download_url(event.export_id)})
+
+
+def _download_url(export_id: str) -> str:
+    return f"/export/download/{export_id}"
 
 
 async def _find_repeated(deps: RunDependencies, submission: Submission) -> Repeated | None:
@@ -231,7 +244,8 @@ async def _uploaded(
     deps: RunDependencies, submission: Submission, request: Request
 ) -> AsyncGenerator[_Rows, None]:
     """The rows of an NDJSON body in chunks; a short chunk when nothing arrives for a second."""
-    reader = NdjsonRows(submission.check)
+    keys = frozenset(column.key for column in submission.request.columns)
+    reader = NdjsonRows(submission.check, keys if submission.ignores_extra else None)
     rows: list[bytes] = []
     gathered_bytes = 0
     async with aclosing(pieces(request, deps.idle_seconds)) as body:

@@ -7,7 +7,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -39,14 +39,19 @@ _FIELDS = (
     "options",
 )
 _UNKNOWN = "is not a field of the contract"
+_REFUSE, _IGNORE = _EXTRA = ("refuse", "ignore")
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A valid request. ``is_named``: the client chose its id, so it may be a repeat."""
+    """A valid request. ``is_named``: the client chose its id, so it may be a repeat.
+
+    ``ignores_extra``: objects may have keys that are no columns; these are left out.
+    """
 
     request: ExportRequested
     is_named: bool
+    ignores_extra: bool = False
 
     @property
     def check(self) -> RowCheck:
@@ -91,13 +96,16 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
     """The query parameters that stand beside an NDJSON body.
 
     ``columns`` are keys by commas, quoted as in CSV, or a JSON array as in a JSON body;
-    ``options`` is a JSON object.
+    ``options`` is a JSON object, ``extra`` what becomes of keys that are no columns.
 
     Raises:
         Refusal: 400, it names each wrong field.
     """
     given: dict[str, Any] = dict(fields)
     errors: list[FieldError] = []
+    extra = given.pop("extra", _EXTRA[0])
+    if extra not in _EXTRA:
+        errors.append(FieldError("extra", f"must be {' or '.join(_EXTRA)}"))
     for name, parse in _PARSERS.items():
         if name in given:
             try:
@@ -110,7 +118,7 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
     errors += [error for error in further if error.field.partition(".")[0] not in wrong]
     if submission is None or errors:
         raise wrong_fields(errors)
-    return submission
+    return replace(submission, ignores_extra=extra == _IGNORE)
 
 
 def query_fields(query: bytes) -> dict[str, str]:

@@ -129,7 +129,7 @@ async def test_the_body_and_the_parameters_of_a_run_are_the_fields_of_a_request(
         name: resolve(document, one) for name, one in schemas["RunRequest"]["properties"].items()
     }
     model = ExportRequested.model_json_schema()["properties"]
-    assert fields.keys() == model.keys() - {"type", "requested_at"} | {"data"}
+    assert fields.keys() == model.keys() - {"type", "requested_at", "retry_of"} | {"data"}
     assert fields["format"]["enum"] == [*Format]
     assert fields["export_id"]["pattern"] == f"^{EXPORT_ID}$"
     assert fields["user"] == {**shape(model["user"]), "pattern": NO_CONTROLS}
@@ -140,7 +140,7 @@ async def test_the_body_and_the_parameters_of_a_run_are_the_fields_of_a_request(
     for limit in ("minItems", "maxItems"):
         assert fields["columns"][limit] == model["columns"][limit]
     parameters = document["paths"]["/export/run"]["post"]["parameters"]
-    assert {one["name"] for one in parameters} == fields.keys() - {"data"} | {"wait"}
+    assert {one["name"] for one in parameters} == fields.keys() - {"data"} | {"wait", "extra"}
 
 
 async def test_answers_are_as_described(world: World, document: dict[str, Any]) -> None:

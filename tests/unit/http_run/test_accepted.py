@@ -208,6 +208,20 @@ async def test_who_lost_the_race_to_another_export_learns_it(
     assert world.cancelled() == []
 
 
+async def test_columns_may_choose_of_what_an_object_has(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    rows = b'{"c": 9, "b": 1, "a": "x", "d": {}}\n{"e": [1]}\n[1, 2]\n'
+    query = "format=csv&columns=a,b&export_id=e-1"
+    assert set(named(await upload(client, rows, query))) == {"line 1"}
+    assert world.requests == []
+    assert (await upload(client, rows, f"{query}&extra=ignore")).status_code == 202
+    assert world.published_rows("e-1") == [{"b": 1, "a": "x"}, {}, [1, 2]]
+    misshapen = await upload(client, b"[1,2,3]\n", "format=csv&columns=a,b&extra=ignore")
+    assert set(named(misshapen)) == {"line 1"}
+    assert set(named(await run(client, extra="ignore"))) == {"extra"}, "of NDJSON only"
+
+
 # Waiting
 
 
@@ -223,6 +237,18 @@ async def test_wait_answers_with_the_terminal_event(
     assert event.json() == json.loads(world.storage._manifest("e-1").read_bytes())
     again = await upload(client, b"", "export_id=e-1&format=csv&columns=a,b&wait=0.5")
     assert (again.status_code, again.json()) == (200, event.json())
+
+
+async def test_wait_names_the_file_of_one_that_completed(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    answer = asyncio.create_task(run(client, "?wait=10", export_id="e-1"))
+    await until(lambda: world.is_finished("e-1"))
+    world.end("e-1", content=b"a,b\r\n")
+    event = (await answer).json()
+    assert (await client.get(event["download_url"])).content == b"a,b\r\n"
+    del event["download_url"]
+    assert event == json.loads(world.storage._manifest("e-1").read_bytes())
 
 
 @pytest.mark.parametrize("wait", ["0", "0.2", "00.20"])

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.usefixtures("quiet_soon")
 
 WRONG_QUERIES = [
     ("wait=-1", "wait"),
+    ("extra=drop", "extra"),
+    ("extra=", "extra"),
     ("wait=nan", "wait"),
     ("wait=inf", "wait"),
     ("wait=1e3", "wait"),
