@@ -264,15 +264,15 @@ async def _timestamps(target: Target) -> None:
 
 
 KINDS = (
-    Kind("each field of a request, each value", _request_fields, seconds=120),
-    Kind("each field of a column, each value", _column_fields, seconds=120),
-    Kind("each option, each value", _options, seconds=120),
+    Kind("each field of a request, each value", _request_fields, seconds=120, many=True),
+    Kind("each field of a column, each value", _column_fields, seconds=120, many=True),
+    Kind("each option, each value", _options, seconds=120, many=True),
     Kind("types, ids and texts of requests, each value", _request_identities),
     Kind("each text as a cancellation's message", _cancel_messages),
-    Kind("each field of a batch, each value", _batch_fields),
+    Kind("each field of a batch, each value", _batch_fields, many=True),
     Kind("batches with what is no JSON", _unreadable_batches),
-    Kind("each value as a cell of each type", _cells, seconds=120),
+    Kind("each value as a cell of each type", _cells, seconds=120, many=True),
     Kind("rows that only the slow JSON takes", _slow_json, seconds=120),
-    Kind("long runs of each kind, in each format", _runs, seconds=240),
+    Kind("long runs of each kind, in each format", _runs, seconds=240, many=True),
     Kind("Kafka timestamps far out", _timestamps),
 )

@@ -19,7 +19,7 @@ from typing import Self
 from acceptance.sampling import peak_bytes, reset_peak, resident_bytes
 from tests.hostile.bed import PARTITIONS, Bed, Watched, laid_bed
 from tests.hostile.beside import Beside, good_exports
-from tests.hostile.bounds import Measured, late, refused, swollen, within
+from tests.hostile.bounds import Measured, late, refused, refused_seconds, swollen, within
 from tests.hostile.stalls import Stalls, stalls_of
 from tests.hostile.target import Kind, Target
 
@@ -113,10 +113,10 @@ async def run_kind(bed: Bed, kind: Kind, number: int) -> Result:
     return Result(kind.name, measured, ends, target.answers, findings, lateness)
 
 
-def new_target(bed: Bed, kind: Kind, number: int) -> Target:
+def new_target(bed: Bed, kind: Kind, number: int, *, crowded: bool = False) -> Target:
     """The target of one attack; the number makes its ids its own."""
     prefix = f"{re.sub('[^a-zA-Z0-9]+', '-', kind.name)[:50].strip('-')}-{number}"
-    target = Target(bed, zlib.crc32(prefix.encode()) % PARTITIONS, prefix)
+    target = Target(bed, zlib.crc32(prefix.encode()) % PARTITIONS, prefix, crowded=crowded)
     target.letters_before = bed.downstream.letters.copy()
     return target
 
@@ -153,6 +153,7 @@ class Watch:
             health_seconds=max((look.seconds for look in all_looks), default=0.0),
             own_health_seconds=max((look.own_seconds for look in all_looks), default=0.0),
             health_failures=sum(look.status != "200" for look in all_looks),
+            refused_seconds=max(map(refused_seconds, looks), default=0.0),
             csv_seconds=max(beside.csv_seconds, default=0.0),
             pdf_seconds=max(beside.pdf_seconds, default=0.0),
             seconds=until - self.at,

@@ -1,7 +1,8 @@
 """All kinds at once, from several clients, at nodes whose memory the kernel bounds.
 
 Invariant: the two nodes are the same from beginning to end; what is judged is their resident
-memory, that they live and are never refused any, and that everything ends as it should.
+memory, that they live and are never refused any, and that everything ends as it should: what the
+crowd keeps out gets an answer or an end that says so.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from tests.hostile.bed import Bed, laid_bed
 from tests.hostile.beside import good_exports
-from tests.hostile.bounds import MIB, PEAK_BYTES, refused
+from tests.hostile.bounds import MIB, PEAK_BYTES, kept_from
 from tests.hostile.running import Result, Watch, new_target
 from tests.hostile.target import Kind, Target
 
@@ -39,7 +40,7 @@ class _Crowd:
         """Send one after the other."""
         while self.left:
             number, kind = self.left.pop()
-            target = new_target(self.bed, kind, number)
+            target = new_target(self.bed, kind, number, crowded=True)
             self.sent.append((kind, target))
             try:
                 await kind.attack(target)
@@ -51,7 +52,7 @@ async def run_together(
     servers: str, directory: Path, kinds: Sequence[Kind], seed: int = 1
 ) -> Result:
     """Send all of them, in an order that the seed gives, and measure."""
-    usable = [(n, kind) for n, kind in enumerate(kinds) if not kind.after]
+    usable = [(n, kind) for n, kind in enumerate(kinds) if not kind.after and not kind.many]
     random.Random(seed).shuffle(usable)
     async with laid_bed(servers, directory, data_bytes=_DATA_BYTES) as bed:
         crowd = _Crowd(bed, usable, [])
@@ -63,7 +64,7 @@ async def run_together(
                 await target.settled(max(1.0, deadline - time.monotonic()))
         measured = await watch.ended(beside)
         findings = [f"{kind.name}: {it}" for kind, target in crowd.sent for it in target.findings]
-        findings += [*refused(measured), *watch.deaths(), *beside.findings, *_out_of_memory(bed)]
+        findings += [*kept_from(measured), *watch.deaths(), *beside.findings, *_out_of_memory(bed)]
         if measured.peak_bytes > PEAK_BYTES:
             findings.append(f"peak memory {measured.peak_bytes / MIB:,.0f} MiB")
         ends, answers = _sum(crowd.sent)
