@@ -1,5 +1,6 @@
 """On every storage expired files and old manifests are removed, by any process; nothing else."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -61,13 +62,29 @@ def test_a_file_is_removed_once_it_is_due_and_its_manifest_stays(another: Opened
 
 
 def test_all_that_has_expired_is_removed_at_once_and_no_more(another: Opened) -> None:
-    storage, began = another(), now()
-    finished(storage, "a", b"x", began)
-    kept = finished(storage, "b", b"x", began + timedelta(seconds=30))
-    dry = ids(storage.expire(Due.at_once(began), dry_run=True))
-    assert dry == ids(storage.expire(Due.at_once(began))) == ["a"]
+    storage = another()
+    slot = now().replace(minute=0, second=0) + HOUR
+    finished(storage, "a", b"x", slot)
+    kept = finished(storage, "b", b"x", slot + MINUTE)
+    dry = ids(storage.expire(Due.at_once(slot), dry_run=True))
+    assert dry == []
+    dry = ids(storage.expire(Due.at_once(slot + timedelta(seconds=1)), dry_run=True))
+    assert dry == ids(storage.expire(Due.at_once(slot + timedelta(seconds=1)))) == ["a"]
     assert read(storage, kept) == b"x"
-    assert ids(storage.expire(Due.at_once(began + MINUTE))) == ["b"]
+    assert ids(storage.expire(Due.at_once(slot + MINUTE))) == ["b"]
+
+
+def test_the_manifest_says_when_whatever_was_noted(another: Opened) -> None:
+    """As where another attempt, that ended later, decided."""
+    storage, began = another(), now()
+    part, event = synced(storage, "a", b"x")
+    early, late = (event.model_copy(update={"expires_at": began + n * HOUR}) for n in (1, 2))
+    storage._expiring.note(early)  # type: ignore[attr-defined]
+    storage.decide(late)
+    part.publish(late)
+    assert ids(another().expire(owner(began + HOUR + 10 * MINUTE))) == []
+    assert read(storage, late) == b"x"
+    assert ids(another().expire(owner(began + 2 * HOUR + 10 * MINUTE))) == ["a"]
 
 
 def test_a_dry_run_removes_nothing(another: Opened) -> None:
@@ -163,6 +180,17 @@ def test_old_manifests_go_once_there_is_no_file(another: Opened) -> None:
     assert ids(another().expire_manifests(due, HOUR)) == []
 
 
+def test_what_is_no_manifest_stays_beside_them(tmp_path: Path) -> None:
+    bucket = Bucket(MemoryStore(), "memory://b")
+    storage = objects(bucket, tmp_path)()
+    storage.decide(cancelled("a"))
+    bucket.write("manifests/README", b"")
+    bucket.write("manifests/deep/a.json", b"")
+    assert ids(storage.expire_manifests(owner(now() + DAY), HOUR)) == ["a"]
+    left = {one.name for one in bucket.list("manifests")}
+    assert left == {"manifests/README", "manifests/deep/a.json"}
+
+
 def test_a_file_whose_note_is_lost_goes_with_its_manifest(another: Opened) -> None:
     storage, began = another(), now()
     event = finished(storage, "a", b"x", began)
@@ -222,6 +250,25 @@ def test_in_a_bucket_a_hundred_exports_need_one_note(tmp_path: Path) -> None:
     found = list(storage.expire(owner(expires_at + HOUR)))
     assert [len(one.exports) for one in found] in ([100, 50], [50, 100])
     assert not notes(storage)
+
+
+class Distant(Bucket):
+    """Reads take 50 ms."""
+
+    def read(self, name: str) -> bytes | None:
+        time.sleep(0.05)
+        return super().read(name)
+
+
+def test_in_a_bucket_many_manifests_are_read_at_a_time(tmp_path: Path) -> None:
+    bucket, expires_at = MemoryStore(), now() + HOUR
+    near, far = (objects(one(bucket, "memory://b"), tmp_path)() for one in (Bucket, Distant))
+    for number in range(100):
+        finished(near, f"e{number}", b"x", expires_at)
+    began = time.monotonic()
+    assert len(ids(far.expire(owner(expires_at + HOUR)))) == 100
+    assert len(ids(far.expire_manifests(owner(expires_at + 3 * HOUR), HOUR))) == 100
+    assert time.monotonic() - began < 4, "one after the other they take ten seconds"
 
 
 def notes(storage: GroupStorage) -> list[str]:

@@ -94,6 +94,7 @@ class ObjectStorage:
             threads.shutdown()
         self._marks.close()
         self._attempts.close()
+        self._expiring.close()
         self._scratch.close()
 
     def open_part(
