@@ -217,6 +217,7 @@ class EmbeddedServer(ABC):
             self.wait_ready()
         except BaseException:
             self.stop()
+            # Unless this port was requested, the next start picks another one.
             self._port = kept
             raise
 

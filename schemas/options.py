@@ -50,6 +50,7 @@ class CsvOptions(TextOptions):
     @field_validator("decimal_separator")
     @classmethod
     def _tells_cells_apart(cls, separator: str, info: ValidationInfo) -> str:
+        # A field that is wrong itself is missing in ``data``.
         if separator == info.data.get("delimiter"):
             raise ValueError("must not be the delimiter: give another one of the two")
         return separator

@@ -50,6 +50,7 @@ def letter_fields(letter: DeadLetterRecord, most_characters: int | None = None) 
     def text(content: bytes | None) -> str | None:
         if content is None:
             return None
+        # Cut before it is decoded as well, as a value may be large.
         return content[:most_characters].decode(errors="backslashreplace")[:most_characters]
 
     return {

@@ -30,6 +30,7 @@ class MarkedStorage:
         decided: ExportCompleted | None = None,
     ) -> Part:
         """See ``Storage.open_part``."""
+        # Not marked, as nothing is written yet.
         part = self._storage.open_part(partition, export_id, extension, decided)
         return MarkedPart(part, self._in_hand, apart=self.threads is not None)
 
@@ -103,6 +104,7 @@ class MarkedPart:
 
     def append(self, data: bytes) -> None:
         """See ``Part.append``."""
+        # Not marked either: it takes bytes into memory.
         self._part.append(data)
 
     def flush(self) -> None:

@@ -82,6 +82,7 @@ def _examples() -> dict[str, list[dict[str, Any]]]:
 
 def _of_model(model: type[Strict]) -> dict[str, Any]:
     schema = model.model_json_schema()
+    # It has a default in the models, so pydantic doesn't require it; the contract does.
     if "type" in schema.get("properties", {}):
         schema["required"] = ["type", *schema.get("required", [])]
     return {"$schema": _DIALECT, **schema}

@@ -102,6 +102,7 @@ def revoke_token(path: Path, token_id: str) -> list[KnownToken]:
         if revoked:
             gone = {one.digest.encode() for one in revoked}
             lines = content.splitlines(keepends=True)
+            # By their hashes: comments and blank lines stay as they are.
             _replace(real, b"".join(one for one in lines if one.strip()[:64] not in gone))
     return revoked
 
@@ -138,6 +139,7 @@ def _locked(path: Path) -> Iterator[Path]:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield real
+        # The rename has to reach the disk as well.
         os.fsync(directory)
     finally:
         os.close(directory)

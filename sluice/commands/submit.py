@@ -217,6 +217,7 @@ def _csv_facts(delimiter: str | None, encoding: str | None) -> dict[str, Any]:
     if encoding is not None:
         facts["encoding"] = encoding
         try:
+            # As the reader opens it; ``codecs.lookup`` knows codecs that make no text as well.
             io.TextIOWrapper(io.BytesIO(), encoding)
         except (LookupError, ValueError):
             raise UsageError(f"--encoding {encoding}: is not known") from None
@@ -291,6 +292,7 @@ class _Waiting:
 async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting) -> int:
     options = settings.client_options()
     async with AsyncExitStack() as stack:
+        # The file first: what is wrong with it shows without Kafka.
         rows = await stack.enter_async_context(_open(file_export))
         try:
             request = file_export.request(rows.columns)
@@ -299,8 +301,10 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
             raise UserError(f"{file_export.file}: {wrong}") from None
         if file_export.is_guessed:
             _warn_of_one_column(file_export.file, rows.columns)
+        # An id that was used before may have ended already.
         feed = CompletionFeed(settings.topics, from_beginning=waiting.used_before, **options)
         if waiting.wanted:
+            # Before the request is sent, so that no end is missed.
             await stack.enter_async_context(feed)
         async with ExportPublisher(settings.topics, **options) as publisher:
             export = await _publish(publisher, request, rows, _size(file_export.file))

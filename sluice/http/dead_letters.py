@@ -64,6 +64,7 @@ class KafkaLetters:
     def __init__(self, topics: Topics, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
         self._options = client_options
+        # One at a time: each reads the whole topic.
         self._one_reading = asyncio.Lock()
 
     async def places(self, choice: Selection, most: int) -> Collection[Place]:
@@ -131,6 +132,7 @@ async def requeue_letters(
     choice, last, dry_run = _read_body(await small_json(request, idle_seconds))
     try:
         async with asyncio.timeout(_READ_SECONDS):
+            # One more than may be put back: so many show that too many are chosen.
             left = set(await letters.places(choice, last or MOST_REQUEUED + 1))
     except ClientError as error:
         raise unavailable(str(error)) from None
@@ -176,6 +178,7 @@ def _read_body(given: Mapping[str, Any]) -> tuple[Selection, int | None, bool]:
         if not isinstance(given.get(name, False), bool)
     ]
     last = given.get("last")
+    # Not ``isinstance``: a bool is an int, too.
     if last is not None and not (type(last) is int and 1 <= last <= MOST_REQUEUED):
         errors.append(FieldError("last", f"must be a number from 1 to {MOST_REQUEUED:,}"))
     if errors:

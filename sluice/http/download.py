@@ -106,6 +106,7 @@ class _Download(FileResponse):
             headers={"ETag": tag, "X-Content-Type-Options": "nosniff", **sunset(event)},
             media_type=media_type(event.extension),
             filename=f"{event.export_id}.{event.extension}",
+            # Size and time are all that Starlette takes of it.
             stat_result=os.stat_result((0, 0, 0, 0, 0, 0, file.size, 0, int(file.modified), 0)),
         )
         self._file = file

@@ -209,6 +209,7 @@ class Exports:
             if event and (not isinstance(event, ExportCompleted) or await self._is_final(event)):
                 return _known_from_event(event)
             raise
+        # Once more: the export may have ended while Kafka was queried.
         event = event or await self.fetch_manifest(export_id)
         # A manifest of this same request may not be committed yet; one of another request means
         # that this one is a repeat.
@@ -216,6 +217,7 @@ class Exports:
             return self._known_from_request(unfinished)
         if event:
             return _known_from_event(event)
+        # Admitted here, and not in Kafka yet.
         if ticket := self.admission.under_way(export_id):
             return Known(export_id, ticket.request.user, State.QUEUED)
         return None

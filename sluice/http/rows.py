@@ -38,6 +38,7 @@ class RowCheck:
         Costs little where rows are small: some 0.1 µs each.
         """
         wrong = sum(map(self._is_misshapen, rows))
+        # Types can be checked together only in rows that all have the right shape.
         if self._typed and (wrong or self._type_finding(rows)):
             return sum(self.finding(row, text_bytes) is not None for row in rows)
         if wrong or text_bytes <= _SURELY_FITS_BYTES or (text_bytes <= PIECE_BYTES and _flat(rows)):

@@ -144,6 +144,7 @@ def wait_seconds(fields: dict[str, str]) -> float:
         Refusal: 400, it is no number of seconds from 0 to 3,600.
     """
     text = fields.pop("wait", "0")
+    # ``float`` alone would take ``nan``, ``inf`` and ``1_0``.
     seconds = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
     if seconds is None or seconds > MOST_WAIT_SECONDS:
         message = f"must be a number of seconds from 0 to {MOST_WAIT_SECONDS:,}"
@@ -222,6 +223,7 @@ def _check_rows(
         for rows in pieces():
             if given_up():
                 raise node_stops()
+            # Only a row that is alone in its piece can be longer than a piece.
             text_bytes = PIECE_BYTES if len(rows) > 1 else ROW_TEXT_BYTES
             wrong = check.count_wrong(rows, text_bytes)
             if wrong and len(errors) < MOST_ERRORS:

@@ -122,6 +122,7 @@ class UploadGateway:
         async with self._leased() as lease:
             mark = new_mark()
             asking = lease.publisher.request(request, [(ATTEMPT, mark)])
+            # A task of its own: it outlives the HTTP request that gives up waiting for it.
             requesting = asyncio.create_task(asking, name=f"request {request.export_id}")
             requesting.add_done_callback(_read_error)
             yield Attempt(request, lease, mark, requesting)
@@ -169,6 +170,7 @@ class UploadGateway:
 
     async def _has_started(self, lease: Lease) -> None:
         with self._refusing(lease):
+            # ``wait``: the start goes on for others when this request gives up.
             await asyncio.wait([lease.starting], timeout=_START_SECONDS)
             if lease.starting.done():
                 lease.starting.result()

@@ -117,6 +117,7 @@ def _links(links: Sequence[tuple[str, str]]) -> bytes:
 
 def _properties(title: str, dated_at: datetime | None) -> bytes:
     """The document's title and date."""
+    # None without the request's time: any other would differ from one attempt to the next.
     dates = ""
     if dated_at:
         date = dated_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
