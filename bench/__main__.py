@@ -20,6 +20,7 @@ from bench import (
     goals,
     main_job,
     memory,
+    object_storage,
     plot,
     small_exports,
     stages,
@@ -31,7 +32,17 @@ from bench.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BENCHES = (encoders, end_to_end, stages, main_job, small_exports, takeover, turns, memory)
+BENCHES = (
+    encoders,
+    end_to_end,
+    stages,
+    main_job,
+    small_exports,
+    takeover,
+    turns,
+    memory,
+    object_storage,
+)
 
 
 def main(chosen: list[str]) -> int:

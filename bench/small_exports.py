@@ -10,7 +10,9 @@ import asyncio
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,6 +27,7 @@ from tests.support.nodes import NodeProcess, settings_for
 
 CASES = ((12, 4_000, 10), (1, 4_000, 10), (12, 2_400, 1_000))
 """Partitions, exports, rows of each."""
+LOCAL: Mapping[str, str] = MappingProxyType({})
 
 
 async def measure() -> list[dict[str, Any]]:
@@ -33,19 +36,29 @@ async def measure() -> list[dict[str, Any]]:
         place = Path(directory)
         with EmbeddedKafka(place / "kafka") as kafka:
             servers = kafka.bootstrap_servers
-            return [await _case(servers, place / f"case{n}", *it) for n, it in enumerate(CASES)]
+            return [
+                await exports_per_second(servers, _made(place, number), case)
+                for number, case in enumerate(CASES)
+            ]
 
 
-async def _case(
-    servers: str, place: Path, partitions: int, exports: int, rows: int
+def _made(place: Path, number: int) -> Path:
+    made = place / f"case{number}"
+    made.mkdir()
+    return made
+
+
+async def exports_per_second(
+    servers: str, place: Path, case: tuple[int, int, int], storage: Mapping[str, str] = LOCAL
 ) -> dict[str, Any]:
-    place.mkdir()
+    """The figures of one case. ``place`` is empty; ``storage`` is environment of the node."""
+    partitions, exports, rows = case
     topics = Topics.named(place.name)
     await create_topics(topics, partitions, 1, bootstrap_servers=servers)
     await _publish(servers, topics, exports, rows)
-    environment = settings_for(servers, topics, place / "exports", LOG_LEVEL="warning")
+    environment = settings_for(servers, topics, place / "exports", LOG_LEVEL="info")
     async with CompletionFeed(topics, bootstrap_servers=servers) as feed:
-        node = NodeProcess({**environment, "SLUICE_LOG_LEVEL": "info"}, place / "node.log")
+        node = NodeProcess({**environment, **storage}, place / "node.log")
         starting = asyncio.create_task(node.start())
         try:
             await _events(feed, exports // 4)
