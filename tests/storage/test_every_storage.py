@@ -139,6 +139,15 @@ def test_of_two_attempts_one_file_stays(another: Opened) -> None:
     assert read(one, decided) == b"x,y"
 
 
+def test_a_late_attempt_changes_nothing_of_a_finished_file(another: Opened) -> None:
+    storage = another()
+    event = finished(storage, "a", b"x,y")
+    late, _ = synced(another(), "a", b"of another build")
+    assert read(storage, event) == b"x,y"
+    late.discard(event)
+    assert read(storage, event) == b"x,y"
+
+
 def test_what_was_decided_without_its_file_is_made_by_the_next(another: Opened) -> None:
     """As after a kill between the two, or a late attempt whose file was swept."""
     decided = lost_file(another)
