@@ -108,8 +108,10 @@ class CompletionFeed(RunsClients):
             record.topic, record.partition, record.offset, export_id, record.value or b""
         )
 
-    async def endings(self, sources: Mapping[str, Source]) -> AsyncIterator[TerminalEvent]:
+    async def endings(self, sources: Mapping[str, Source | None]) -> AsyncIterator[TerminalEvent]:
         """The terminal event of each request in ``sources``, which has their places by id.
+
+        None stands for any request of the id, as there may be equal ones.
 
         Raises:
             ClientError: an id was used before: Sluice ignores a repeated request.
@@ -117,11 +119,10 @@ class CompletionFeed(RunsClients):
         waiting = dict(sources)
         while waiting:
             completion = await anext(self)
-            source = waiting.get(completion.export_id)
-            if source is None:
+            if completion.export_id not in waiting:
                 continue
-            event = completion.event()
-            if event.source != source:
+            event, source = completion.event(), waiting[completion.export_id]
+            if source and event.source != source:
                 raise ProducerError(
                     f"{event.export_id} was requested before, and that ended as "
                     f"{event.type.removeprefix('export.')}: a repeated id is ignored"

@@ -24,6 +24,7 @@ from sluice.commands import (
     link,
     listing,
     replay,
+    retry,
     seed,
     serve,
     store,
@@ -73,6 +74,7 @@ app.command("submit")(submit.run_submit)
 app.command("watch")(watch.run_watch)
 app.command("replay")(replay.run_replay)
 app.command("cancel")(cancel.run_cancel)
+app.command("retry")(retry.run_retry)
 app.command("list")(listing.run_list)
 app.command("expire")(expire.run_expire)
 app.command("link")(link.run_link)

@@ -35,6 +35,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "sluice cancel": ("sluice cancel ord-2026-11",),
     "sluice link": ("sluice link ord-2026-11", "sluice link ord-2026-11 --expires-in 86400"),
+    "sluice retry": (
+        "sluice retry ord-2026-11 --wait",
+        "sluice retry --reason timed_out --from 2026-11-21T10:00:00Z --dry-run",
+    ),
     "sluice list": ("sluice list", "sluice list --state failed --last 20 --json"),
     "sluice expire": ("sluice expire --dry-run", "sluice expire"),
     "sluice verify": ("sluice verify ./exports", "sluice verify exports/ord-2026-11.csv"),

@@ -22,7 +22,7 @@ Advance: TypeAlias = Callable[[str, int, float | None], None]
 
 
 async def report_endings(
-    feed: CompletionFeed, sources: Mapping[str, Source], seconds: float | None = None
+    feed: CompletionFeed, sources: Mapping[str, Source | None], seconds: float | None = None
 ) -> int:
     """Print the terminal event of each request; 0 if all completed, else 1.
 

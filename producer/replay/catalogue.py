@@ -40,6 +40,14 @@ class MessagePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of an export: how many batches from the first one on, and whether all."""
+
+    batches: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OffsetSpan:
     """The offsets that cover the messages of a partition's whole exports."""
 
@@ -97,6 +105,15 @@ class ExportCatalogue:
         """When the first whole export was requested. There must be one."""
         began: int = self._database.execute("SELECT min(at_ms) FROM whole").fetchone()[0]
         return began
+
+    def find(self, partition: int, export_id: str) -> Found | None:
+        """The export of an id, if it was added."""
+        found = self._database.execute(
+            "SELECT next_seq, last_offset IS NOT NULL AND NOT broken FROM exports"
+            " WHERE partition = ? AND id = ?",
+            (partition, export_id),
+        ).fetchone()
+        return found and Found(found[0], bool(found[1]))
 
     def offset_spans(self) -> Iterator[OffsetSpan]:
         """One for each partition that has whole exports."""

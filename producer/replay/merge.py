@@ -13,21 +13,35 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from producer.replay.catalogue import ExportCatalogue, MessagePlace
 from producer.replay.source import ReplaySource
+from schemas.codec import decode_request
 from schemas.errors import SchemaError
 from schemas.records import decode_batch
+from schemas.requests import ExportRequested
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayMessage:
-    """A message of a whole export. ``at_ms`` is its time; it never goes down."""
+    """A message of a whole export.
+
+    ``at_ms`` is its time; it never goes down. ``recorded_ms`` is its Kafka timestamp.
+    """
 
     number: int
     export_id: str
     partition: int
     at_ms: int
+    recorded_ms: int
     value: bytes
     is_request: bool
     is_last: bool
+
+
+def requested(message: ReplayMessage) -> ExportRequested:
+    """The request of a message that is one."""
+    request = decode_request(message.value)
+    if not isinstance(request, ExportRequested):
+        raise TypeError(f"{message.export_id}: its request was read as another message")
+    return request
 
 
 async def messages_in_order(
@@ -79,6 +93,7 @@ async def _requests(
                 place.export_id,
                 message.partition,
                 place.requested_ms,
+                message.timestamp,
                 message.value,
                 is_request=True,
                 is_last=False,
@@ -97,6 +112,7 @@ async def _batches(
                 place.export_id,
                 message.partition,
                 at_ms,
+                message.timestamp,
                 message.value,
                 is_request=False,
                 is_last=place.last,

@@ -11,6 +11,8 @@ import orjson
 
 from schemas.codec import encode_request
 from schemas.requests import ExportRequested
+from schemas.retries import Attempt
+from schemas.times import recorded_time
 
 _MOST_OF_THE_ORIGINAL = 80  # leaves room for the rest of an id's 128 characters
 # Strings as a whole, with the colon that makes one a key, and brackets. In valid JSON that is all
@@ -33,6 +35,20 @@ def replay_id(original: str, run: str, number: int, copy: int) -> str:
 def request_with_id(request: ExportRequested, export_id: str) -> bytes:
     """The request with another id, and without ``requested_at``, as it is requested now."""
     changes = {"export_id": export_id, "requested_at": None}
+    return encode_request(request.model_copy(update=changes))
+
+
+def request_again(request: ExportRequested, attempt: Attempt, recorded_ms: int) -> bytes:
+    """The request of a retry: all as in the original, so that the file has the same bytes.
+
+    A PDF shows when it was requested. ``recorded_ms`` is the Kafka timestamp of the request, which
+    stands for a time that it doesn't have.
+    """
+    changes = {
+        "export_id": attempt.export_id,
+        "retry_of": attempt.original,
+        "requested_at": request.requested_at or recorded_time(recorded_ms),
+    }
     return encode_request(request.model_copy(update=changes))
 
 

@@ -8,20 +8,17 @@ published; if sending ends early, these are cancelled.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from clients.errors import ClientError
-from clients.send_window import Delivery
 from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
-from producer.replay.merge import ReplayMessage
+from producer.replay.forwarding import Forwarding
+from producer.replay.merge import ReplayMessage, requested
 from producer.replay.pacing import Pace
 from producer.replay.results import ReplayResults
-from producer.replay.rewriting import batch_with_id, replay_id, request_with_id
-from schemas.codec import decode_request
-from schemas.requests import ExportRequested
+from producer.replay.rewriting import replay_id, request_with_id
 from schemas.topics import Topics
 
 
@@ -46,11 +43,8 @@ class Sender:
         self._plan = plan
         self._publisher = publisher
         self._results = results
+        self._forwarding = Forwarding(plan.topics, publisher)
         self._started_at: float | None = None  # when the first message was at hand
-        self._half: dict[str, Delivery | None] = {}  # with its request, until that is acknowledged
-        self._batches: deque[tuple[Delivery, str | None]] = (
-            deque()
-        )  # with the id of an ended export
 
     async def send(self, messages: AsyncIterator[ReplayMessage]) -> None:
         """Send all of them, and return when all are acknowledged.
@@ -61,8 +55,7 @@ class Sender:
         try:
             async for message in messages:
                 await self._send(message)
-                await self._process_acknowledgements(wait=False)
-            await self._process_acknowledgements(wait=True)
+            await self._forwarding.finish()
         except BaseException as error:
             await self._cancel_half(error)
             raise
@@ -78,57 +71,22 @@ class Sender:
         due_at = self._started_at + due
         await asyncio.sleep(due_at - time.monotonic())
         for copy in range(self._plan.copies):
+            new_id = replay_id(message.export_id, self._plan.run, message.number, copy)
+            partition = (message.partition + copy) % self._plan.partitions
             if message.is_request:
-                await self._send_request(message, copy, due_at)
+                value = request_with_id(requested(message), new_id)
+                await self._forwarding.request(new_id, partition, value)
+                self._results.add(new_id, due_at, time.monotonic())
             else:
-                await self._send_batch(message, copy)
-
-    async def _send_request(self, message: ReplayMessage, copy: int, due_at: float) -> None:
-        request = decode_request(message.value)
-        if not isinstance(request, ExportRequested):
-            raise TypeError(f"{message.export_id}: its request was read as another message")
-        new_id = self._id_of(message, copy)
-        value = request_with_id(request, new_id)
-        # Before it is sent: a send that fails may have reached Kafka all the same.
-        self._half[new_id] = None
-        delivery = await self._forward(self._plan.topics.requests, message, copy, value)
-        self._half[new_id] = delivery
-        self._results.add(new_id, due_at, time.monotonic())
-
-    async def _send_batch(self, message: ReplayMessage, copy: int) -> None:
-        new_id = self._id_of(message, copy)
-        # No batch may overtake its request.
-        if request := self._half[new_id]:
-            await request.acknowledged()
-            self._half[new_id] = None
-        value = batch_with_id(message.value, new_id)
-        delivery = await self._forward(self._plan.topics.records, message, copy, value)
-        self._batches.append((delivery, new_id if message.is_last else None))
-
-    def _id_of(self, message: ReplayMessage, copy: int) -> str:
-        return replay_id(message.export_id, self._plan.run, message.number, copy)
-
-    async def _forward(
-        self, topic: str, message: ReplayMessage, copy: int, value: bytes
-    ) -> Delivery:
-        partition = (message.partition + copy) % self._plan.partitions
-        return await self._publisher.forward(topic, self._id_of(message, copy), value, partition)
-
-    async def _process_acknowledgements(self, *, wait: bool) -> None:
-        """Process the acknowledgements that have come, or wait for all."""
-        while self._batches and (wait or self._batches[0][0].settled):
-            delivery, ended_id = self._batches.popleft()
-            await delivery.acknowledged()
-            if ended_id:
-                del self._half[ended_id]
+                await self._forwarding.batch(new_id, partition, message.value, last=message.is_last)
 
     async def _cancel_half(self, error: BaseException) -> None:
         what = str(error) or "interrupted"
+        half = self._forwarding.half
         try:
-            for export_id in self._half:
+            for export_id in half:
                 await self._publisher.cancel(export_id, what)
         except ClientError as second:
             raise ProducerError(
-                f"{what}; of {len(self._half)} half published exports not all can be cancelled: "
-                f"{second}"
+                f"{what}; of {len(half)} half published exports not all can be cancelled: {second}"
             ) from error

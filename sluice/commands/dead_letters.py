@@ -17,7 +17,8 @@ from schemas.times import format_time, from_millis
 from schemas.vocabulary import DeadLetterReason
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
-from sluice.letters import letter_fields, parse_millis, parse_place, shown_place, target_of
+from sluice.given_times import period_given
+from sluice.letters import letter_fields, parse_place, shown_place, target_of
 from sluice.settings import Settings, load_settings
 
 app = typer.Typer(help="Messages that belong to no export.", no_args_is_help=True)
@@ -95,19 +96,13 @@ def _choice(
     until: str | None,
     places: list[str] | None = None,
 ) -> Selection:
+    since_ms, until_ms = period_given(since, until)
     return Selection(
         reasons=frozenset(reasons or ()),
-        since=_millis("--from", since),
-        until=_millis("--to", until),
+        since=since_ms,
+        until=until_ms,
         places=frozenset(map(_place, places)) if places else None,
     )
-
-
-def _millis(option: str, time: str | None) -> int | None:
-    try:
-        return None if time is None else parse_millis(time)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
 
 
 def _place(text: str) -> Place:

@@ -7,9 +7,9 @@ import typer
 
 from producer.replay.pacing import AtRate, AtSpeed, Pace
 from producer.replay.replaying import ReplayOptions, replay
-from schemas.times import parse_time, to_millis
 from sluice.errors import UsageError
 from sluice.foreground import run
+from sluice.given_times import period_given
 from sluice.reports import publishing_progress
 from sluice.settings import Settings, load_settings
 
@@ -42,22 +42,12 @@ def run_replay(
     For load tests: requests and batches come in the order and at the times of the recording. Fails
     unless all of them complete.
     """
-    since_ms = _millis("--from", since)
-    until_ms = None if until is None else _millis("--to", until)
-    if until_ms is not None and until_ms <= since_ms:
-        raise UsageError("--to: must be later than --from")
+    since_ms, until_ms = period_given(since, until)
     _require_positive("--timeout", timeout)
     pace = _pace(rate, speed)
     settings = load_settings()
-    options = ReplayOptions(settings.topics, since_ms, until_ms, pace, copies, timeout)
+    options = ReplayOptions(settings.topics, since_ms or 0, until_ms, pace, copies, timeout)
     return run(_replay(settings, options, as_json=json))
-
-
-def _millis(option: str, text: str) -> int:
-    try:
-        return max(0, to_millis(parse_time(text)))
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
 
 
 def _pace(rate: float | None, speed: float | None) -> Pace:

@@ -123,7 +123,7 @@ def test_a_request_is_dated_now() -> None:
 
 
 def message(at_ms: int, partition: int = 0) -> ReplayMessage:
-    return ReplayMessage(1, "a", partition, at_ms, b"", is_request=True, is_last=False)
+    return ReplayMessage(1, "a", partition, at_ms, at_ms, b"", is_request=True, is_last=False)
 
 
 async def stream_of(messages: list[ReplayMessage]) -> AsyncIterator[ReplayMessage]:

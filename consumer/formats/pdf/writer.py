@@ -49,7 +49,7 @@ class PdfWriter:
         self._title = request.heading
         self._shown_title = self._heading.prepare([self._title])
         self._footer = self._body.prepare([options.footer])
-        self._document = StreamedDocument(identity=request.model_dump_json().encode())
+        self._document = StreamedDocument(identity=_identity(request, dated_at))
         # Of wrapped rows as many again, as it is not known how many a page will hold.
         self._rows_at_once = most_records(options) * (2 if wraps else 1)
         self._table: Table | None = None
@@ -173,3 +173,13 @@ def _replaced(shown: Sequence[str], sent: Iterator[str]) -> int:
     return sum(text.count(REPLACEMENT) for text in shown) - sum(
         text.count(REPLACEMENT) for text in sent
     )
+
+
+def _identity(request: ExportRequested, dated_at: datetime | None) -> bytes:
+    """What tells the file from others; a retry's is the original's, whose file it makes."""
+    changes = {
+        "export_id": request.retry_of or request.export_id,
+        "retry_of": None,
+        "requested_at": dated_at,
+    }
+    return request.model_copy(update=changes).model_dump_json().encode()

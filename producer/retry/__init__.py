@@ -1,0 +1,1 @@
+"""Failed exports again, each under a new id, from their recorded requests and batches."""

@@ -1,0 +1,227 @@
+"""Failed exports run again, on a real Kafka: ``sluice retry`` against a node of its own process."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from schemas.topics import Topics
+from tests.chaos.disk import Disk, small_disk
+from tests.support.nodes import NodeProcess, node_on
+from tests.support.outcomes import by_id, committed, events
+from tests.support.shell import Shell
+from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
+
+pytestmark = [pytest.mark.kafka, pytest.mark.parametrize("topics", [1], indirect=True)]
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "csv": {"user": "alice", "priority": 7},
+    "pdf": {},
+    "xlsx": {"title": "Orders"},
+}
+
+
+@contextmanager
+def full(disk: Disk) -> Iterator[None]:
+    """The disk has no room in the block."""
+    disk.fill()
+    yield
+    disk.free()
+
+
+async def ends(servers: str, topics: Topics, count: int) -> dict[str, Any]:
+    return by_id(await events(servers, topics.completions, at_least=count))
+
+
+def content(event: Any) -> bytes:
+    content = Path(event.location.removeprefix("file://")).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == event.sha256
+    return content
+
+
+async def keyed(servers: str, topic: str, key: str) -> int:
+    return sum(record.key == key.encode() for record in await committed(servers, topic))
+
+
+async def cancelled(upstream: Upstream, servers: str, topics: Topics, export_id: str) -> None:
+    """An export that was cancelled before its last batch, which is in Kafka all the same."""
+    before = len(await committed(servers, topics.completions))
+    await upstream.request(export_id)
+    await upstream.batch(export_id, 0, rows_of(0, 50))
+    await upstream.publish({"type": "export.cancel_requested", "export_id": export_id})
+    await ends(servers, topics, before + 1)
+    await upstream.batch(export_id, 1, rows_of(50, 50), last=True)
+
+
+async def test_what_the_storage_refused_runs_again_and_makes_the_same_bytes(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", mib=8) as disk:
+        if not disk.limited:
+            pytest.skip("needs the right to mount a file system")
+        async with node_on(bootstrap_servers, topics, disk.root, STORAGE_TIMEOUT_SECONDS=1):
+            await _storage_refused(bootstrap_servers, topics, upstream, shell, disk)
+
+
+async def _storage_refused(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, disk: Disk
+) -> None:
+    with full(disk):
+        for form, fields in FORMS.items():
+            await upstream.request(form, format=form, **fields)
+            for seq in range(3):
+                await upstream.batch(form, seq, rows_of(3_000 * seq, 3_000), last=seq == 2)
+        failed = await ends(bootstrap_servers, topics, 3)
+    assert {failed[form].reason.value for form in FORMS} == {"storage_unavailable"}
+    reason = ("retry", "--reason", "storage_unavailable")
+    planned = shell.run(*reason, "--dry-run")
+    assert (planned.returncode, planned.stderr) == (0, ""), planned
+    expected = [f"would retry {one} as {one}-retry-1" for one in FORMS]
+    assert sorted(planned.stdout.splitlines()) == expected
+    assert await keyed(bootstrap_servers, topics.requests, "csv-retry-1") == 0
+    done = shell.run(*reason, "--wait")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    found = await ends(bootstrap_servers, topics, 6)
+    undisturbed = await _undisturbed(bootstrap_servers, topics, shell, disk.root)
+    for form in FORMS:
+        retried = found[f"{form}-retry-1"]
+        assert retried.retry_of == form
+        assert retried.requested_at == failed[form].requested_at
+        assert retried.source.partition == failed[form].source.partition
+        assert content(retried) == content(undisturbed[form])
+    assert found["csv-retry-1"].user == "alice"
+    assert content(found["csv-retry-1"]) == csv_bytes(rows_of(0, 9_000))
+    again = shell.run("retry", "csv", "pdf-retry-1", "nobody")
+    assert again.stdout == "retried csv as csv-retry-1 (completed before)\n"
+    assert again.returncode == 1
+    assert again.stderr.splitlines() == [
+        "sluice: left nobody: Kafka has no terminal event of it",
+        "sluice: left pdf-retry-1: it ended as completed",
+    ]
+    assert len(await committed(bootstrap_servers, topics.completions)) == 6
+
+
+async def _undisturbed(
+    servers: str, topics: Topics, shell: Shell, directory: Path
+) -> dict[str, Any]:
+    """The ends that the same requests come to in a group for which nothing fails."""
+    again = {
+        "GROUP_ID": "undisturbed",
+        "OUTPUT_PREFIX": topics.requests.replace(".requests", "-again"),
+        "STORAGE_URL": str(directory / "again"),
+    }
+    created = shell.run("topics", "create", **{f"SLUICE_{k}": v for k, v in again.items()})
+    assert created.returncode == 0, created
+    async with node_on(servers, topics, directory, "again.log", **again):
+        completions = f"{again['OUTPUT_PREFIX']}.completions"
+        return by_id(await events(servers, completions, at_least=3))
+
+
+async def test_a_retry_of_a_retry_counts_on(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
+) -> None:
+    async with node_on(bootstrap_servers, topics, tmp_path, MAX_EXPORT_BYTES=1000) as node:
+        await upstream.request("big")
+        await upstream.batch("big", 0, rows_of(0, 50))
+        await upstream.batch("big", 1, rows_of(50, 50), last=True)
+        assert (await ends(bootstrap_servers, topics, 1))["big"].reason.value == "too_large"
+        done = shell.run("retry", "big", "--wait")
+        assert done.returncode == 1
+        assert "failed big-retry-1" in done.stdout, "still too large"
+        node.terminate()
+    async with node_on(bootstrap_servers, topics, tmp_path):
+        done = shell.run("retry", "big-retry-1", "big", "--wait")
+        assert done.returncode == 0, done
+        assert done.stdout.splitlines()[:2] == [
+            "retried big as big-retry-2",
+            "retried big-retry-1 as big-retry-2",
+        ]
+        found = await ends(bootstrap_servers, topics, 3)
+        assert content(found["big-retry-2"]) == csv_bytes(rows_of(0, 100))
+        assert found["big-retry-2"].retry_of == "big"
+
+
+async def test_what_broke_off_is_completed_and_two_at_once_make_one(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    shell: Shell,
+    node: NodeProcess,
+) -> None:
+    await cancelled(upstream, bootstrap_servers, topics, "x")
+    # Another one's retry died after its first batch.
+    await upstream.request("x-retry-1", retry_of="x")
+    await upstream.batch("x-retry-1", 0, rows_of(0, 50))
+    both = [shell.start("retry", "x", "--wait") for _ in range(2)]
+    outputs = [await asyncio.to_thread(one.communicate, timeout=60) for one in both]
+    assert [one.returncode for one in both] == [0, 0], outputs
+    assert all(b"x as x-retry-1" in out for out, _ in outputs)
+    found = await ends(bootstrap_servers, topics, 2)
+    assert sorted(found) == ["x", "x-retry-1"]
+    assert content(found["x-retry-1"]) == csv_bytes(rows_of(0, 100))
+    assert await keyed(bootstrap_servers, topics.requests, "x-retry-1") == 1
+
+
+async def test_what_is_not_whole_or_gone_is_named_and_left(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    shell: Shell,
+    node: NodeProcess,
+) -> None:
+    await cancelled(upstream, bootstrap_servers, topics, "gone")
+    await cancelled(upstream, bootstrap_servers, topics, "headless")
+    await upstream.request("half")
+    await upstream.batch("half", 0, rows_of(0, 1))
+    await upstream.publish({"type": "export.cancel_requested", "export_id": "half"})
+    await upstream.request("wrong", format="doc")
+    await ends(bootstrap_servers, topics, 4)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    cut = {
+        TopicPartition(topics.requests, 0): RecordsToDelete(2),  # of the first: it, its cancel
+        TopicPartition(topics.records, 0): RecordsToDelete(3),  # of the second: its first batch
+    }
+    await admin.delete_records(cut)
+    await admin.close()
+    done = shell.run("retry", "gone", "headless", "half", "wrong")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sorted(done.stderr.splitlines()) == [
+        "sluice: left gone: Kafka no longer has its request",
+        "sluice: left half: it never was whole: batch 1 is missing or wrong",
+        "sluice: left headless: Kafka no longer has its batches",
+        "sluice: left wrong: it ended as invalid_request",
+    ]
+    assert not [name for name in file_names(shell.directory) if "retry" in name]
+
+
+async def test_another_export_that_has_the_id_is_passed_over(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    shell: Shell,
+    node: NodeProcess,
+) -> None:
+    await cancelled(upstream, bootstrap_servers, topics, "x")
+    await upstream.request("x-retry-1", user="mallory")
+    await upstream.request("x-retry-2", user="mallory")
+    await upstream.batch("x-retry-2", 0, [], last=True)
+    done = shell.run("retry", "x", "--wait")
+    assert done.stdout.splitlines()[0] == "retried x as x-retry-3"
+    found = await ends(bootstrap_servers, topics, 3)
+    assert content(found["x-retry-3"]) == csv_bytes(rows_of(0, 100))
+    assert found["x-retry-2"].rows == 0
+
+
+async def test_wrong_use_is_named(shell: Shell) -> None:
+    assert "give EXPORT_ID" in shell.fails("retry", code=2)
+    assert "--reason: 'broken'" in shell.fails("retry", "--reason", "broken", code=2)
+    assert "--reason" in shell.fails("retry", "--reason", "invalid_batch", code=2)
+    assert "no export id" in shell.fails("retry", "no/id", code=2)
