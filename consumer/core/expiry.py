@@ -67,6 +67,7 @@ class Due:
 
     def begun_days(self, days: Iterable[str]) -> Iterator[str]:
         """Likewise of days."""
+        # Names of days sort as the days do.
         return (day for day in sorted(days) if day <= self.ours_before.strftime("%Y-%m-%d"))
 
     def covers(self, slot: str, partition: int) -> bool:

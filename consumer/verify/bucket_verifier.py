@@ -84,6 +84,7 @@ class BucketVerifier:
         try:
             return self._contents.verify(named, _Content(ObjectFile(self._bucket, found)), event)
         except StorageUnavailable:
+            # It may expire while it is read.
             if self._bucket.head(named) is None and (verdict := removed(named, event)):
                 return verdict
             raise

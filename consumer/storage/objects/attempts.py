@@ -91,6 +91,7 @@ class Attempts:
     def _series(self, partition: int) -> _Series:
         now, series = time.monotonic(), self._current.get(partition)
         if series and (series.keys >= _MOST_OF_A_SERIES or now - series.begun_at > _RENEW_SECONDS):
+            # No key is added any more: it ends once those that it has are settled.
             series.full = True
             if not series.unsettled:
                 self._end(series)

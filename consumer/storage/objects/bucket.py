@@ -192,6 +192,7 @@ class Bucket:
         try:
             yield
         except FileNotFoundError as error:
+            # Caught before the others, as it is an ``OSError`` too.
             self._require_bucket(error)
             raise StorageUnavailable(f"{what}: it isn't there") from None
         except (BaseError, OSError, ValueError) as error:

@@ -117,6 +117,7 @@ class ObjectPart(PartFile):
         with storage_errors(what, gone=PartLost), self.path.open("rb") as file:
             while left:
                 piece = file.read(min(_PIECE_BYTES, left))
+                # An upload may take minutes: a partition that is lost ends it between two pieces.
                 if self._stopped:
                     raise PartLost("the partition is no longer ours")
                 if not piece:
@@ -134,6 +135,7 @@ class ObjectPart(PartFile):
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
+        # An upload without an answer may make the object after it was removed here.
         sure = self._uploads == self._answered
         if self._uploads:
             try:
