@@ -130,7 +130,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
             operators(partial(dead_letters.requeue_letters, letters, idle_seconds)),
         ),
         _Route("GET", "/openapi.json", guard(documentation.openapi)),
-        _Route("GET", "/docs", guard(documentation.docs)),
+        _Route("GET", "/docs", partial(documentation.docs, not deps.gate.is_open)),
     ]
 
 
