@@ -190,7 +190,8 @@ _KAFKA = (
     ),
     Graph(
         "Done over",
-        "Rebalances, partitions read again, refusals of the storage. Alert: ExportStorageFailing",
+        "Rebalances, partitions read again, refusals of the storage. Alerts: ExportStorageFailing, "
+        "ExportExpiryFailing",
         "short",
         (
             (_events("sluice_rebalances_total", "job"), "rebalances"),

@@ -110,7 +110,9 @@ class ExpiringFiles:
                         continue
                     # The file first: nothing finds it once its manifest is gone.
                     self._remove_file(event, dry_run=dry_run)
-                if event and not dry_run:
+                if event is None:  # another node was faster
+                    continue
+                if not dry_run:
                     self._directory.joinpath(f"{export_id}{_MANIFEST}").unlink(missing_ok=True)
                 removed.append((export_id, 0))
             except (ConsumerError, OSError) as error:

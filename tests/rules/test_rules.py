@@ -29,6 +29,7 @@ ALERTS = {
     "ExportPartitionStuck": ["critical"],
     "ExportDeadLetters": ["warning"],
     "ExportStorageFailing": ["warning", "critical"],
+    "ExportExpiryFailing": ["warning"],
 }
 CHANGES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # A lag that rises is not at its threshold for long.

@@ -7,6 +7,7 @@ has expired.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -107,15 +108,16 @@ class ExpiringObjects:
 
     def _expiry(self, file: Listed) -> tuple[bool, datetime | None]:
         """Whether its export has ended, and when that expires."""
-        if file.name not in self._expiries:
-            event = self._manifest(layout.export_of(file.name))
-            if event is None:
-                return False, None
-            if len(self._expiries) >= _MOST_KNOWN:
-                self._expiries.clear()
-            completed = event if isinstance(event, ExportCompleted) else None
-            self._expiries[file.name] = completed.expires_at if completed else None
-        return True, self._expiries[file.name]
+        with suppress(KeyError):
+            return True, self._expiries[file.name]
+        event = self._manifest(layout.export_of(file.name))
+        if event is None:
+            return False, None
+        if len(self._expiries) >= _MOST_KNOWN:
+            self._expiries.clear()
+        expires_at = event.expires_at if isinstance(event, ExportCompleted) else None
+        self._expiries[file.name] = expires_at
+        return True, expires_at
 
     def _remove_some_manifests(
         self, manifests: list[Listed], due: Due, *, dry_run: bool
@@ -133,6 +135,8 @@ class ExpiringObjects:
                 event = answer.result()
             except LaneStopped as error:
                 refused.append(str(error))
+                continue
+            if event is None:  # another node was faster
                 continue
             if isinstance(event, ExportCompleted):
                 if not event.expired(due.ours_before):
