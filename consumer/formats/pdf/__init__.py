@@ -1,6 +1,6 @@
 """PDF: a table, written page by page, with the same memory for any length.
 
-Not done: right-to-left order, ligatures and shaped scripts (see ``text``); fonts with PostScript
+Not done: marks and ligatures of scripts that aren't shaped (see ``scripts``); fonts with PostScript
 outlines or colour bitmaps (see ``fonts``).
 """
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from consumer.formats.pdf.fonts import UNITS_PER_EM
-from consumer.formats.pdf.text import Typesetter
+from consumer.formats.pdf.text import Copy, Typesetter
 
 INK, QUIET, BAND = b"0.13 g", b"0.42 g", b"0.945 g"
 """Shades of grey: of text, of what stands around the table, and behind every second row."""
@@ -27,7 +27,7 @@ def beginning(align: Align, room: int, width: int) -> int:
 
 def draw_text(
     typesetter: Typesetter,
-    text: str,
+    copy: Copy,
     *,
     left: float,
     baseline: float,
@@ -35,9 +35,8 @@ def draw_text(
     room: int,
     align: Align = "left",
 ) -> bytes:
-    """One line, cut to ``room`` units and aligned in it."""
+    """One text as one line, cut to ``room`` units and aligned in it."""
     type_size = points(size)
-    copy = typesetter.prepare([text])
     lines = typesetter.lines(copy, type_size)
     if typesetter.wider(copy, lines, room):
         line, width = typesetter.cut(copy, lines, 0, room, type_size)

@@ -31,12 +31,11 @@ class Frame:
         self._sheet = sheet
         self._body = body
         large, small = sheet.title_size, sheet.footer_size
-        (shown,) = title.texts
-        self._first_top = self._line(INK, heading, shown, large)
-        self._top = self._line(QUIET, heading, shown, small)
+        self._first_top = self._line(INK, heading, title, large)
+        self._top = self._line(QUIET, heading, title, small)
         note = draw_text(
             body,
-            _shown(date) if date else "",
+            body.prepare([_shown(date) if date else ""]),
             left=sheet.margin,
             baseline=sheet.footer_baseline,
             size=small,
@@ -68,10 +67,11 @@ class Frame:
         """The content of the form object."""
         size = self._sheet.footer_size
         room = units(self._sheet.text_width, size)
-        drawn = draw_text(self._body, str(pages), left=0, baseline=0, size=size, room=room)
+        number = self._body.prepare([str(pages)])
+        drawn = draw_text(self._body, number, left=0, baseline=0, size=size, room=room)
         return b"%b\n%b" % (QUIET, drawn)
 
-    def _line(self, shade: bytes, typesetter: Typesetter, text: str, size: float) -> bytes:
+    def _line(self, shade: bytes, typesetter: Typesetter, text: Copy, size: float) -> bytes:
         drawn = draw_text(
             typesetter,
             text,

@@ -10,9 +10,12 @@ but the fonts and the characters looked up before it.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from consumer.formats.pdf.cluster_subset import ClusterSubset
 from consumer.formats.pdf.fonts import Face
+from consumer.formats.pdf.scripts import script_of
 from consumer.formats.pdf.stream_safe import is_mark
 from consumer.formats.pdf.subsets import (
     LINE_BREAK,
@@ -24,8 +27,11 @@ from consumer.formats.pdf.subsets import (
 
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
+IS_SHAPED = "\ufdd0"
+"""Stands for a character of a script that is shaped: quicker to find than any of these. Unicode has
+no such character, and its own range is one of those."""
 _BREAKS = frozenset("\u2028\u2029")
-_LINE_BREAKS = "\n\x0b\x0c\x85\u2028\u2029"  # CR isn't among them, as LF mostly follows it
+LINE_BREAKS = "\n\x0b\x0c\x85\u2028\u2029"  # CR isn't among them, as LF mostly follows it
 # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python doesn't carry.
 _IGNORABLE = (
     *((0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
@@ -39,34 +45,38 @@ _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 TOKENS = re.compile(rb"(\(..)..(?:\1..)*", re.DOTALL)
 """Neighbours in one composite font; the group is what each of them begins with."""
 
+_Font = TypeVar("_Font", CompositeSubset, ClusterSubset)
+
 
 class Repertoire(dict[int, str]):
     """A table for ``str.translate`` from a character to what is shown; it fills itself.
 
     ``token_of`` has what is shown as itself, for ``codecs.charmap_encode``: the code of a character
     in the base font, and of any other ``(``, its font's number among the composites and its code
-    there, two bytes each. No byte of a code is a parenthesis. ``has_marks``: one was looked up.
+    there, two bytes each. No byte of a code is a parenthesis. ``line_token_of`` has what stands in
+    texts that were shaped, too (see ``shaping``). ``has_marks``: one was looked up.
     """
 
     def __init__(self, faces: Sequence[Face], name: str, *, wraps: bool = False) -> None:
         """``name`` begins the names of the fonts in the document's resources."""
         super().__init__({ord(SEPARATOR): SEPARATOR})
         self.base = SimpleSubset(faces[0], f"{name}0", wraps=wraps)
-        self.composites: list[CompositeSubset] = []
+        self.composites: list[CompositeSubset | ClusterSubset] = []
         self.advance_of: dict[str, int] = {}
         self.widest = 1
         self.has_marks = False
         self.token_of: dict[int, int | bytes] = {ord(SEPARATOR): ord(SEPARATOR)}
+        self.line_token_of = self.token_of.copy()
         self._faces = tuple(faces)
         self._name = name
         for character in (ELLIPSIS, "#"):  # cuts need their codes
             self[ord(character)]
         if wraps:
-            self.update(dict.fromkeys(map(ord, _LINE_BREAKS), LINE_BREAK))
+            self.update(dict.fromkeys(map(ord, LINE_BREAKS), LINE_BREAK))
             self.advance_of[LINE_BREAK] = 1
-            self.token_of[ord(LINE_BREAK)] = ord(LINE_BREAK)
+            self.token_of[ord(LINE_BREAK)] = self.line_token_of[ord(LINE_BREAK)] = ord(LINE_BREAK)
 
-    def fonts(self) -> list[SimpleSubset | CompositeSubset]:
+    def fonts(self) -> list[SimpleSubset | CompositeSubset | ClusterSubset]:
         """All fonts of the document that hold a character."""
         return [self.base, *self.composites]
 
@@ -81,13 +91,22 @@ class Repertoire(dict[int, str]):
             return ""
         if character in _BREAKS or unicodedata.category(character) == "Cc":
             return self[ord(" ")]
+        if script_of(character):
+            return IS_SHAPED
         face = next((face for face in self._faces if face.has(character)), None)
         if face is None:
             return self[ord(_stand_in(character))]
         advance = self.advance_of[character] = face.advance(character)
         self.widest = max(self.widest, advance)
-        self.token_of[ord(character)] = self._add(character, face)
+        token = self._add(character, face)
+        self.token_of[ord(character)] = self.line_token_of[ord(character)] = token
         return character
+
+    def add_composite(self, made: Callable[[str], _Font]) -> tuple[int, _Font]:
+        """Add a font that is made with a name; its number among the composites."""
+        font = made(f"{self._name}{len(self.composites) + 1}")
+        self.composites.append(font)
+        return len(self.composites) - 1, font
 
     def _add(self, character: str, face: Face) -> int | bytes:
         """A combining mark is never in the base font: text that has one takes the long way."""
@@ -95,9 +114,11 @@ class Repertoire(dict[int, str]):
         if in_base and self.base.add(character):
             return self.base.encode(character)[0]
         for number, font in enumerate(self.composites):
-            if font.face is face and (code := font.add(character)):
+            if not isinstance(font, CompositeSubset) or font.face is not face:
+                continue
+            if code := font.add(character):
                 return token_start(number) + code
-        self.composites.append(CompositeSubset(face, f"{self._name}{len(self.composites) + 1}"))
+        self.add_composite(lambda name: CompositeSubset(face, name))
         return self._add(character, face)
 
 

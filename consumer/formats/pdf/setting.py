@@ -64,8 +64,9 @@ def measure(body: Typesetter, copy: Copy, place: Place, size: bytes) -> Measured
 def set_cut(body: Typesetter, column: Measured, place: Place, size: bytes) -> SetColumn:
     """Set a column one line a cell. The lines are no longer what was measured then."""
     copy, lines, widths, wide = column
+    sources = body.sources(copy)
     for row in wide:
-        if is_whole(copy.texts[row], place.type):
+        if is_whole(sources[row], place.type):
             line, width = body.not_shown(place.room)
         else:
             line, width = body.cut(copy, lines, row, place.room, size)
@@ -82,10 +83,11 @@ def set_wrapped(
     """Set a column with the lines that its texts need. The same holds as of ``set_cut``."""
     copy, lines, widths, wide = column
     most = rows.most_lines if place.room >= _LEAST_WRAPPED else 1
+    sources = body.sources(copy)
     cut: list[int] = []
     several: dict[int, Wrapped] = {}
     for row in wide.keys() | {*body.with_breaks(copy)}:
-        if row in wide and is_whole(copy.texts[row], place.type):
+        if row in wide and is_whole(sources[row], place.type):
             line, width = body.not_shown(place.room)
             wrapped = Wrapped([line], [width], cut=True)
         else:

@@ -88,7 +88,7 @@ class SimpleSubset:
         while characters[-1] is None:
             characters.pop()
         codepoints = [ord(character) if character else 0 for character in characters]
-        name = _subset_name(self.face, number)
+        name = subset_name(self.face.name, number)
         descriptor = self.face.parsed().addSubsetObjects(document, name, codepoints)
         font = pdfdoc.PDFTrueTypeFont()
         font.BaseFont = name
@@ -144,44 +144,62 @@ class CompositeSubset:
         codepoints = [*map(ord, self._characters.values())]
         characters = [*map(self._characters.get, range(max(self._characters) + 1))]
         widths = [self.face.width(char) if char else 0 for char in characters]
-        name = _subset_name(self.face, number)
+        name = subset_name(self.face.name, number)
         descriptor = self.face.parsed().addSubsetObjects(document, name, codepoints)
-        descendant = pdfdoc.PDFDictionary(
-            {
-                "Type": "/Font",
-                "Subtype": "/CIDFontType2",
-                "BaseFont": pdfdoc.PDFName(name),
-                "CIDSystemInfo": "<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>",
-                "FontDescriptor": descriptor,
-                "W": pdfdoc.PDFArray([0, pdfdoc.PDFArray(widths)]),
-                "CIDToGIDMap": document.Reference(self._glyph_map(characters)),
-            }
-        )
-        font = pdfdoc.PDFDictionary(
-            {
-                "Type": "/Font",
-                "Subtype": "/Type0",
-                "BaseFont": pdfdoc.PDFName(name),
-                "Encoding": "/Identity-H",
-                "DescendantFonts": pdfdoc.PDFArray([document.Reference(descendant)]),
-                "ToUnicode": _to_unicode(document, name, enumerate(characters), digits=4),
-            }
-        )
-        return document.Reference(font)
-
-    def _glyph_map(self, characters: Sequence[str | None]) -> pdfdoc.PDFStream:
-        """Codes to glyphs: characters may share one, and a subset has each glyph once, in order."""
+        # Characters may share a glyph, and a subset has each glyph once, in order.
         numbers = {0: 0}
-        glyphs = (self.face.glyph(char) if char else 0 for char in characters)
-        mapped = (numbers.setdefault(glyph, len(numbers)) for glyph in glyphs)
-        content = b"".join(number.to_bytes(2, "big") for number in mapped)
-        return pdfdoc.PDFStream(content=content, filters=[pdfdoc.PDFZCompress])
+        glyphs = [
+            numbers.setdefault(self.face.glyph(char) if char else 0, len(numbers))
+            for char in characters
+        ]
+        return composite_font(document, name, descriptor, widths, glyphs, characters)
 
 
-def _subset_name(face: Face, number: int) -> str:
+def composite_font(
+    document: StreamedDocument,
+    name: str,
+    descriptor: pdfdoc.PDFObjectReference,
+    widths: Sequence[float],
+    glyphs: Sequence[int],
+    texts: Sequence[str | None],
+) -> pdfdoc.PDFObjectReference:
+    """A font with codes of two bytes (ISO 32000-1, 9.7).
+
+    For each code: its width in thousandths of an em, the number of its glyph in the font's file,
+    and the text that it stands for.
+    """
+    glyph_map = pdfdoc.PDFStream(
+        content=b"".join(number.to_bytes(2, "big") for number in glyphs),
+        filters=[pdfdoc.PDFZCompress],
+    )
+    descendant = pdfdoc.PDFDictionary(
+        {
+            "Type": "/Font",
+            "Subtype": "/CIDFontType2",
+            "BaseFont": pdfdoc.PDFName(name),
+            "CIDSystemInfo": "<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>",
+            "FontDescriptor": descriptor,
+            "W": pdfdoc.PDFArray([0, pdfdoc.PDFArray(widths)]),
+            "CIDToGIDMap": document.Reference(glyph_map),
+        }
+    )
+    font = pdfdoc.PDFDictionary(
+        {
+            "Type": "/Font",
+            "Subtype": "/Type0",
+            "BaseFont": pdfdoc.PDFName(name),
+            "Encoding": "/Identity-H",
+            "DescendantFonts": pdfdoc.PDFArray([document.Reference(descendant)]),
+            "ToUnicode": _to_unicode(document, name, enumerate(texts), digits=4),
+        }
+    )
+    return document.Reference(font)
+
+
+def subset_name(font: str, number: int) -> str:
     """As ISO 32000-1, 9.6.4 wants it: six letters, a plus sign and the font's name."""
     prefix = SUBSETN(number).decode()
-    return f"{prefix}+{face.name}"
+    return f"{prefix}+{font}"
 
 
 def _to_unicode(

@@ -64,7 +64,9 @@ class Table:
         self._types = [column.type for column in columns]
         self._headers = heading.prepare([column.header for column in columns])
         texts = [copy.texts for copy in first_rows] or [()] * len(columns)
-        self._aligns: list[Align] = [*map(_alignment, columns, texts)]
+        self._aligns = [
+            _alignment(column, shown, body) for column, shown in zip(columns, texts, strict=True)
+        ]
         widths = heading.least_widths(self._headers)
         self._needs = [
             Need(column.width, width) for column, width in zip(columns, widths, strict=True)
@@ -132,8 +134,9 @@ class Table:
         """Take note of the widths of some cells; whether one is the widest so far."""
         need, column_type = self._needs[index], self._types[index]
         whole, text = need.whole, need.text
+        sources = self._body.sources(copy)
         for row, width in wide.items():
-            if width > whole and is_whole(copy.texts[row], column_type):
+            if width > whole and is_whole(sources[row], column_type):
                 whole = width
             elif width > text:
                 text = min(width, _LONGEST_NEED)
@@ -282,11 +285,16 @@ def _block(columns: Sequence[SetColumn], count: int) -> Block:
     return Block([column.cells for column in columns], lines, cut)
 
 
-def _alignment(column: Column, texts: Sequence[str]) -> Align:
-    """Numbers are right-aligned: those of a type, or of a first page of numbers alone."""
+def _alignment(column: Column, texts: Sequence[str], body: Typesetter) -> Align:
+    """Numbers are right-aligned: those of a type, or of a first page of numbers alone.
+
+    So is a column of which most texts run from right to left.
+    """
     if column.align is not None:
         return column.align
-    if column.type is not None:
-        return "right" if column.type in NUMERIC else "left"
+    if column.type in NUMERIC:
+        return "right"
     shown = [*filter(None, texts)]
-    return "right" if shown and all(map(is_number, shown)) else "left"
+    if column.type is None and shown and all(map(is_number, shown)):
+        return "right"
+    return "right" if sum(map(body.is_leftward, shown)) > len(shown) / 2 else "left"

@@ -1,9 +1,9 @@
 """Text set in one document's fonts: measured, cut to a width and encoded for a content stream.
 
 Many texts are handled at once: joined, encoded by a table in C, and in the base font measured as
-bytes. Text is composed (NFC) where it has combining marks; other marks, ligatures, right-to-left
-order and shaped scripts are not done: each character is set by its own glyph, left to right.
-Invariant: no line is wider than its room.
+bytes. Text is composed (NFC) where it has combining marks. Scripts that run from right to left,
+join or reorder are shaped (see ``shaping``), text by text; in any other each character is set by
+its own glyph. Invariant: no line is wider than its room.
 """
 
 import codecs
@@ -12,7 +12,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from reportlab.pdfbase.pdfdoc import PDFObjectReference
@@ -21,11 +21,14 @@ from consumer.formats.pdf.document import StreamedDocument
 from consumer.formats.pdf.fonts import UNITS_PER_EM, Face
 from consumer.formats.pdf.repertoire import (
     ELLIPSIS,
+    IS_SHAPED,
     REPLACEMENT,
     TOKENS,
     Repertoire,
     token_start,
 )
+from consumer.formats.pdf.shaped_face import ShapedFace
+from consumer.formats.pdf.shaping import Shaper
 from consumer.formats.pdf.stream_safe import is_stream_safe, stream_safe
 from consumer.formats.pdf.subsets import LINE_BREAK, SEPARATOR, CompositeSubset
 from consumer.formats.pdf.wrapping import IN_BYTES, IN_TEXT, divided
@@ -68,14 +71,23 @@ class Typesetter:
     end that string, show others in other fonts, and begin another one.
     """
 
-    def __init__(self, faces: Sequence[Face], name: str, *, wraps: bool = False) -> None:
+    def __init__(
+        self,
+        faces: Sequence[Face],
+        name: str,
+        shaped: Sequence[ShapedFace] = (),
+        *,
+        wraps: bool = False,
+    ) -> None:
         """``name`` begins the names of its fonts in the document's resources.
 
-        ``wraps``: line breaks in texts stay, and more of a long text.
+        ``shaped`` are for scripts that need it. ``wraps``: line breaks in texts stay, and more of a
+        long text.
         """
         self.replaced_characters = 0
         self.most_text = MOST_WRAPPED_TEXT if wraps else MOST_TEXT
         self._repertoire = Repertoire(faces, name, wraps=wraps)
+        self._shaper = Shaper(shaped, self._repertoire)
         self._base = self._repertoire.base
         self.base_font = self._base.name.encode()
         self._ellipsis = self._base.encode(ELLIPSIS)
@@ -92,12 +104,26 @@ class Typesetter:
             return Copy(texts, codes)
         elif copy := self._met_before(texts, joined):
             return copy
-        shown = unicodedata.normalize("NFC", stream_safe(joined)).translate(self._repertoire)
+        composed = unicodedata.normalize("NFC", stream_safe(joined))
+        shown = composed.translate(self._repertoire)
+        shaped = IS_SHAPED in shown
+        if shaped:
+            shown = self._shaped(composed.split(SEPARATOR), shown.split(SEPARATOR))
         self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
         texts = shown.split(SEPARATOR)
+        if shaped:
+            return Copy(texts, None, self._encode_lines(texts))
         if (codes := self._encode(shown)) is not None:
             return Copy(texts, codes)
         return Copy(texts, None, self._encode_mixed(shown))
+
+    def is_leftward(self, text: str) -> bool:
+        """Whether a text of a copy runs from right to left."""
+        return self._shaper.is_leftward(text)
+
+    def sources(self, copy: Copy) -> Sequence[str]:
+        """What the texts were made of, as far as it is shown."""
+        return copy.texts if copy.codes is not None else self._shaper.sources(copy.texts)
 
     def shortened(self, text: str) -> str:
         """What of a text is looked at."""
@@ -111,7 +137,7 @@ class Typesetter:
 
     def least_widths(self, copy: Copy) -> list[int]:
         """The width that each text needs on two lines, without dividing a word."""
-        return [_on_two_lines([*map(self._word_width, text.split(" "))]) for text in copy.texts]
+        return [_on_two_lines([*map(self._word_width, self._words(text))]) for text in copy.texts]
 
     def lines(self, copy: Copy, size: bytes) -> list[bytes]:
         """The texts, uncut and encoded; ``size`` is the type's, as the content stream has it."""
@@ -167,7 +193,8 @@ class Typesetter:
                 parts[-1] = self._cut_codes(parts[-1], room)
             return Wrapped(parts, [sum(self._base.advances(part)) for part in parts], found.cut)
         text = copy.texts[index]
-        found = divided(text, IN_TEXT, self._advances(text), room, most)
+        plain = self._shaper.plain(text)
+        found = divided(plain, IN_TEXT, self._advances(text), room, most)
         texts = [text[start:end] for start, end in found.spans]
         if found.cut:
             texts[-1] = self._cut(texts[-1], room)
@@ -194,7 +221,10 @@ class Typesetter:
 
     def _cut(self, text: str, room: int) -> str:
         kept = self._fitting(self._advances(text), room)
-        return "" if kept is None else text[:kept].rstrip(" ") + ELLIPSIS
+        if kept is None:
+            return ""
+        seen = len(self._shaper.plain(text[:kept]).rstrip(" "))
+        return text[:seen] + self._shaper.ellipsis(text)
 
     def _cut_codes(self, codes: bytes, room: int) -> bytes:
         kept = self._fitting(self._base.advances(codes), room)
@@ -209,7 +239,7 @@ class Typesetter:
 
     def _set(self, text: str, size: bytes) -> tuple[bytes, int]:
         """A text that has been prepared as a line, and its width."""
-        (line,) = self._in_fonts(self._encode_mixed(text), size)
+        (line,) = self._in_fonts(self._encode_lines([text]), size)
         return line, sum(self._advances(text))
 
     def _wider_mixed(self, copy: Copy, room: int) -> dict[int, int]:
@@ -233,7 +263,7 @@ class Typesetter:
         # Often a column is in one font, as Han is, and its first character tells.
         first = joined.lstrip(SEPARATOR)[0]
         for font in self._repertoire.composites:
-            if font.has(first):
+            if isinstance(font, CompositeSubset) and font.has(first):
                 with contextlib.suppress(UnicodeEncodeError):
                     return Copy(texts, None, composite=(font, font.encode(joined)))
         with contextlib.suppress(UnicodeEncodeError):
@@ -242,6 +272,22 @@ class Typesetter:
 
     def _encode_mixed(self, text: str) -> bytes:
         return codecs.charmap_encode(text, "strict", self._repertoire.token_of)[0]
+
+    def _shaped(self, texts: Sequence[str], shown: Sequence[str]) -> str:
+        return SEPARATOR.join(
+            self._shaper.shape(text) if IS_SHAPED in one else one
+            for text, one in zip(texts, shown, strict=True)
+        )
+
+    def _encode_lines(self, lines: Sequence[str]) -> bytes:
+        """Lines of texts that may be shaped, in the order in which they are drawn."""
+        drawn = SEPARATOR.join(map(self._shaper.visual, lines))
+        return codecs.charmap_encode(drawn, "strict", self._repertoire.line_token_of)[0]
+
+    def _words(self, text: str) -> list[str]:
+        plain = self._shaper.plain(text).split(" ")
+        ends = [*accumulate((len(word) + 1 for word in plain), initial=0)]
+        return [text[start : end - 1] for start, end in pairwise(ends)]
 
     def _mixed_lines(self, copy: Copy, size: bytes) -> list[bytes]:
         """The texts, uncut."""

@@ -10,7 +10,9 @@ from schemas.vocabulary import ColumnType
 NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL})
 _WHOLE = NUMERIC | {ColumnType.DATE, ColumnType.TIMESTAMP}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:e[+-]?[0-9]++)?")
-_FIGURES = re.compile("[-+(]?[^0-9A-Za-z]?[0-9][-0-9 .,:'\u2019\u00a0\u2009\u202f/+()TZ]*+.?")
+_FIGURES = re.compile(
+    r"[-+(]?[^\dA-Za-z]?\d[-\d .,:'\u2019\u00a0\u2009\u202f\u066b\u066c/+()TZ]*+.?"
+)
 _LONGEST_FIGURES = 40
 
 

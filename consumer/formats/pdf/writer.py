@@ -44,8 +44,8 @@ class PdfWriter:
         self._options = options = request.options
         self._date = dated_at
         wraps = options.overflow == "wrap"
-        self._body = Typesetter(fonts.body, "B", wraps=wraps)
-        self._heading = Typesetter(fonts.heading, "H")
+        self._body = Typesetter(fonts.body, "B", fonts.shaped_body, wraps=wraps)
+        self._heading = Typesetter(fonts.heading, "H", fonts.shaped_heading)
         self._title = request.heading
         self._shown_title = self._heading.prepare([self._title])
         self._footer = self._body.prepare([options.footer])
