@@ -33,6 +33,7 @@ from sluice.http.connections import raise_descriptor_limit
 from sluice.http.dead_letters import KafkaLetters
 from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
+from sluice.http.retry_threads import RetryThreads
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.tls import server_context
@@ -196,6 +197,8 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
                 metrics,
                 gate,
                 letters,
+                lookup,
+                RetryThreads(settings.topics, options).run_again,
             )
             app = build_app(deps, _http_limits(settings))
             with LoopWatch(context.in_hand, metrics):

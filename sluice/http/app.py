@@ -38,9 +38,10 @@ from sluice.http.exposition import expose
 from sluice.http.live import LiveExports
 from sluice.http.problems import EXCEPTION_HANDLERS, Problem
 from sluice.http.repeats import FirstRequests
+from sluice.http.retry import Retries, RetryDependencies, RunAgain, retry
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
-from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView
+from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView, RequestsView
 from sluice.links import LinkKeys
 
 # A probe that times out tells an operator less than an answer with the reason.
@@ -62,6 +63,8 @@ class AppDependencies:
     metrics: Metrics
     gate: Gate
     letters: dead_letters.LettersView
+    requests: RequestsView
+    run_again: RunAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
     run_deps = run.RunDependencies(exports, deps.uploads, bodies, idle_seconds)
     metrics = partial(_expose_metrics, deps.metrics.registry)
     shown = listing.Listing(node, deps.backlog, deps.history)
+    retries = Retries(RetryDependencies(exports, deps.requests, deps.run_again))
     auth = BearerAuth(deps.gate)
     guard, operators = auth.guard, partial(auth.guard, operators_only=True)
     letters = deps.letters
@@ -123,6 +127,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route(
             "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
         ),
+        _Route("POST", "/export/{export_id}/retry", guard(partial(retry, retries))),
         _Route("GET", "/dead-letters", operators(partial(dead_letters.list_letters, letters))),
         _Route(
             "POST",

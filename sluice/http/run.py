@@ -130,6 +130,11 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
             async with stopping_of(request).cut_off():
                 if event := await exports.wait_for_end(export_id, seconds, request.is_disconnected):
                     return Response(_ended(event), media_type=JSON)
+    return accepted(export_id)
+
+
+def accepted(export_id: str) -> Response:
+    """202: all of an export is in Kafka, or about to be; where to ask for it."""
     status_url = f"/export/status/{export_id}"
     answer = {
         "export_id": export_id,

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.topics import Topics
 from tests.chaos.disk import Disk, small_disk
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.shell import Shell
@@ -225,3 +226,38 @@ async def test_wrong_use_is_named(shell: Shell) -> None:
     assert "--reason: 'broken'" in shell.fails("retry", "--reason", "broken", code=2)
     assert "--reason" in shell.fails("retry", "--reason", "invalid_batch", code=2)
     assert "no export id" in shell.fails("retry", "no/id", code=2)
+
+
+async def test_over_http_two_clicks_on_two_nodes_make_one(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, node: NodeProcess, tmp_path: Path
+) -> None:
+    await cancelled(upstream, bootstrap_servers, topics, "x")
+    await upstream.request("half")
+    await upstream.publish({"type": "export.cancel_requested", "export_id": "half"})
+    await ends(bootstrap_servers, topics, 2)
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, "two.log") as two,
+        http_client(node.url) as here,
+        http_client(two.url) as there,
+    ):
+        clients = (here, there, here, there)
+        answers = await asyncio.gather(*(one.post("/export/x/retry") for one in clients))
+        for answer in answers:
+            assert (answer.status_code, answer.json()["export_id"]) == (202, "x-retry-1")
+        found = await ends(bootstrap_servers, topics, 3)
+        assert content(found["x-retry-1"]) == csv_bytes(rows_of(0, 100))
+        assert found["x-retry-1"].retry_of == "x"
+        again = await there.post("/export/x/retry")
+        assert (again.status_code, again.json()["export_id"]) == (202, "x-retry-1")
+        assert (await here.post("/export/half/retry")).status_code == 409
+        assert (await here.post("/export/x-retry-1/retry")).status_code == 409, "it completed"
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        await admin.start()
+        cut = {TopicPartition(topics.records, 0): RecordsToDelete(1)}
+        await upstream.request("old")
+        await upstream.publish({"type": "export.cancel_requested", "export_id": "old"})
+        await ends(bootstrap_servers, topics, 4)
+        await admin.delete_records(cut)
+        await admin.close()
+        assert (await here.post("/export/old/retry")).status_code == 410
+    assert len(await committed(bootstrap_servers, topics.completions)) == 4

@@ -27,6 +27,7 @@ from consumer.storage.local import LocalStorage
 from producer.batching import Batcher
 from producer.dead_letters.records import DeadLetterRecord, Place, Selection
 from producer.publisher import Export
+from producer.retry.retrying import Left, Retried, Retry
 from schemas.codec import decode_request, encode_request
 from schemas.completions import (
     ExportCancelled,
@@ -98,6 +99,12 @@ class World:
     letters: list[DeadLetterRecord] = field(default_factory=list)
     requeued: list[Place] = field(default_factory=list)
     """Dead letters that were put back."""
+    retries: list[Retry] = field(default_factory=list)
+    """What was published again."""
+    failures: dict[str, FailReason] = field(default_factory=dict)
+    """Why exports fail that do not time out, by id."""
+    incomplete: dict[str, Left] = field(default_factory=dict)
+    """What can't be published again, by id."""
     reasons: list[str | None] = field(default_factory=list)
     """Why exports are cancelled."""
 
@@ -215,6 +222,20 @@ class World:
         await self._ask()
         return export_id in self.begun or source.offset in self.with_batches
 
+    async def run_again(self, retry: Retry) -> Retried:
+        """As ``RetryThreads``, of what ``incomplete`` says."""
+        await self._ask()
+        await asyncio.sleep(0.01)
+        self.retries.append(retry)
+        if retry.export_id in self.incomplete:
+            return Retried(left={retry.export_id: self.incomplete[retry.export_id]})
+        if not retry.begun_at:
+            attempt = retry.attempt
+            changes = {"export_id": attempt.export_id, "retry_of": attempt.original}
+            request = self.requests[retry.source.offset]
+            self.requests.append(request.model_copy(update=changes))
+        return Retried(published=[retry.export_id])
+
     # The dead letters
 
     async def places(self, choice: Selection, most: int) -> list[Place]:
@@ -262,6 +283,7 @@ class World:
 
     def _event(self, export_id: str, state: str, content: bytes, extension: str) -> TerminalEvent:
         users = {**{one.export_id: one.user for one in self.requested()}, **self.others}
+        retried = {one.export_id: one.retry_of for one in self.requested()}
         ended: dict[str, Any] = {
             "export_id": export_id,
             "user": users.get(export_id, "anonymous"),
@@ -271,10 +293,12 @@ class World:
             "completed_at": _MOMENT,
             "duration_ms": 0,
             "source": self.source(export_id),
+            "retry_of": retried.get(export_id),
             "format": Format(extension.partition(".")[0]),
         }
         if state == "failed":
-            return ExportFailed(**ended, reason=FailReason.TIMED_OUT, message="idle")
+            reason = self.failures.get(export_id, FailReason.TIMED_OUT)
+            return ExportFailed(**ended, reason=reason, message="idle")
         if state == "cancelled":
             return ExportCancelled(**ended, message="cancelled on request")
         part = self.storage.open_part(0, export_id, extension)
@@ -374,6 +398,8 @@ async def app_of(
                 world.metrics,
                 gate,
                 world,
+                world,
+                world.run_again,
             )
             yield build_app(deps, HttpLimits(**limits))
 

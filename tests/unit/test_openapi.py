@@ -171,6 +171,7 @@ async def assert_answers_described(
         assert_described(document, await client.head(f"/export/download/{name}"))
         assert_described(document, await client.delete(f"/export/{name}"))
         assert_described(document, await client.post(f"/export/{name}/link", json={}))
+        assert_described(document, await client.post(f"/export/{name}/retry"))
         assert_described(document, await client.get(f"/export/download/{name}?signature=x"))
     assert_described(document, await client.post("/export/done/link", json={"x": 1}))
     async with serving_world(world) as without_keys:
@@ -187,8 +188,8 @@ def assert_described(document: dict[str, Any], answer: httpx.Response) -> None:
     """The status is in the document by itself, with this media type, and the body is valid."""
     url = answer.request.url.path
     path = url if url in document["paths"] else f"{url.rpartition('/')[0]}/{{export_id}}"
-    if url.endswith("/link"):
-        path = "/export/{export_id}/link"
+    if url.endswith(("/link", "/retry")):
+        path = f"/export/{{export_id}}/{url.rpartition('/')[2]}"
     operation = document["paths"][path][answer.request.method.lower()]
     described = resolve(document, operation["responses"][str(answer.status_code)])
     media_type = answer.headers.get("content-type", "").partition(";")[0]

@@ -1,0 +1,67 @@
+"""Runs retries apart from the node's event loop, as what they read may hold it up.
+
+A retry reads a partition from its request on, and with it all that lies there: a batch that
+decompresses to gigabytes is skipped in pieces, but without a pause. So each retry has a thread and
+an event loop of its own. Invariant: a retry that is cancelled stops publishing at its next await.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from consumer.daemon_threads import DaemonThreads
+from producer.retry.retrying import Retried, Retry, run_again
+from schemas.topics import Topics
+
+MOST_AT_ONCE = 2
+"""Retries of a node; more wait. Each holds some MiB."""
+
+
+class RetryThreads:
+    """Publishes exports again, as ``run_again`` does, one in a call."""
+
+    def __init__(self, topics: Topics, client_options: Mapping[str, Any]) -> None:
+        self._topics = topics
+        self._options = client_options
+        self._threads = DaemonThreads(MOST_AT_ONCE, "retry")
+
+    async def run_again(self, retry: Retry) -> Retried:
+        """Raises as ``run_again``."""
+        job = _Job(retry, self._topics, self._options)
+        try:
+            return await asyncio.wrap_future(self._threads.submit(job.run))
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+
+
+class _Job:
+    """One call, which any thread may cancel."""
+
+    def __init__(self, retry: Retry, topics: Topics, client_options: Mapping[str, Any]) -> None:
+        self._retry = retry
+        self._topics = topics
+        self._options = client_options
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cancelled = False
+
+    def run(self) -> Retried:
+        return asyncio.run(self._run())
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._is_cancelled = True
+            if self._loop and self._task:
+                with suppress(RuntimeError):  # the loop has ended meanwhile
+                    self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _run(self) -> Retried:
+        with self._lock:
+            if self._is_cancelled:
+                raise asyncio.CancelledError
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        return await run_again([self._retry], self._topics, **self._options)
