@@ -26,6 +26,7 @@ from sluice.http import (
     events,
     links,
     listing,
+    page,
     run,
     status,
 )
@@ -136,6 +137,8 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         ),
         _Route("GET", "/openapi.json", guard(documentation.openapi)),
         _Route("GET", "/docs", partial(documentation.docs, not deps.gate.is_open)),
+        _Route("GET", "/", page.page),
+        _Route("GET", "/page/{name}", page.page_file),
     ]
 
 

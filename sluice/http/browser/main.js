@@ -1,0 +1,146 @@
+// The page, put together: filters in the URL, what is open, keys, and the stream.
+
+import { follow, forgetToken, hasToken, onTokenNeeded } from "./api.js";
+import { closeDetail, openDetail, putDetail } from "./detail.js";
+import { load, loadOlder, neighbour, put, refreshAges } from "./list.js";
+import { openNode } from "./node.js";
+import { openUpload, prepareUpload } from "./upload.js";
+import { toast } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const NAMES = ["q", "state", "format", "user"];
+const form = $("filters");
+
+function filters() {
+  const query = new URLSearchParams(location.search);
+  return Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
+}
+
+async function reload() {
+  try {
+    await load(filters());
+    notice(null);
+  } catch (error) {
+    notice(`The list can't be shown: ${error.message}`);
+  }
+  $("sign-out").hidden = !hasToken();
+}
+
+function notice(text) {
+  $("notice").hidden = !text;
+  $("notice").textContent = text ?? "";
+}
+
+// What the URL says is what is shown; the back button goes through it.
+function show() {
+  const wanted = filters();
+  for (const name of NAMES) if (form.elements[name].value !== wanted[name]) form.elements[name].value = wanted[name];
+  $("clear").hidden = !NAMES.some((name) => wanted[name]);
+  const id = new URLSearchParams(location.search).get("export");
+  if (id) openDetail(id);
+  else closeDetail();
+}
+
+function go(changed, replace = false) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changed)) {
+    if (value) query.set(name, value);
+    else query.delete(name);
+  }
+  const text = query.toString();
+  history[replace ? "replaceState" : "pushState"](null, "", text ? `?${text}` : location.pathname);
+  show();
+}
+
+function filtersChanged(replace) {
+  go(Object.fromEntries(NAMES.map((name) => [name, form.elements[name].value.trim()])), replace);
+  reload();
+}
+
+let typing;
+form.addEventListener("input", (event) => {
+  clearTimeout(typing);
+  const isText = event.target.tagName === "INPUT";
+  typing = setTimeout(() => filtersChanged(isText), isText ? 250 : 0);
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+$("clear").addEventListener("click", () => { form.reset(); filtersChanged(false); form.elements.q.focus(); });
+$("more").addEventListener("click", () => loadOlder().catch((error) => toast(error.message)));
+new IntersectionObserver((entries) => {
+  if (entries.some((entry) => entry.isIntersecting)) loadOlder().catch((error) => toast(error.message));
+}, { rootMargin: "400px" }).observe($("more"));
+
+document.addEventListener("click", (event) => {
+  const anchor = event.target.closest("a.name");
+  const row = event.target.closest("#rows tr");
+  const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (isPlain && (anchor || (row && !getSelection().toString()))) {
+    event.preventDefault();
+    go({ export: row.dataset.id });
+  }
+});
+$("detail").addEventListener("close", () => {
+  if (new URLSearchParams(location.search).has("export")) go({ export: "" });
+});
+addEventListener("popstate", () => { show(); reload(); });
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, select, textarea, dialog");
+  if (isTyping || event.metaKey || event.ctrlKey || event.altKey) return;
+  const act = {
+    "/": () => form.elements.q.focus(),
+    n: () => openUpload(),
+    j: () => neighbour(1)?.focus(),
+    k: () => neighbour(-1)?.focus(),
+    ArrowDown: () => neighbour(1)?.focus(),
+    ArrowUp: () => neighbour(-1)?.focus(),
+  }[event.key];
+  const isArrow = event.key.startsWith("Arrow") && !event.target.closest("#rows");
+  if (act && !isArrow) {
+    event.preventDefault();
+    act();
+  }
+});
+
+$("open-upload").addEventListener("click", () => openUpload());
+document.querySelector("[data-act=upload]").addEventListener("click", () => openUpload());
+$("open-node").addEventListener("click", openNode);
+$("sign-out").addEventListener("click", () => { forgetToken(); location.reload(); });
+
+onTokenNeeded((refused) => new Promise((resolve) => {
+  const dialog = $("token");
+  $("token-error").hidden = !refused;
+  $("token-error").textContent = refused ? "This node doesn't know that token." : "";
+  const field = dialog.querySelector("input");
+  field.value = "";
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.querySelector("form").onsubmit = (event) => {
+    event.preventDefault();
+    const token = field.value.trim();
+    // A header takes no other characters.
+    if (!/^[\x21-\x7e]+$/.test(token)) return;
+    dialog.close();
+    field.value = "";
+    resolve(token);
+  };
+  dialog.showModal();
+}));
+
+function live(state, text) {
+  $("live").dataset.state = state;
+  $("live").textContent = text;
+}
+
+prepareUpload((id) => { go({ export: id }); });
+setInterval(refreshAges, 20000);
+show();
+follow({
+  open: (resumed) => { live("live", "Live"); if (!resumed) reload(); else $("sign-out").hidden = !hasToken(); },
+  closed: () => live("connecting", "Reconnecting"),
+  message: (change) => {
+    if (change.type === "reload") reload();
+    else { put(change); putDetail(change); }
+  },
+});
+// The stream needs Kafka; why there is no list is worth a line.
+setTimeout(() => { if ($("live").dataset.state !== "live" && !$("token").open) reload(); }, 3000);

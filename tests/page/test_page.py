@@ -1,0 +1,269 @@
+"""The page in a real browser: live, filtered, with 10,000 exports, uploads, tokens; for all."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.page.browser import Opened, opened
+from tests.support.http import World
+from tests.support.listing import ended_export
+from tests.support.waiting import until
+
+NOON = 1_795_255_200_000
+FAULTS = (Path(__file__).parent / "faults.js").read_text("utf-8")
+
+AT_REST = """Promise.all(document.getAnimations()
+    .filter(one => one.effect.getTiming().iterations !== Infinity).map(one => one.finished))"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def eventually(one: Opened, script: str, expected: Any) -> None:
+    async with asyncio.timeout(15):
+        while (found := await one.page.evaluate(script)) != expected:
+            await asyncio.sleep(0.05)
+    assert found == expected
+
+
+async def test_it_lives_filters_and_shows_one(world: World) -> None:
+    for number in range(3):
+        world.history.put(
+            ended_export(f"old-{number}", NOON + number, title=f"Orders {number}"), NOON
+        )
+    world.history.put(ended_export("pdf", NOON + 9, format="pdf", user="bob"), NOON)
+    async with opened(world) as one:
+        page = one.page
+        await one.go()
+        assert await one.ids() == ["pdf", "old-2", "old-1", "old-0"]
+        # An export comes, runs, has rows, and ends, while the page is open.
+        world.request("live")
+        await page.wait_for_selector("[data-id=live] .queued")
+        world.begun.add("live")
+        world.rows["live"] = (1_234, 5_600)
+        await page.wait_for_selector("[data-id=live] .running")
+        await eventually(
+            one, "document.querySelector('[data-id=live] .c-rows').textContent", "1,234"
+        )
+        await page.click("[data-id=live] a")
+        await page.wait_for_selector("#detail .running")
+        world.end("live", "failed")
+        world.publish_end(ended_export("live", NOON + 10, state="failed", bytes=None))
+        await page.wait_for_selector("#detail .reason")
+        shown = await page.inner_text("#detail")
+        for text in (
+            "Its rows stopped coming.",
+            "Run it again if all rows have come",
+            "idle",
+            "Failed",
+        ):
+            assert text in shown
+        assert "export=live" in page.url
+        await page.keyboard.press("Escape")
+        await eventually(one, "location.search", "")
+        # Filters are in the URL, which a colleague can open; what leaves them goes.
+        await page.select_option("[name=state]", "completed")
+        await page.keyboard.press("Tab")
+        await page.evaluate("document.activeElement.blur()")
+        await page.keyboard.press("/")
+        await page.keyboard.type("ORDERS 1")
+        await eventually(one, "location.search", "?state=completed&q=ORDERS+1")
+        await eventually(
+            one, "[...document.querySelectorAll('#rows tr')].map(row => row.dataset.id)", ["old-1"]
+        )
+        await one.go("?user=bob")
+        assert await one.ids() == ["pdf"]
+        world.publish_end(ended_export("hers", NOON + 20))
+        world.publish_end(ended_export("his", NOON + 21, user="bob"))
+        await page.wait_for_selector("[data-id=his]")
+        assert await one.ids() == ["his", "pdf"]
+        assert one.complaints == []
+
+
+async def test_ten_thousand_exports_in_pages(world: World) -> None:
+    for number in range(10_000):
+        world.history.put(ended_export(f"e-{number:05}", NOON + number), NOON + number)
+    async with opened(world) as one:
+        await one.go()
+        first = await one.ids()
+        assert first == [f"e-{number:05}" for number in range(9_999, 9_899, -1)]
+        for _ in range(3):
+            had = len(await one.ids())
+            await one.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            await _more_rows(one, had)
+        world.publish_end(ended_export("new", NOON + 20_000))
+        await one.page.wait_for_selector("[data-id=new]")
+        found = await one.ids()
+        assert found[0] == "new"
+        assert found[1:] == [f"e-{9_999 - place:05}" for place in range(len(found) - 1)]
+        assert one.complaints == []
+
+
+async def _more_rows(one: Opened, had: int) -> None:
+    async with asyncio.timeout(15):
+        while len(await one.ids()) <= had:
+            await asyncio.sleep(0.05)
+
+
+CSV = 'id;name;note\r\n1;"Anna ""A""; B";\r\n2;Ünal;"two\nlines"\r\n3;last;no end'
+
+
+async def test_a_dropped_csv_becomes_an_export(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "Orders 2026.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + CSV.encode())
+    async with opened(world) as one:
+        await one.go()
+        await one.page.keyboard.press("n")
+        await one.page.set_input_files("#file", file)
+        await one.page.wait_for_selector("#upload-fields:not([hidden])")
+        assert await one.page.inner_text("#upload-columns") == "3 columns: id, name, note"
+        await one.page.check("[name=format][value=pdf]", force=True)
+        await one.page.click("#upload-form summary")
+        await one.page.select_option("[data-option=overflow]", label="Wrap")
+        await one.page.click("#upload-send")
+        await one.page.wait_for_selector("#detail[open]")
+        (request,) = world.requested()
+        assert (request.title, request.format) == ("Orders 2026", "pdf")
+        assert request.options.model_dump()["overflow"] == "wrap"
+        assert world.published_rows(request.export_id) == [
+            ["1", 'Anna "A"; B', ""],
+            ["2", "Ünal", "two\nlines"],
+            ["3", "last", "no end"],
+        ]
+        assert world.is_finished(request.export_id)
+        assert f"export={request.export_id}" in one.page.url
+        assert one.complaints == []
+
+
+WRONG_FILES = [
+    ("a.csv", b"a,b\n1,2\n3\n", "Row 2 has 1 cells, the header has 2."),
+    ("a.csv", b"a,a\n1,2\n", "Two columns are named “a”."),
+    ("a.csv", b"a,b\n\xe4,2\n", "The file isn't UTF-8."),
+    ("a.xlsx", b"PK", "Workbooks can't be read here yet: save the sheet as CSV"),
+    ("a.ndjson", b"nothing", "Its first line isn't JSON. NDJSON has one row a line."),
+    ("a.ndjson", b'{"a":1}\n{"b":2}\n', "line 2: 'b' is no column"),
+]
+
+
+async def test_a_file_that_is_wrong_is_named_in_words(world: World, tmp_path: Path) -> None:
+    async with opened(world) as one:
+        for name, content, expected in WRONG_FILES:
+            (tmp_path / name).write_bytes(content)
+            await one.go()
+            await one.page.click("#open-upload")
+            await one.page.set_input_files("#file", tmp_path / name)
+            known = "#upload-fields:not([hidden]), #upload-error:not([hidden])"
+            await one.page.wait_for_selector(known)
+            if await one.page.is_enabled("#upload-send"):
+                await one.page.click("#upload-send")
+                await one.page.wait_for_selector("#upload-error:not([hidden])")
+            assert (await one.page.inner_text("#upload-error")).startswith(expected)
+    assert {one.export_id for one in world.requested()} == {*world.cancelled()}
+
+
+async def test_a_token_is_typed_once_and_in_no_url(world: World) -> None:
+    world.request("done", "alice")
+    world.end("done")
+    world.history.put(ended_export("done", NOON), NOON)
+    world.history.put(ended_export("his", NOON, user="bob"), NOON)
+    async with opened(world, {"users_by_token": {"secret-1": "alice"}}) as one:
+        page = one.page
+        await page.goto(one.url)
+        await page.fill("[name=token]", "wrong")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#token-error:not([hidden])")
+        await page.fill("[name=token]", "secret-1")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#live[data-state=live]")
+        await page.wait_for_selector("[data-id=done]")
+        assert await one.ids() == ["done"]
+        await page.reload()
+        await page.wait_for_selector("#live[data-state=live]")
+        assert not await page.is_visible("#token")
+        await page.click("[data-id=done] a")
+        async with page.expect_download() as downloading:
+            await page.click("[data-act=download]")
+        download = await downloading.value
+        assert download.suggested_filename == "done.csv"
+        assert _content(await download.path()) == b"a\r\n1\r\n"
+        assert all("secret" not in request.url for request in one.requests)
+        assert await page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+        await page.keyboard.press("Escape")
+        await page.click("#sign-out")
+        await page.wait_for_selector("#token[open]")
+
+
+async def test_cancel_is_confirmed(world: World) -> None:
+    world.request("open")
+    async with opened(world) as one:
+        await one.go("?export=open")
+        await one.page.click("[data-act=cancel]")
+        assert world.cancelled() == []
+        await one.page.click("[data-act=cancel]")
+        await until(lambda: world.cancelled() == ["open"])
+
+
+async def test_a_node_without_keys_hides_links(world: World) -> None:
+    world.request("done")
+    world.end("done")
+    async with opened(world) as one:
+        await one.go("?export=done")
+        await one.page.click("[data-act=link]")
+        await one.page.wait_for_selector("#toast.shown")
+        assert await one.page.query_selector("[data-act=link]") is None
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])
+async def test_everyone_can_use_it(world: World, scheme: str, width: int) -> None:
+    """Names, contrast (WCAG AA) and room, of each view."""
+    for place, state in enumerate(("completed", "failed", "cancelled")):
+        world.request(state)
+        world.end(state, state)
+        title = "A title that is much longer than any screen is wide, " * 3
+        world.history.put(ended_export(state, NOON + place, state=state, title=title), NOON)
+    world.request("queued")
+    world.request("running")
+    world.begun.add("running")
+    async with opened(world, color_scheme=scheme, viewport={"width": width, "height": 844}) as one:
+        await one.go()
+        await _assert_faultless(one, "list")
+        for state in ("completed", "failed", "cancelled", "queued", "running"):
+            await one.go(f"?export={state}")
+            await one.page.wait_for_selector("#detail dl")
+            await _assert_faultless(one, state)
+        await one.go()
+        for button in ("#open-node", "#open-upload"):
+            await one.page.click(button)
+            await one.page.wait_for_selector("dialog[open]")
+            await _assert_faultless(one, button)
+            await one.page.keyboard.press("Escape")
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def _assert_faultless(one: Opened, view: str) -> None:
+    await one.page.evaluate(AT_REST)
+    faults = await one.page.evaluate(FAULTS)
+    assert faults == [], f"{view}: {json.dumps(faults, indent=1)}"
+
+
+async def test_keys_move_through_the_list(world: World) -> None:
+    for number in range(3):
+        world.history.put(ended_export(f"e-{number}", NOON + number), NOON)
+    async with opened(world) as one:
+        await one.go()
+        for key in ("j", "j", "k", "ArrowDown", "Enter"):
+            await one.page.keyboard.press(key)
+        await eventually(one, "location.search", "?export=e-1")
+        await one.page.wait_for_selector("#detail[open]")
+        await one.page.go_back()
+        await eventually(one, "document.querySelector('#detail').open", False)
