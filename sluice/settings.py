@@ -44,7 +44,7 @@ _NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what the system's bytes become where they aren't
 _MIB = 1024 * 1024
-_MAKES_TOKENS = "makes_tokens"
+_SERVES = "serves"
 
 
 def _bootstrap_servers(servers: str) -> str:
@@ -156,8 +156,8 @@ class Settings(BaseModel):
     manifest_retention_seconds: RetentionSeconds | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 4001
-    http_certfile: ReadableFile | None = None
-    http_keyfile: Annotated[ReadableFile | None, Field(validate_default=True)] = None
+    http_certfile: Path | None = None
+    http_keyfile: Annotated[Path | None, Field(validate_default=True)] = None
     public_url: Annotated[str, AfterValidator(base_url)] | None = None
     link_keys: Annotated[SecretStr, AfterValidator(_link_keys)] | None = None
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
@@ -212,7 +212,7 @@ class Settings(BaseModel):
     @field_validator("api_tokens_file")
     @classmethod
     def _holds_tokens(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        if path is None or ((info.context or {}).get(_MAKES_TOKENS) and not path.exists()):
+        if path is None or not _serves(info):
             return path
         try:
             parse_tokens(read_tokens(path))
@@ -255,9 +255,16 @@ class Settings(BaseModel):
             raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
         return path
 
+    @field_validator("http_certfile", "http_keyfile")
+    @classmethod
+    def _readable_by_a_node(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        return _readable(path) if path and _serves(info) else path
+
     @field_validator("ssl_cafile", "ssl_certfile", "http_certfile")
     @classmethod
-    def _holds_certificates(cls, path: Path | None) -> Path | None:
+    def _holds_certificates(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if _is_unseen(info):
+            return path
         try:
             ssl.create_default_context(cafile=path)
         except ssl.SSLError:
@@ -267,6 +274,8 @@ class Settings(BaseModel):
     @field_validator("ssl_keyfile", "http_keyfile")
     @classmethod
     def _fits_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if _is_unseen(info):
+            return path
         beside = str(info.field_name).replace("keyfile", "certfile")
         certificate = info.data.get(beside)
         if certificate is None:
@@ -344,10 +353,11 @@ class Settings(BaseModel):
         return options
 
 
-def load_settings(
-    environment: Mapping[str, str] = os.environ, *, makes_tokens: bool = False
-) -> Settings:
-    """Read the settings. ``makes_tokens``: the token file need not be there yet.
+def load_settings(environment: Mapping[str, str] = os.environ, *, serves: bool = False) -> Settings:
+    """Read the settings.
+
+    ``serves``: for a node. Only then the files of its HTTP side are looked at: who runs another
+    command beside it need not be able to read its key and its tokens.
 
     Raises:
         UsageError: one line with every wrong setting by name.
@@ -365,13 +375,22 @@ def load_settings(
     try:
         settings = Settings.model_validate(
             {field: read[name] for name, field in known.items() if name in read},
-            context={_MAKES_TOKENS: makes_tokens},
+            context={_SERVES: serves},
         )
     except ValidationError as error:
         wrong += map(_in_words, error.errors(include_url=False))
     if wrong:
         raise UsageError("; ".join(wrong))
     return settings
+
+
+def _serves(info: ValidationInfo) -> bool:
+    return bool((info.context or {}).get(_SERVES))
+
+
+def _is_unseen(info: ValidationInfo) -> bool:
+    """Whether it is a file of a node's HTTP side, and no node is to start."""
+    return str(info.field_name).startswith("http_") and not _serves(info)
 
 
 def _ssl_context(

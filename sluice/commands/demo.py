@@ -57,7 +57,7 @@ def run_demo(
 
     The files stay in SLUICE_STORAGE_URL (./exports). Exits 0 only if every export completed.
     """
-    settings = load_settings()
+    settings = load_settings(serves=True)
     catch_signals()
     configure_logging("warning", settings.log_format)
     with tempfile.TemporaryDirectory(prefix="sluice-demo-") as directory:

@@ -29,7 +29,7 @@ def serve() -> int:
     # settings are read, as from then on a signal ends the program with 0.
     from sluice.node import run_node  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = load_settings(serves=True)
     catch_signals()
     configure_logging(settings.log_level, settings.log_format)
     _collect_rarely()

@@ -86,7 +86,7 @@ def run_revoke(
 
 
 def _token_file() -> Path:
-    path = load_settings(makes_tokens=True).api_tokens_file
+    path = load_settings().api_tokens_file
     if path is None:
         raise UsageError("SLUICE_API_TOKENS_FILE: must be set: it is the file that is kept")
     return path
@@ -99,4 +99,4 @@ def _in_words(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{path} can't be changed or read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UsageError(f"SLUICE_API_TOKENS_FILE: {path}: {error}") from None

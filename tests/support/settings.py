@@ -7,7 +7,9 @@ from sluice.settings import Settings, load_settings
 
 
 def load(**given: str) -> Settings:
-    return load_settings({f"SLUICE_{name}": value for name, value in given.items()})
+    """As a node loads them."""
+    environment = {f"SLUICE_{name}": value for name, value in given.items()}
+    return load_settings(environment, serves=True)
 
 
 def refused(**given: str) -> str:

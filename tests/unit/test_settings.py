@@ -368,13 +368,15 @@ def test_the_token_file_is_read_as_the_settings_are(tmp_path: Path) -> None:
     assert load(API_TOKENS_FILE=str(file)).api_tokens_file == file
 
 
-def test_who_makes_the_token_file_does_without_it(tmp_path: Path) -> None:
-    file = tmp_path / "tokens"
-    environment = {"SLUICE_API_TOKENS_FILE": str(file)}
-    assert load_settings(environment, makes_tokens=True).api_tokens_file == file
-    file.write_text("junk")
-    with pytest.raises(UsageError, match="line 1: is not of the form"):
-        load_settings(environment, makes_tokens=True)
+def test_only_a_node_looks_at_the_files_of_its_http_side(tmp_path: Path) -> None:
+    names = ("API_TOKENS_FILE", "HTTP_CERTFILE", "HTTP_KEYFILE")
+    environment = {f"SLUICE_{name}": str(tmp_path / name) for name in names}
+    assert load_settings(environment).http_certfile == tmp_path / "HTTP_CERTFILE"
+    with pytest.raises(UsageError) as caught:
+        load_settings(environment, serves=True)
+    assert all(f"SLUICE_{name}: " in str(caught.value) for name in names[:2])
+    (tmp_path / "API_TOKENS_FILE").write_text("junk")
+    assert load_settings(environment)
 
 
 ISSUER_WORDS = "must be an https:// URL, without a query; http:// on loopback only"
