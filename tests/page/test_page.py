@@ -208,6 +208,11 @@ async def test_cancel_is_confirmed(world: World) -> None:
         assert world.cancelled() == []
         await one.page.click("[data-act=cancel]")
         await until(lambda: world.cancelled() == ["open"])
+        world.end("open", "cancelled")
+        world.publish_end(ended_export("open", NOON, state="cancelled", bytes=None))
+        await one.page.wait_for_selector("#detail .cancelled")
+        # The line that was just shown outlives the new drawing of the dialog.
+        assert "Cancelling" in await one.page.inner_text("#detail #toast.shown")
 
 
 async def test_a_node_without_keys_hides_links(world: World) -> None:

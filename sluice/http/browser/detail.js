@@ -53,6 +53,7 @@ function draw(error = null) {
   const state = status?.state ?? listed?.state;
   const focused = dialog.contains(document.activeElement) ? document.activeElement.dataset.act : null;
   dialog.replaceChildren(
+    ...dialog.querySelectorAll("#toast"),
     element("header", {},
       element("div", {},
         title(listed?.title ?? current),

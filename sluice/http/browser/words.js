@@ -1,4 +1,4 @@
-// What the page shows of numbers, times, states and reasons. No DOM but `element`.
+// What the page shows of numbers, times, states and reasons; elements, and a line at the bottom.
 
 const number = new Intl.NumberFormat("en");
 const moment = new Intl.DateTimeFormat("en-GB", {
@@ -63,9 +63,9 @@ export function element(tag, given = {}, ...children) {
   return made;
 }
 
+const shown = document.getElementById("toast");
 let quiet;
 export function toast(text) {
-  const shown = document.getElementById("toast");
   // An open modal dialog makes the rest of the page inert and covers it: the message goes into it.
   const top = [...document.querySelectorAll("dialog[open]")].at(-1);
   (top ?? document.body).append(shown);
