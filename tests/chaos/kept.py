@@ -14,8 +14,8 @@ from consumer.storage.marks import IN_HAND
 from schemas.completions import ExportCompleted
 from tests.support.object_stores import Bucket
 
-_STAYS_A_WHILE = ("uploads/", "in-hand/")
-"""Announcements of uploads, and marks of the dead: removed some time after their owner's death."""
+_STAYS_A_WHILE = ("uploads/", "in-hand/", "probe/")
+"""Announcements, marks and probes of the dead: removed some time after their owner's death."""
 
 
 class Kept(Protocol):

@@ -8,6 +8,7 @@ from obstore.store import MemoryStore
 
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.storage.objects import attempts, bucket
+from consumer.storage.objects import storage as storage_module
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
@@ -289,6 +290,21 @@ def test_a_lost_answer_to_the_id_is_read_back(faulty: Faulty, tmp_path: Path) ->
 )
 def test_errors_show_nothing_that_a_store_echoes(text: str, words: str) -> None:
     assert bucket.in_words(ValueError(text)) == words
+
+
+def test_probes_of_processes_that_ended_meanwhile_are_removed(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty.write("probe/dead", b"")
+    faulty.refused = {"write"}
+    with pytest.raises(StorageUnavailable):
+        process(faulty, tmp_path)
+    faulty.refused = set()
+    process(faulty, tmp_path)
+    assert len(faulty.names()) == 2, "they may be of others that live"
+    monkeypatch.setattr(storage_module, "_OLD_PROBE_SECONDS", -1.0)
+    process(faulty, tmp_path)
+    assert faulty.names() == set()
 
 
 def test_a_store_that_lets_two_create_one_object_is_refused(

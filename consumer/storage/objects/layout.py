@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 IDENTITY = ".sluice.json"
 MANIFESTS = "manifests"
 FILES = "files"
+PROBES = "probe"
 EXPIRING = "expiring"
 _FILE = re.compile(rf"(?:^|/)({FILES}/\d+/[0-9a-f]+/\d+-[^/]+/[^/]+)$")
 _MANIFEST = re.compile(rf"(?:^|/)({MANIFESTS}/([^/]+)\.json)$")

@@ -7,6 +7,7 @@ answer that its manifest was created reads it: what is there decides, even if it
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -33,6 +34,8 @@ _UPLOADS = (
     ("large", sys.maxsize, 2),
 )
 """How many files of a size go up at a time: together they hold 80 MiB at most."""
+# A probe lives for two requests; the store's clock may differ from ours by a quarter of an hour.
+_OLD_PROBE_SECONDS = 1500.0
 
 
 class ObjectStorage:
@@ -77,8 +80,9 @@ class ObjectStorage:
         """See ``GroupStorage.check``. Brings in what processes on this disk died on, too."""
         self._open_scratch()
         self._scratch.check()
-        probe = f"probe/{self._scratch.place.name}"
+        probe = f"{layout.PROBES}/{self._scratch.place.name}"
         if not self._decides_once:
+            self._remove_old_probes()
             # A store that ignores ``If-None-Match`` would let two owners decide one export.
             self._bucket.create(probe, b"")
             if self._bucket.create(probe, b""):
@@ -202,6 +206,12 @@ class ObjectStorage:
     def _open_scratch(self) -> None:
         self._identity.require()
         self._scratch.open(self._identity.known)
+
+    def _remove_old_probes(self) -> None:
+        """Those of processes that ended, or lost the store, before they removed them."""
+        old = time.time() - _OLD_PROBE_SECONDS
+        probes = self._bucket.list(layout.PROBES)
+        self._bucket.delete([probe.name for probe in probes if probe.modified < old])
 
     def _head(self, event: ExportCompleted) -> Listed | None:
         name = layout.name_of(event.location)
