@@ -14,12 +14,18 @@ from broker.store import EmbeddedStore
 from tests.chaos.broker import StormBroker
 from tests.chaos.disk import Disk
 from tests.chaos.fleet import Fleet, Process
-from tests.chaos.schedule import Kind, Strike
+from tests.chaos.schedule import STORE_DISTURBANCES, Kind, Strike
+from tests.chaos.store_proxy import StoreProxy, Weather
 
 _TARGET_SECONDS = 8.0
 _SEEN_SECONDS = 15.0
 _TROUBLE_LASTS_SECONDS = 20.0
 _STEP_SECONDS = 8.0
+_WEATHER = {
+    Kind.STORE_REFUSES: Weather.REFUSES,
+    Kind.STORE_SLOW: Weather.SLOW,
+    Kind.STORE_LOSES: Weather.LOSES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,18 @@ class Faults:
     """Strikes a fleet and what is around it."""
 
     def __init__(
-        self, fleet: Fleet, broker: StormBroker, disk: Disk, store: EmbeddedStore | None = None
+        self,
+        fleet: Fleet,
+        broker: StormBroker,
+        disk: Disk,
+        store: EmbeddedStore | None = None,
+        store_proxy: StoreProxy | None = None,
     ) -> None:
         self._fleet = fleet
         self._broker = broker
         self._disk = disk
         self._store = store
+        self._store_proxy = store_proxy
         self._troubles = 0
         self._trouble_until = 0.0
         self.tally = Tally()
@@ -68,7 +80,7 @@ class Faults:
     def all_struck(self) -> bool:
         """Whether each kind was seen that can be."""
         due = set(Kind) - ({Kind.DISK} if not self._disk.limited else set())
-        due -= {Kind.STORE} if self._store is None else set()
+        due -= {*STORE_DISTURBANCES} if self._store is None else set()
         struck = self.struck()
         return all(struck.get(kind) for kind in due)
 
@@ -93,6 +105,8 @@ class Faults:
                 await self._in_trouble(self._fill_disk(strike))
             case Kind.STORE:
                 await self._in_trouble(self._kill_store(strike))
+            case Kind.STORE_REFUSES | Kind.STORE_SLOW | Kind.STORE_LOSES:
+                await self._in_trouble(self._spoil_answers(strike))
             case Kind.NETWORK:
                 await self._in_trouble(self._cut(strike))
         self.tally.times.append(time.time())
@@ -171,6 +185,17 @@ class Faults:
         finally:
             self._store.spawn()  # not on another thread: it ends with the one that spawned it
             await asyncio.to_thread(self._store.wait_ready)
+        self._count(strike.kind, seen=seen)
+
+    async def _spoil_answers(self, strike: Strike) -> None:
+        assert self._store_proxy
+        proxy, before = self._store_proxy, self._store_proxy.struck
+        proxy.weather = _WEATHER[strike.kind]
+        try:
+            await asyncio.sleep(strike.seconds)
+            seen = await _seen(lambda: proxy.struck > before)
+        finally:
+            proxy.weather = Weather.PASSES
         self._count(strike.kind, seen=seen)
 
     async def _fill_disk(self, strike: Strike) -> None:

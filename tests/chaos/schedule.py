@@ -23,6 +23,9 @@ class Kind(StrEnum):
     BROKER = "kill -9 of the broker"
     DISK = "full disk"
     STORE = "kill -9 of the object store"
+    STORE_REFUSES = "object store answers 503 and 500"
+    STORE_SLOW = "object store answers slowly"
+    STORE_LOSES = "answers of the object store are lost"
     NETWORK = "network cut"
 
 
@@ -53,6 +56,8 @@ class Pace:
 
 DEATHS = (*[Kind.KILL] * 5, *[Kind.STEP_KILL] * 2, Kind.TERMINATE)
 DISTURBANCES = (Kind.BROKER, Kind.ZOMBIE, Kind.DISK, Kind.NETWORK)
+STORE_DISTURBANCES = (Kind.STORE, Kind.STORE_REFUSES, Kind.STORE_SLOW, Kind.STORE_LOSES)
+"""Of a storm whose files are in a bucket, beside the others."""
 _CALM_SECONDS = 9.0  # sometimes, so that a recovery is seen that nothing else disturbs
 
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,15 @@ from tests.chaos.load import PARTITIONS, Load
 from tests.chaos.node import POINTS, POINTS_ON_OBJECTS
 from tests.chaos.oracle import Fault, Scene, Violation, check_metrics, judge
 from tests.chaos.report import Report, recoveries, spread
-from tests.chaos.schedule import DISTURBANCES, Kind, Pace, Strike, deaths, disturbances
+from tests.chaos.schedule import (
+    DISTURBANCES,
+    STORE_DISTURBANCES,
+    Pace,
+    Strike,
+    deaths,
+    disturbances,
+)
+from tests.chaos.store_proxy import StoreProxy
 from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
 from tests.support.object_stores import bucket_of
@@ -65,7 +73,7 @@ class Plot:
     def tracks(self) -> list[Iterator[Strike]]:
         """The schedule."""
         points = POINTS_ON_OBJECTS if self.on_objects else POINTS
-        kinds = (*DISTURBANCES, Kind.STORE) if self.on_objects else DISTURBANCES
+        kinds = (*DISTURBANCES, *STORE_DISTURBANCES) if self.on_objects else DISTURBANCES
         return [
             deaths(self.seed, self.nodes, self.pace, points),
             disturbances(self.seed, self.nodes, self.pace, kinds),
@@ -82,6 +90,7 @@ class Storm:
         broker: StormBroker,
         disk: Disk,
         store: EmbeddedStore | None,
+        store_proxy: StoreProxy | None,
     ) -> None:
         self._plot = plot
         self._directory = directory
@@ -95,16 +104,17 @@ class Storm:
             DRAIN_TIMEOUT_SECONDS=1,
         )
         self._kept: Kept = Directory(disk.storage)
-        if store:
+        if store and store_proxy:
             bucket = bucket_of(store)
-            self._settings |= bucket.environment(_PREFIX)
+            proxied = replace(bucket, options={**bucket.options, "endpoint": store_proxy.endpoint})
+            self._settings |= proxied.environment(_PREFIX)
             self._kept = Objects(bucket, _PREFIX)
         environments = environments_for(
             self._settings, broker.servers, broker.proxied_servers, disk.scratch, plot.nodes
         )
         self._settings = environments[-1]  # of the last node, too
         self._fleet = Fleet(directory, environments)
-        self._faults = Faults(self._fleet, broker, disk, store)
+        self._faults = Faults(self._fleet, broker, disk, store, store_proxy)
         self._load = Load(broker.servers, self._topics, plot.seed, plot.unfinished)
         self._commits = CommitWatch(
             broker.servers,
@@ -268,14 +278,21 @@ async def storm(plot: Plot, directory: Path) -> Report:
     with small_disk(directory / "disk", plot.disk_mib) as disk, store or contextlib.nullcontext():
         await broker.start()
         try:
-            async with broker.proxy:
-                run = Storm(plot, directory, broker, disk, store)
+            async with broker.proxy, _before(store) as store_proxy:
+                run = Storm(plot, directory, broker, disk, store, store_proxy)
                 try:
                     return await run.run()
                 finally:
                     run._fleet.kill_all()
         finally:
             broker.stop()
+
+
+@asynccontextmanager
+async def _before(store: EmbeddedStore | None) -> AsyncIterator[StoreProxy | None]:
+    """What the nodes reach the store by, where there is one."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield await stack.enter_async_context(StoreProxy(lambda: store.port)) if store else None
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.report import markdown
-from tests.chaos.schedule import Kind, Pace
+from tests.chaos.schedule import STORE_DISTURBANCES, Kind, Pace
 from tests.chaos.storm import Plot, storm
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -31,12 +31,13 @@ async def test_some_seconds_of_faults_break_nothing_on_an_object_store(tmp_path:
 
 
 @pytest.mark.long
-async def test_a_short_storm_breaks_nothing(tmp_path: Path) -> None:
-    plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True)
+@pytest.mark.parametrize("on_objects", [False, True])
+async def test_a_short_storm_breaks_nothing(tmp_path: Path, on_objects: bool) -> None:
+    plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True, on_objects=on_objects)
     report = await storm(plot, tmp_path / "storm")
     text = markdown(report)
     assert report.violations == {}, text
     seen = {kind for kind, count in report.struck.items() if count}
-    kinds = {str(kind) for kind in Kind if kind is not Kind.STORE}  # its files are on a disk
+    kinds = {str(kind) for kind in Kind if on_objects or kind not in STORE_DISTURBANCES}
     assert kinds - seen - report.skipped.keys() == set(), text
     assert report.exports > 50, text
