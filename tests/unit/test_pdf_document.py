@@ -117,3 +117,12 @@ def test_qpdf_has_nothing_to_say_against_it(pages: int, tmp_path: Path) -> None:
     path.write_bytes(write_pdf(pdf_request(records_per_page=1), rows))
     check = subprocess.run([qpdf, "--check", path], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_what_pdf_a_asks_for_is_there() -> None:
+    content = write_pdf(pdf_request(["a", "你"]), [["x", "שלום"]] * 60)
+    # ISO 19005-2, 6.1.7.1: data end before a line end; 6.2.2: each page has its resources.
+    assert content.count(b"\nendstream") == content.count(b"endstream") > 8
+    assert all("/Resources" in dict(page.items()) for page in reader_of(content).pages)
+    assert reader_of(content).pages[0]["/Resources"]["/ColorSpace"]["/DefaultGray"]
+    assert b"<pdfaid:conformance>U</pdfaid:conformance>" in content

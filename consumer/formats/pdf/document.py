@@ -23,6 +23,9 @@ _FAN_OUT = 64
 _PIECE_BYTES = 256 * 1024
 _ENTRIES_AT_ONCE = 4_096
 _LAST_OFFSET = 9_999_999_999  # a cross-reference table has ten digits for it
+_GRAY = b"/ColorSpace << /DefaultGray [/CalGray << /WhitePoint [0.9505 1 1.089] /Gamma 2.2 >>] >>"
+"""What shades of grey are, on any device (ISO 19005-2, 6.2.4.3)."""
+_STREAM_END = b"endstream\n"
 _COMPRESSION_LEVEL = 3  # 40 % less work than 6, for files 9 % larger
 
 
@@ -76,7 +79,8 @@ class StreamedDocument:
             self._leaves.append(self._reserve())
         page, stream = self._reserve(), self._reserve()
         entries = b"/Type /Page /Parent %d 0 R /Contents %d 0 R" % (self._leaves[-1], stream)
-        self._write(page, b"<< %b >>" % entries)
+        # Inherited resources would do, but not for PDF/A (ISO 19005-2, 6.2.2).
+        self._write(page, b"<< %b /Resources %d 0 R >>" % (entries, _RESOURCES))
         compressed = zlib.compress(content, _COMPRESSION_LEVEL)
         self._write_stream(stream, b"/Filter /FlateDecode", compressed)
         self.pages += 1
@@ -122,12 +126,13 @@ class StreamedDocument:
             b"/%b %d 0 R" % (name.encode(), self._write_form(content, size, font_number))
             for name, content in forms.items()
         )
-        self._write(_RESOURCES, b"<< /Font %d 0 R /XObject << %b >> >>" % (font_number, named))
+        resources = b"<< /Font %d 0 R /XObject << %b >> %b >>" % (font_number, named, _GRAY)
+        self._write(_RESOURCES, resources)
         info_number = self._reserve()
         entries = {name: pdfdoc.PDFText(_text_string(value)) for name, value in info.items()}
         self._write(info_number, pdfdoc.PDFDictionary(entries).format(self))
         for number, element in self._shared:  # grows, as they refer to others
-            self._write(number, element.format(self))
+            self._write(number, _with_line_end(element.format(self)))
             yield
         yield from self._write_page_tree(b"/MediaBox [0 0 %.2f %.2f]" % size)
         described = self._reserve()
@@ -140,7 +145,7 @@ class StreamedDocument:
     def _write_form(self, content: bytes, size: tuple[float, float], fonts: int) -> int:
         number = self._reserve()
         box = b"-%.2f -%.2f %.2f %.2f" % (*size, *size)
-        entries = b"/BBox [%b] /Resources << /Font %d 0 R >>" % (box, fonts)
+        entries = b"/BBox [%b] /Resources << /Font %d 0 R %b >>" % (box, fonts, _GRAY)
         self._write_stream(number, b"/Type /XObject /Subtype /Form %b" % entries, content)
         return number
 
@@ -186,7 +191,7 @@ class StreamedDocument:
                 nodes.append(self._parent(group, self._reserve()))
                 yield
         root = self._parent(nodes, _PAGES)
-        self._write_node(root, b"/Resources %d 0 R %b" % (_RESOURCES, inherited))
+        self._write_node(root, inherited)
 
     def _leaf(self, index: int, number: int) -> _Node:
         pages = min(_FAN_OUT, self.pages - index * _FAN_OUT)
@@ -215,6 +220,13 @@ class StreamedDocument:
             b"trailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /ID [<%b> <%b>] >>\n"
             b"startxref\n%d\n%%%%EOF\n" % (count, _CATALOG, info, identity, identity, start)
         )
+
+
+def _with_line_end(element: bytes) -> bytes:
+    """A stream's data end before a line end (ISO 19005-2, 6.1.7.1), which reportlab leaves out."""
+    if not element.endswith(_STREAM_END):
+        return element
+    return b"%b\n%b" % (element.removesuffix(_STREAM_END), _STREAM_END)
 
 
 def _text_string(text: str) -> bytes:

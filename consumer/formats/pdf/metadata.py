@@ -1,6 +1,7 @@
 """What a PDF says of itself: the document information, and the same as XMP.
 
-Validators compare the two (ISO 19005-2, 6.6.2), so both are made here. Invariant: nothing in them
+Validators compare the two (ISO 19005-2, 6.6.2), so both are made here. The XMP says that the file is
+PDF/A-2u. Invariant: nothing in them
 depends on the clock or on chance.
 """
 
@@ -17,7 +18,10 @@ _XMP = """\
 <rdf:Description rdf:about=""
  xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:pdf="http://ns.adobe.com/pdf/1.3/"
+ xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"
  xmlns:xmp="http://ns.adobe.com/xap/1.0/">
+<pdfaid:part>2</pdfaid:part>
+<pdfaid:conformance>U</pdfaid:conformance>
 <dc:format>application/pdf</dc:format>
 <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>
 <pdf:Producer>{producer}</pdf:Producer>{created}
