@@ -6,11 +6,11 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
+from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, settings_for
 from tests.support.outcomes import by_id, events
 from tests.support.shell import Shell
@@ -45,7 +45,7 @@ async def test_an_export_expires(
     shell = Shell(settings, tmp_path)
     async with (
         NodeProcess(settings, tmp_path / "node.log") as node,
-        httpx.AsyncClient(base_url=node.url) as client,
+        http_client(node.url, timeout=30) as client,
     ):
         await upstream.request("brief", expires_in_seconds=1)
         await upstream.batch("brief", 0, rows_of(0, 3), last=True)
