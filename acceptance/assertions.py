@@ -11,8 +11,8 @@ from acceptance.phases import (
     CSV_10K,
     CSV_50K,
     EXPECTED,
-    Ending,
     Phase,
+    PhaseEnding,
 )
 from acceptance.sampling import Sample
 from producer.replay.pacing import nearest_rank
@@ -30,7 +30,7 @@ class Facts:
     """What was seen of a run. ``check_code`` and ``verify_code`` are their exit codes."""
 
     phases: Sequence[Phase]
-    endings: Sequence[Ending]
+    endings: Sequence[PhaseEnding]
     samples: Sequence[Sample]
     scrape: Scrape
     check_code: int
@@ -66,7 +66,7 @@ def assertions(facts: Facts) -> list[Finding]:
     ]
 
 
-def durations_seconds(endings: Iterable[Ending], phase: str) -> list[float]:
+def durations_seconds(endings: Iterable[PhaseEnding], phase: str) -> list[float]:
     """From request to completion, of the completed exports of a phase, ascending."""
     ours = (one for one in endings if one.phase == phase and one.completed)
     return sorted(one.event.duration_ms / 1000 for one in ours)

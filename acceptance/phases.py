@@ -36,7 +36,7 @@ _MOST_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class PhaseEnding:
     """A terminal event, the phase of its request, and when downstream received it."""
 
     phase: str
@@ -71,13 +71,13 @@ class Downstream:
     feed: CompletionFeed
     begun: float
     phase: str = ""
-    endings: list[Ending] = field(default_factory=list)
+    endings: list[PhaseEnding] = field(default_factory=list)
 
     async def listen(self) -> None:
         """Receive events until cancelled."""
         async for completion in self.feed:
             now = time.perf_counter() - self.begun
-            self.endings.append(Ending(self.phase, now, completion.event()))
+            self.endings.append(PhaseEnding(self.phase, now, completion.event()))
 
     async def until(self, count: int) -> None:
         """Wait for that many events; one that never comes is missing in ``endings``."""

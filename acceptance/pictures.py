@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acceptance.assertions import durations_seconds, p95
-from acceptance.phases import Ending, Phase
+from acceptance.phases import Phase, PhaseEnding
 from acceptance.sampling import Sample, per_second
 from bench.figures import MIB
 
@@ -59,7 +59,7 @@ def draw_soak(samples: Sequence[Sample], path: Path) -> None:
             axis.margins(x=0.01)
 
 
-def draw_latency(phases: Sequence[Phase], endings: Sequence[Ending], path: Path) -> None:
+def draw_latency(phases: Sequence[Phase], endings: Sequence[PhaseEnding], path: Path) -> None:
     """A dot for each completed export, by phase, and the P95 of each; the limits as lines."""
     with figure(path, rows=1, height_inches=3.6) as (axis,):
         for place, phase in enumerate(phases):
@@ -88,7 +88,7 @@ def draw_latency(phases: Sequence[Phase], endings: Sequence[Ending], path: Path)
 
 def draw_throughput(
     phases: Sequence[Phase],
-    endings: Sequence[Ending],
+    endings: Sequence[PhaseEnding],
     samples: Sequence[Sample],
     path: Path,
 ) -> None:

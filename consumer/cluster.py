@@ -87,7 +87,7 @@ class Cluster:
 
     async def _check_topics(self) -> int:
         topics = self._topics
-        counts = await self.partition_counts()
+        counts = await self.fetch_partition_counts()
         missing = [name for name, count in counts.items() if not count]
         if missing:
             raise NodeRefused(
@@ -98,7 +98,7 @@ class Cluster:
                 f"{topics.requests} has {counts[topics.requests]} partitions, {topics.records} has "
                 f"{counts[topics.records]}: an export's request and batches must share a number"
             )
-        configs = await self._configs(list(counts))
+        configs = await self._fetch_configs(list(counts))
         for name in (topics.requests, topics.records):
             if "compact" in configs[name].get("cleanup.policy", ""):
                 raise NodeRefused(f"{name} is compacted: set its cleanup.policy to delete")
@@ -119,78 +119,80 @@ class Cluster:
         self.contact.note(answers, time.monotonic() - called_at)
         return answers
 
-    async def committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
+    async def fetch_committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
         """The group's offsets and metadata of requests and records; None where there is none.
 
         Raises:
             CommitsWentBack: for some seconds they have been older than those returned before.
             KafkaError, TimeoutError: Kafka doesn't answer.
         """
-        return (await self.all_committed([partition]))[partition]
+        return (await self.fetch_all_committed([partition]))[partition]
 
-    async def all_committed(
+    async def fetch_all_committed(
         self, partitions: Iterable[int]
     ) -> dict[int, tuple[Committed | None, Committed | None]]:
-        """As ``committed``, of several partitions."""
+        """As ``fetch_committed``, of several partitions."""
         pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
-            found = await self._offsets([one for pair in pairs.values() for one in pair])
+            found = await self._fetch_unmoved([one for pair in pairs.values() for one in pair])
         return {
             partition: (_committed(found[requests]), _committed(found[records]))
             for partition, (requests, records) in pairs.items()
         }
 
     async def has_worked(self) -> bool:
-        """Whether the group has committed anything. Raises as ``committed``."""
-        partitions = [one.partition for one in await self.request_partitions()]
-        committed = await self.all_committed(partitions)
+        """Whether the group has committed anything. Raises as ``fetch_committed``."""
+        partitions = [one.partition for one in await self.fetch_request_partitions()]
+        committed = await self.fetch_all_committed(partitions)
         return any(one for pair in committed.values() for one in pair)
 
-    async def log_starts(self, partition: int) -> tuple[int, int]:
+    async def fetch_log_starts(self, partition: int) -> tuple[int, int]:
         """The first offsets that there are, of requests and records."""
         requests, records = self._pair(partition)
         async with asyncio.timeout(_CALL_SECONDS):
             starts = await self._ends.beginning_offsets([requests, records])
         return starts[requests], starts[records]
 
-    async def end(self, partition: TopicPartition) -> int:
+    async def fetch_end(self, partition: TopicPartition) -> int:
         """The offset after the last message, committed or not."""
-        return (await self.ends([partition]))[partition]
+        return (await self.fetch_ends([partition]))[partition]
 
-    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async def fetch_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The offsets after the last messages, committed or not."""
         async with asyncio.timeout(_CALL_SECONDS):
             ends: dict[TopicPartition, int] = await self._ends.end_offsets(partitions)
         return ends
 
-    async def stable_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async def fetch_stable_ends(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
         """The last stable offsets: below them no transaction is open."""
         async with asyncio.timeout(_CALL_SECONDS):
             ends: dict[TopicPartition, int] = await self._stable_ends.end_offsets(partitions)
         return ends
 
-    async def request_partitions(self) -> list[TopicPartition]:
+    async def fetch_request_partitions(self) -> list[TopicPartition]:
         """The partitions of the requests topic."""
-        return await self._partitions(self._topics.requests)
+        return await self._fetch_partitions(self._topics.requests)
 
-    async def completions_since(self, millis: int) -> dict[TopicPartition, tuple[int, int]]:
+    async def fetch_completions_since(self, millis: int) -> dict[TopicPartition, tuple[int, int]]:
         """First and end of what is in the completions at or after a time, committed or not."""
-        partitions = await self._partitions(self._topics.completions)
-        ends = await self.ends(partitions)
+        partitions = await self._fetch_partitions(self._topics.completions)
+        ends = await self.fetch_ends(partitions)
         async with asyncio.timeout(_CALL_SECONDS):
             firsts = await self._ends.offsets_for_times(dict.fromkeys(partitions, millis))
         begins = {one: firsts[one].offset if firsts[one] else ends[one] for one in partitions}
         return {one: (begins[one], ends[one]) for one in partitions if begins[one] < ends[one]}
 
-    async def _partitions(self, topic: str) -> list[TopicPartition]:
-        count = (await self.partition_counts())[topic]
+    async def _fetch_partitions(self, topic: str) -> list[TopicPartition]:
+        count = (await self.fetch_partition_counts())[topic]
         return [TopicPartition(topic, number) for number in range(count)]
 
     def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
         topics = self._topics
         return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
 
-    async def _offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+    async def _fetch_unmoved(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
         """All of them, none older than before: a coordinator that restarted has returned such."""
         deadline = time.monotonic() + _BACK_SECONDS
         while True:
@@ -199,7 +201,7 @@ class Cluster:
             # too.
             back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
             if back:
-                ends = await self.ends(back)
+                ends = await self.fetch_ends(back)
                 # Where the log ends before the commit, the topic is another one of the same name.
                 back = [one for one in back if ends[one] >= self._newest[one]]
             if not back:
@@ -231,7 +233,7 @@ class Cluster:
                     return found
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def partition_counts(self) -> dict[str, int]:
+    async def fetch_partition_counts(self) -> dict[str, int]:
         """How many partitions each of the four topics has; 0: it is not there."""
         topics = self._topics
         names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
@@ -240,7 +242,7 @@ class Cluster:
             found = {topic["topic"]: topic for topic in await self._admin.describe_topics()}
         return {name: len(found.get(name, {}).get("partitions", ())) for name in names}
 
-    async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    async def _fetch_configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         async with asyncio.timeout(_CALL_SECONDS):
             responses = await self._admin.describe_configs(resources)

@@ -123,7 +123,7 @@ class Completions:
         await self.commit()
         while True:
             record = await self._fetch()
-            place = _Place(
+            place = _PartitionPlace(
                 TopicPartition(record.topic, record.partition), record.offset, self._hand.assignment
             )
             event = self._event(record)
@@ -186,7 +186,7 @@ class Completions:
         with suppress(IllegalStateError):  # it was revoked meanwhile
             await self._consumer.seek_to_beginning(partition)
 
-    async def _commit(self, place: "_Place") -> None:
+    async def _commit(self, place: "_PartitionPlace") -> None:
         """Commit the offset after a place, unless the partition was reassigned since it was read.
 
         In that case the next owner begins before it; if that is us, the copy is recognised.
@@ -223,7 +223,7 @@ class RecentIds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PartitionPlace:
     """An event's offset, and the group's assignment in which it was read."""
 
     partition: TopicPartition
@@ -234,7 +234,7 @@ class _Place:
 @dataclass(frozen=True, slots=True)
 class _Delivered:
     event: TerminalEvent
-    place: _Place
+    place: _PartitionPlace
 
 
 class _Hand(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

@@ -17,7 +17,7 @@ _MOST_OF_AN_ORIGINAL = _MOST_CHARACTERS - len(f"{_MARK}{MOST_RETRIES}")
 _RETRY = re.compile(f".+{_MARK}([1-9][0-9]?)")
 
 
-class Attempt(NamedTuple):
+class RetryAttempt(NamedTuple):
     """An export in the row of attempts at ``original``; ``number`` 0 is the original itself."""
 
     original: str
@@ -40,7 +40,7 @@ def retry_id(original: str, number: int) -> str:
     return f"{original}{_MARK}{number}"
 
 
-def attempt_of(export_id: str, retry_of: str | None) -> Attempt:
+def attempt_of(export_id: str, retry_of: str | None) -> RetryAttempt:
     """Which attempt an export is; ``retry_of`` is what its request or its event says.
 
     Anyone may choose an id that looks like a retry's, or send a ``retry_of``: only both together
@@ -48,7 +48,7 @@ def attempt_of(export_id: str, retry_of: str | None) -> Attempt:
     """
     match = _RETRY.fullmatch(export_id)
     if match and retry_of:
-        attempt = Attempt(retry_of, int(match[1]))
+        attempt = RetryAttempt(retry_of, int(match[1]))
         if attempt.export_id == export_id:
             return attempt
-    return Attempt(export_id, 0)
+    return RetryAttempt(export_id, 0)

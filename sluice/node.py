@@ -25,7 +25,7 @@ from consumer.lanes.transactions import Destination
 from consumer.metrics import Metrics
 from consumer.storage.base import GroupStorage
 from producer.publisher import ExportPublisher
-from sluice.access.gate import Gate, open_gate
+from sluice.access.gate import AccessGate, open_gate
 from sluice.errors import UsageError
 from sluice.expiring import Expiring
 from sluice.http.app import AppDependencies, HttpLimits, build_app
@@ -234,7 +234,7 @@ async def run_node(settings: Settings) -> None:
             await asyncio.gather(working, serving, return_exceptions=True)
 
 
-def _warn_if_open_to_all(gate: Gate, settings: Settings, server: HttpServer) -> None:
+def _warn_if_open_to_all(gate: AccessGate, settings: Settings, server: HttpServer) -> None:
     if gate.is_open and not server.is_local:
         log.warning(
             "anyone who reaches this node may use it: set SLUICE_API_TOKENS, or SLUICE_HTTP_HOST "

@@ -18,8 +18,8 @@ from clients.reader import groupless_consumer
 from consumer.background_read import AWAY, FORESEEN, BackgroundRead, in_words
 from consumer.backlog.backlog_reader import BacklogReader
 from consumer.cluster import Cluster
-from consumer.core.backlog import Unfinished
-from consumer.core.listing import Listed
+from consumer.core.backlog import UnfinishedRequest
+from consumer.core.listing import ListedExport
 from consumer.errors import BacklogUnavailable, RequestsHidden
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
@@ -27,7 +27,7 @@ __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
 log = structlog.get_logger(__name__)
 
 MOST_FOLLOWED = 100_000
-"""Unfinished exports that are held in memory; what is read of more waits for room."""
+"""UnfinishedRequest exports that are held in memory; what is read of more waits for room."""
 
 _ANSWER_SECONDS = 5.0
 _STILL_READ = "the requests topic is still being read"
@@ -80,7 +80,7 @@ class Backlog:
         async with self._reader_ready() as reader:
             return await reader.counts(user)
 
-    async def unfinished(self) -> list[Listed]:
+    async def unfinished(self) -> list[ListedExport]:
         """All unfinished exports, at most ``most_followed``, as of about a second ago.
 
         Raises as ``count``.
@@ -88,7 +88,7 @@ class Backlog:
         async with self._reader_ready() as reader:
             return await reader.unfinished()
 
-    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         """The unfinished export of this id, as of now; None: there is none in the whole group.
 
         A look for the manifest after a None finds it, if the export has ended. ``accepted``:

@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from clients.bounded_fetch import bounded_getmany
 from consumer.cluster import Cluster
-from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
-from consumer.core.listing import Listed, State, known_title
+from consumer.core.backlog import PartitionBacklog, Requested, UnfinishedRequest
+from consumer.core.listing import ExportState, ListedExport, known_title
 from consumer.core.resume import Committed, ResumePoint, resume_point
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.exports.terminal_events import known_format, known_time, known_user
@@ -80,10 +80,12 @@ class BacklogReader:
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
             ValueError: what was committed can't be read.
         """
-        partitions = await self._cluster.request_partitions()
+        partitions = await self._cluster.fetch_request_partitions()
         if not partitions:
             raise BacklogUnavailable("the requests topic is not there")
-        self._committed = await self._cluster.all_committed(one.partition for one in partitions)
+        self._committed = await self._cluster.fetch_all_committed(
+            one.partition for one in partitions
+        )
         async with asyncio.timeout(_CALL_SECONDS):
             starts = await self._consumer.beginning_offsets(partitions)
         for one in partitions:
@@ -118,7 +120,7 @@ class BacklogReader:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
 
-    async def unfinished(self) -> list[Listed]:
+    async def unfinished(self) -> list[ListedExport]:
         """All of them, as of about a second ago. Raises as ``run``."""
         await self.count(fresh=False)
         return [
@@ -137,13 +139,13 @@ class BacklogReader:
         every = await self.count(fresh=True)
         return every, sum(one.count_of(user) for one in self._partitions.values())
 
-    async def find(self, export_id: str, *, accepted: bool) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool) -> UnfinishedRequest | None:
         """The unfinished export of an id. Raises RequestsHidden; else as ``run``."""
         ends = await self.look()
-        read = self._found(export_id) is not None or await self._read_to(ends.stable)
-        if read and self._found(export_id) is None and not accepted:
+        read = self._find(export_id) is not None or await self._read_to(ends.stable)
+        if read and self._find(export_id) is None and not accepted:
             read = await self._read_hidden(ends.all)
-        found = self._found(export_id)
+        found = self._find(export_id)
         if found is None and not read:
             raise BacklogUnavailable(f"{self._most_followed} exports and more are unfinished")
         return found
@@ -187,11 +189,11 @@ class BacklogReader:
         if len(self._consumer.partitions_for_topic(partitions[0].topic) or ()) > len(partitions):
             raise BacklogUnavailable("the requests topic has more partitions than before")
         # In this order no end of all is below a stable one.
-        stable = await self._cluster.stable_ends(partitions)
-        ends = Ends(stable, await self._cluster.ends(partitions))
+        stable = await self._cluster.fetch_stable_ends(partitions)
+        ends = Ends(stable, await self._cluster.fetch_ends(partitions))
         if any(before[one] > ends.all[one] for one in partitions):
             raise BacklogUnavailable("the requests topic is shorter than before")
-        committed = await self._cluster.all_committed(one.partition for one in partitions)
+        committed = await self._cluster.fetch_all_committed(one.partition for one in partitions)
         for one, backlog in self._partitions.items():
             await self._prune(one.partition, backlog, committed[one.partition])
         return ends
@@ -258,7 +260,7 @@ class BacklogReader:
     def _is_behind(self, ends: Mapping[TopicPartition, int]) -> bool:
         return any(self._positions[one] < end for one, end in ends.items())
 
-    def _found(self, export_id: str) -> Unfinished | None:
+    def _find(self, export_id: str) -> UnfinishedRequest | None:
         """Of an id that lies on several partitions, which is wrong, rather one that has begun."""
         found = [one for p in self._partitions.values() if (one := p.find(export_id))]
         return max(found, key=lambda one: one.begun, default=None)
@@ -304,10 +306,10 @@ def _point(committed: _CommittedPair) -> ResumePoint:
     return resume_point(requests or _NOTHING, records or _NOTHING)
 
 
-def _listed(request: Requested, begun: bool) -> Listed:
-    return Listed(
+def _listed(request: Requested, begun: bool) -> ListedExport:
+    return ListedExport(
         request.export_id,
-        State.RUNNING if begun else State.QUEUED,
+        ExportState.RUNNING if begun else ExportState.QUEUED,
         str(request.format),
         request.user,
         request.title,

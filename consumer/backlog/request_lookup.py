@@ -87,7 +87,7 @@ class RequestLookup(RunsClients):
             fetched = await consumer.getmany(one, timeout_ms=_POLL_MS, max_records=1)
             if records := fetched.get(one):
                 consumer.pause(one)  # it would fetch on
-                return await _found(records, offset)
+                return await _find(records, offset)
         return None
 
     async def _started(self) -> AIOKafkaConsumer:
@@ -101,7 +101,7 @@ class RequestLookup(RunsClients):
         await self._running.aclose()
 
 
-async def _found(fetched: Sequence[Any], offset: int) -> Consumed | None:
+async def _find(fetched: Sequence[Any], offset: int) -> Consumed | None:
     """The message of an offset among what was fetched from there on."""
     async for some in unpacked(fetched, offset):
         for message in some:

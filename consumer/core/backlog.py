@@ -31,7 +31,7 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedRequest:
     """An export that was requested and has not ended.
 
     ``source`` is where its request lies. ``begun``: a committed turn has applied a batch of it.
@@ -71,7 +71,7 @@ class PartitionBacklog:
         """The first offset that has to be read."""
         return min((self._point.requests_position, *self._point.open_requests))
 
-    def find(self, export_id: str) -> Unfinished | None:
+    def find(self, export_id: str) -> UnfinishedRequest | None:
         """The unfinished export of this id."""
         offset = self._offsets.get(export_id)
         if offset is None:
@@ -79,7 +79,7 @@ class PartitionBacklog:
         request = self._requests[offset]
         source = Source(topic=self._topic, partition=self._partition, offset=offset)
         begun = offset in self._begun
-        return Unfinished(export_id, request.user, request.format, source, begun)
+        return UnfinishedRequest(export_id, request.user, request.format, source, begun)
 
     def unfinished(self) -> Iterator[tuple[Requested, bool]]:
         """All that is held, and whether a committed turn has applied a batch of it."""

@@ -33,7 +33,7 @@ class Claim:
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class QueuePlace:
     """A lane's place in the order, from its claim to its turn's end."""
 
     claim: Claim
@@ -50,7 +50,7 @@ class _Account:
     """What a user has used, and those of its lanes that wait (longest first) or work."""
 
     used_seconds: float
-    waiting: list[tuple[int, Place]] = field(default_factory=list)
+    waiting: list[tuple[int, QueuePlace]] = field(default_factory=list)
     working: int = 0
 
 
@@ -69,7 +69,7 @@ class FairQueue:
         """How many users are known."""
         return len(self._accounts) + len(self._idle)
 
-    def wait(self, claim: Claim) -> Place:
+    def wait(self, claim: Claim) -> QueuePlace:
         """A lane begins to wait; its place goes to ``leave``, or, once chosen, to ``end``."""
         account = self._accounts.get(claim.user)
         if account is None:
@@ -77,17 +77,17 @@ class FairQueue:
         # Slot time isn't saved up while nothing waits.
         if not account.waiting:
             account.used_seconds = max(account.used_seconds, self._level)
-        place = Place(claim)
+        place = QueuePlace(claim)
         account.waiting.append((next(self._arrivals), place))
         return place
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: QueuePlace) -> None:
         """A lane waits no longer."""
         account = self._accounts[place.claim.user]
         account.waiting = [entry for entry in account.waiting if entry[1] is not place]
         self._rest(place.claim.user, account)
 
-    def choose(self) -> Place | None:
+    def choose(self) -> QueuePlace | None:
         """The one whose turn begins now; None if nobody waits."""
         waiting = [account for account in self._accounts.values() if account.waiting]
         if not waiting:
@@ -102,7 +102,7 @@ class FairQueue:
         account.working += 1
         return chosen[1]
 
-    def end(self, place: Place, seconds: float) -> None:
+    def end(self, place: QueuePlace, seconds: float) -> None:
         """A turn has ended, and held its slot for so long."""
         account = self._accounts[place.claim.user]
         account.working -= 1

@@ -22,7 +22,7 @@ MOST_TITLE_CHARACTERS = 200
 _CURSOR_DIVIDER = "~"  # no id holds one
 
 
-class State(StrEnum):
+class ExportState(StrEnum):
     """What an export is doing."""
 
     QUEUED = "queued"
@@ -57,14 +57,14 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedExport:
     """An export in a list. Times are in milliseconds since the epoch.
 
     ``rows`` and ``bytes`` are None where they aren't known, as of an export that another node runs.
     """
 
     export_id: str
-    state: State
+    state: ExportState
     format: str
     user: str
     title: str | None
@@ -105,7 +105,7 @@ class Wanted:
     format: str | None = None
     text: str | None = None
 
-    def matches(self, one: Listed) -> bool:
+    def matches(self, one: ListedExport) -> bool:
         """Whether an export belongs in the list."""
         return (
             (self.state is None or one.state == self.state)
@@ -115,7 +115,7 @@ class Wanted:
         )
 
     @staticmethod
-    def _is_named(one: Listed, text: str) -> bool:
+    def _is_named(one: ListedExport, text: str) -> bool:
         return text in one.export_id.casefold() or text in (one.title or "").casefold()
 
 
@@ -124,7 +124,7 @@ class EndedExports:
 
     def __init__(self, most: int = MOST_ENDED) -> None:
         self.most = most
-        self._by_id: dict[str, tuple[Listed, int]] = {}
+        self._by_id: dict[str, tuple[ListedExport, int]] = {}
         self._order: list[Position] = []
         # By the event's time, as the one that goes is the oldest there; lists go by the request's.
         self._by_age: list[tuple[int, str]] = []
@@ -143,7 +143,7 @@ class EndedExports:
         self._drop_stale()
         return self._by_age[0][0]
 
-    def put(self, one: Listed, published_at_ms: int) -> bool:
+    def put(self, one: ListedExport, published_at_ms: int) -> bool:
         """An event was read; again, too, as Kafka may be read twice. The oldest one goes.
 
         Returns whether it is new.
@@ -170,13 +170,13 @@ class EndedExports:
         if found := self._by_id.get(export_id):
             self._by_id[export_id] = (replace(found[0], title=title), found[1])
 
-    def newest(self, before: Position | None = None) -> Iterator[Listed]:
+    def newest(self, before: Position | None = None) -> Iterator[ListedExport]:
         """From the newest on, or from the one that comes after ``before``."""
         end = len(self._order) if before is None else bisect_left(self._order, before)
         for place in range(end - 1, -1, -1):
             yield self._by_id[self._order[place].export_id][0]
 
-    def _remove(self, one: Listed) -> None:
+    def _remove(self, one: ListedExport) -> None:
         del self._by_id[one.export_id]
         del self._order[bisect_left(self._order, one.position)]
 
@@ -192,11 +192,11 @@ class EndedExports:
 
 def page(
     ended: EndedExports,
-    unfinished: Iterable[Listed],
+    unfinished: Iterable[ListedExport],
     wanted: Wanted,
     limit: int,
     before: Position | None = None,
-) -> tuple[list[Listed], Position | None]:
+) -> tuple[list[ListedExport], Position | None]:
     """A page of those that match, newest first, and where the next one begins, if there is one.
 
     An export that is in both has ended: the event is committed before the offsets behind it are
@@ -226,7 +226,7 @@ def _time(millis: int | None) -> str | None:
     return None if millis is None else format_time(from_millis(millis))
 
 
-def _position(one: Listed) -> Position:
+def _position(one: ListedExport) -> Position:
     return one.position
 
 

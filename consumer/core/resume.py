@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from consumer.core.suspects import Mark, Place, Suspect, with_marks
+from consumer.core.suspects import Mark, MessagePlace, Suspect, with_marks
 
 METADATA_LIMIT = 4096
 """Characters that a broker takes (offset.metadata.max.bytes); one more kills the producer."""
@@ -64,7 +64,7 @@ class ResumePoint:
         """The first offset of the requests that is needed."""
         return min((self.requests_position, *self.open_requests))
 
-    def will_read(self, place: Place) -> bool:
+    def will_read(self, place: MessagePlace) -> bool:
         """Whether who resumes here reads the message at this place."""
         if place.is_batch:
             return place.offset >= self.records_resume
@@ -137,7 +137,7 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
         steps, rest = numbers[: len(open_requests)], numbers[len(open_requests) :]
         firsts = _first_batches(open_requests, steps, records.offset)
     else:
-        begun, rest = _begun(open_requests, numbers)
+        begun, rest = _divide(open_requests, numbers)
         firsts = tuple((request, records.offset) for request in begun)
     return ResumePoint(
         requests.offset,
@@ -183,7 +183,7 @@ def _first_batches(
     return tuple(firsts)
 
 
-def _begun(open_requests: tuple[int, ...], gaps: list[int]) -> tuple[tuple[int, ...], list[int]]:
+def _divide(open_requests: tuple[int, ...], gaps: list[int]) -> tuple[tuple[int, ...], list[int]]:
     """The requests that are begun, and what follows the first place that nothing open has."""
     begun: list[int] = []
     at = 0
@@ -204,7 +204,7 @@ def _suspects(numbers: list[int], requests_position: int, records_resume: int) -
         origin = records_resume if is_batch else requests_position
         mark = None if twice else next(rest, None)
         if twice or mark is not None:
-            yield Suspect(Place(is_batch, origin + _unfolded(number >> 2)), mark)
+            yield Suspect(MessagePlace(is_batch, origin + _unfolded(number >> 2)), mark)
 
 
 def encode_ascending(numbers: Iterable[int]) -> str:

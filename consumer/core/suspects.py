@@ -17,7 +17,7 @@ MOST_SUSPECTS = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class MessagePlace:
     """Where a message lies in its partition: in the records (``is_batch``) or the requests."""
 
     is_batch: bool
@@ -34,7 +34,7 @@ class Mark:
     """
 
     name: int
-    place: Place | None
+    place: MessagePlace | None
     alone: bool = False
 
 
@@ -45,7 +45,7 @@ class Suspect:
     The second of these deaths is one at which it was alone.
     """
 
-    place: Place
+    place: MessagePlace
     mark: int | None
 
     @property
@@ -80,15 +80,15 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def find(self, place: Place) -> Suspect | None:
+    def find(self, place: MessagePlace) -> Suspect | None:
         """The suspect that lies there."""
         return self._found.get(place)
 
-    def clear(self, place: Place) -> None:
+    def clear(self, place: MessagePlace) -> None:
         """The node has outlived this message: it was a coincidence, or will show again."""
         self._found.pop(place, None)
 
-    def keep(self, will_read: Callable[[Place], bool]) -> tuple[Suspect, ...]:
+    def keep(self, will_read: Callable[[MessagePlace], bool]) -> tuple[Suspect, ...]:
         """Those that a next owner will read, by place; the others are forgotten.
 
         What was set aside is among them: while an open export lies before it, it is read again.

@@ -78,7 +78,7 @@ class BatchRouting:
             raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
         if half:
             half.message = message  # after a rest another one, and the batch it came in
-            handled = self._exports.go_on(half, turn)
+            handled = self._exports.resume_batch(half, turn)
         else:
             self._turn = turn
             handled = self._set_aside(message, aside) if aside else self._route(message)

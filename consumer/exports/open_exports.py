@@ -91,7 +91,7 @@ class OpenExports:
         self._publication.end(Ending(origin.failed(reason, message, progress), origin))
 
     def apply(self, export: OpenExport, batch: Batch, message: Message, turn: TurnBudget) -> bool:
-        """Write a batch into its export, which may end by it; see ``go_on``.
+        """Write a batch into its export, which may end by it; see ``resume_batch``.
 
         Raises:
             LaneStopped: it is known to have completed, but its batches don't come to that.
@@ -105,7 +105,7 @@ class OpenExports:
             self._broken(export, error)
         return True
 
-    def go_on(self, application: Application, turn: TurnBudget) -> bool:
+    def resume_batch(self, application: Application, turn: TurnBudget) -> bool:
         """Apply a batch further; False: the turn is spent, and some of it is left.
 
         Raises:
@@ -119,7 +119,7 @@ class OpenExports:
 
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
         export = application.export
-        file = self._begun(export)
+        file = self._open_file(export)
         # Before the first byte: whatever ends the turn, what was appended has to be flushed.
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
@@ -201,7 +201,7 @@ class OpenExports:
         self._open.clear()
         self.half_applied = None
 
-    def _begun(self, export: OpenExport) -> GrowingFile:
+    def _open_file(self, export: OpenExport) -> GrowingFile:
         """The export's file, begun with its first batch."""
         if export.file is None:
             origin, request = export.origin, export.request

@@ -17,7 +17,7 @@ import structlog
 from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import MOST_MARKED, Place, Suspect, Suspects
+from consumer.core.suspects import MOST_MARKED, MessagePlace, Suspect, Suspects
 from consumer.errors import StorageUnavailable
 from consumer.exports.ending import log_end
 from consumer.exports.ends_apart import ends_apart
@@ -52,7 +52,7 @@ class PartitionExports:
         point: ResumePoint,
         context: ExportContext,
         given_up: frozenset[str] = frozenset(),
-        breaks_on: Mapping[Place, str] = MappingProxyType({}),
+        breaks_on: Mapping[MessagePlace, str] = MappingProxyType({}),
         moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.partition = partition
@@ -361,7 +361,9 @@ class PartitionExports:
         message, is_batch = queue[0], queue is self._records
         if not is_batch and self._routing.requests.passes_over(message):
             return True
-        place = Place(is_batch, message.offset) if self._suspects or self._breaks_on else None
+        place = (
+            MessagePlace(is_batch, message.offset) if self._suspects or self._breaks_on else None
+        )
         suspect = self._suspects.find(place) if place else None
         if place and (aside := self._to_set_aside(message, place, suspect)):
             self.in_hand.put_down()
@@ -378,7 +380,7 @@ class PartitionExports:
         return handled
 
     def _to_set_aside(
-        self, message: Message, place: Place, suspect: Suspect | None
+        self, message: Message, place: MessagePlace, suspect: Suspect | None
     ) -> SetAside | None:
         if suspect and suspect.died_on_twice:
             return died_on_twice(message)

@@ -18,7 +18,7 @@ from schemas.times import parse_time, recorded_time, to_millis
 from schemas.vocabulary import DeadLetterReason, FailReason, Format, is_export_id
 
 
-class _Ended(TypedDict):
+class _EndFields(TypedDict):
     export_id: str
     user: str
     rows: int
@@ -92,7 +92,7 @@ class Origin:
             **self._ended(progress),
         )
 
-    def _ended(self, progress: Progress) -> _Ended:
+    def _ended(self, progress: Progress) -> _EndFields:
         return {
             "export_id": self.export_id,
             "user": self.user,

@@ -114,7 +114,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         )
         # The listener runs on aiokafka's task: this is how its faults come to ``run``.
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._dropping: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self.lanes: dict[int, Lane] = {}
         self.unpaired: frozenset[int] = frozenset()
         self.settled = False
@@ -143,10 +143,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def stop(self) -> None:
         """Drain, commit, leave the group (unless a static member); never raises."""
         # aiokafka calls no ``on_partitions_revoked`` before a stop.
-        await self._rest_all()
+        await self._quiesce_all()
         # 3. Drop the lanes, and wait for those that are being dropped.
         await self._within(
-            _STOP_SECONDS, *(lane.drop() for lane in self.lanes.values()), *self._dropping
+            _STOP_SECONDS, *(lane.close() for lane in self.lanes.values()), *self._closing
         )
         for number in self.lanes:
             self._metrics.forget_partition(number)
@@ -160,7 +160,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """A rebalance begins: come to rest, within one deadline."""
         self.settled = False
         try:
-            await self._rest_all()
+            await self._quiesce_all()
         except Exception as error:  # noqa: BLE001 - aiokafka would swallow it
             self._fail(error)
 
@@ -184,33 +184,35 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         pairs = requests & records
         self.unpaired = frozenset(requests ^ records)
         for number in self.lanes.keys() - pairs:
-            self._drop(number)
+            self._close(number)
         for number in sorted(pairs):
             if number in self.lanes:
-                self.lanes[number].go_on()
+                self.lanes[number].resume()
             else:
                 self.lanes[number] = Lane(number, self._around)
         self.settled = True
         self._metrics.rebalance()
         log.info("partitions assigned", partitions=sorted(pairs))
 
-    def _drop(self, number: int) -> None:
+    def _close(self, number: int) -> None:
         lane = self.lanes.pop(number)
         self._metrics.forget_partition(number)
         log.info("partition lost", partition=number)
         # Not awaited: aiokafka sends no heartbeats until this listener returns.
-        dropping = asyncio.create_task(lane.drop(), name=f"drop-{number}")
-        self._dropping.add(dropping)
-        dropping.add_done_callback(self._dropping.discard)
+        closing = asyncio.create_task(lane.close(), name=f"close-{number}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
-    async def _rest_all(self) -> None:
+    async def _quiesce_all(self) -> None:
         lanes = list(self.lanes.values())
         # 1. Rest, all of them within one deadline.
-        await self._within(self._membership.drain_timeout_seconds, *(lane.rest() for lane in lanes))
+        await self._within(
+            self._membership.drain_timeout_seconds, *(lane.quiesce() for lane in lanes)
+        )
         # 2. Abandon the others: another owner may handle their messages from now on.
         for lane in lanes:
             if lane.working:
-                log.warning("partition is not at rest in time", partition=lane.partition)
+                log.warning("partition did not quiesce in time", partition=lane.partition)
                 lane.abandon()
 
     def _feeds(self) -> list[Feed]:

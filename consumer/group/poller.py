@@ -70,7 +70,7 @@ class Poller:
                 continue
             errors = 0
             for feed in self._feeds():
-                if feed.seated:
+                if feed.started:
                     await self._fill(feed, fetched.get(feed.partition, []))
 
     async def _fill(self, feed: Feed, messages: list[ConsumerRecord]) -> None:

@@ -14,7 +14,7 @@ import structlog
 from clients.reader import groupless_consumer
 from consumer.background_read import FORESEEN, BackgroundRead
 from consumer.cluster import Cluster
-from consumer.core.listing import MOST_ENDED, EndedExports, Listed
+from consumer.core.listing import MOST_ENDED, EndedExports, ListedExport
 from consumer.errors import BacklogUnavailable
 from consumer.history.history_reader import HistoryReader
 from schemas.topics import Topics
@@ -39,7 +39,7 @@ class History:
         self._options = client_options
         self._ended = EndedExports(most)
         self._loaded = asyncio.Event()
-        self._listeners: list[Callable[[Listed], None]] = []
+        self._listeners: list[Callable[[ListedExport], None]] = []
         self._reading = BackgroundRead("history", self._read, self._note)
 
     async def __aenter__(self) -> Self:
@@ -64,11 +64,11 @@ class History:
             raise BacklogUnavailable("the completions topic is still being read") from None
         return self._ended
 
-    def on_end(self, listener: Callable[[Listed], None]) -> None:
+    def on_end(self, listener: Callable[[ListedExport], None]) -> None:
         """Call the listener with each export that ends from now on, once it is in ``ended``."""
         self._listeners.append(listener)
 
-    def _put_end(self, one: Listed) -> None:
+    def _put_end(self, one: ListedExport) -> None:
         if self._loaded.is_set():  # what ended before the node began is no news
             for listener in self._listeners:
                 listener(one)
@@ -76,7 +76,7 @@ class History:
     async def _read(self) -> None:
         async with groupless_consumer(self._options, fetch_max_wait_ms=500) as consumer:
             reader = HistoryReader(consumer, self._topics, self._ended, self._put_end)
-            await reader.load(await self._cluster.partition_counts())
+            await reader.load(await self._cluster.fetch_partition_counts())
             self._reading.followed()
             # Never cleared: where reading breaks off, what was read stays an answer.
             self._loaded.set()

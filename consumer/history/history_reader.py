@@ -13,7 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from clients.bounded_fetch import bounded_getmany
-from consumer.core.listing import EndedExports, Listed, State, known_title
+from consumer.core.listing import EndedExports, ExportState, ListedExport, known_title
 from consumer.core.tail import Tail
 from consumer.errors import BacklogUnavailable
 from consumer.unpacking import Consumed, is_packed, unpacked
@@ -45,7 +45,7 @@ class HistoryReader:
         consumer: AIOKafkaConsumer,
         topics: Topics,
         ended: EndedExports,
-        on_end: Callable[[Listed], None],
+        on_end: Callable[[ListedExport], None],
     ) -> None:
         self._consumer = consumer
         self._topics = topics
@@ -179,11 +179,11 @@ class HistoryReader:
                 _bound(self._titles, _MOST_TITLES)
 
 
-def _listed(event: TerminalEvent, title: str | None) -> Listed:
+def _listed(event: TerminalEvent, title: str | None) -> ListedExport:
     completed = event if isinstance(event, ExportCompleted) else None
-    return Listed(
+    return ListedExport(
         event.export_id,
-        State(event.type.removeprefix("export.")),
+        ExportState(event.type.removeprefix("export.")),
         str(event.format),
         event.user,
         title,

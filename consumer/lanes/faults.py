@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 import structlog
 
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.errors import LaneStopped, MessageFault
 from consumer.exports.export_context import ExportContext
 from consumer.exports.trial import try_an_export
@@ -34,8 +34,8 @@ class Faults:
         self._partition = partition
         self._context = context
         self._threads = threads
-        self._counts: Counter[Place] = Counter()
-        self._breaks_on: dict[Place, str] = {}
+        self._counts: Counter[MessagePlace] = Counter()
+        self._breaks_on: dict[MessagePlace, str] = {}
 
     async def count(self, fault: MessageFault) -> None:
         """Note that our code broke on a message; load the partition again afterwards.
@@ -43,7 +43,7 @@ class Faults:
         Raises:
             LaneStopped: it breaks on the trial export too.
         """
-        place = Place(fault.is_batch, fault.offset)
+        place = MessagePlace(fault.is_batch, fault.offset)
         self._counts[place] += 1
         if self._counts[place] < _MOST_FAULTS:
             return
@@ -60,7 +60,7 @@ class Faults:
             ) from error
         self._breaks_on[place] = str(fault)
 
-    def above(self, point: ResumePoint) -> Mapping[Place, str]:
+    def above(self, point: ResumePoint) -> Mapping[MessagePlace, str]:
         """Messages to set aside, of those that an owner resuming there reads; how each broke."""
         # Nothing below the point is read again, so its counts can go.
         for place in [place for place in self._counts if not point.will_read(place)]:

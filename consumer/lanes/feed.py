@@ -56,7 +56,7 @@ class Feed:
     ) -> None:
         self.partition = partition
         self.position = 0
-        self.seated = False
+        self.started = False
         self._consumer = consumer
         self._moved = moved
         self._messages: deque[Consumed] = deque()
@@ -78,12 +78,12 @@ class Feed:
         self._consumer.resume(self.partition)
         # A packed batch may begin below the offset; its first records are skipped then.
         self.position = self._first_offset = offset
-        self.seated = True
+        self.started = True
         self._paused = False
 
     def stop(self) -> None:
         """Take nothing more, and forget what is there."""
-        self.seated = False
+        self.started = False
         self._clear()
         if not self._detached:
             with contextlib.suppress(IllegalStateError):  # it was taken away already
@@ -96,7 +96,7 @@ class Feed:
 
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
         """Add what was fetched; ``position`` is the consumer's, after it."""
-        if not self.seated or (not messages and position == self.position):
+        if not self.started or (not messages and position == self.position):
             # Fetched before a seek, or nothing at all.
             return
         for message in messages:
@@ -129,7 +129,7 @@ class Feed:
     def put_unpacked(self, unpacking: Unpacking, piece: Sequence[Consumed]) -> None:
         """Add what ``next_unpacking`` gave, in its place."""
         if unpacking is not self._unpacking:
-            return  # the feed was seated elsewhere meanwhile
+            return  # the feed was started elsewhere meanwhile
         if unpacking.ended:
             self._count(-held_bytes(self._messages.popleft()))
             self._unpacking = None

@@ -109,13 +109,13 @@ class Lane:
         """Whether the partition was taken over and is not resting."""
         return self._work is not None and not self._resting.is_set()
 
-    async def rest(self) -> None:
+    async def quiesce(self) -> None:
         """Come to rest for a rebalance: returns when turns and transactions are finished."""
         self._machine.on(Event.REVOKED)
         self._moved.set()
         await self._resting.wait()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The partition was kept: resume where it was."""
         self._machine.on(Event.KEPT)
         self._moved.set()
@@ -131,7 +131,7 @@ class Lane:
             self._work.stop_requested = problem
             self._moved.set()
 
-    async def drop(self) -> None:
+    async def close(self) -> None:
         """The partition is lost: remove what is partial, close what is open; never raises."""
         # First of all: a turn that hangs on its thread may wake up later, and must decide nothing
         # then.

@@ -70,7 +70,7 @@ class PublishedEvents:
 
     async def _look(self, events: Sequence[TerminalEvent]) -> set[str]:
         since = min(to_millis(event.completed_at) for event in events) - _APART_MS
-        spans = await self._cluster.completions_since(max(0, since))
+        spans = await self._cluster.fetch_completions_since(max(0, since))
         if not spans:
             return set()
         async with groupless_consumer(self._options) as consumer:
@@ -79,10 +79,10 @@ class PublishedEvents:
                 consumer.seek(partition, first)
             # Ends fetched once, after the fencing: others keep writing to this topic.
             ends = {partition: end for partition, (_, end) in spans.items()}
-            return await _found(consumer, ends, {event.event_id for event in events})
+            return await _read_event_ids(consumer, ends, {event.event_id for event in events})
 
 
-async def _found(
+async def _read_event_ids(
     consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], wanted: set[str]
 ) -> set[str]:
     """Those of the event ids that are below the ends."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from consumer.core.budget import TURN_SECONDS
-from consumer.core.fair_queue import Claim, FairQueue, Place
+from consumer.core.fair_queue import Claim, FairQueue, QueuePlace
 
 
 class Slots:
@@ -23,7 +23,7 @@ class Slots:
         self.capacity = capacity
         self.running = 0
         self._order = FairQueue(TURN_SECONDS)
-        self._waiting: dict[Place, asyncio.Future[int]] = {}
+        self._waiting: dict[QueuePlace, asyncio.Future[int]] = {}
         self._begun = 0
         self._to_be_granted = False
 
@@ -36,14 +36,14 @@ class Slots:
         """
         before = self._begun - (self.running == self.capacity)
         place = self._order.wait(claim)
-        begun = await self._granted(place)
+        begun = await self._wait_for_slot(place)
         since = time.monotonic()
         try:
             yield begun - before
         finally:
             self._end(place, time.monotonic() - since)
 
-    async def _granted(self, place: Place) -> int:
+    async def _wait_for_slot(self, place: QueuePlace) -> int:
         """Wait for the slot; returns how many turns had begun before this one."""
         granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[place] = granted
@@ -57,7 +57,7 @@ class Slots:
                 self._order.leave(place)
             raise
 
-    def _end(self, place: Place, seconds: float) -> None:
+    def _end(self, place: QueuePlace, seconds: float) -> None:
         self._order.end(place, seconds)
         self.running -= 1
         self._grant_soon()

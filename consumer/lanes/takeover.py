@@ -54,8 +54,8 @@ class Takeover:
 
     # 2. Fetch where to resume.
     async def _fetch(self) -> Event:
-        committed = await self._context.cluster.committed(self._partition)
-        starts = await self._context.cluster.log_starts(self._partition)
+        committed = await self._context.cluster.fetch_committed(self._partition)
+        starts = await self._context.cluster.fetch_log_starts(self._partition)
         try:
             self.point = whole_resume_point(committed, starts)
         except ValueError as error:

@@ -121,7 +121,7 @@ class Work:
     async def _check_idle(self) -> Event:
         """It may take a while until that end is reached; nothing waits for it."""
         called_at = self._monotonic()
-        end = await self._context.cluster.end(self._records.partition)
+        end = await self._context.cluster.fetch_end(self._records.partition)
         answered_at = self._monotonic()
         if answered_at - called_at > PROMPT_SECONDS:
             # Kafka was away, for upstream too: a node that is back first would end each export
@@ -146,7 +146,7 @@ class Work:
 
     async def _search_owner(self) -> Event:
         """Requests up to an end that is fetched after the batch may hold its owner."""
-        end = await self._context.cluster.end(self._requests.partition)
+        end = await self._context.cluster.fetch_end(self._requests.partition)
         self.search = OwnerSearch(end, self._records_below, self._monotonic())
         return self._commit()
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from consumer.core.suspects import MOST_MARKED, Mark, Place
+from consumer.core.suspects import MOST_MARKED, Mark, MessagePlace
 from consumer.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -148,4 +148,6 @@ def parsed_marks(name: str, content: bytes) -> list[Mark]:
     first = int(found[2])
     last = min(int(found[3] or first), first + MOST_MARKED - 1)
     is_batch, alone = found[1] == b"records", found[4] == b" alone"
-    return [Mark(number, Place(is_batch, offset), alone) for offset in range(first, last + 1)]
+    return [
+        Mark(number, MessagePlace(is_batch, offset), alone) for offset in range(first, last + 1)
+    ]

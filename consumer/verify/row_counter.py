@@ -18,7 +18,7 @@ _MOST_STREAM_BYTES = 64 * 1024 * 1024  # of a page; one of 1,000 rows in 256 col
 
 
 class RowCounter(Protocol):
-    """What every format's recount does. Feed it the file in pieces of any size, then read it."""
+    """What every format's counter does. Feed it the file in pieces of any size, then read it."""
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes of the file."""
@@ -33,7 +33,7 @@ class RowCounter(Protocol):
 
 
 def row_counter(file_format: Format) -> RowCounter:
-    """A recount of a file of this format."""
+    """Counts the rows of a file of this format."""
     return _COUNTERS[file_format]()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Pace(Protocol):
+class ReplayPace(Protocol):
     """When to send. ``recorded_seconds`` counts from the first recorded request."""
 
     def request_due(self, exports_before: int, recorded_seconds: float) -> float:

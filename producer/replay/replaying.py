@@ -17,9 +17,9 @@ from producer.publisher import ExportPublisher
 from producer.replay.catalogue import export_catalogue
 from producer.replay.following import Follower
 from producer.replay.merge import ReplayMessage, messages_in_order
-from producer.replay.pacing import Pace, offered_rate
+from producer.replay.pacing import ReplayPace, offered_rate
 from producer.replay.results import CANCELLED, COMPLETED, ReplayResults, replay_results
-from producer.replay.sending import Plan, Sender
+from producer.replay.sending import ReplayPlan, Sender
 from producer.replay.source import replay_source
 from producer.replay.summary import Summary
 from producer.replay.survey import LeftOut, Period, Survey
@@ -40,7 +40,7 @@ class ReplayOptions:
     topics: Topics
     since_ms: int
     until_ms: int | None
-    pace: Pace
+    pace: ReplayPace
     copies: int
     timeout_seconds: float
 
@@ -72,7 +72,7 @@ async def replay(
             def on_end() -> None:
                 on_progress("exports ended", sent.sent - sent.waiting, whole * options.copies)
 
-            plan = Plan(
+            plan = ReplayPlan(
                 options.topics,
                 source.partitions,
                 options.pace,
@@ -87,7 +87,7 @@ async def replay(
 
 async def _play(
     options: ReplayOptions,
-    plan: Plan,
+    plan: ReplayPlan,
     messages: AsyncIterator[ReplayMessage],
     sent: ReplayResults,
     on_end: Callable[[], None],

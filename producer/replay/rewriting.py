@@ -11,7 +11,7 @@ import orjson
 
 from schemas.codec import encode_request
 from schemas.requests import ExportRequested
-from schemas.retries import Attempt
+from schemas.retries import RetryAttempt
 from schemas.times import recorded_time
 
 _MOST_OF_THE_ORIGINAL = 80  # leaves room for the rest of an id's 128 characters
@@ -38,7 +38,7 @@ def request_with_id(request: ExportRequested, export_id: str) -> bytes:
     return encode_request(request.model_copy(update=changes))
 
 
-def request_again(request: ExportRequested, attempt: Attempt, recorded_ms: int) -> bytes:
+def request_again(request: ExportRequested, attempt: RetryAttempt, recorded_ms: int) -> bytes:
     """The request of a retry: all as in the original, so that the file has the same bytes.
 
     A PDF shows when it was requested. ``recorded_ms`` is the Kafka timestamp of the request, which

@@ -16,19 +16,19 @@ from producer.errors import ProducerError
 from producer.publisher import ExportPublisher
 from producer.replay.forwarding import Forwarding
 from producer.replay.merge import ReplayMessage, requested
-from producer.replay.pacing import Pace
+from producer.replay.pacing import ReplayPace
 from producer.replay.results import ReplayResults
 from producer.replay.rewriting import replay_id, request_with_id
 from schemas.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """How to send exports that begin at ``began_ms``; ``run`` is in the id of each copy."""
 
     topics: Topics
     partitions: int
-    pace: Pace
+    pace: ReplayPace
     copies: int
     run: str
     began_ms: int
@@ -37,7 +37,9 @@ class Plan:
 class Sender:
     """Sends messages once, and adds their exports to the results."""
 
-    def __init__(self, plan: Plan, publisher: ExportPublisher, results: ReplayResults) -> None:
+    def __init__(
+        self, plan: ReplayPlan, publisher: ExportPublisher, results: ReplayResults
+    ) -> None:
         self.last_due_seconds = 0.0
         """When the last request sent so far was due."""
         self._plan = plan

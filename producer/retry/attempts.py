@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from producer.errors import ProducerError
 from schemas.completions import ExportCompleted, ExportFailed, Source, TerminalEvent
-from schemas.retries import MOST_RETRIES, Attempt, attempt_of
+from schemas.retries import MOST_RETRIES, RetryAttempt, attempt_of
 from schemas.vocabulary import FailReason
 
 CANCELLED = "cancelled"
@@ -43,7 +43,7 @@ FindExport: TypeAlias = Callable[[str], Awaitable[Known | None]]
 class Next:
     """The attempt that a retry makes. ``begun_at``: where its request lies, if there is one."""
 
-    attempt: Attempt
+    attempt: RetryAttempt
     begun_at: Source | None = None
     is_completed: bool = False
 
@@ -69,7 +69,7 @@ async def next_attempt(export_id: str, retry_of: str | None, find: FindExport) -
     """
     original, number = attempt_of(export_id, retry_of)
     for following in range(number + 1, MOST_RETRIES + 1):
-        attempt = Attempt(original, following)
+        attempt = RetryAttempt(original, following)
         known = await find(attempt.export_id)
         if known is None:
             return Next(attempt)

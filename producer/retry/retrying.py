@@ -22,7 +22,7 @@ from producer.replay.rewriting import request_again
 from producer.replay.source import ReplaySource, replay_source
 from producer.replay.survey import Survey
 from schemas.completions import Source
-from schemas.retries import Attempt
+from schemas.retries import RetryAttempt
 from schemas.topics import Topics
 
 # These messages were accepted once; the broker decides whether they are too large now.
@@ -38,7 +38,7 @@ class Retry:
 
     export_id: str
     source: Source
-    attempt: Attempt
+    attempt: RetryAttempt
     begun_at: Source | None = None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
-from producer.sources.table import SourceError, Table
+from producer.sources.table import SourceError, SourceTable
 from schemas import exact_json
 from schemas.column_types import wrong_cell
 from schemas.records import Cell
@@ -30,7 +30,7 @@ def read_csv(
     types: Mapping[str, str] = MappingProxyType({}),
     delimiter: str = ",",
     encoding: str = "utf-8",
-) -> Table:
+) -> SourceTable:
     """Read CSV with a header row, which names the columns; ``columns`` chooses some.
 
     A byte order mark is skipped, and so is a blank line, unless there is one column: there it is
@@ -51,9 +51,9 @@ def read_csv(
     typed = {_index(header, name): ColumnType(kind) for name, kind in types.items()}
     rows = _rows(records, header, typed)
     if columns is None or list(columns) == header:
-        return Table(tuple(header), rows)
+        return SourceTable(tuple(header), rows)
     chosen = [_index(header, name) for name in columns]
-    return Table(tuple(columns), ([row[index] for index in chosen] for row in rows))
+    return SourceTable(tuple(columns), ([row[index] for index in chosen] for row in rows))
 
 
 def _rows(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from producer.sources.table import Item, SourceError, Table, table_of_items
+from producer.sources.table import Item, SourceError, SourceTable, table_of_items
 from schemas import exact_json
 
 ITEM_MAX_BYTES = 4 * 1024 * 1024
@@ -24,7 +24,7 @@ _BARE, _QUOTED = rb'[^"\[\]{}]*', rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TO_BRACKET = re.compile(rb"%b(?:%b%b)*" % (_BARE, _QUOTED, _BARE), re.DOTALL)
 
 
-def read_ndjson(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> Table:
+def read_ndjson(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> SourceTable:
     """Read one JSON row a line, in UTF-8; blank lines are skipped. See ``table_of_items``.
 
     Raises:
@@ -33,7 +33,7 @@ def read_ndjson(stream: io.BufferedReader, columns: Sequence[str] | None = None)
     return table_of_items(_lines(stream), columns)
 
 
-def read_json(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> Table:
+def read_json(stream: io.BufferedReader, columns: Sequence[str] | None = None) -> SourceTable:
     """Read one JSON array of rows, in UTF-8. See ``table_of_items``.
 
     Raises:

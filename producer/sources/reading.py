@@ -13,13 +13,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from producer.sources.table import SourceError, Table
+from producer.sources.table import SourceError, SourceTable
 from schemas.records import Row
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-Reader: TypeAlias = Callable[[io.BufferedReader, Sequence[str] | None], Table]
+Reader: TypeAlias = Callable[[io.BufferedReader, Sequence[str] | None], SourceTable]
 """One of the sources: takes the file and the columns that were chosen."""
 
 _CHUNK_ROWS = 1_000

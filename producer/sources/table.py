@@ -21,7 +21,7 @@ class SourceError(ProducerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SourceTable:
     """Rows in the order of ``columns``. ``rows`` raises SourceError where the source is wrong."""
 
     columns: tuple[str, ...]
@@ -35,7 +35,7 @@ class Item(NamedTuple):
     value: object
 
 
-def table_of_items(items: Iterator[Item], columns: Sequence[str] | None) -> Table:
+def table_of_items(items: Iterator[Item], columns: Sequence[str] | None) -> SourceTable:
     """A table of JSON rows: arrays in column order, or objects.
 
     ``columns`` chooses keys of objects and is needed for arrays. Without it they are the keys of
@@ -46,14 +46,14 @@ def table_of_items(items: Iterator[Item], columns: Sequence[str] | None) -> Tabl
     """
     if columns is not None:
         items = _look_for(columns, items)
-        return Table(tuple(columns), _rows(items, tuple(columns), frozenset()))
+        return SourceTable(tuple(columns), _rows(items, tuple(columns), frozenset()))
     first = next(items, None)
     if first is None:
         raise SourceError("there is no row to take the columns from: choose columns")
     if not isinstance(first.value, dict):
         raise SourceError(f"{first.place}: no object to take the columns from: choose columns")
     keys = tuple(first.value)
-    return Table(keys, _rows(chain([first], items), keys, frozenset(keys)))
+    return SourceTable(keys, _rows(chain([first], items), keys, frozenset(keys)))
 
 
 def _rows(items: Iterator[Item], columns: tuple[str, ...], known: frozenset[str]) -> Iterator[Row]:

@@ -17,14 +17,14 @@ from sluice.settings import Settings
 _FROM_SETTINGS = "settings"
 
 
-class Verifier(Protocol):
+class TokenVerifier(Protocol):
     """Verifies tokens that tell themselves whose they are; see ``sluice.access.issuer``."""
 
     async def asker_of(self, token: bytes) -> Asker:
-        """Who bears this token. Raises as ``Gate.asker_of``."""
+        """Who bears this token. Raises as ``AccessGate.asker_of``."""
 
 
-class Gate:
+class AccessGate:
     """Finds out who asks: by tokens of the settings, of a file, of an issuer.
 
     Without any of them anyone may do anything.
@@ -34,7 +34,7 @@ class Gate:
         self,
         users_by_token: Mapping[str, str],
         watched: WatchedTokens | None = None,
-        issuer: Verifier | None = None,
+        issuer: TokenVerifier | None = None,
     ) -> None:
         self._of_settings = {
             digest_of(token.encode()): Asker(user, Role.USER, _FROM_SETTINGS)
@@ -68,7 +68,7 @@ class Gate:
 
 
 @asynccontextmanager
-async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
+async def open_gate(settings: Settings) -> AsyncIterator[AccessGate]:
     """The gate of these settings.
 
     Raises:
@@ -83,10 +83,10 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
                 raise UsageError(f"SLUICE_API_TOKENS_FILE: {path}: {error}") from None
         if settings.oidc_issuer and settings.oidc_audience:
             issuer = await _open_issuer(stack, settings, settings.oidc_issuer)
-        yield Gate(settings.users_by_token, watched, issuer)
+        yield AccessGate(settings.users_by_token, watched, issuer)
 
 
-async def _open_issuer(stack: AsyncExitStack, settings: Settings, issuer: str) -> Verifier:
+async def _open_issuer(stack: AsyncExitStack, settings: Settings, issuer: str) -> TokenVerifier:
     # They take 70 ms and 5 MiB, which a node without an issuer doesn't need.
     from sluice.access.issuer import Issuer  # noqa: PLC0415
     from sluice.access.issuer_fetch import IssuerFetch  # noqa: PLC0415

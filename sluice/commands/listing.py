@@ -11,7 +11,7 @@ import typer
 
 from consumer.backlog.backlog import Backlog
 from consumer.cluster import Cluster
-from consumer.core.listing import MOST_ENDED, Listed, State, Wanted, page
+from consumer.core.listing import MOST_ENDED, ExportState, ListedExport, Wanted, page
 from consumer.errors import BacklogUnavailable
 from consumer.history.history import History
 from schemas.vocabulary import Format
@@ -26,7 +26,7 @@ _AGE_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 def run_list(
     state: Annotated[
-        State | None, typer.Option("--state", help="Only those in this state.")
+        ExportState | None, typer.Option("--state", help="Only those in this state.")
     ] = None,
     user: Annotated[str | None, typer.Option("--user", help="Only those of this user.")] = None,
     file_format: Annotated[
@@ -53,7 +53,7 @@ async def _list(settings: Settings, wanted: Wanted, last: int, *, as_json: bool)
     return 0
 
 
-async def _find(settings: Settings, wanted: Wanted, last: int) -> list[Listed]:
+async def _find(settings: Settings, wanted: Wanted, last: int) -> list[ListedExport]:
     options = settings.client_options()
     async with (
         Cluster(settings.topics, settings.group_id, options) as cluster,
@@ -69,7 +69,7 @@ async def _find(settings: Settings, wanted: Wanted, last: int) -> list[Listed]:
     return found
 
 
-def _lines(found: list[Listed], now: float) -> list[str]:
+def _lines(found: list[ListedExport], now: float) -> list[str]:
     """A header and a line each, in columns."""
     table = [("ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE")]
     table += [

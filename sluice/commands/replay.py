@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.replay.pacing import AtRate, AtSpeed, Pace
+from producer.replay.pacing import AtRate, AtSpeed, ReplayPace
 from producer.replay.replaying import ReplayOptions, replay
 from sluice.errors import UsageError
 from sluice.foreground import run
@@ -50,7 +50,7 @@ def run_replay(
     return run(_replay(settings, options, as_json=json))
 
 
-def _pace(rate: float | None, speed: float | None) -> Pace:
+def _pace(rate: float | None, speed: float | None) -> ReplayPace:
     if rate is not None and speed is not None:
         raise UsageError("give --rate or --speed, not both")
     if rate is not None:

@@ -14,7 +14,7 @@ from sluice.http.problems import Refusal
 from sluice.http.view import BacklogView
 
 
-class Unfinished(NamedTuple):
+class UnfinishedCounts(NamedTuple):
     """Counts of exports that are accepted and unfinished: in the whole group, and of one user."""
 
     every: int
@@ -49,7 +49,7 @@ class Admission:
         """The admission of this id, while this node publishes the export."""
         return self._under_way.get(export_id)
 
-    async def count_unfinished(self, user: str) -> Unfinished:
+    async def count_unfinished(self, user: str) -> UnfinishedCounts:
         """How many exports are unfinished now, in all and of this user.
 
         Raises:
@@ -60,10 +60,10 @@ class Admission:
         every, of_user = await self._backlog.counts(user)
         self._uncounted -= accepted
         of_user += sum(ticket.request.user == user for ticket in self._uncounted)
-        return Unfinished(every + len(self._uncounted), of_user)
+        return UnfinishedCounts(every + len(self._uncounted), of_user)
 
     @contextmanager
-    def ticket(self, request: ExportRequested, unfinished: Unfinished) -> Iterator[Ticket]:
+    def ticket(self, request: ExportRequested, unfinished: UnfinishedCounts) -> Iterator[Ticket]:
         """Publish this export in the block; ``unfinished`` is a fresh count for its user.
 
         Raises:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from consumer.metrics import Metrics
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.http import (
     cancel,
     dead_letters,
@@ -62,7 +62,7 @@ class AppDependencies:
     firsts: FirstRequests
     uploads: UploadGateway
     metrics: Metrics
-    gate: Gate
+    gate: AccessGate
     letters: dead_letters.LettersView
     requests: RequestsView
     run_again: RunAgain

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from sluice.access.askers import ANYONE, Asker
 from sluice.access.errors import IssuerUnavailable, TokenRefused
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.http.audit import Refusals
 from sluice.http.problems import Refusal, unavailable
 
@@ -20,7 +20,7 @@ GuardedEndpoint: TypeAlias = Callable[[Request, Asker], Awaitable[Response]]
 class BearerAuth:
     """Lets requests pass the gate, or answers them 401."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: AccessGate) -> None:
         self._gate = gate
         self._refusals = Refusals()
 

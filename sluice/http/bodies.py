@@ -19,7 +19,7 @@ from starlette.requests import Request
 from consumer.daemon_threads import DaemonThreads
 from schemas.errors import FieldError
 from sluice.http.problems import Refusal, wrong_fields
-from sluice.http.spool import IN_MEMORY_BYTES, Pace, Room, Spool
+from sluice.http.spool import IN_MEMORY_BYTES, Room, Spool, SpoolPace
 from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
@@ -96,7 +96,7 @@ async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
     """
     if media_type(request) != JSON:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
-    content, pace = bytearray(), Pace()
+    content, pace = bytearray(), SpoolPace()
     async for piece in pieces(request, idle_seconds):
         content += piece
         if len(content) > _SMALL_BYTES:
@@ -144,7 +144,7 @@ class JsonBodies:
             yield await spool.content()
 
     async def _receive(self, request: Request, spool: Spool) -> None:
-        pace = Pace()
+        pace = SpoolPace()
         async for piece in pieces(request, self._idle_seconds):
             if spool.size + len(piece) > self._most_bytes:
                 raise self._too_large()

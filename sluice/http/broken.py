@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 IsOurs: TypeAlias = Callable[[str, Source | None, bytes], Awaitable[bool]]
 """Whether an id's unfinished export began with the request at this source, or with this mark."""
 
-Cancel: TypeAlias = Callable[["Attempt"], Awaitable[None]]
+Cancel: TypeAlias = Callable[["CancelAttempt"], Awaitable[None]]
 """Publish the cancellation of an attempt's export."""
 
 _GIVE_UP_SECONDS = 60.0
@@ -38,7 +38,7 @@ _RETRY_SECONDS = 5.0
 
 
 @dataclass(eq=False, slots=True)
-class Attempt:
+class CancelAttempt:
     """One upload, whose request is published by the publisher of ``lease``.
 
     ``mark`` is in the request's headers. ``is_first``: its request is known to be the first of its
@@ -66,14 +66,14 @@ class BrokenUploads:
     def __init__(self, is_ours: IsOurs, cancel: Cancel) -> None:
         self._is_ours = is_ours
         self._cancel = cancel
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[str, CancelAttempt] = {}
         self._open: set[str] = set()  # ids that a retry may still resume
         self._stopping = asyncio.Event()
 
     def __contains__(self, export_id: str) -> bool:
         return export_id in self._attempts
 
-    def resume(self, request: ExportRequested) -> Attempt | None:
+    def resume(self, request: ExportRequested) -> CancelAttempt | None:
         """The attempt of an equal request, or None once a row or cancellation was sent."""
         attempt = self._attempts.get(request.export_id)
         if attempt is None or attempt.is_lost or request.export_id not in self._open:
@@ -83,13 +83,13 @@ class BrokenUploads:
         self._forget(attempt)
         return replace(attempt)  # so that ``settle`` sees that the former one is gone
 
-    def add(self, attempt: Attempt, *, retried: bool) -> None:
+    def add(self, attempt: CancelAttempt, *, retried: bool) -> None:
         """Hold a broken attempt; call ``settle`` next. ``retried``: its client may retry."""
         self._attempts[attempt.request.export_id] = attempt
         if retried and not attempt.has_rows:
             self._open.add(attempt.request.export_id)
 
-    async def settle(self, attempt: Attempt) -> None:
+    async def settle(self, attempt: CancelAttempt) -> None:
         """Cancel an attempt, unless a retry resumes it or its request is not in Kafka.
 
         Tries for a minute, then leaves the export to its idle timeout. Raises nothing.
@@ -115,7 +115,7 @@ class BrokenUploads:
                 export_id=attempt.request.export_id,
             )
 
-    async def wait_until_ended(self, attempt: Attempt) -> None:
+    async def wait_until_ended(self, attempt: CancelAttempt) -> None:
         """Hold the id of a cancelled attempt until its export has ended, for a minute at most."""
         clock = asyncio.get_running_loop().time
         until = clock() + _GIVE_UP_SECONDS
@@ -129,7 +129,7 @@ class BrokenUploads:
             if self._is_current(attempt):
                 self._forget(attempt)
 
-    async def _wait_for_retry(self, attempt: Attempt) -> None:
+    async def _wait_for_retry(self, attempt: CancelAttempt) -> None:
         """Wait until the request's outcome is known; if it is in Kafka, wait for a retry."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETRY_SECONDS if await self._fetch_source(attempt) else 0):
@@ -139,22 +139,22 @@ class BrokenUploads:
         """Stop waiting for retries."""
         self._stopping.set()
 
-    def _is_current(self, attempt: Attempt) -> bool:
+    def _is_current(self, attempt: CancelAttempt) -> bool:
         return self._attempts.get(attempt.request.export_id) is attempt
 
-    async def _is_in_kafka(self, attempt: Attempt) -> bool:
+    async def _is_in_kafka(self, attempt: CancelAttempt) -> bool:
         return attempt.is_first or await self._is_ours(*await self._identity(attempt))
 
-    async def _identity(self, attempt: Attempt) -> tuple[str, Source | None, bytes]:
+    async def _identity(self, attempt: CancelAttempt) -> tuple[str, Source | None, bytes]:
         return attempt.request.export_id, await self._fetch_source(attempt), attempt.mark
 
-    async def _fetch_source(self, attempt: Attempt) -> Source | None:
+    async def _fetch_source(self, attempt: CancelAttempt) -> Source | None:
         """Where the request is in Kafka; None if it was never acknowledged."""
         with suppress(ClientError, TimeoutError, asyncio.CancelledError):
             # Shielded, as the attempt's request is waited for elsewhere too.
             return (await asyncio.shield(attempt.requesting)).source
         return None
 
-    def _forget(self, attempt: Attempt) -> None:
+    def _forget(self, attempt: CancelAttempt) -> None:
         del self._attempts[attempt.request.export_id]
         self._open.discard(attempt.request.export_id)

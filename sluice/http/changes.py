@@ -1,6 +1,6 @@
 """The latest changes of exports, as messages of Server-Sent Events that all clients share.
 
-Pure. A client is a ``Place`` and no queue of its own: one that reads slowly gets the latest
+Pure. A client is a ``ExportPlace`` and no queue of its own: one that reads slowly gets the latest
 progress of each export, and each change of state that is still kept. Invariant: a client that is
 behind what is kept gets a message that says so; none misses an end without it.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from consumer.core.listing import Listed
+from consumer.core.listing import ListedExport
 from sluice.access.askers import Asker
 
 MOST_STATES = 4_096
@@ -24,7 +24,7 @@ _PIECE_BYTES = 16 * 1024
 _PLACE = re.compile(r"([0-9a-f]{16})-([0-9]{1,15})")
 
 
-class Place(NamedTuple):
+class ExportPlace(NamedTuple):
     """How far a client has read: which log it was, and the number of the last change."""
 
     log: str
@@ -35,7 +35,7 @@ class Place(NamedTuple):
         return f"{self.log}-{self.number}"
 
     @classmethod
-    def decode(cls, text: str) -> "Place":
+    def decode(cls, text: str) -> "ExportPlace":
         """The place of a ``Last-Event-ID``; one of no log if it is none."""
         found = _PLACE.fullmatch(text)
         return cls(found[1], int(found[2])) if found else cls("", 0)
@@ -58,14 +58,14 @@ class ChangeLog:
         self._forgotten = 0
         self._states: list[_Change] = []
         self._progress: dict[str, _Change] = {}
-        self._pieces: dict[tuple[int, Asker], tuple[bytes, Place]] = {}
+        self._pieces: dict[tuple[int, Asker], tuple[bytes, ExportPlace]] = {}
 
     @property
-    def end(self) -> Place:
+    def end(self) -> ExportPlace:
         """The place behind the latest change."""
-        return Place(self._name, self._number)
+        return ExportPlace(self._name, self._number)
 
-    def put_state(self, one: Listed, now_ms: int) -> None:
+    def put_state(self, one: ListedExport, now_ms: int) -> None:
         """An export has another state, or is new."""
         self._progress.pop(one.export_id, None)
         self._states.append(self._change("state", one, now_ms))
@@ -73,7 +73,7 @@ class ChangeLog:
             self._forgotten = self._states[-self._most - 1].number
             del self._states[: -self._most]
 
-    def put_progress(self, one: Listed, now_ms: int) -> None:
+    def put_progress(self, one: ListedExport, now_ms: int) -> None:
         """An export has more rows."""
         self._progress.pop(one.export_id, None)  # so that the latest change is the last one
         self._progress[one.export_id] = self._change("progress", one, now_ms)
@@ -82,7 +82,7 @@ class ChangeLog:
         """The export is no longer followed here: what it had is out of date."""
         self._progress.pop(export_id, None)
 
-    def since(self, place: Place, asker: Asker) -> tuple[bytes, Place]:
+    def since(self, place: ExportPlace, asker: Asker) -> tuple[bytes, ExportPlace]:
         """Messages that the asker may see, up to some KiB of them, and the place behind them."""
         # A place in another node's log or an earlier one, or behind what is kept.
         if place.log != self._name or not self._forgotten <= place.number <= self._number:
@@ -93,7 +93,7 @@ class ChangeLog:
             self._pieces[key] = self._piece(place.number, asker)
         return self._pieces[key]
 
-    def _piece(self, number: int, asker: Asker) -> tuple[bytes, Place]:
+    def _piece(self, number: int, asker: Asker) -> tuple[bytes, ExportPlace]:
         messages: list[bytes] = []
         gathered_bytes = 0
         for change in self._after(number):
@@ -102,7 +102,7 @@ class ChangeLog:
             messages.append(change.message)
             gathered_bytes += len(change.message)
             if gathered_bytes >= _PIECE_BYTES:
-                return b"".join(messages), Place(self._name, change.number)
+                return b"".join(messages), ExportPlace(self._name, change.number)
         return b"".join(messages), self.end
 
     def _after(self, number: int) -> Iterator[_Change]:
@@ -111,7 +111,7 @@ class ChangeLog:
         latest = takewhile(lambda one: one.number > number, reversed(self._progress.values()))
         return iter(sorted([*self._states[first:], *latest], key=lambda change: change.number))
 
-    def _change(self, kind: str, one: Listed, now_ms: int) -> _Change:
+    def _change(self, kind: str, one: ListedExport, now_ms: int) -> _Change:
         # A piece may reach to the end of the log, which moves now.
         self._pieces.clear()
         self._number += 1
@@ -119,5 +119,5 @@ class ChangeLog:
         return _Change(self._number, one.user, _message(self.end, fields))
 
 
-def _message(place: Place, fields: dict[str, object]) -> bytes:
+def _message(place: ExportPlace, fields: dict[str, object]) -> bytes:
     return b"id: %s\ndata: %s\n\n" % (place.encode().encode(), orjson.dumps(fields))

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sluice.access.askers import Asker
-from sluice.http.changes import Place
+from sluice.http.changes import ExportPlace
 from sluice.http.connections import most_streams
 from sluice.http.live import LiveExports
 from sluice.http.problems import Refusal
@@ -63,7 +63,7 @@ class _Stream(StreamingResponse):
 
 async def _messages(
     live: LiveExports,
-    place: Place,
+    place: ExportPlace,
     asker: Asker,
     is_valid: Callable[[], Awaitable[bool]],
     request: Request,

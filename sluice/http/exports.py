@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 
-from consumer.core.backlog import Unfinished
-from consumer.core.listing import State
+from consumer.core.backlog import UnfinishedRequest
+from consumer.core.listing import ExportState
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 from schemas.requests import ExportRequested
 from schemas.vocabulary import is_export_id
 from sluice.access.askers import Asker
 from sluice.http.admission import Admission
-from sluice.http.admission import Unfinished as Counts
+from sluice.http.admission import UnfinishedCounts as Counts
 from sluice.http.problems import Refusal
 from sluice.http.repeats import FirstRequests, compare, id_taken, query_kafka
 from sluice.http.storage_calls import OpenFile, StorageCalls
@@ -40,7 +40,7 @@ class Known:
 
     export_id: str
     user: str
-    state: State
+    state: ExportState
     event: TerminalEvent | None = None
     rows: int | None = None
     bytes: int | None = None
@@ -117,7 +117,7 @@ class Exports:
         if known.event and known.event.format != wanted.format:
             raise id_taken(wanted.export_id, ["format"])
         is_elsewhere = await self._firsts.check(wanted, known.source)
-        is_begun = known.state is not State.QUEUED
+        is_begun = known.state is not ExportState.QUEUED
         return Repeated(known.source if is_elsewhere and not is_begun else None)
 
     async def wait_until_begun(self, export_id: str, source: Source) -> None:
@@ -135,7 +135,7 @@ class Exports:
                             return
                     await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
                     known = await self._find(export_id)
-                    if known is None or known.state is not State.QUEUED:
+                    if known is None or known.state is not ExportState.QUEUED:
                         return
 
     def is_under_way(self, wanted: ExportRequested) -> bool:
@@ -219,7 +219,7 @@ class Exports:
             return _known_from_event(event)
         # Admitted here, and not in Kafka yet.
         if ticket := self.admission.under_way(export_id):
-            return Known(export_id, ticket.request.user, State.QUEUED)
+            return Known(export_id, ticket.request.user, ExportState.QUEUED)
         return None
 
     async def _is_final(self, event: ExportCompleted) -> bool:
@@ -232,14 +232,14 @@ class Exports:
         file = self._storage.open_file(event)
         return OpenFile(self._calls, event.export_id, file) if file else None
 
-    def _known_from_request(self, unfinished: Unfinished) -> Known:
+    def _known_from_request(self, unfinished: UnfinishedRequest) -> Known:
         rows, size = self._node.progress(unfinished.export_id) or (None, None)
-        state = State.RUNNING if unfinished.begun or rows else State.QUEUED
+        state = ExportState.RUNNING if unfinished.begun or rows else ExportState.QUEUED
         source = unfinished.source
         return Known(unfinished.export_id, unfinished.user, state, None, rows, size, source)
 
 
 def _known_from_event(event: TerminalEvent) -> Known:
     size = event.bytes if isinstance(event, ExportCompleted) else None
-    state = State(event.type.removeprefix("export."))
+    state = ExportState(event.type.removeprefix("export."))
     return Known(event.export_id, event.user, state, event, event.rows, size, event.source)

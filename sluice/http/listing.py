@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from consumer.core.listing import Listed, Position, State, Wanted, page
+from consumer.core.listing import ExportState, ListedExport, Position, Wanted, page
 from schemas.errors import FieldError
 from schemas.vocabulary import Format
 from sluice.access.askers import Asker
@@ -35,7 +35,7 @@ class Listing:
 
     async def page(
         self, wanted: Wanted, limit: int, before: Position | None
-    ) -> tuple[list[Listed], Position | None]:
+    ) -> tuple[list[ListedExport], Position | None]:
         """A page, and where the next one begins.
 
         Raises:
@@ -47,7 +47,7 @@ class Listing:
         found, following = page(ended, unfinished, wanted, limit, before)
         return [self._with_progress(one) for one in found], following
 
-    def _with_progress(self, one: Listed) -> Listed:
+    def _with_progress(self, one: ListedExport) -> ListedExport:
         if one.completed_at_ms is None and (progress := self._node.progress(one.export_id)):
             rows, size = progress
             return replace(one, rows=rows, bytes=size)
@@ -65,7 +65,7 @@ async def exports(listing: Listing, request: Request, asker: Asker) -> Response:
     return _answer(found, following)
 
 
-def _answer(found: list[Listed], following: Position | None) -> Response:
+def _answer(found: list[ListedExport], following: Position | None) -> Response:
     now_ms = int(time.time() * 1000)
     answer = {
         "exports": [one.fields(now_ms) for one in found],
@@ -115,7 +115,7 @@ def _limit(text: str) -> int:
 
 
 _PARAMETERS: dict[str, Callable[[str], Any]] = {
-    "state": _one_of(*State),
+    "state": _one_of(*ExportState),
     "user": str,
     "format": _one_of(*Format, "unknown"),
     "q": str,

@@ -17,10 +17,10 @@ from typing import Self
 import structlog
 
 from consumer.background_read import FORESEEN, BackgroundRead
-from consumer.core.listing import EndedExports, Listed
+from consumer.core.listing import EndedExports, ListedExport
 from consumer.errors import BacklogUnavailable
 from sluice.access.askers import Asker
-from sluice.http.changes import ChangeLog, Place
+from sluice.http.changes import ChangeLog, ExportPlace
 from sluice.http.problems import Refusal
 from sluice.http.view import BacklogView, HistoryView, NodeView
 
@@ -53,7 +53,7 @@ class LiveExports:
         self._history = history
         self._look_seconds = look_seconds
         self._changes = ChangeLog()
-        self._known: dict[str, Listed] = {}
+        self._known: dict[str, ListedExport] = {}
         self._followers = 0
         self._wanted_at = 0.0
         self._wanted = asyncio.Event()
@@ -92,7 +92,7 @@ class LiveExports:
             self._followers -= 1
             self._wanted_at = time.monotonic()
 
-    async def begin(self, last_event_id: str | None) -> Place:
+    async def begin(self, last_event_id: str | None) -> ExportPlace:
         """Where a client begins: where it was, or now.
 
         Raises:
@@ -105,13 +105,13 @@ class LiveExports:
                 await self._begun.wait()
         except TimeoutError:
             raise BacklogUnavailable("the topics are still being read") from None
-        return self._changes.end if last_event_id is None else Place.decode(last_event_id)
+        return self._changes.end if last_event_id is None else ExportPlace.decode(last_event_id)
 
-    def since(self, place: Place, asker: Asker) -> tuple[bytes, Place]:
+    def since(self, place: ExportPlace, asker: Asker) -> tuple[bytes, ExportPlace]:
         """As ``ChangeLog.since``."""
         return self._changes.since(place, asker)
 
-    async def moved(self, place: Place, seconds: float) -> None:
+    async def moved(self, place: ExportPlace, seconds: float) -> None:
         """Wait for changes behind a place; at most so long."""
         # Compared with the latest waking, not the latest change: what comes within a moment goes
         # out together.
@@ -142,7 +142,7 @@ class LiveExports:
             self._begun.clear()
 
     async def _look(self, ended: EndedExports) -> None:
-        known: dict[str, Listed] = {}
+        known: dict[str, ListedExport] = {}
         for place, found in enumerate(await self._backlog.unfinished()):
             if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
                 await asyncio.sleep(0)
@@ -156,11 +156,11 @@ class LiveExports:
             self._changes.drop_progress(export_id)
         self._known = known
 
-    def _with_progress(self, one: Listed) -> Listed:
+    def _with_progress(self, one: ListedExport) -> ListedExport:
         progress = self._node.progress(one.export_id)
         return replace(one, rows=progress[0], bytes=progress[1]) if progress else one
 
-    def _put_change(self, before: Listed | None, one: Listed) -> None:
+    def _put_change(self, before: ListedExport | None, one: ListedExport) -> None:
         if before is None or before.state != one.state:
             self._changes.put_state(one, _now_ms())
         elif one.rows is not None and (before.rows, before.bytes) != (one.rows, one.bytes):
@@ -169,7 +169,7 @@ class LiveExports:
             return
         self._wake_soon()
 
-    def _put_end(self, one: Listed) -> None:
+    def _put_end(self, one: ListedExport) -> None:
         # Else no client has begun, and each that does fetches its list after that.
         if self._begun.is_set():
             self._changes.put_state(one, _now_ms())

@@ -118,7 +118,7 @@ class Hold:
         self._size = size
 
 
-class Pace:
+class SpoolPace:
     """The lowest speed of a body, as a slow one holds bytes that others need.
 
     ``clock`` returns monotonic seconds.

@@ -18,7 +18,7 @@ from producer.publisher import Export, ExportPublisher
 from schemas.completions import Source
 from schemas.records import Row
 from schemas.requests import ExportRequested
-from sluice.http.broken import Attempt, BrokenUploads, IsOurs
+from sluice.http.broken import BrokenUploads, CancelAttempt, IsOurs
 from sluice.http.problems import Refusal, unavailable
 from sluice.http.repeats import ATTEMPT, new_mark
 
@@ -111,7 +111,7 @@ class UploadGateway:
                         await self._abandon(attempt, retried=retried and not attempt.has_rows)
 
     @asynccontextmanager
-    async def _attempt(self, request: ExportRequested) -> AsyncIterator[Attempt]:
+    async def _attempt(self, request: ExportRequested) -> AsyncIterator[CancelAttempt]:
         """A new attempt, or a broken one that this request resumes."""
         if attempt := self._broken.resume(request):
             with self._held(attempt.lease):
@@ -125,7 +125,7 @@ class UploadGateway:
             # A task of its own: it outlives the HTTP request that gives up waiting for it.
             requesting = asyncio.create_task(asking, name=f"request {request.export_id}")
             requesting.add_done_callback(_read_error)
-            yield Attempt(request, lease, mark, requesting)
+            yield CancelAttempt(request, lease, mark, requesting)
 
     async def cancel(self, export_id: str) -> None:
         """Publish the cancellation of an export, to every partition.
@@ -136,7 +136,7 @@ class UploadGateway:
         async with self._leased() as lease:
             await self._cancel_by(lease, export_id)
 
-    async def _cancel_attempt(self, attempt: Attempt) -> None:
+    async def _cancel_attempt(self, attempt: CancelAttempt) -> None:
         async with self._leased() as lease:
             await self._cancel_by(lease, attempt.request.export_id, attempt.why)
 
@@ -205,7 +205,7 @@ class UploadGateway:
         if lease.users == 0:
             self._spawn(_stop(lease), "stop publisher")
 
-    async def _abandon(self, attempt: Attempt, *, retried: bool) -> None:
+    async def _abandon(self, attempt: CancelAttempt, *, retried: bool) -> None:
         """Cancel an export in a task of its own; wait for that, but not for long."""
         self._broken.add(attempt, retried=retried)
         attempt.lease.users += 1  # until ``_settle`` ends
@@ -214,7 +214,7 @@ class UploadGateway:
         if not retried:
             await asyncio.wait([cancelling], timeout=_ABANDON_SECONDS)
 
-    async def _settle(self, attempt: Attempt) -> None:
+    async def _settle(self, attempt: CancelAttempt) -> None:
         try:
             await self._broken.settle(attempt)
         finally:
@@ -252,7 +252,7 @@ class Upload:
     def __init__(
         self,
         export: Export,
-        attempt: Attempt,
+        attempt: CancelAttempt,
         refusing: Callable[[Lease], AbstractContextManager[None]],
     ) -> None:
         self.settled = False

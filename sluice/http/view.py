@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumer.core.backlog import Unfinished
-from consumer.core.listing import EndedExports, Listed
+from consumer.core.backlog import UnfinishedRequest
+from consumer.core.listing import EndedExports, ListedExport
 from consumer.storage.base import StoredFile
 from schemas.completions import ExportCompleted, Source, TerminalEvent
 
@@ -47,10 +47,10 @@ class BacklogView(Protocol):
     async def counts(self, user: str) -> tuple[int, int]:
         """How many there are, and how many are this user's, with all accepted before the call."""
 
-    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         """The unfinished export of this id, as of now."""
 
-    async def unfinished(self) -> list[Listed]:
+    async def unfinished(self) -> list[ListedExport]:
         """All of them, as of about a second ago."""
 
 
@@ -60,7 +60,7 @@ class HistoryView(Protocol):
     async def ended(self) -> EndedExports:
         """All of them; they change as more end."""
 
-    def on_end(self, listener: Callable[[Listed], None]) -> None:
+    def on_end(self, listener: Callable[[ListedExport], None]) -> None:
         """Call the listener with each one that ends from now on."""
 
 

@@ -43,7 +43,7 @@ class CommitWatch:
             try:
                 async with Cluster(self._topics, self._group_id, self._options) as cluster:
                     while True:
-                        await cluster.all_committed(self._partitions)
+                        await cluster.fetch_all_committed(self._partitions)
                         await asyncio.sleep(_EVERY_SECONDS)
             except CommitsWentBack as error:
                 self._note(str(error))

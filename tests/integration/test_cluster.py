@@ -42,7 +42,7 @@ async def ask(servers: str, topics: Topics, starting: asyncio.Task[None]) -> Non
         assert time.monotonic() < until
         with suppress(NodeRefused, TimeoutError):
             async with Cluster(topics, "g", {"bootstrap_servers": servers}) as cluster:
-                assert await cluster.committed(0) == (Committed(COMMITS, ""), None)
+                assert await cluster.fetch_committed(0) == (Committed(COMMITS, ""), None)
                 answers += 1
 
 

@@ -106,13 +106,13 @@ async def test_what_comes_during_a_look_is_looked_for_together(
     await writer.producer.stop()
     options = {"bootstrap_servers": bootstrap_servers}
     looks: list[int] = []
-    look = Cluster.completions_since
+    look = Cluster.fetch_completions_since
 
     async def counted(self: Cluster, millis: int) -> dict[TopicPartition, tuple[int, int]]:
         looks.append(millis)
         return await look(self, millis)
 
-    monkeypatch.setattr(Cluster, "completions_since", counted)
+    monkeypatch.setattr(Cluster, "fetch_completions_since", counted)
     async with Cluster(topics, group_of(topics), options) as cluster:
         published_events = PublishedEvents(cluster, options)
         absent = an_event(topics, "absent")

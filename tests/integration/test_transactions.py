@@ -47,7 +47,7 @@ async def producer_of(to: Destination) -> AsyncIterator[PartitionProducer]:
 
 async def committed_offsets(to: Destination) -> tuple[Committed | None, Committed | None]:
     async with Cluster(to.topics, to.group_id, to.client_options) as cluster:
-        return await cluster.committed(PARTITION)
+        return await cluster.fetch_committed(PARTITION)
 
 
 def point(requests: int, records: int) -> ResumePoint:

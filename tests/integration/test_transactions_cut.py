@@ -77,7 +77,7 @@ async def after_the_next_start(broker: StormBroker, group_id: str) -> Any:
     try:
         await owner.start()
         async with Cluster(TOPICS, group_id, to.client_options) as cluster:
-            return await cluster.committed(0)
+            return await cluster.fetch_committed(0)
     finally:
         await owner.drop()
 
@@ -126,8 +126,12 @@ async def test_a_transaction_that_times_out_by_itself_commits_nothing(
     async with asyncio.timeout(10):
         await broker.proxy.struck.wait()
         async with Cluster(TOPICS, group_id, {"bootstrap_servers": broker.servers}) as cluster:
-            assert await cluster.stable_ends(completions) != await cluster.ends(completions)
-            while await cluster.stable_ends(completions) != await cluster.ends(completions):
+            assert await cluster.fetch_stable_ends(completions) != await cluster.fetch_ends(
+                completions
+            )
+            while await cluster.fetch_stable_ends(completions) != await cluster.fetch_ends(
+                completions
+            ):
                 await asyncio.sleep(0.1)  # until the broker has aborted it
     broker.proxy.restore()
     with pytest.raises(ProducerFenced):

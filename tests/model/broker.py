@@ -59,7 +59,7 @@ class InFlight:
 
     outcome: Outcome
     point: ResumePoint
-    asked: bool = False
+    requested: bool = False
     sent: bool = False
     done: bool = False
     error: KafkaError | None = None
@@ -82,12 +82,12 @@ class Broker:
     requests_committed: Committed = _AT_THE_START
     records_committed: Committed = _AT_THE_START
     before: list[tuple[Committed, Committed]] = field(default_factory=list)
-    said: set[str] = field(default_factory=set)
+    published: set[str] = field(default_factory=set)
     late: list[int] = field(default_factory=list)
     most_characters: int = METADATA_LIMIT
 
     def start_producer(self) -> int:
-        """Fence whoever was before; returns the new epoch."""
+        """Fence the predecessor; returns the new epoch."""
         self._end_ongoing()
         self.epoch += 1
         return self.epoch
@@ -115,7 +115,7 @@ class Broker:
         if done and done.prepared:
             self.ongoing = None
             self.before.append((self.requests_committed, self.records_committed))
-            self.said |= {event.event_id for event in done.outcome.events}
+            self.published |= {event.event_id for event in done.outcome.events}
             self.requests_committed = done.point.committed_requests()
             self.records_committed = done.point.committed_records(self.most_characters)
             self.committing(done.outcome, done.point)
@@ -127,7 +127,7 @@ class Broker:
             self.epoch += 1
 
     def go_back(self, commits: int) -> ResumePoint:
-        """It restarts, and tells commits that are older by so many; returns what it tells."""
+        """It restarts, and returns commits that are older by so many."""
         self.complete()
         if self.before:
             index = max(0, len(self.before) - commits)

@@ -1,7 +1,7 @@
 """What a lane has of Kafka: its producer, the cluster, and the events that were published.
 
 Each request is a step, so anything may happen between two of one transaction. Its tape says how a
-transaction ends for who asked for it: in time, later, or without an answer.
+transaction ends for its caller: in time, later, or without an answer.
 """
 
 from collections.abc import Callable, Iterable
@@ -51,18 +51,18 @@ class Client:
         if is_sent and self._tape().once_in(2):
             self._broker.late.append(self.epoch)
 
-    async def committed(self, _: int) -> tuple[Committed, Committed]:
+    async def fetch_committed(self, _: int) -> tuple[Committed, Committed]:
         return self._broker.requests_committed, self._broker.records_committed
 
-    async def log_starts(self, _: int) -> tuple[int, int]:
+    async def fetch_log_starts(self, _: int) -> tuple[int, int]:
         return 0, 0
 
-    async def end(self, partition: TopicPartition) -> int:
+    async def fetch_end(self, partition: TopicPartition) -> int:
         is_requests = partition.topic == REQUESTS
         return (self._broker.requests if is_requests else self._broker.records).end
 
     async def find(self, _: Iterable[TerminalEvent]) -> set[str]:
         """Of those in the topic; an open transaction is another partition's."""
-        found = set(self._broker.said)
+        found = set(self._broker.published)
         await another_step()
         return found

@@ -1,4 +1,4 @@
-"""Which processes died with which message in hand, told by the world: the oracle's own count.
+"""Which processes died with which message in hand, counted by the world: the oracle's own count.
 
 Invariant: a process counts once for a message, however it ended.
 """

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from consumer.core.suspects import MOST_MARKED, Mark, Place
+from consumer.core.suspects import MOST_MARKED, Mark, MessagePlace
 from consumer.errors import PartLost, PartUnsynced, StorageUnavailable
 from schemas.completions import ExportCompleted, TerminalEvent
 from tests.model.tape import Tape
@@ -38,7 +38,7 @@ class Disk:
         """Parts that the disk refused to remove; the next owner of the partition does."""
         self.files: dict[str, Inode] = {}
         self.manifests: dict[str, TerminalEvent] = {}
-        self.marks: dict[int, tuple[list[Place], bool] | None] = {}
+        self.marks: dict[int, tuple[list[MessagePlace], bool] | None] = {}
         """By name; what processes have in hand. They outlive a process, and hardly a machine."""
         self.marks_made = 0
         self._journal: list[tuple[str | None, Callable[[], object]]] = []
@@ -179,8 +179,8 @@ class ProcessStorage:
     def left_marks(self, _: int) -> list[Mark]:
         """See ``Storage.left_marks``."""
         found: list[Mark] = []
-        for name, said in self._disk.marks.items():
-            places, alone = said or ([], False)
+        for name, written in self._disk.marks.items():
+            places, alone = written or ([], False)
             found += [Mark(name, place, alone) for place in places] or [Mark(name, None)]
         self._strike("marks")
         return found
@@ -316,14 +316,14 @@ class ProcessMark:
             self._disk.marks_made += 1
             self._name = self._disk.marks_made
             self._marks[self._name] = None
-        places = [Place(is_batch, offset) for offset in range(first, last + 1)][:MOST_MARKED]
+        places = [MessagePlace(is_batch, offset) for offset in range(first, last + 1)][:MOST_MARKED]
         self._write((places, alone))
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[MessagePlace]:
         """What it says is in hand."""
-        said = None if self._name is None else self._marks.get(self._name)
-        return said[0] if said else []
+        written = None if self._name is None else self._marks.get(self._name)
+        return written[0] if written else []
 
     def clear(self) -> None:
         """See ``MessageMark.clear``."""
@@ -334,6 +334,6 @@ class ProcessMark:
         if self._name is not None:
             self._marks.pop(self._name, None)
 
-    def _write(self, said: tuple[list[Place], bool] | None) -> None:
+    def _write(self, written: tuple[list[MessagePlace], bool] | None) -> None:
         if self._name in self._marks:
-            self._marks[self._name] = said
+            self._marks[self._name] = written

@@ -39,7 +39,7 @@ class Interleaving(World):
     def __init__(self, tape: Tape, metrics: Metrics, design: Design = AS_BUILT) -> None:
         limits = _LIMITS[tape.pick(len(_LIMITS))]
         self._survivor = tape.pick(3)
-        # Where first batches don't fit a commit, orphans can't be told from them.
+        # Where first batches don't fit a commit, orphans can't be distinguished from them.
         in_order = limits.most_characters < METADATA_LIMIT
         super().__init__(script(tape, in_order=in_order), tape, metrics, design, limits)
 
@@ -86,7 +86,7 @@ class Interleaving(World):
         if lane:
             choice = self.tape.pick(4)
             self.say(lane.process, ("rests", "rests", "is abandoned", "is dropped")[choice])
-            (lane.rest, lane.rest, lane.abandon, lane.drop)[choice]()
+            (lane.quiesce, lane.quiesce, lane.abandon, lane.close)[choice]()
 
     def another_lane(self) -> None:
         """The partition goes to a new process."""
@@ -123,7 +123,7 @@ class Interleaving(World):
         survivor = alive.pop() if survives else None
         for lane in alive:
             if self._survivor == 1:
-                lane.drop()
+                lane.close()
                 lane.step(self.tape)
             else:
                 lane.die()
@@ -158,9 +158,9 @@ class Interleaving(World):
     def _end_rebalance(self, lane: Lane, *, kept: bool) -> None:
         self.say(lane.process, "keeps the partition" if kept else "loses the partition")
         if kept:
-            lane.go_on()
+            lane.resume()
         else:
-            lane.drop()
+            lane.close()
 
     def _fetch(self, lane: Lane, choice: int) -> None:
         if choice != 6:

@@ -230,7 +230,7 @@ class Lane:
 
     @property
     def waiting(self) -> bool:
-        """Whether it does nothing before it is told how a rebalance ended."""
+        """Whether it does nothing before it knows how a rebalance ended."""
         return self.machine.assignment is Assignment.REVOKED and self.state in _FOR_THE_GROUP
 
     @property
@@ -281,13 +281,13 @@ class Lane:
         if flight and not flight.done():
             flight.step()
 
-    # What the group tells.
+    # What the group calls.
 
-    def rest(self) -> None:
+    def quiesce(self) -> None:
         """A rebalance begins."""
         self.machine.on(Event.REVOKED)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The partition was kept."""
         self.machine.on(Event.KEPT)
 
@@ -296,7 +296,7 @@ class Lane:
         if self.work:
             self.work.exports.abandon()
 
-    def drop(self) -> None:
+    def close(self) -> None:
         """The partition is lost: it ends when its turn has."""
         self.abandon()
         self.dropped = True

@@ -134,7 +134,7 @@ class Moments(World):
         """It goes on as if nothing had happened, and at last learns that it lost the partition."""
         for _ in range(_ZOMBIE_ROUNDS):
             self.work(zombie)
-        zombie.drop()
+        zombie.close()
         zombie.step(self.tape)
         if zombie.alive:
             raise Violation("a lane that was dropped goes on")

@@ -1,4 +1,4 @@
-"""What must hold, at every manifest, at every commit and at the end; told from meanings alone.
+"""What must hold, at every manifest, at every commit and at the end; judged from meanings alone.
 
 The oracle knows the logs, the disk and what is committed, and nothing of who did it. Invariant: it
 uses no code of the service but the shapes of its events.
@@ -39,7 +39,7 @@ class Oracle:
         self._ended: dict[str, TerminalEvent] = {}
         self.contested: set[str] = set()
         """Ids that may end with batches that were found to be orphans: by a fenced owner, which did
-        not know it, or anew, as the commit that said so was lost."""
+        not know it, or again, as the commit that had it was lost."""
         self._natural_ends: dict[str, End] = {}
         self._buried: dict[tuple[str, int], DeadLetterReason] = {}
         self._point = ResumePoint(0, (), 0, 0)
@@ -110,7 +110,7 @@ class Oracle:
         self._given_up |= {*range(begin, end)}
 
     def went_back(self, point: ResumePoint) -> None:
-        """Kafka lost commits: what came since is judged anew, and not said again."""
+        """Kafka lost commits: what came since is judged again, and not published again."""
         self._point = point
         self._committed_since = False
         self._commits_lost = True
@@ -136,7 +136,7 @@ class Oracle:
         )
 
     @property
-    def said(self) -> tuple[int, int]:
+    def published(self) -> tuple[int, int]:
         """How many events and dead letters are committed."""
         return len(self._ended), len(self._buried)
 
@@ -280,7 +280,7 @@ class Oracle:
             raise Violation(f"a second event of {event.export_id}")
         names = f"{event.export_id}.manifest", f"{event.export_id}.csv"
         if not all(map(self._disk.is_durable, names)):
-            raise Violation(f"{event.export_id} was said before its names were on the disk")
+            raise Violation(f"{event.export_id} was published before its names were on the disk")
         self._ended[event.export_id] = event
         self._kept(event)
 
@@ -343,8 +343,8 @@ class Oracle:
             self._check_export(export_id, offset, point)
         for where in self._sent:
             handled = where[1] < _position(where[0], point)
-            told = self._buried.get(where)
-            if where not in self._rejudged and told not in (
+            judged = self._buried.get(where)
+            if where not in self._rejudged and judged not in (
                 self._verdicts(where) if handled else {None}
             ):
                 raise Violation(f"{where} and its dead letter are apart: {point}")

@@ -75,4 +75,4 @@ def test_the_same_tape_is_the_same_run(metrics: Metrics) -> None:
         first, second = run(seeded(seed), metrics), run(seeded(seed), metrics)
         assert first.disk.manifests == second.disk.manifests
         assert first.broker.requests_committed == second.broker.requests_committed
-        assert first.oracle.said == second.oracle.said
+        assert first.oracle.published == second.oracle.published

@@ -169,7 +169,7 @@ def _mixed(tape: Tape, threads: list[list[Line]]) -> list[Line]:
 
 
 def _export(tape: Tape, export_id: str, *, in_order: bool) -> list[Line]:
-    """An export's request and batches, and what else may be said of it."""
+    """An export's request and batches, and what else may be published of it."""
     held = tape.once_in(8)
     lines: list[Line] = [Ask(export_id, valid=not tape.once_in(12), held=held)]
     lines += _batches(tape, export_id)

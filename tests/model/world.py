@@ -246,15 +246,15 @@ class World:
         survivor = self.work_to_rest(survivor)
         self._check_end(survivor)
         self._check_parts()
-        said = self.oracle.said
+        published = self.oracle.published
         survivor.die()
         survivor = self.work_to_rest(self.start_lane())
         self._check_end(survivor)
-        if self.oracle.said != said:
-            raise Violation("the next owner said something again")
+        if self.oracle.published != published:
+            raise Violation("the next owner published something again")
         if self.disk.parts:
             raise Violation(f"parts are left: {list(self.disk.parts)}")
-        survivor.drop()
+        survivor.close()
         survivor.step(self.tape)
         if self.disk.marks:
             raise Violation(f"marks are left: {self.disk.marks}")
@@ -276,7 +276,7 @@ class World:
 
         One that dies on a message is followed by another, which is returned.
         """
-        lane.go_on()
+        lane.resume()
         waited = False
         self.oracle.deaths.faults_ended()
         for _ in range(_MOST_ROUNDS):

@@ -15,7 +15,7 @@ from consumer.core.fair_queue import (
     PASSES_PER_PRIORITY,
     Claim,
     FairQueue,
-    Place,
+    QueuePlace,
 )
 
 TURN_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Lane:
     priority: Callable[[], int] = lambda: 5
     seconds: Callable[[], float] = lambda: TURN_SECONDS
     rests: Callable[[], float] = lambda: 0.0
-    place: Place | None = None
+    place: QueuePlace | None = None
     working: float | None = None
     back_at: float = 0.0
 
@@ -98,8 +98,8 @@ def test_everyone_who_waits_is_chosen_exactly_once(
     left = chance.sample(waiting, chance.randint(0, len(waiting)))
     for place in left:
         order.leave(place)
-    working: list[Place] = []
-    chosen: list[Place] = []
+    working: list[QueuePlace] = []
+    chosen: list[QueuePlace] = []
     while place_or_none := order.choose():
         chosen.append(place_or_none)
         working.append(place_or_none)

@@ -16,7 +16,7 @@ from consumer.core.resume import (
     encode_ascending,
     resume_point,
 )
-from consumer.core.suspects import MOST_SUSPECTS, Mark, Place, Suspect, with_marks
+from consumer.core.suspects import MOST_SUSPECTS, Mark, MessagePlace, Suspect, with_marks
 
 OFFSETS = st.integers(0, 2**62)
 
@@ -33,7 +33,7 @@ def points(draw: st.DrawFn) -> ResumePoint:
 
 
 NAMES = st.integers(0, 2**32 - 1)
-PLACES = st.builds(Place, st.booleans(), OFFSETS)
+PLACES = st.builds(MessagePlace, st.booleans(), OFFSETS)
 MARKS = st.builds(Mark, NAMES, PLACES | st.none(), st.booleans())
 SUSPECTS = st.builds(Suspect, PLACES, st.none() | NAMES)
 
@@ -70,7 +70,7 @@ def test_a_mark_counts_once(suspects: list[Suspect], marks: list[Mark]) -> None:
 
 
 def test_the_second_death_is_that_of_another_mark_and_alone() -> None:
-    place = Place(True, 7)
+    place = MessagePlace(True, 7)
     first = with_marks((), [Mark(1, place), Mark(3, None)])
     assert first == (Suspect(place, 1),)
     assert not first[0].died_on_twice
@@ -83,14 +83,16 @@ def test_the_second_death_is_that_of_another_mark_and_alone() -> None:
 
 @pytest.mark.parametrize("alone_first", [True, False])
 def test_two_deaths_that_are_found_at_once_count_both(alone_first: bool) -> None:
-    place = Place(True, 7)
+    place = MessagePlace(True, 7)
     marks = [Mark(1, place, alone=alone_first), Mark(2, place, alone=not alone_first)]
     assert with_marks((), marks)[0].died_on_twice
 
 
 @given(st.integers(0, 1000))
 def test_many_suspects_beside_many_open_exports_fit(begun: int) -> None:
-    sure, weak = ([Place(True, 2**40 + n * 10**9) for n in range(at, 200, 2)] for at in (0, 1))
+    sure, weak = (
+        [MessagePlace(True, 2**40 + n * 10**9) for n in range(at, 200, 2)] for at in (0, 1)
+    )
     found = with_marks([Suspect(it, None) for it in sure], [Mark(2**32 - 1, it) for it in weak])
     assert len(found) == MOST_SUSPECTS
     assert all(suspect.died_on_twice for suspect in found)

@@ -11,7 +11,7 @@ from producer.batching import BATCH_BYTES, BATCH_ROWS, Batcher
 from producer.sources.csv_source import read_csv
 from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader
-from producer.sources.table import SourceError, Table
+from producer.sources.table import SourceError, SourceTable
 from schemas.records import decode_batch
 from tests.support.strategies import cells, texts
 
@@ -35,7 +35,7 @@ class Trickle(io.RawIOBase):
         return len(piece)
 
 
-def trickled(reader: Reader, content: bytes, piece: int = 7) -> Table:
+def trickled(reader: Reader, content: bytes, piece: int = 7) -> SourceTable:
     return reader(io.BufferedReader(Trickle(content, piece), 16), None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import obstore
 
 from consumer.storage.objects import attempts, layout
-from consumer.storage.objects.attempts import Attempt, Attempts, _Series
+from consumer.storage.objects.attempts import Attempts, UploadAttempt, _Series
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.part import ObjectPart, _name_of
 from consumer.storage.objects.storage import ObjectStorage
@@ -59,10 +59,12 @@ def _replace(self: Bucket, name: str, content: bytes) -> bool:
 # The file
 
 
-def _begin_under_one_key(self: Attempts, partition: int, export_id: str, file_name: str) -> Attempt:
+def _begin_under_one_key(
+    self: Attempts, partition: int, export_id: str, file_name: str
+) -> UploadAttempt:
     series = self._series(partition)
     series.unsettled += 1
-    return Attempt(layout.file(partition, "0" * 16, 1, export_id, file_name), series, self)
+    return UploadAttempt(layout.file(partition, "0" * 16, 1, export_id, file_name), series, self)
 
 
 def _end_what_breaks_off(

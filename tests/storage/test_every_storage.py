@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from consumer.core.suspects import MOST_MARKED, Place
+from consumer.core.suspects import MOST_MARKED, MessagePlace
 from consumer.errors import PartLost
 from consumer.storage.base import GroupStorage
 from consumer.storage.objects.layout import name_of
@@ -261,13 +261,13 @@ def test_a_mark_is_there_for_the_next_owner(storage: GroupStorage) -> None:
     first.set(False, 0, 0)
     found = {mark.name: mark.place for mark in storage.left_marks(3)}
     assert len(found) == 2
-    assert set(found.values()) == {Place(False, 0), Place(True, 2**62)}
+    assert set(found.values()) == {MessagePlace(False, 0), MessagePlace(True, 2**62)}
     assert storage.left_marks(4) == []
 
 
 def test_a_mark_says_what_is_in_hand_now(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
-    for place in (Place(True, 10), Place(True, 9), Place(False, 123_456)):
+    for place in (MessagePlace(True, 10), MessagePlace(True, 9), MessagePlace(False, 123_456)):
         mark.set(place.is_batch, place.offset, place.offset)
         assert [left.place for left in storage.left_marks(3)] == [place]
     mark.clear()
@@ -281,7 +281,7 @@ def test_a_mark_may_be_of_some_messages_at_once(storage: GroupStorage) -> None:
     mark = storage.open_mark(3)
     mark.set(True, 10, 11)
     left = storage.left_marks(3)
-    assert [one.place for one in left] == [Place(True, offset) for offset in (10, 11)]
+    assert [one.place for one in left] == [MessagePlace(True, offset) for offset in (10, 11)]
     assert len({one.name for one in left}) == 1
     mark.set(True, 10, 10**12)
     assert len(storage.left_marks(3)) == MOST_MARKED
@@ -294,7 +294,7 @@ def test_a_mark_says_whether_its_message_is_alone(storage: GroupStorage) -> None
     for alone in (True, False, True):
         mark.set(True, 10, 10, alone=alone)
         assert [(left.place, left.alone) for left in storage.left_marks(3)] == [
-            (Place(True, 10), alone)
+            (MessagePlace(True, 10), alone)
         ]
     mark.clear()
     assert [(left.place, left.alone) for left in storage.left_marks(3)] == [(None, False)]
@@ -309,7 +309,7 @@ def test_a_mark_that_was_counted_does_not_come_back(storage: GroupStorage) -> No
     storage.remove_marks(3, counted)
     mark.set(True, 9, 9)  # its owner doesn't know yet
     mark.clear()
-    assert [left.place for left in storage.left_marks(3)] == [Place(True, 8)]
+    assert [left.place for left in storage.left_marks(3)] == [MessagePlace(True, 8)]
     mark.remove()
 
 

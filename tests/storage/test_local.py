@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.core.suspects import Mark, Place
+from consumer.core.suspects import Mark, MessagePlace
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.local import LocalStorage
 from tests.support.storages import cancelled, completed
@@ -139,7 +139,7 @@ def test_a_mark_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
         storage.open_mark(3).set(True, 42, 42)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert [mark.place for mark in storage.left_marks(3)] == [Place(True, 42)]
+    assert [mark.place for mark in storage.left_marks(3)] == [MessagePlace(True, 42)]
 
 
 def test_a_mark_can_be_changed_on_a_full_disk(small_disk: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_mark_can_be_changed_on_a_full_disk(small_disk: Path) -> None:
     mark.set(True, 1, 1)
     fill(small_disk)
     mark.set(True, 2, 2)
-    assert [left.place for left in storage.left_marks(3)] == [Place(True, 2)]
+    assert [left.place for left in storage.left_marks(3)] == [MessagePlace(True, 2)]
 
 
 def test_a_mark_that_cannot_be_made_hinders_nobody(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_mark_that_cannot_be_made_hinders_nobody(tmp_path: Path) -> None:
     assert [line["log_level"] for line in logs] == ["warning"]
     (tmp_path / ".in-hand").unlink()
     mark.set(True, 7, 7)
-    assert [left.place for left in storage.left_marks(3)] == [Place(True, 7)]
+    assert [left.place for left in storage.left_marks(3)] == [MessagePlace(True, 7)]
 
 
 def test_a_vanished_root_is_not_made_again_by_a_mark(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_mark_of_an_older_build_is_read(tmp_path: Path, topic: str) -> None:
     place.mkdir(parents=True)
     (place / "0123abcd").write_text(f"{topic} {42:020}\n")
     assert LocalStorage(tmp_path).left_marks(3) == [
-        Mark(0x0123ABCD, Place(topic == "records ", 42), alone=False)
+        Mark(0x0123ABCD, MessagePlace(topic == "records ", 42), alone=False)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from tests.support.faulty_bucket import Faulty, process
 from tests.support.storages import PARTITION
 from tests.support.waiting import wait_until
@@ -19,7 +19,7 @@ def test_what_stays_in_hand_is_seen_by_all_while_it_does(faulty: Faulty, tmp_pat
     mark.set(True, 42, 42, alone=True)
     wait_until(lambda: elsewhere.left_marks(PARTITION))
     (left,) = elsewhere.left_marks(PARTITION)
-    assert (left.place, left.alone) == (Place(True, 42), True)
+    assert (left.place, left.alone) == (MessagePlace(True, 42), True)
     mark.set(False, 7, 8)
     wait_until(lambda: len(elsewhere.left_marks(PARTITION)) == 2)
     mark.clear()
@@ -39,7 +39,7 @@ def test_what_is_handled_at_once_costs_no_request(faulty: Faulty, tmp_path: Path
         quick.clear()
     assert len(marked(faulty)) == 1
     assert [mark.place for mark in process(faulty, tmp_path).left_marks(PARTITION)] == [
-        Place(True, 1)
+        MessagePlace(True, 1)
     ]
 
 

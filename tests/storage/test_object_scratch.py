@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.errors import PartLost, StorageUnavailable
 from consumer.storage.objects import scratch
 from consumer.storage.objects.scratch import Scratch
@@ -20,19 +20,19 @@ def test_marks_of_a_killed_process_are_brought_in_by_the_next_on_its_disk(
     faulty: Faulty, tmp_path: Path
 ) -> None:
     elsewhere = process(faulty, tmp_path / "elsewhere")
-    killed(faulty, tmp_path / "disk", Place(True, 42))
+    killed(faulty, tmp_path / "disk", MessagePlace(True, 42))
     assert elsewhere.left_marks(PARTITION) == []
     disk = Scratch(tmp_path / "disk")
     ObjectStorage(faulty, disk).check()
     marks = elsewhere.left_marks(PARTITION)
-    assert [mark.place for mark in marks] == [Place(True, 42)]
+    assert [mark.place for mark in marks] == [MessagePlace(True, 42)]
     assert [path.name for path in disk.place.parent.iterdir()] == [disk.place.name]
     elsewhere.remove_marks(PARTITION, marks)
     assert elsewhere.left_marks(PARTITION) == []
 
 
 def test_a_mark_that_cannot_be_brought_in_is_kept(faulty: Faulty, tmp_path: Path) -> None:
-    killed(faulty, tmp_path, Place(True, 42))
+    killed(faulty, tmp_path, MessagePlace(True, 42))
     next_one = ObjectStorage(faulty, Scratch(tmp_path))
     next_one.find()
     next_one.sweep(PARTITION)
@@ -41,7 +41,7 @@ def test_a_mark_that_cannot_be_brought_in_is_kept(faulty: Faulty, tmp_path: Path
         next_one.check()
     faulty.refused = set()
     next_one.check()
-    assert [mark.place for mark in next_one.left_marks(PARTITION)] == [Place(True, 42)]
+    assert [mark.place for mark in next_one.left_marks(PARTITION)] == [MessagePlace(True, 42)]
 
 
 def test_a_living_process_on_the_same_disk_is_left_alone(faulty: Faulty, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_living_process_on_the_same_disk_is_left_alone(faulty: Faulty, tmp_pat
     other.check()
     other.sweep(PARTITION)
     part.sync()
-    assert [mark.place for mark in one.left_marks(PARTITION)] == [Place(True, 1)]
+    assert [mark.place for mark in one.left_marks(PARTITION)] == [MessagePlace(True, 1)]
 
 
 def test_a_scratch_directory_that_was_removed_is_made_again(faulty: Faulty, tmp_path: Path) -> None:

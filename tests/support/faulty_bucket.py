@@ -6,7 +6,7 @@ from pathlib import Path
 
 from obstore.store import ObjectStore
 
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.errors import StorageUnavailable
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.scratch import Scratch
@@ -76,7 +76,7 @@ def files(of: Faulty) -> set[str]:
     return {name for name in of.names() if name.startswith("files/")}
 
 
-def killed(of: Bucket, directory: Path, place: Place) -> None:
+def killed(of: Bucket, directory: Path, place: MessagePlace) -> None:
     """A process that dies with a message in hand."""
     disk = Scratch(directory)
     storage = ObjectStorage(of, disk)

@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from clients.errors import ClientError, KafkaUnreachable
-from consumer.core.backlog import Unfinished
-from consumer.core.listing import EndedExports, Listed, State
+from consumer.core.backlog import UnfinishedRequest
+from consumer.core.listing import EndedExports, ExportState, ListedExport
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
@@ -39,7 +39,7 @@ from schemas.completions import (
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.times import to_millis
 from schemas.vocabulary import FailReason, Format
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
@@ -112,7 +112,7 @@ class World:
         self.storage = LocalStorage(self.directory)
         self.metrics = Metrics()
         self.history = EndedExports()
-        self.listeners: list[Callable[[Listed], None]] = []
+        self.listeners: list[Callable[[ListedExport], None]] = []
         self.waiting = 0
         """How many sends wait for room in Kafka."""
         self.room = asyncio.Event()
@@ -138,19 +138,19 @@ class World:
         unfinished = self._unfinished().values()
         return len(unfinished), sum(one.user == user for one in unfinished)
 
-    async def find(self, export_id: str, *, accepted: bool = False) -> Unfinished | None:
+    async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         await self._ask()
         found = self._unfinished().get(export_id)
         if self.hides and not (found or accepted):
             raise RequestsHidden("an open transaction holds requests back")
         return found
 
-    async def unfinished(self) -> list[Listed]:
+    async def unfinished(self) -> list[ListedExport]:
         await self._ask()
         return [
-            Listed(
+            ListedExport(
                 one.export_id,
-                State.RUNNING if one.begun else State.QUEUED,
+                ExportState.RUNNING if one.begun else ExportState.QUEUED,
                 str(one.format),
                 one.user,
                 self.titles.get(one.export_id),
@@ -167,10 +167,10 @@ class World:
         await self._ask()
         return self.history
 
-    def on_end(self, listener: Callable[[Listed], None]) -> None:
+    def on_end(self, listener: Callable[[ListedExport], None]) -> None:
         self.listeners.append(listener)
 
-    def publish_end(self, one: Listed) -> None:
+    def publish_end(self, one: ListedExport) -> None:
         """An end is in the completions topic."""
         assert one.completed_at_ms is not None
         if self.history.put(one, one.completed_at_ms):
@@ -182,14 +182,14 @@ class World:
         fields = {"export_id": export_id, "format": "csv", "columns": ["a"], "user": user}
         self.requests.append(ExportRequested.model_validate(fields))
 
-    def _unfinished(self) -> dict[str, Unfinished]:
+    def _unfinished(self) -> dict[str, UnfinishedRequest]:
         requested = {
             request.export_id: request.user
             for request in self.requests
             if isinstance(request, ExportRequested)
         }
         return {
-            export_id: Unfinished(
+            export_id: UnfinishedRequest(
                 export_id, user, Format.CSV, self.source(export_id), export_id in self.begun
             )
             for export_id, user in {**requested, **self.others}.items()
@@ -383,11 +383,11 @@ class _Publisher:
 async def app_of(
     world: World,
     users_by_token: Mapping[str, str] | None = None,
-    gate: Gate | None = None,
+    gate: AccessGate | None = None,
     **limits: Any,
 ) -> AsyncIterator[Starlette]:
     """The application over a world."""
-    gate = gate or Gate(users_by_token or {})
+    gate = gate or AccessGate(users_by_token or {})
     make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world, "export.records")
     with StorageCalls() as calls:

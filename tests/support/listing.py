@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from consumer.core.listing import Listed, State
+from consumer.core.listing import ExportState, ListedExport
 
 
-def ended_export(export_id: str, requested_at_ms: int, **changed: Any) -> Listed:
+def ended_export(export_id: str, requested_at_ms: int, **changed: Any) -> ListedExport:
     """A completed export, or as changed."""
     fields: dict[str, Any] = {
         "state": "completed",
@@ -17,7 +17,7 @@ def ended_export(export_id: str, requested_at_ms: int, **changed: Any) -> Listed
         "completed_at_ms": requested_at_ms + 400,
         **changed,
     }
-    fields["state"] = State(fields["state"])
+    fields["state"] = ExportState(fields["state"])
     if fields["state"] in {"queued", "running"}:
         fields["completed_at_ms"] = None
-    return Listed(export_id, requested_at_ms=requested_at_ms, **fields)
+    return ListedExport(export_id, requested_at_ms=requested_at_ms, **fields)

@@ -10,7 +10,7 @@ from typing import Any
 
 from consumer.core.budget import TURN_SECONDS
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.exports.export_context import ExportContext
 from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
 from consumer.exports.messages import Outcome
@@ -24,7 +24,7 @@ from consumer.storage.local import LocalStorage
 from schemas.completions import ExportFailed, TerminalEvent
 
 START = ResumePoint(0, (), 0, 0)
-NONE: Mapping[Place, str] = MappingProxyType({})
+NONE: Mapping[MessagePlace, str] = MappingProxyType({})
 BEGUN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 STORAGE_SECONDS = 60.0
 REQUESTS, RECORDS = "export.requests", "export.records"
@@ -75,7 +75,7 @@ class Bench:
         self.partition = self.owner()
 
     def owner(
-        self, point: ResumePoint = START, breaks_on: Mapping[Place, str] = NONE
+        self, point: ResumePoint = START, breaks_on: Mapping[MessagePlace, str] = NONE
     ) -> PartitionExports:
         """Another owner of the partition, that resumes at ``point``."""
         self.storage.sweep(3)

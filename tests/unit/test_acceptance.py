@@ -17,8 +17,8 @@ from acceptance.phases import (
     CSV_50K,
     EXPORTS,
     PDF_10K,
-    Ending,
     Phase,
+    PhaseEnding,
 )
 from acceptance.sampling import Sample, per_second
 from schemas.completions import decode_event
@@ -31,7 +31,9 @@ _COMPLETED: dict[str, Any] = {"location": "a.csv", "sha256": "0" * 64, "bytes": 
 _FAILED: dict[str, Any] = {"type": "export.failed", "reason": "timed_out", "message": "idle"}
 
 
-def ending(phase: str, number: int, duration_ms: int = 500, *, completed: bool = True) -> Ending:
+def ending(
+    phase: str, number: int, duration_ms: int = 500, *, completed: bool = True
+) -> PhaseEnding:
     event = {
         "type": "export.completed",
         "export_id": f"{phase}-{number}".replace(" ", "-").replace(",", ""),
@@ -45,7 +47,7 @@ def ending(phase: str, number: int, duration_ms: int = 500, *, completed: bool =
         "source": {"topic": "export.requests", "partition": 0, "offset": 0},
     }
     event |= _COMPLETED if completed else _FAILED
-    return Ending(phase, 1.0, decode_event(json.dumps(event).encode()))
+    return PhaseEnding(phase, 1.0, decode_event(json.dumps(event).encode()))
 
 
 ENDINGS = [ending(phase, n) for phase, count in EXPORTS.items() for n in range(count)]
@@ -74,7 +76,7 @@ def failed(facts: Facts) -> list[str]:
     return [one.name for one in assertions(facts) if not one.holds]
 
 
-def slow(phase: str, count: int, duration_ms: int) -> list[Ending]:
+def slow(phase: str, count: int, duration_ms: int) -> list[PhaseEnding]:
     """The endings, of which the last ones of a phase took so long."""
     others = [one for one in ENDINGS if one.phase != phase]
     ours = [one for one in ENDINGS if one.phase == phase]

@@ -3,7 +3,7 @@
 import json
 
 from consumer.backlog.backlog_reader import requested
-from consumer.core.backlog import PartitionBacklog, Requested, Unfinished
+from consumer.core.backlog import PartitionBacklog, Requested, UnfinishedRequest
 from consumer.core.resume import ResumePoint
 from schemas.completions import Source
 from schemas.vocabulary import Format
@@ -31,7 +31,7 @@ def test_what_nobody_has_handled_is_unfinished() -> None:
     partition = backlog("a", "b")
     assert len(partition) == 2
     source = Source(topic="export.requests", partition=3, offset=1)
-    assert partition.find("b") == Unfinished("b", "alice", Format.CSV, source, begun=False)
+    assert partition.find("b") == UnfinishedRequest("b", "alice", Format.CSV, source, begun=False)
     assert partition.find("c") is None
 
 

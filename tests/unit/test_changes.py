@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 from sluice.access.askers import ANYONE, Asker
-from sluice.http.changes import ChangeLog, Place
+from sluice.http.changes import ChangeLog, ExportPlace
 from tests.support.listing import ended_export
 
 NOON = 1_795_255_200_000
 ALICE, BOB = Asker("alice"), Asker("bob")
 
 
-def all_since(log: ChangeLog, place: Place, asker: Asker = ANYONE) -> list[dict[str, Any]]:
+def all_since(log: ChangeLog, place: ExportPlace, asker: Asker = ANYONE) -> list[dict[str, Any]]:
     """The messages, with the number in their id."""
     found: list[dict[str, Any]] = []
     while True:
@@ -36,7 +36,7 @@ def test_a_client_goes_on_where_it_was() -> None:
     log.put_state(ended_export("e", NOON), NOON)
     assert [one["state"] for one in all_since(log, begin)] == ["running", "completed"]
     assert [one["state"] for one in all_since(log, between)] == ["completed"]
-    assert all_since(log, Place.decode(between.encode()))[0]["type"] == "state"
+    assert all_since(log, ExportPlace.decode(between.encode()))[0]["type"] == "state"
     assert all_since(log, log.end) == []
 
 
@@ -68,10 +68,16 @@ def test_a_client_that_is_too_far_behind_is_sent_to_the_list() -> None:
         log.put_state(ended_export(f"e-{number}", NOON), NOON)
         if number == 5:
             early = log.end
-    for place in (begin, early, Place("0" * 16, 1), Place.decode("nonsense"), Place.decode("")):
+    for place in (
+        begin,
+        early,
+        ExportPlace("0" * 16, 1),
+        ExportPlace.decode("nonsense"),
+        ExportPlace.decode(""),
+    ):
         (message,) = all_since(log, place)
         assert message["type"] == "reload"
-    ahead = Place(log.end.log, log.end.number + 1)
+    ahead = ExportPlace(log.end.log, log.end.number + 1)
     assert [one["type"] for one in all_since(log, ahead)] == ["reload"]
 
 

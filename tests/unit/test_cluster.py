@@ -38,7 +38,7 @@ class LocalCluster(Cluster):
 
     log_end = 100
 
-    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async def fetch_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, self.log_end)
 
 
@@ -49,7 +49,7 @@ def answer(requests: int, records: int) -> OffsetFetchResponse_v3:
 
 async def committed(*answers: OffsetFetchResponse_v3) -> tuple[Committed | None, Committed | None]:
     async with cluster_on(*answers) as one:
-        return await one.committed(3)
+        return await one.fetch_committed(3)
 
 
 @asynccontextmanager
@@ -74,8 +74,8 @@ async def test_a_group_that_never_committed_is_known_at_once() -> None:
 
 async def test_a_coordinator_with_an_older_commit_is_called_again() -> None:
     async with cluster_on(answer(5, 9), answer(3, 9), answer(5, 8), LOADS, answer(6, 9)) as one:
-        await one.committed(3)
-        assert await one.committed(3) == (Committed(6, ""), Committed(9, ""))
+        await one.fetch_committed(3)
+        assert await one.fetch_committed(3) == (Committed(6, ""), Committed(9, ""))
 
 
 @pytest.mark.parametrize("older", [answer(4, 9), answer(5, 0), answer(-1, -1)])
@@ -84,15 +84,15 @@ async def test_no_commit_is_believed_that_is_older_than_one_before(
 ) -> None:
     monkeypatch.setattr(cluster, "_BACK_SECONDS", 0.2)
     async with cluster_on(answer(5, 9), older) as one:
-        await one.committed(3)
+        await one.fetch_committed(3)
         for _ in range(2):
             with pytest.raises(CommitsWentBack, match=r"went back, of x\.re\w+ 3 from \d to -?\d"):
-                await one.committed(3)
+                await one.fetch_committed(3)
 
 
 async def test_commits_of_topics_that_were_made_again_are_believed() -> None:
     async with cluster_on(answer(5, 9), answer(-1, -1), answer(1, 0)) as one:
-        await one.committed(3)
+        await one.fetch_committed(3)
         one.log_end = 1
-        assert await one.committed(3) == (None, None)
-        assert await one.committed(3) == (Committed(1, ""), Committed(0, ""))
+        assert await one.fetch_committed(3) == (None, None)
+        assert await one.fetch_committed(3) == (Committed(1, ""), Committed(0, ""))

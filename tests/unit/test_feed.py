@@ -116,10 +116,10 @@ def test_a_batch_is_unpacked_in_its_place() -> None:
     assert mixed.next_unpacking is None
 
 
-def test_a_batch_begins_where_the_feed_was_seated() -> None:
-    seated = feed(Consumer(), offset=3)
-    seated.put([batch(1, b"1", b"2", b"3", b"4")], 5)
-    assert [it.offset for it in drained(seated)] == [3, 4]
+def test_a_batch_begins_where_the_feed_was_started() -> None:
+    started = feed(Consumer(), offset=3)
+    started.put([batch(1, b"1", b"2", b"3", b"4")], 5)
+    assert [it.offset for it in drained(started)] == [3, 4]
 
 
 def test_what_is_unpacked_for_a_feed_that_was_seated_elsewhere_is_dropped() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from producer.dead_letters.records import DeadLetterRecord
 from schemas.completions import Source
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import dead_letters
 from tests.support.http import World, assert_problem, serving_world
@@ -39,7 +39,7 @@ def letter(offset: int, reason: str = "unreadable", **more: Any) -> DeadLetterRe
 async def guarded(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     file = tmp_path / "tokens.txt"
     file.write_text(f"{hashlib.sha256(b't-ops').hexdigest()}:ops:operator\n")
-    gate = Gate({"t-alice": "alice"}, WatchedTokens(file))
+    gate = AccessGate({"t-alice": "alice"}, WatchedTokens(file))
     async with serving_world(world, gate=gate) as client:
         yield client
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import connections, events
 from sluice.http.server import HttpServer
@@ -83,7 +83,7 @@ async def test_each_sees_their_own_and_a_revoked_token_ends_the_stream(
     ]
     file.write_text("".join(lines))
     watched = WatchedTokens(file, look_seconds=0.02)
-    async with watched, serving_world(world, gate=Gate({}, watched)) as client:
+    async with watched, serving_world(world, gate=AccessGate({}, watched)) as client:
         assert_problem(await client.get("/export/events"), 401)
         async with (
             listening(client, Authorization="Bearer a") as alice,

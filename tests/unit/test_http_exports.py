@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumer.core.backlog import Unfinished
+from consumer.core.backlog import UnfinishedRequest
 from schemas.completions import Source
 from schemas.vocabulary import Format
 from tests.support.http import World, assert_problem, serving_world
@@ -79,8 +79,8 @@ async def test_a_repeat_that_waits_hides_no_ended_export(
     world.end("e-1", content=CONTENT)
     elsewhere = Source(topic="export.requests", partition=1, offset=7)
 
-    async def find(export_id: str, **_: bool) -> Unfinished:
-        return Unfinished(export_id, "mallory", Format.CSV, elsewhere, begun=False)
+    async def find(export_id: str, **_: bool) -> UnfinishedRequest:
+        return UnfinishedRequest(export_id, "mallory", Format.CSV, elsewhere, begun=False)
 
     monkeypatch.setattr(world, "find", find)
     assert (await status(client, "e-1"))["state"] == "completed"

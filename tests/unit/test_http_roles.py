@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.access.issuer import Issuer
 from sluice.access.issuer_fetch import IssuerFetch
 from sluice.access.issuer_keys import IssuerKeys
@@ -31,7 +31,7 @@ def digest(token: str) -> str:
 async def client(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     file = tmp_path / "tokens.txt"
     file.write_text(f"{digest('t-bob')}:bob:user\n{digest('t-ops')}:ops:operator\n")
-    gate = Gate({"t-alice": "alice"}, WatchedTokens(file))
+    gate = AccessGate({"t-alice": "alice"}, WatchedTokens(file))
     async with serving_world(world, gate=gate) as client:
         yield client
 
@@ -167,7 +167,7 @@ async def test_a_token_of_the_issuer_is_as_good(world: World) -> None:
         forged = provider.token(aud="other")
         fetch = IssuerFetch(provider.url)
         async with IssuerKeys(provider.url, fetch.fetch_keys, 0.01) as keys:
-            gate = Gate({"t-a.b.c": "alice"}, None, Issuer(provider.url, AUDIENCE, keys))
+            gate = AccessGate({"t-a.b.c": "alice"}, None, Issuer(provider.url, AUDIENCE, keys))
             async with serving_world(world, gate=gate) as client:
                 for sent, status in ((token, 200), ("t-a.b.c", 200), (forged, 401), ("a", 401)):
                     headers = {"Authorization": f"Bearer {sent}"}
@@ -181,7 +181,7 @@ async def test_while_an_issuer_has_never_answered_its_tokens_are_503(world: Worl
         provider.status = 500
         fetch = IssuerFetch(provider.url)
         async with IssuerKeys(provider.url, fetch.fetch_keys, 0.01) as keys:
-            gate = Gate({}, None, Issuer(provider.url, AUDIENCE, keys))
+            gate = AccessGate({}, None, Issuer(provider.url, AUDIENCE, keys))
             async with serving_world(world, gate=gate) as client:
                 headers = {"Authorization": f"Bearer {provider.token()}"}
                 answer = await client.get("/export/status", headers=headers)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sluice.http.problems import Refusal
-from sluice.http.spool import IN_MEMORY_BYTES, Hold, Pace, Room, Spool
+from sluice.http.spool import IN_MEMORY_BYTES, Hold, Room, Spool, SpoolPace
 
 MIB = 1024 * 1024
 
@@ -78,7 +78,7 @@ async def test_cancelled_as_its_turn_comes_it_gives_back() -> None:
 
 def test_a_body_has_to_keep_its_pace() -> None:
     now = 0.0
-    pace = Pace(lambda: now)
+    pace = SpoolPace(lambda: now)
     pace.check(0)
     now = 29.0
     pace.check(1)

@@ -21,7 +21,7 @@ class Cluster:
         self.seconds = 0.0
         self._bench = bench
 
-    async def end(self, _: object) -> int:
+    async def fetch_end(self, _: object) -> int:
         self._bench.clock.seconds += self.seconds
         return self._bench.partition.next_offsets[1]
 

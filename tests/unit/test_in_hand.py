@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer.core.suspects import Place, Suspect
+from consumer.core.suspects import MessagePlace, Suspect
 from consumer.errors import LaneStopped
 from consumer.exports.export_context import ExportContext
 from consumer.exports.in_hand import PartitionsInHand
@@ -112,7 +112,7 @@ def test_beside_a_suspect_each_message_is_marked_alone(tmp_path: Path) -> None:
     bench, seen = Bench(tmp_path), []
     bench.request("a")
     batches = [bench.batch(seq, [1], last=seq == 3) for seq in range(4)]
-    suspect = Suspect(Place(True, batches[2].offset), 7)
+    suspect = Suspect(MessagePlace(True, batches[2].offset), 7)
     partition = _partition(bench, lambda: seen.append(_left(bench)), (suspect,))
     bench.turn(partition)
     ours = [batch.offset for batch in batches]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from consumer.core.listing import EndedExports, Listed, Position, Wanted, known_title, page
+from consumer.core.listing import EndedExports, ListedExport, Position, Wanted, known_title, page
 from tests.support.listing import ended_export
 
 ALL = Wanted()
@@ -20,7 +20,7 @@ def many(count: int, most: int = 10_000) -> EndedExports:
     return ended
 
 
-def ids(found: list[Listed]) -> list[str]:
+def ids(found: list[ListedExport]) -> list[str]:
     return [one.export_id for one in found]
 
 

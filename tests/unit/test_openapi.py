@@ -14,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.routing import Route
 
-from consumer.core.listing import State
+from consumer.core.listing import ExportState
 from schemas.completions import TerminalEvent
 from schemas.options import OPTIONS
 from schemas.requests import NO_CONTROLS, Column, ExportRequested
@@ -111,7 +111,7 @@ async def test_it_has_the_version_of_the_package(document: dict[str, Any]) -> No
     [
         TerminalEvent,
         NodeStatus,
-        State,
+        ExportState,
         Column,
         DeadLetterReason,
         *sorted({*OPTIONS.values()}, key=str),

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from consumer.core.listing import State
+from consumer.core.listing import ExportState
 from schemas.vocabulary import FailReason, Format
 from tests.support.http import World, assert_problem, serving_world
 
@@ -91,6 +91,6 @@ def test_every_reason_has_words() -> None:
 def test_every_format_and_state_can_be_chosen() -> None:
 
     chosen = re.findall(r'<option value="(\w+)">', (FILES / "index.html").read_text("utf-8"))
-    assert {*chosen} == {*State, *Format}
+    assert {*chosen} == {*ExportState, *Format}
     upload = (FILES / "upload.js").read_text("utf-8").partition("FORMATS")[2].partition("};")[0]
     assert {*re.findall(r"^  (\w+): \[", upload, re.MULTILINE)} == {*Format}

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.errors import LaneStopped, MessageFault
 from consumer.exports import batch_routing, request_routing
 from consumer.exports.partition import PartitionExports
@@ -48,8 +48,8 @@ def faulty(*_: object) -> NoReturn:
     raise TypeError("of our own")
 
 
-def place(message: Sent) -> Place:
-    return Place(message.topic == RECORDS, message.offset)
+def place(message: Sent) -> MessagePlace:
+    return MessagePlace(message.topic == RECORDS, message.offset)
 
 
 def owner(bench: Bench, *breaks_on: Sent, point: ResumePoint = START) -> PartitionExports:
@@ -65,7 +65,7 @@ def test_no_verdict_when_our_code_breaks(
     bench.feed(bench.partition)
     with pytest.raises(MessageFault, match=HOW) as broken:
         work_off(bench.partition)
-    assert Place(broken.value.is_batch, broken.value.offset) == place(sent[name])
+    assert MessagePlace(broken.value.is_batch, broken.value.offset) == place(sent[name])
     assert not take_outcome(bench.partition)
     assert bench.partition.resume_point().will_read(place(sent[name]))
     assert bench.files() == set()
@@ -132,7 +132,7 @@ def test_the_file_of_a_manifest_is_made_however_often_that_breaks(
     assert not take_outcome(partition)
 
 
-async def count(bench: Bench, times: int, point: ResumePoint = START) -> Mapping[Place, str]:
+async def count(bench: Bench, times: int, point: ResumePoint = START) -> Mapping[MessagePlace, str]:
     """What is set aside after so many faults at one batch."""
     with ThreadPoolExecutor() as threads:
         faults = Faults(3, bench.context(), threads)
@@ -143,7 +143,7 @@ async def count(bench: Bench, times: int, point: ResumePoint = START) -> Mapping
 
 async def test_the_second_fault_sets_a_message_aside(bench: Bench) -> None:
     assert await count(bench, 1) == {}
-    assert await count(bench, 2) == {Place(True, 7): HOW}
+    assert await count(bench, 2) == {MessagePlace(True, 7): HOW}
     assert await count(bench, 2, ResumePoint(0, (), 8, 8)) == {}
     assert bench.files() == set(), "the trial was made elsewhere"
     assert bench.metric("export_requests_total", format="csv", status="succeeded") == 0

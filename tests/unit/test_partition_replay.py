@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Place
+from consumer.core.suspects import MessagePlace
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
@@ -306,7 +306,7 @@ def test_what_is_set_aside_of_an_expired_export_sends_its_event(tmp_path: Path) 
     first = only(bench.turn())
     (bench.directory / "a.csv").unlink()
     bench.clock.seconds = 50
-    broken = {Place(False, 0): "it broke"}
+    broken = {MessagePlace(False, 0): "it broke"}
     owner = bench.owner(START, breaks_on=broken)
     assert bench.turn(owner) == [first]
     assert not (bench.directory / "a.csv").exists()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from consumer.formats.pdf import layout
-from consumer.formats.pdf.layout import Sheet
+from consumer.formats.pdf.layout import PageSheet
 from schemas.options import PdfOptions
 from schemas.records import Cell
 from tests.support.pdf import boxes_of, pdf_request, write_pdf
@@ -16,7 +16,7 @@ SIZES = ["A3", "A4", "A5", "letter", "legal"]
 Orientation = Literal["portrait", "landscape"]
 
 
-def sheet_of(orientation: Orientation = "portrait", footer: int = 0, **options: Any) -> Sheet:
+def sheet_of(orientation: Orientation = "portrait", footer: int = 0, **options: Any) -> PageSheet:
     return layout.sheet(PdfOptions.model_validate(options), orientation, footer)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.core.resume import ResumePoint
-from consumer.core.suspects import Mark, Place, Suspect
+from consumer.core.suspects import Mark, MessagePlace, Suspect
 from consumer.exports.export_context import ExportContext
 from consumer.exports.gate import Gate
 from consumer.exports.in_hand import PartitionsInHand
@@ -33,7 +33,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def suspect(message: Sent, mark: int | None = TWICE) -> Suspect:
-    return Suspect(Place(message.topic == RECORDS, message.offset), mark)
+    return Suspect(MessagePlace(message.topic == RECORDS, message.offset), mark)
 
 
 def owner(bench: Bench, *suspects: Suspect, point: ResumePoint = START) -> PartitionExports:
@@ -220,7 +220,7 @@ class Watched:
     """An owner whose writer looks at what is marked while it has rows in hand."""
 
     def __init__(self, bench: Bench) -> None:
-        self.marks: list[Place | None] = []
+        self.marks: list[MessagePlace | None] = []
         storage = bench.storage
         marks = self.marks
 
@@ -233,7 +233,7 @@ class Watched:
         self.partition = PartitionExports(3, START, context)
 
 
-def places(marks: Sequence[Mark]) -> list[Place | None]:
+def places(marks: Sequence[Mark]) -> list[MessagePlace | None]:
     return [mark.place for mark in marks]
 
 
@@ -243,7 +243,7 @@ def test_what_is_in_hand_is_marked_for_the_next_owner(bench: Bench) -> None:
     for seq in range(3):
         bench.batch(seq, [1], last=seq == 2)
     bench.turn(watched.partition)
-    assert list(dict.fromkeys(watched.marks)) == [Place(True, offset) for offset in range(3)]
+    assert list(dict.fromkeys(watched.marks)) == [MessagePlace(True, offset) for offset in range(3)]
     assert places(bench.storage.left_marks(3)) == [None]
     watched.partition.discard()
     assert bench.storage.left_marks(3) == []
@@ -302,13 +302,13 @@ def test_a_suspect_waits_until_its_node_has_nothing_else_in_hand(bench: Bench) -
         finally:
             node.other.put_down()
         assert isinstance(only(turn.result(5)), ExportCompleted)
-    assert {(mark.place, mark.alone) for mark in node.left} == {(Place(True, 0), True)}
+    assert {(mark.place, mark.alone) for mark in node.left} == {(MessagePlace(True, 0), True)}
 
 
 def test_a_death_beside_a_message_that_hangs_does_not_count_as_the_second(bench: Bench) -> None:
     node = BesideOne(bench, most_seconds=0.05)
     assert isinstance(only(bench.turn(node.partition)), ExportCompleted)
-    assert {(mark.place, mark.alone) for mark in node.left} == {(Place(True, 0), False)}
+    assert {(mark.place, mark.alone) for mark in node.left} == {(MessagePlace(True, 0), False)}
     point = replace(START, suspects=(suspect(bench.records[0], ONCE),))
     assert point.suspecting(node.left) == point
     node.other.put_down()

@@ -7,7 +7,7 @@ import pytest
 
 from consumer.lanes.transactions import Destination
 from schemas.topics import Topics
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.errors import UsageError
 from sluice.http.app import HttpLimits
 from sluice.links import LinkKeys
@@ -226,7 +226,7 @@ def test_secrets_are_neither_shown_nor_quoted() -> None:
     settings = load(API_TOKENS=f"{hush}:alice", LINK_KEYS=hush, **login)
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(vars(settings))]
     shown.append(str(Destination(settings.topics, "sluice", settings.client_options(), 1_000)))
-    shown.append(str(Gate(settings.users_by_token)))
+    shown.append(str(AccessGate(settings.users_by_token)))
     shown.append(str(HttpLimits(link_keys=settings.signing_keys)))
     assert hush not in "".join(shown)
     wrong = {"API_TOKENS": hush, "SASL_PASSWORD": hush, "LINK_KEYS": f"{hush},hush"}

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from sluice.access.askers import Asker, Role
 from sluice.access.errors import TokenRefused
-from sluice.access.gate import Gate
+from sluice.access.gate import AccessGate
 from sluice.access.token_file import add_token, digest_of, revoke_token
 from sluice.access.watched_tokens import WatchedTokens
 
@@ -38,7 +38,7 @@ async def until(watched: WatchedTokens, token: str, known: bool = True) -> None:
 async def test_changes_hold_within_moments(path: Path, watched: WatchedTokens) -> None:
     token = add_token(path, "alice", Role.OPERATOR)
     await until(watched, token)
-    gate = Gate({}, watched)
+    gate = AccessGate({}, watched)
     asker = await gate.asker_of(token.encode())
     assert asker == Asker("alice", Role.OPERATOR, digest_of(token.encode())[:12])
     revoke_token(path, digest_of(token.encode())[:12])
@@ -87,7 +87,7 @@ async def until_logged(lines: list[MutableMapping[str, Any]], reason: str) -> No
 
 async def test_a_gate_without_a_token_lets_nobody_in_once_there_is_a_file(tmp_path: Path) -> None:
     replaced(tmp_path / "tokens", b"")
-    gate = Gate({}, WatchedTokens(tmp_path / "tokens"))
+    gate = AccessGate({}, WatchedTokens(tmp_path / "tokens"))
     assert not gate.is_open
     with pytest.raises(TokenRefused):
         await gate.asker_of(b"")

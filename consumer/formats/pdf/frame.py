@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from consumer.formats.pdf.drawing import INK, QUIET, draw_line, draw_text, points, units
 from consumer.formats.pdf.fonts import UNITS_PER_EM
-from consumer.formats.pdf.layout import LINE_EMS, MOST_FOOTER_LINES, Sheet
+from consumer.formats.pdf.layout import LINE_EMS, MOST_FOOTER_LINES, PageSheet
 from consumer.formats.pdf.text import Copy, Typesetter
 
 TOTAL = "N"
@@ -20,7 +20,7 @@ class Frame:
 
     def __init__(
         self,
-        sheet: Sheet,
+        sheet: PageSheet,
         title: Copy,
         footer: Copy,
         date: datetime | None,

@@ -32,7 +32,7 @@ _MOST_WRAPPED_ROWS = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PageSheet:
     """A page without its table, which stands between ``table_top`` and ``table_bottom``."""
 
     width: float
@@ -69,7 +69,7 @@ def most_records(options: PdfOptions) -> int:
 
 def sheet(
     options: PdfOptions, orientation: Literal["portrait", "landscape"], footer_lines: int
-) -> Sheet:
+) -> PageSheet:
     """Share out the height of a page; ``footer_lines`` are those of the footer's text."""
     width, height = sorted(round(side, 2) for side in _PAGE_SIZES[options.page_size])
     if orientation == "landscape":
@@ -79,7 +79,7 @@ def sheet(
     margin = 36 * scale
     title_size, footer_size = 14 * scale, 7 * scale
     title_baseline = height - margin - 0.8 * title_size
-    return Sheet(
+    return PageSheet(
         width=width,
         height=height,
         margin=margin,
@@ -114,7 +114,7 @@ class Rows:
         return self.top - self.bottom
 
 
-def rows(page: Sheet, header_lines: int, header_size: float, type_size: float) -> Rows:
+def rows(page: PageSheet, header_lines: int, header_size: float, type_size: float) -> Rows:
     """Share out the height of a table whose type is set."""
     top = page.table_top - (LINE_EMS * header_lines + _HEADER_GAP_EMS) * header_size
     room = top - page.table_bottom

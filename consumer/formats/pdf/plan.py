@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from consumer.formats.pdf.columns import Columns, Need, columns, readable_type
-from consumer.formats.pdf.layout import Rows, Sheet, rows, sheet
+from consumer.formats.pdf.layout import PageSheet, Rows, rows, sheet
 from schemas.options import PdfOptions
 
 _COMFORTABLE_TYPE = 8.0
@@ -16,15 +16,15 @@ _COMFORTABLE_TYPE = 8.0
 _Orientation = Literal["portrait", "landscape"]
 
 
-class Plan(NamedTuple):
+class ColumnPlan(NamedTuple):
     """The headers have ``header_lines`` lines at most."""
 
-    sheet: Sheet
+    sheet: PageSheet
     columns: Columns
     header_lines: int
     rows: Rows
 
-    def grown(self, needs: Sequence[Need]) -> "Plan":
+    def grown(self, needs: Sequence[Need]) -> "ColumnPlan":
         """The same for columns that need more room; the type gets smaller for numbers alone."""
         size = self.columns.type_size
         page = self.sheet
@@ -37,14 +37,14 @@ def plan(
     needs: Sequence[Need],
     footer_lines: Callable[[float, float], int],
     header_lines: Callable[[Columns], int],
-) -> Plan:
+) -> ColumnPlan:
     """Lay out the first page.
 
     ``footer_lines`` says how many the footer has in a width and a size; ``header_lines`` how many
     the headers need.
     """
 
-    def planned(orientation: _Orientation) -> Plan:
+    def planned(orientation: _Orientation) -> ColumnPlan:
         bare = sheet(options, orientation, 0)
         page = sheet(options, orientation, footer_lines(bare.text_width, bare.footer_size))
         readable = readable_type(wraps=page.wraps)
@@ -55,7 +55,7 @@ def plan(
             largest = page.largest_type(lines)
             placed = columns(page.margin, page.text_width, needs, largest, readable)
         heights = rows(page, lines, placed.header_size, placed.type_size)
-        return Plan(page, placed, lines, heights)
+        return ColumnPlan(page, placed, lines, heights)
 
     if options.orientation != "auto":
         return planned(options.orientation)

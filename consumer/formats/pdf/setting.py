@@ -19,7 +19,7 @@ _LEAST_WRAPPED = 2 * UNITS_PER_EM
 _THOUSANDTHS_PER_UNIT = 1000 // UNITS_PER_EM
 
 
-class Place(NamedTuple):
+class TextPlace(NamedTuple):
     """A column as the rows need it: where its lines begin, and how wide they may be, in units."""
 
     left: float
@@ -52,7 +52,7 @@ class SetColumn(NamedTuple):
     cut: Collection[int]
 
 
-def measure(body: Typesetter, copy: Copy, place: Place, size: bytes) -> Measured:
+def measure(body: Typesetter, copy: Copy, place: TextPlace, size: bytes) -> Measured:
     """Find out which texts have room; ``size`` is the type's."""
     lines, room = body.lines(copy, size), place.room
     if place.align == "left":
@@ -61,7 +61,7 @@ def measure(body: Typesetter, copy: Copy, place: Place, size: bytes) -> Measured
     return Measured(copy, lines, widths, wider_than(room, widths))
 
 
-def set_cut(body: Typesetter, column: Measured, place: Place, size: bytes) -> SetColumn:
+def set_cut(body: Typesetter, column: Measured, place: TextPlace, size: bytes) -> SetColumn:
     """Set a column one line a cell. The lines are no longer what was measured then."""
     copy, lines, widths, wide = column
     sources = body.sources(copy)
@@ -78,7 +78,7 @@ def set_cut(body: Typesetter, column: Measured, place: Place, size: bytes) -> Se
 
 
 def set_wrapped(
-    body: Typesetter, column: Measured, place: Place, size: bytes, rows: Rows
+    body: Typesetter, column: Measured, place: TextPlace, size: bytes, rows: Rows
 ) -> SetColumn:
     """Set a column with the lines that its texts need. The same holds as of ``set_cut``."""
     copy, lines, widths, wide = column
@@ -101,7 +101,7 @@ def set_wrapped(
     return SetColumn(cells, {row: len(wrapped.lines) for row, wrapped in several.items()}, cut)
 
 
-def _moved(lines: Sequence[bytes], widths: Sequence[int], place: Place) -> list[bytes]:
+def _moved(lines: Sequence[bytes], widths: Sequence[int], place: TextPlace) -> list[bytes]:
     """Lines with how far each is moved."""
     room = place.room
     if place.align == "right":
@@ -115,7 +115,7 @@ def _moved(lines: Sequence[bytes], widths: Sequence[int], place: Place) -> list[
     ]
 
 
-def _stacked(wrapped: Wrapped, place: Place, line_height: float) -> bytes:
+def _stacked(wrapped: Wrapped, place: TextPlace, line_height: float) -> bytes:
     """Lines below each other, and the way back up to the first one."""
     down = b")Tj\n0 %b Td " % points(-line_height)
     if place.align == "left":

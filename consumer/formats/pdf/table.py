@@ -14,11 +14,11 @@ from consumer.formats.pdf.columns import Columns, Need
 from consumer.formats.pdf.drawing import BAND, INK, Align, beginning, draw_line, points
 from consumer.formats.pdf.fonts import UNITS_PER_EM
 from consumer.formats.pdf.layout import LINE_EMS, MOST_HEADER_LINES, Rows
-from consumer.formats.pdf.plan import Plan, plan
+from consumer.formats.pdf.plan import ColumnPlan, plan
 from consumer.formats.pdf.setting import (
     Measured,
-    Place,
     SetColumn,
+    TextPlace,
     measure,
     set_cut,
     set_wrapped,
@@ -46,7 +46,7 @@ class Block(NamedTuple):
     cut: Sequence[int]
 
 
-class Table:
+class PageTable:
     """The pages of one export. Columns are laid out by the first rows, and grow with later ones."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Table:
         self._lay_out()
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ColumnPlan:
         """How pages are laid out now."""
         return self._plan
 
@@ -156,10 +156,12 @@ class Table:
         self._header_row = self._draw_headers()
         self._uniform_bands: list[bytes] = []
 
-    def _place(self, size: float) -> list[Place]:
+    def _place(self, size: float) -> list[TextPlace]:
         columns = self._plan.columns
         return [
-            Place(columns.edges[index] + columns.padding, columns.room(index, size), align, kind)
+            TextPlace(
+                columns.edges[index] + columns.padding, columns.room(index, size), align, kind
+            )
             for index, (align, kind) in enumerate(zip(self._aligns, self._types, strict=True))
         ]
 

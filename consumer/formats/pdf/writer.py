@@ -15,7 +15,7 @@ from consumer.formats.pdf.frame import TOTAL, Frame, footer_lines
 from consumer.formats.pdf.layout import most_records
 from consumer.formats.pdf.metadata import information, xmp
 from consumer.formats.pdf.repertoire import REPLACEMENT
-from consumer.formats.pdf.table import Table, texts_of
+from consumer.formats.pdf.table import PageTable, texts_of
 from consumer.formats.pdf.text import Copy, Typesetter, shortened
 from schemas.options import PdfOptions
 from schemas.records import Cell
@@ -52,7 +52,7 @@ class PdfWriter:
         self._document = StreamedDocument(identity=_identity(request, dated_at))
         # Of wrapped rows as many again, as it is not known how many a page will hold.
         self._rows_at_once = most_records(options) * (2 if wraps else 1)
-        self._table: Table | None = None
+        self._table: PageTable | None = None
         self._frame: Frame | None = None
         self._pending: list[Sequence[Cell]] = []
         self._pending_characters = 0
@@ -113,7 +113,7 @@ class PdfWriter:
         if self._pending or not self.pages:
             self._add_pages(self._pending, last=True)
             self._pending = []
-        table, frame = self._begun([])
+        table, frame = self._lay_out([])
         total = frame.total(self.pages)
         fonts: dict[str, object] = {}
         for typesetter in (self._body, self._heading):
@@ -132,7 +132,7 @@ class PdfWriter:
         texts = [*texts_of(rows)]
         replaced = self._body.replaced_characters
         columns = [*map(self._body.prepare, texts)]
-        table, frame = self._begun(columns)
+        table, frame = self._lay_out(columns)
         block = table.set(columns)
         start = 0
         while start < len(rows) or not self.pages:
@@ -151,10 +151,10 @@ class PdfWriter:
             )
         return start
 
-    def _begun(self, first_rows: Sequence[Copy]) -> tuple[Table, Frame]:
+    def _lay_out(self, first_rows: Sequence[Copy]) -> tuple[PageTable, Frame]:
         """The table and what stands around it, made with the first rows."""
         if self._table is None or self._frame is None:
-            self._table = Table(
+            self._table = PageTable(
                 *(self._columns, self._options, first_rows, self._footer_lines),
                 *(self._body, self._heading),
             )

@@ -56,12 +56,12 @@ class Archive:
 
     def write(self, content: bytes) -> None:
         """Write some more of the member that was begun."""
-        for packed in self._begun.pack(content):
+        for packed in self._open_member.pack(content):
             self._append(packed)
 
     def end(self) -> None:
         """End the member."""
-        member, self._member = self._begun, None
+        member, self._member = self._open_member, None
         self._append(member.rest())
         self._append(member.descriptor())
         self._directory.append(member.entry())
@@ -88,7 +88,7 @@ class Archive:
         self._append(_END.pack(b"PK\5\6", 0, 0, *counts, *place, 0))
 
     @property
-    def _begun(self) -> "_Member":
+    def _open_member(self) -> "_Member":
         if self._member is None:
             raise RuntimeError("no member was begun")
         return self._member

@@ -21,7 +21,7 @@ _UNFIT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """What XML 1.0 can't hold."""
 
 
-class Sheet(NamedTuple):
+class WorkbookSheet(NamedTuple):
     """A sheet that is whole: its name, and the range under its filter, or None."""
 
     name: str
@@ -70,7 +70,7 @@ def before_sheets(title: str, dated_at: datetime | None) -> Iterator[tuple[str, 
     yield "docProps/core.xml", _properties(title, dated_at)
 
 
-def after_sheets(sheets: Sequence[Sheet]) -> Iterator[tuple[str, bytes]]:
+def after_sheets(sheets: Sequence[WorkbookSheet]) -> Iterator[tuple[str, bytes]]:
     """The parts that come last, by their names."""
     paths = [f"worksheets/sheet{number}.xml" for number in range(1, len(sheets) + 1)]
     links = [
@@ -83,7 +83,7 @@ def after_sheets(sheets: Sequence[Sheet]) -> Iterator[tuple[str, bytes]]:
     yield "[Content_Types].xml", _content_types(paths)
 
 
-def _workbook(sheets: Sequence[Sheet]) -> bytes:
+def _workbook(sheets: Sequence[WorkbookSheet]) -> bytes:
     listed = "".join(
         f'<sheet name={quoteattr(sheet.name)} sheetId="{number}" r:id="rId{number}"/>'
         for number, sheet in enumerate(sheets, 1)

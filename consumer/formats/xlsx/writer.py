@@ -37,7 +37,7 @@ class XlsxWriter:
         self._encoder = RowEncoder(request.columns)
         self._widths = Widths(request.columns, header=options.header)
         self._archive = Archive()
-        self._sheets: list[parts.Sheet] = []
+        self._sheets: list[parts.WorkbookSheet] = []
         self._waiting: list[bytes] = []
         self._has_begun = False
         self._rows = 0  # of the export
@@ -119,5 +119,5 @@ class XlsxWriter:
         self._archive.end()
         number = len(self._sheets) + 1
         name = self._name if number == 1 else further_name(self._name, number)
-        self._sheets.append(parts.Sheet(name, area))
+        self._sheets.append(parts.WorkbookSheet(name, area))
         self._sheet_rows = int(self._header)

@@ -17,7 +17,7 @@ from threading import Lock
 
 from consumer.errors import StorageUnavailable
 from consumer.storage.objects import layout
-from consumer.storage.objects.bucket import Bucket, Listed
+from consumer.storage.objects.bucket import Bucket, ListedObject
 from schemas.completions import ExportCompleted, TerminalEvent
 
 _MOST_OF_A_SERIES = 100
@@ -44,7 +44,7 @@ class _Series:
     lock: Lock = field(default_factory=Lock)
 
 
-class Attempt:
+class UploadAttempt:
     """One attempt's key, announced before it is used; ``settle`` it in the end."""
 
     def __init__(self, name: str, series: _Series, attempts: "Attempts") -> None:
@@ -79,14 +79,14 @@ class Attempts:
         self._retractable: list[_Series] = []
         self._named: dict[int, dict[str, set[str]]] = {}
 
-    def begin(self, partition: int, export_id: str, file_name: str) -> Attempt:
+    def begin(self, partition: int, export_id: str, file_name: str) -> UploadAttempt:
         """A key of its own; nothing is written yet."""
         with self._lock:
             series = self._series(partition)
             series.keys += 1
             series.unsettled += 1
             name = layout.file(partition, series.name, series.keys, export_id, file_name)
-        return Attempt(name, series, self)
+        return UploadAttempt(name, series, self)
 
     def _series(self, partition: int) -> _Series:
         now, series = time.monotonic(), self._current.get(partition)
@@ -158,7 +158,7 @@ class Attempts:
                 removed += self._sweep_series(partition, announced, named[series])
         return removed
 
-    def _sweep_series(self, partition: int, announced: Listed, named: set[str]) -> int:
+    def _sweep_series(self, partition: int, announced: ListedObject, named: set[str]) -> int:
         folder = layout.series_files(partition, announced.name.rpartition("/")[2])
         # Before the listing, so that no upload ends unseen behind it.
         self._bucket.abort_uploads(folder)

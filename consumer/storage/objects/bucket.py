@@ -41,7 +41,7 @@ _CAUSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """An object as a listing shows it; ``modified`` in seconds since the epoch."""
 
     name: str
@@ -84,7 +84,7 @@ class Bucket:
             key = self._key(name)
             return bytes(obstore.get_range(self._store, key, start=start, length=size))
 
-    def head(self, name: str) -> Listed | None:
+    def head(self, name: str) -> ListedObject | None:
         """An object without what it holds; None if it, or the bucket, isn't there."""
         with self._errors(f"{self.url}/{name} can't be read"):
             try:
@@ -92,7 +92,7 @@ class Bucket:
             except FileNotFoundError:
                 # The answer to a HEAD has no body that tells one from the other.
                 return None
-        return Listed(name, found["size"], found["last_modified"].timestamp())
+        return ListedObject(name, found["size"], found["last_modified"].timestamp())
 
     def create(self, name: str, content: bytes) -> bool:
         """Create an object unless it exists; False: it did, or another caller is creating it.
@@ -134,14 +134,14 @@ class Bucket:
             for piece in pieces:
                 writer.write(piece)
 
-    def list(self, folder: str) -> Iterator[Listed]:
+    def list(self, folder: str) -> Iterator[ListedObject]:
         """The objects below a folder, in no order."""
         prefix = self._key(folder)
         with self._errors(f"{self.url}/{folder} can't be listed"):
             for found in obstore.list(self._store, prefix, chunk_size=_LISTED_AT_A_TIME):
                 for one in found:
                     name = one["path"].removeprefix(self._prefix)
-                    yield Listed(name, one["size"], one["last_modified"].timestamp())
+                    yield ListedObject(name, one["size"], one["last_modified"].timestamp())
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """The names of the folders in a folder, in no order."""

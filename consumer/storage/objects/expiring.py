@@ -15,7 +15,7 @@ from consumer.core.expiry import UNDECIDED, Due, Removed, slot_of
 from consumer.daemon_threads import DaemonThreads
 from consumer.errors import LaneStopped
 from consumer.storage.objects import layout
-from consumer.storage.objects.bucket import Bucket, Listed
+from consumer.storage.objects.bucket import Bucket, ListedObject
 from schemas.completions import ExportCompleted, TerminalEvent
 
 _AT_A_TIME = 1000
@@ -106,7 +106,7 @@ class ExpiringObjects:
             self._bucket.delete(names)
         return Removed(tuple(removed), tuple(refused)), all_known
 
-    def _expiry(self, file: Listed) -> tuple[bool, datetime | None]:
+    def _expiry(self, file: ListedObject) -> tuple[bool, datetime | None]:
         """Whether its export has ended, and when that expires."""
         with suppress(KeyError):
             return True, self._expiries[file.name]
@@ -120,7 +120,7 @@ class ExpiringObjects:
         return True, expires_at
 
     def _remove_some_manifests(
-        self, manifests: list[Listed], due: Due, *, dry_run: bool
+        self, manifests: list[ListedObject], due: Due, *, dry_run: bool
     ) -> Removed:
         files, names, removed = list[str](), list[str](), list[tuple[str, int]]()
         refused = list[str]()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.storage.objects import layout
-from consumer.storage.objects.attempts import Attempt
+from consumer.storage.objects.attempts import UploadAttempt
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.part_file import PartFile, storage_errors
 from schemas.completions import ExportCompleted, TerminalEvent
@@ -31,7 +31,7 @@ class ObjectPart(PartFile):
         on_bytes: Callable[[int], None],
         bucket: Bucket,
         extension: str,
-        begin: Callable[[], Attempt],
+        begin: Callable[[], UploadAttempt],
         note: Callable[[ExportCompleted], None],
         decided: ExportCompleted | None,
     ) -> None:
@@ -41,7 +41,7 @@ class ObjectPart(PartFile):
         self._begin = begin
         self._note = note
         self._location = decided.location if decided else None
-        self._attempt: Attempt | None = None
+        self._attempt: UploadAttempt | None = None
         self._uploads = self._answered = 0
         self._published = self._stopped = False
 

@@ -4,7 +4,7 @@ Invariant: a file holds no more of its content in memory than it reads at a time
 """
 
 from consumer.storage.objects import layout
-from consumer.storage.objects.bucket import Bucket, Listed
+from consumer.storage.objects.bucket import Bucket, ListedObject
 
 _READ_BYTES = 1024 * 1024
 
@@ -12,7 +12,7 @@ _READ_BYTES = 1024 * 1024
 class ObjectFile:
     """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept."""
 
-    def __init__(self, bucket: Bucket, listed: Listed) -> None:
+    def __init__(self, bucket: Bucket, listed: ListedObject) -> None:
         self.name = layout.location(bucket.url, listed.name)
         self.size, self.modified = listed.size, listed.modified
         self._bucket = bucket

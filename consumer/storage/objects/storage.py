@@ -18,7 +18,7 @@ from consumer.daemon_threads import DaemonThreads
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.attempts import Attempts
-from consumer.storage.objects.bucket import UPLOAD_BUFFER_BYTES, Bucket, Listed
+from consumer.storage.objects.bucket import UPLOAD_BUFFER_BYTES, Bucket, ListedObject
 from consumer.storage.objects.expiring import ExpiringObjects
 from consumer.storage.objects.identity import ObjectIdentity
 from consumer.storage.objects.marks import ObjectMark, ObjectMarks
@@ -213,7 +213,7 @@ class ObjectStorage:
         probes = self._bucket.list(layout.PROBES)
         self._bucket.delete([probe.name for probe in probes if probe.modified < old])
 
-    def _head(self, event: ExportCompleted) -> Listed | None:
+    def _head(self, event: ExportCompleted) -> ListedObject | None:
         name = layout.name_of(event.location)
         found = self._bucket.head(name) if name else None
         if found is None:

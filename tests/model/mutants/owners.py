@@ -58,9 +58,9 @@ mutant("the producer starts with its first transaction", lane=lane_with(client_t
 class _StableEnd(Client):
     """Takes the last stable offset for the end of the requests."""
 
-    async def end(self, partition: TopicPartition) -> int:
+    async def fetch_end(self, partition: TopicPartition) -> int:
         stable = partition.topic == REQUESTS
-        return self._broker.requests.visible_end if stable else await super().end(partition)
+        return self._broker.requests.visible_end if stable else await super().fetch_end(partition)
 
 
 class _EarlyEnd(Work):

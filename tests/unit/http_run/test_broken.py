@@ -7,7 +7,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from consumer.core.backlog import Unfinished
+from consumer.core.backlog import UnfinishedRequest
 from consumer.errors import BacklogUnavailable, StorageUnavailable
 from sluice.http import broken, uploads
 from tests.support.http import World, assert_problem, serving_world
@@ -103,7 +103,7 @@ async def test_a_retry_goes_on_where_kafka_did_not_say_whose_the_id_is(
 ) -> None:
     find, finds = world.find, 0
 
-    async def refused_once(export_id: str, *, accepted: bool = False) -> Unfinished | None:
+    async def refused_once(export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         nonlocal finds
         finds += 1
         if finds == 2:  # the first one is before the request is published

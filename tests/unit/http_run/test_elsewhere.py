@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from consumer.core.backlog import Unfinished
+from consumer.core.backlog import UnfinishedRequest
 from schemas.completions import Source
 from schemas.vocabulary import Format
 from sluice.http.repeats import ATTEMPT
@@ -109,9 +109,9 @@ async def test_who_lost_the_race_to_an_export_that_has_ended_already_learns_it(
         world.others["e-1"] = "mallory"
         world.end("e-1")
         source = Source(topic="export.requests", partition=0, offset=0)
-        loser = Unfinished("e-1", "anonymous", Format.CSV, source, begun=False)
+        loser = UnfinishedRequest("e-1", "anonymous", Format.CSV, source, begun=False)
 
-        async def find(_export_id: str, *, accepted: bool = False) -> Unfinished:
+        async def find(_export_id: str, *, accepted: bool = False) -> UnfinishedRequest:
             return loser
 
         monkeypatch.setattr(world, "find", find)
