@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from consumer.core.listing import ExportState, ListedExport, Position, Wanted, page
 from schemas.errors import FieldError
+from schemas.limits import MOST_NAME_CHARACTERS
 from schemas.vocabulary import Format
 from sluice.access.askers import Asker
 from sluice.http.problems import wrong_fields
@@ -82,8 +83,11 @@ def _read_query(query: QueryParams) -> tuple[Wanted, int, Position | None]:
     """
     given: dict[str, Any] = {}
     errors = []
-    for name in dict.fromkeys(query):
-        texts = query.getlist(name)
+    # In one pass: ``getlist`` goes through all of the query, for each of thousands of names.
+    texts_by_name: dict[str, list[str]] = {}
+    for name, text in query.multi_items():
+        texts_by_name.setdefault(name, []).append(text)
+    for name, texts in texts_by_name.items():
         if name not in _PARAMETERS:
             errors.append(FieldError(name, "is no parameter"))
         elif len(texts) > 1:
@@ -108,6 +112,12 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _part(text: str) -> str:
+    if len(text) > MOST_NAME_CHARACTERS:
+        raise ValueError(f"must have at most {MOST_NAME_CHARACTERS:,} characters")
+    return text
+
+
 def _limit(text: str) -> int:
     if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_LISTED):
         raise ValueError(f"must be a number from 1 to {MOST_LISTED}")
@@ -118,7 +128,7 @@ _PARAMETERS: dict[str, Callable[[str], Any]] = {
     "state": _one_of(*ExportState),
     "user": str,
     "format": _one_of(*Format, "unknown"),
-    "q": str,
+    "q": _part,
     "limit": _limit,
     "before": Position.decode,
 }

@@ -76,6 +76,19 @@ async def _huge_queries(target: Target) -> None:
         noted(target, await _exchange(target, [path, end]), _ERRORS | {"202"})
 
 
+async def _huge_lookups(target: Target) -> None:
+    """Lists that ask for what no export has, by thousands of names and by long texts."""
+    names = "&".join(f"p{number:x}" for number in range(11_000)).encode()
+    for query in (
+        names,
+        b"q=" + b"%C3%9F" * 10_000,
+        b"q=" + b"a" * 60_000,
+        b"limit=" + b"9" * 60_000,
+    ):
+        path = b"GET /export?" + query + b" HTTP/1.1\r\nHost: h\r\n\r\n"
+        noted(target, await _exchange(target, [path]), _ERRORS)
+
+
 async def _odd_chunks(target: Target) -> None:
     head = post("/export/run?format=csv&columns=a", NDJSON, None)
     both = post("/export/run", JSON, None, "Content-Length: 3")
@@ -195,6 +208,7 @@ KINDS = (
     Kind("2,000 connections with slow bodies", _slow_bodies),
     Kind("heads of 8 MB", _huge_heads, short=True),
     Kind("query strings of 60 KB and 8 MB", _huge_queries),
+    Kind("lists by 11,000 names and long texts", _huge_lookups, short=True),
     Kind("chunks in odd forms", _odd_chunks),
     Kind("20,000 pipelined requests", _pipelined),
     Kind("10,000 looks and cancels", _many_requests),

@@ -1,5 +1,6 @@
 """``GET /export``: pages, what their exports show, and whose they are."""
 
+import time
 from typing import Any
 
 import httpx
@@ -106,3 +107,17 @@ async def test_other_methods_are_refused(client: httpx.AsyncClient, method: str)
 async def test_without_kafka_there_is_no_list(client: httpx.AsyncClient, world: World) -> None:
     world.is_down = True
     assert_problem(await client.get("/export"), 503)
+
+
+async def test_a_query_costs_what_it_is_long(client: httpx.AsyncClient) -> None:
+    names = "&".join(f"p{number:x}" for number in range(11_000))
+    begun = time.process_time()
+    assert (await client.get(f"/export?{names}")).status_code == 400
+    assert time.process_time() - begun < 1, "it was 1.8 s by a pass for each name"
+
+
+async def test_a_long_text_is_part_of_nothing(client: httpx.AsyncClient) -> None:
+    assert await listed(client, "?q=" + "x" * 1000) == []
+    answer = await client.get("/export?q=" + "x" * 1001)
+    errors = assert_problem(answer, 400)["errors"]
+    assert errors == [{"field": "q", "message": "must have at most 1,000 characters"}]
