@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,112 +26,41 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from consumer.storage.objects.urls import is_object_url, parse_options, split_url
-from schemas.limits import MOST_RETENTION_SECONDS
-from schemas.requests import is_user
+from consumer.storage.objects.urls import is_object_url, parse_options
 from schemas.topics import Topics
 from sluice.access.token_file import parse_tokens, read_tokens
 from sluice.errors import UsageError
 from sluice.findings import in_words
 from sluice.links import LinkKeys, parse_keys
-from sluice.locations import base_url, is_safe_url, local_path
+from sluice.locations import base_url, local_path
+from sluice.setting_types import (
+    AbsolutePath,
+    Claim,
+    IssuerUrl,
+    KafkaName,
+    Keys,
+    Positive,
+    ReadableFile,
+    ReadableFiles,
+    RetentionSeconds,
+    Seconds,
+    Servers,
+    StorageUrl,
+    TokenPairs,
+    check_readable,
+    parse_token_pairs,
+    split_paths,
+)
 
 PREFIX = "SLUICE_"
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 # Tests use the first; Kubernetes injects the others for a service named sluice.
 _NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
-_SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what the system's bytes become where they aren't
 _MIB = 1024 * 1024
 _SERVES = "serves"
 
 
-def _bootstrap_servers(servers: str) -> str:
-    for server in servers.split(","):
-        match = _SERVER.fullmatch(server.strip())
-        if match is None or not 1 <= int(match[1] or 9092) <= 65_535:
-            raise ValueError(f"{server.strip()!r} is not host:port; several are divided by commas")
-    return servers
-
-
-def _kafka_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", name):
-        raise ValueError("may have letters, digits, '.', '_' and '-' only, at most 200 of them")
-    return name
-
-
-def _storage_url(url: str) -> str:
-    if is_object_url(url):
-        split_url(url)
-    else:
-        local_path(url)
-    return url
-
-
-def _issuer_url(url: str) -> str:
-    if not is_safe_url(url) or urlsplit(url).query or urlsplit(url).fragment:
-        raise ValueError("must be an https:// URL, without a query; http:// on loopback only")
-    return url
-
-
-def _claim(name: str) -> str:
-    if not name.isprintable() or len(name) > 200:
-        raise ValueError("must be the name of a claim")
-    return name
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
-def _readable(path: Path) -> Path:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
-    return path
-
-
-def _files(paths: str) -> tuple[Path, ...]:
-    return tuple(Path(path) for path in paths.split(os.pathsep) if path)
-
-
-def _readable_files(paths: str) -> str:
-    for path in _files(paths):
-        _readable(path)
-    return paths
-
-
-def _users_by_token(pairs: str) -> dict[str, str]:
-    users: dict[str, str] = {}
-    for number, pair in enumerate(pairs.split(","), start=1):
-        token, _, user = pair.strip().partition(":")
-        if not (token and user):
-            raise ValueError(f"entry {number} is not of the form token:user")
-        if not is_user(user):
-            raise ValueError(f"entry {number} has a user that is too long or no text")
-        if users.setdefault(token, user) != user:
-            raise ValueError(f"entry {number} has the token of another user")
-    return users
-
-
-def _token_pairs(pairs: SecretStr) -> SecretStr:
-    _users_by_token(pairs.get_secret_value())
-    return pairs
-
-
-def _link_keys(keys: SecretStr) -> SecretStr:
-    parse_keys(keys.get_secret_value())
-    return keys
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Positive = Annotated[int, Field(ge=1)]
-RetentionSeconds = Annotated[int, Field(ge=1, le=MOST_RETENTION_SECONDS)]
-KafkaName = Annotated[str, AfterValidator(_kafka_name)]
-ReadableFile = Annotated[Path, AfterValidator(_readable)]
 _Lower = BeforeValidator(str.lower)
 _Upper = BeforeValidator(str.upper)
 
@@ -142,16 +70,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bootstrap_servers: Annotated[str, AfterValidator(_bootstrap_servers)] = "127.0.0.1:9092"
+    bootstrap_servers: Servers = "127.0.0.1:9092"
     group_id: Annotated[str, Field(min_length=1)] = "sluice"
     group_instance_id: KafkaName | None = None
     topic_prefix: KafkaName = "export"
     output_prefix: KafkaName | None = None
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
     replication_factor: Annotated[int, Field(ge=1, le=32)] = 1
-    storage_url: Annotated[str, Field(min_length=1), AfterValidator(_storage_url)] = "./exports"
+    storage_url: StorageUrl = "./exports"
     storage_options: Annotated[SecretStr | None, Field(validate_default=True)] = None
-    scratch_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
+    scratch_dir: AbsolutePath | None = None
     retention_seconds: RetentionSeconds | None = None
     manifest_retention_seconds: RetentionSeconds | None = None
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -159,7 +87,7 @@ class Settings(BaseModel):
     http_certfile: Path | None = None
     http_keyfile: Annotated[Path | None, Field(validate_default=True)] = None
     public_url: Annotated[str, AfterValidator(base_url)] | None = None
-    link_keys: Annotated[SecretStr, AfterValidator(_link_keys)] | None = None
+    link_keys: Keys | None = None
     # The contract's ceilings: five slots a node, and as many open exports a partition as fit into
     # the metadata of a committed offset.
     max_concurrency: Annotated[int, Field(ge=1, le=5)] = 5
@@ -174,13 +102,13 @@ class Settings(BaseModel):
     storage_timeout_seconds: Seconds = 300
     session_timeout_seconds: Annotated[float, Field(ge=1, le=1_800, allow_inf_nan=False)] = 10
     drain_timeout_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 5
-    api_tokens: Annotated[SecretStr, AfterValidator(_token_pairs)] | None = None
+    api_tokens: TokenPairs | None = None
     api_tokens_file: Path | None = None
-    oidc_issuer: Annotated[str, AfterValidator(_issuer_url)] | None = None
+    oidc_issuer: IssuerUrl | None = None
     oidc_audience: Annotated[str | None, Field(validate_default=True)] = None
-    oidc_user_claim: Annotated[str, AfterValidator(_claim)] = "sub"
-    oidc_role_claim: Annotated[str, AfterValidator(_claim)] | None = None
-    pdf_fonts: Annotated[str, AfterValidator(_readable_files)] = ""
+    oidc_user_claim: Claim = "sub"
+    oidc_role_claim: Claim | None = None
+    pdf_fonts: ReadableFiles = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
     security_protocol: Annotated[
@@ -258,7 +186,7 @@ class Settings(BaseModel):
     @field_validator("http_certfile", "http_keyfile")
     @classmethod
     def _readable_by_a_node(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        return _readable(path) if path and _serves(info) else path
+        return check_readable(path) if path and _serves(info) else path
 
     @field_validator("ssl_cafile", "ssl_certfile", "http_certfile")
     @classmethod
@@ -316,12 +244,12 @@ class Settings(BaseModel):
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:
         """Further fonts for PDF, in the order in which they are searched for a glyph."""
-        return _files(self.pdf_fonts)
+        return split_paths(self.pdf_fonts)
 
     @property
     def users_by_token(self) -> Mapping[str, str]:
         """Who may call the HTTP interface, and as whom; empty: everyone may."""
-        return _users_by_token(self.api_tokens.get_secret_value()) if self.api_tokens else {}
+        return parse_token_pairs(self.api_tokens.get_secret_value()) if self.api_tokens else {}
 
     @property
     def signing_keys(self) -> LinkKeys | None:

@@ -76,7 +76,7 @@ class PdfRowCounter:
     """
 
     _PAGE = re.compile(
-        rb"<< /Type /Page /Parent \d+ 0 R /Contents (\d+) 0 R >>\nendobj\n"
+        rb"<< /Type /Page /Parent \d+ 0 R /Contents (\d+) 0 R(?: /Resources \d+ 0 R)? >>\nendobj\n"
         rb"\1 0 obj\n<< /Filter /FlateDecode /Length (\d+) >>\nstream\n"
     )
     _LONGEST_HEAD = 256

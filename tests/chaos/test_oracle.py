@@ -25,7 +25,7 @@ from tests.chaos.node import POINTS, POINTS_ON_OBJECTS, Point
 from tests.chaos.oracle import Fault, check_counts, check_events, check_files
 from tests.chaos.plans import Plan, Style
 from tests.chaos.report import recoveries
-from tests.chaos.schedule import DISTURBANCES, Kind, Pace, deaths, disturbances
+from tests.chaos.schedule import DISTURBANCES, STORE_DISTURBANCES, Kind, Pace, deaths, disturbances
 
 PLANS = {
     plan.export_id: plan
@@ -154,7 +154,7 @@ def test_a_seed_makes_a_schedule_with_every_kind() -> None:
     pace = Pace(2, 8, 3)
     one, same, other = (list(islice(deaths(seed, 3, pace, POINTS), 100)) for seed in (1, 1, 2))
     assert one == same != other
-    kinds = (*DISTURBANCES, Kind.STORE)
+    kinds = (*DISTURBANCES, *STORE_DISTURBANCES)
     around = list(islice(disturbances(1, 3, pace, kinds), 100))
     assert around == list(islice(disturbances(1, 3, pace, kinds), 100))
     assert {strike.kind for strike in [*one, *around]} == set(Kind)

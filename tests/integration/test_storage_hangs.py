@@ -17,9 +17,9 @@ from schemas.completions import ExportCancelled, Source, encode_event
 from schemas.topics import Topics
 from schemas.vocabulary import Format
 from tests.support.clients import http_client
-from tests.support.http import assert_problem
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, events
+from tests.support.serving import assert_problem
 from tests.support.upstream import Upstream
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

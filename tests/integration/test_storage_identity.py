@@ -15,9 +15,9 @@ import pytest
 from schemas.topics import Topics
 from tests.integration.test_bad_start import the_line
 from tests.support.clients import http_client
-from tests.support.http import assert_problem
 from tests.support.nodes import SERVE, NodeProcess, node_on, settings_for
 from tests.support.outcomes import by_id, events
+from tests.support.serving import assert_problem
 from tests.support.shell import Shell
 from tests.support.upstream import Upstream
 

@@ -56,7 +56,7 @@ class Moments(World):
     def _play(self) -> None:
         while self._worker().state is not State.WORKING:
             self._round()
-        while not self.all_said:
+        while not self.all_published:
             self.say_next()
             self._round()
         for _ in range(self.last_rounds):

@@ -30,7 +30,7 @@ class Oracle:
         self._accepted_at: dict[str, float] = {}
         self._held: set[str] = set()
         self._elsewhere: dict[str, int] = {}
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._early: set[int] = set()
         self._orphans: set[int] = set()
         self._given_up: set[int] = set()
@@ -43,7 +43,7 @@ class Oracle:
         self._natural_ends: dict[str, End] = {}
         self._buried: dict[tuple[str, int], DeadLetterReason] = {}
         self._point = ResumePoint(0, (), 0, 0)
-        self._told_back: set[str] = set()
+        self._rolled_back: set[str] = set()
         self._rejudged: set[tuple[str, int]] = set()
         self._fenced_early: set[str] = set()
         self._committed_since = True
@@ -55,20 +55,20 @@ class Oracle:
     # What upstream and the world tell.
 
     def sent(self, topic: str, offset: int, meaning: Meaning, seconds: float) -> None:
-        """Somebody sent this, at this time."""
+        """Something was sent, at this time."""
         match meaning:
             case Ask(held=True):
-                self._asked.add(meaning.export_id)
+                self._requested.add(meaning.export_id)
                 self._held.add(meaning.export_id)
                 return
             case Ask():
-                self._asked.add(meaning.export_id)
+                self._requested.add(meaning.export_id)
                 self._accept(meaning, offset, seconds)
             case Cancel():
                 self._cancelled_at[meaning.export_id] = offset
             case Rows():
                 self._batches.setdefault(meaning.export_id, []).append(offset)
-                if meaning.export_id not in self._asked:
+                if meaning.export_id not in self._requested:
                     self._early.add(offset)
         self._sent[topic, offset] = meaning
         if topic == RECORDS:
@@ -102,7 +102,7 @@ class Oracle:
         self._elsewhere[export_id], _ = self._accepted.pop(export_id)
 
     def idle_checked(self, records_end: int, active_before: float) -> None:
-        """Somebody found exports idle since a time, having read the records to this end."""
+        """A lane found exports idle since a time, having read the records to this end."""
         self._idle_checked.append((records_end, active_before))
 
     def batch_given_up(self, begin: int, end: int) -> None:
@@ -114,7 +114,7 @@ class Oracle:
         self._point = point
         self._committed_since = False
         self._commits_lost = True
-        self._told_back |= {
+        self._rolled_back |= {
             export_id
             for export_id, (offset, _) in self._accepted.items()
             if export_id in self._ended
@@ -143,7 +143,7 @@ class Oracle:
     # What must hold.
 
     def decided(self, event: TerminalEvent, *, fenced: bool) -> None:
-        """A manifest is created, perhaps by one who doesn't know yet that he is fenced."""
+        """A manifest is created, by an owner that may be fenced."""
         self._accept_set_aside(event)
         accepted = self._accepted.get(event.export_id)
         if accepted is None or accepted[0] != event.source.offset:
@@ -200,13 +200,13 @@ class Oracle:
         if self._disk.manifests.keys() != self._ended.keys() | self._elsewhere.keys():
             raise Violation("a manifest of an export that never ended")
 
-    def _may_end(self, event: TerminalEvent, asked_at: int, *, fenced: bool = False) -> bool:
+    def _may_end(self, event: TerminalEvent, requested_at: int, *, fenced: bool = False) -> bool:
         natural = self._natural(event)
         match event:
             case ExportCompleted():
                 return natural is not None and is_file_of(event, natural)
             case ExportCancelled():
-                return self._cancelled_at.get(event.export_id, -1) > asked_at
+                return self._cancelled_at.get(event.export_id, -1) > requested_at
             case ExportFailed(reason=FailReason.TIMED_OUT):
                 begun = self._accepted_at[event.export_id]
                 return any(
@@ -216,7 +216,7 @@ class Oracle:
             case ExportFailed(reason=FailReason.STORAGE_UNAVAILABLE):
                 return self.storage_given_up
             case ExportFailed(reason=FailReason.TOO_MANY_OPEN):
-                return self._is_crowd(asked_at, fenced=fenced)
+                return self._is_crowd(requested_at, fenced=fenced)
             case ExportFailed():
                 ended_so = natural and (natural.reason, natural.rows) == (event.reason, event.rows)
                 internal = event.reason is FailReason.INTERNAL
@@ -239,17 +239,17 @@ class Oracle:
                 return True
         return False
 
-    def _is_crowd(self, asked_at: int, *, fenced: bool) -> bool:
+    def _is_crowd(self, requested_at: int, *, fenced: bool) -> bool:
         """Whether so many were open, and a batch waited for an owner that is not among them.
 
         With one that is fenced a batch may wait that its successor has handled.
         """
         accepted = {export_id: offset for export_id, (offset, _) in self._accepted.items()}
         unfinished = (accepted | self._elsewhere).keys() - self._ended.keys()
-        before = sum((accepted | self._elsewhere)[it] < asked_at for it in unfinished)
+        before = sum((accepted | self._elsewhere)[it] < requested_at for it in unfinished)
         return before >= self._most_open and any(
             (fenced or offset >= self._point.records_position)
-            and self._owner_of(meaning) >= asked_at
+            and self._owner_of(meaning) >= requested_at
             for offset, meaning in self._records
         )
 
@@ -349,13 +349,13 @@ class Oracle:
             ):
                 raise Violation(f"{where} and its dead letter are apart: {point}")
 
-    def _check_export(self, export_id: str, asked_at: int, point: ResumePoint) -> None:
+    def _check_export(self, export_id: str, requested_at: int, point: ResumePoint) -> None:
         """Open or ended if its request was handled, and to be made again from its first batch."""
-        is_open = asked_at in point.open_requests
+        is_open = requested_at in point.open_requests
         ended = export_id in self._ended
-        if export_id in self._told_back or (self._rejudged and export_id in self.contested):
+        if export_id in self._rolled_back or (self._rejudged and export_id in self.contested):
             return
-        if (is_open + ended) != (asked_at < point.requests_position):
+        if (is_open + ended) != (requested_at < point.requests_position):
             raise Violation(f"{export_id} is lost: open {is_open}, ended {ended}, {point}")
         batches = (it for it in self._batches.get(export_id, ()) if it not in self._orphans)
         first = next(batches, point.records_position)

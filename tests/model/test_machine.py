@@ -61,7 +61,7 @@ class Partition(RuleBasedStateMachine):
     def the_machine_crashes(self, choices: bytes) -> None:
         self._let(self.world.crash, choices)
 
-    @precondition(lambda self: not self.world.all_said)
+    @precondition(lambda self: not self.world.all_published)
     @rule(choices=_few)
     def upstream_goes_on(self, choices: bytes) -> None:
         self._let(self.world.upstream_step, choices)

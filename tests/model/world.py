@@ -104,7 +104,7 @@ def rows_one_by_one() -> Iterator[None]:
 def _elsewhere(export_id: str) -> ExportCancelled:
     return ExportCancelled(
         export_id=export_id,
-        user="somebody",
+        user="someone",
         rows=0,
         requested_at=_BEGUN,
         started_at=None,
@@ -229,7 +229,7 @@ class World:
                     self._send(line)
 
     @property
-    def all_said(self) -> bool:
+    def all_published(self) -> bool:
         """Whether upstream has nothing more to say."""
         return not self._unsaid
 
@@ -241,7 +241,7 @@ class World:
         Raises:
             Violation: the promise was broken, or something goes on for ever.
         """
-        while not self.all_said:
+        while not self.all_published:
             self.say_next()
         survivor = self.work_to_rest(survivor)
         self._check_end(survivor)
@@ -303,7 +303,7 @@ class World:
         self.broker.complete()
 
     def say(self, process: int, what: str) -> None:
-        """Keep what happens, if somebody wants to read it; process 0 is the world."""
+        """Keep what happens, if a reader wants it; process 0 is the world."""
         if self.trace is not None:
             who = f"process {process}: " if process else ""
             self.trace.append("    " * self.depth + who + what)

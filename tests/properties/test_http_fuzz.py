@@ -39,7 +39,8 @@ CONTENT_TYPES = st.sampled_from(["application/json", "application/x-ndjson"]) | 
     st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=20
 )
 COLUMNS = [Column(key="a"), Column(key="b")]
-ANSWERS = {200, 202, 400, 403, 404, 405, 408, 409, 413, 415, 429, 503}
+# 303: of ``/export/..``, which is ``/``.
+ANSWERS = {200, 202, 303, 400, 403, 404, 405, 408, 409, 413, 415, 429, 503}
 
 
 def world_after(ask: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> World:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-from unittest.mock import patch
 
 import httpx
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
 
 from clients.errors import ClientError, KafkaUnreachable
 from consumer.core.backlog import UnfinishedRequest
@@ -43,12 +41,11 @@ from sluice.access.gate import AccessGate
 from sluice.http.app import AppDependencies, HttpLimits, build_app
 from sluice.http.live import LiveExports
 from sluice.http.repeats import FirstRequests
-from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.letters import letter_fields
-from tests.support.clients import http_client
+from tests.support.serving import serving
 
 STATUS = NodeStatus(
     running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
@@ -404,42 +401,8 @@ async def app_of(
             yield build_app(deps, HttpLimits(**limits))
 
 
-class _Hasty:
-    """asyncio for uvicorn, which looks ten times a second whether it is to stop: here more often.
-
-    Several hundred tests would wait 0.2 s for their server's end.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, on a port of its own."""
-    with patch("uvicorn.server.asyncio", _Hasty()):
-        async with HttpServer(app, "127.0.0.1", 0) as server, http_client(server.url) as client:
-            yield client
-
-
 @asynccontextmanager
 async def serving_world(world: World, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the world."""
     async with app_of(world, **limits) as app, serving(app) as client:
         yield client
-
-
-def assert_problem(
-    answer: httpx.Response, status: int, detail: str | None = None
-) -> dict[str, Any]:
-    """The problem that an answer is, with this detail if one is given."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
-    assert problem["status"] == status
-    assert detail in {None, problem["detail"]}
-    assert {"type", "title", "detail"} <= problem.keys()
-    return problem

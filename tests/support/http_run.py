@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.http import assert_problem
+from tests.support.serving import assert_problem
 
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -122,7 +122,7 @@ def test_a_batch_begins_where_the_feed_was_started() -> None:
     assert [it.offset for it in drained(started)] == [3, 4]
 
 
-def test_what_is_unpacked_for_a_feed_that_was_seated_elsewhere_is_dropped() -> None:
+def test_what_is_unpacked_for_a_feed_that_was_started_elsewhere_is_dropped() -> None:
     moved = feed(Consumer())
     moved.put([batch(0, b"0")], 1)
     unpacking = moved.next_unpacking

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from schemas.vocabulary import Format
 from sluice.http.exposition import expose
-from tests.support.http import World, assert_problem
+from tests.support.http import World
+from tests.support.serving import assert_problem
 
 # Metrics
 
@@ -122,7 +123,7 @@ async def test_status_is_what_the_node_says(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/nothing", "/redoc", "/health/", "/export/status/", "/export/download/a/b"):
+    for path in ("/nothing", "/redoc", "/health/", "/export/status/", "/export/download/a/b"):
         assert_problem(await client.get(path), 404, f"there is nothing at {path}")
     assert_problem(await client.get("/%ff%0A"), 404, "there is nothing at /\ufffd\n")
 

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from sluice.http import connections
 from tests.support.clients import http_client
-from tests.support.http import World, app_of, serving, serving_world
+from tests.support.http import World, app_of, serving_world
+from tests.support.serving import serving
 from tests.support.waiting import until
 
 CUT_OFF = "response cut off: the client does not read"

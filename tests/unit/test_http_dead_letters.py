@@ -13,7 +13,8 @@ from schemas.completions import Source
 from sluice.access.gate import AccessGate
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import dead_letters
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
+from tests.support.serving import assert_problem
 
 NOON = 1_795_255_200_000
 SOURCE = Source(topic="export.requests", partition=2, offset=9)

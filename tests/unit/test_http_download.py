@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from tests.support.http import World, assert_problem
+from tests.support.http import World
+from tests.support.serving import assert_problem
 
 CONTENT = b"a,b\r\n" + b"1,2\r\n" * 200
 

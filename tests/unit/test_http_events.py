@@ -14,8 +14,9 @@ from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import connections, events
 from sluice.http.server import HttpServer
 from tests.support.clients import http_client
-from tests.support.http import World, app_of, assert_problem, serving_world
+from tests.support.http import World, app_of, serving_world
 from tests.support.listing import ended_export
+from tests.support.serving import assert_problem
 from tests.support.sse import Stream, listening
 from tests.support.waiting import until
 

@@ -10,7 +10,8 @@ import pytest
 from consumer.core.backlog import UnfinishedRequest
 from schemas.completions import Source
 from schemas.vocabulary import Format
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
+from tests.support.serving import assert_problem
 
 CONTENT = b"a,b\r\n1,2\r\n"
 NO_IDS = ("%2e%2e", "..%2f..%2fetc", "%00", "a%0a", "-a", "%C3%BC", "a" * 129, "a%20b", "%ff")

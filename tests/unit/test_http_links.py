@@ -15,7 +15,8 @@ from consumer.storage.local import LocalFile, LocalStorage
 from schemas.completions import ExportCompleted
 from schemas.times import parse_time
 from sluice.links import LinkKeys, link_url
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
+from tests.support.serving import assert_problem
 
 OLD, NEW = "o" * 32, "n" * 32
 KEYS = LinkKeys([NEW, OLD])

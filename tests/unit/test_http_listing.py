@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
 from tests.support.listing import ended_export
+from tests.support.serving import assert_problem
 
 NOON = 1_795_255_200_000
 

@@ -7,7 +7,8 @@ import pytest
 
 from producer.retry.retrying import Left, Missing
 from schemas.vocabulary import FailReason
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
+from tests.support.serving import assert_problem
 
 
 async def retried(client: httpx.AsyncClient, export_id: str) -> str:

@@ -14,9 +14,10 @@ from sluice.access.issuer_fetch import IssuerFetch
 from sluice.access.issuer_keys import IssuerKeys
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import audit as audit_module
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
 from tests.support.issuer import AUDIENCE, running_issuer
 from tests.support.listing import ended_export
+from tests.support.serving import assert_problem
 
 NOON = 1_795_255_200_000
 ALICE, BOB, OPS = ({"Authorization": f"Bearer t-{name}"} for name in ("alice", "bob", "ops"))

@@ -15,7 +15,8 @@ from starlette.routing import Route
 from sluice.errors import UserError
 from sluice.http.server import HttpServer
 from tests.support.clients import http_client
-from tests.support.http import World, app_of, assert_problem, serving
+from tests.support.http import World, app_of
+from tests.support.serving import assert_problem, serving
 
 
 @pytest.fixture

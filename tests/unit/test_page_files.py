@@ -8,7 +8,8 @@ import pytest
 
 from consumer.core.listing import ExportState
 from schemas.vocabulary import FailReason, Format
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
+from tests.support.serving import assert_problem
 
 FILES = Path(__file__).parents[2] / "sluice" / "http" / "browser"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

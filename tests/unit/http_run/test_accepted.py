@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
 from tests.support.http_run import (
     GOOD,
     JSON,
@@ -16,6 +16,7 @@ from tests.support.http_run import (
     run,
     upload,
 )
+from tests.support.serving import assert_problem
 from tests.support.waiting import until
 
 # What is accepted

@@ -10,7 +10,7 @@ import pytest
 from consumer.core.backlog import UnfinishedRequest
 from consumer.errors import BacklogUnavailable, StorageUnavailable
 from sluice.http import broken, uploads
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
 from tests.support.http_run import (
     GOOD,
     raw_connection,
@@ -19,6 +19,7 @@ from tests.support.http_run import (
     run_until,
     upload,
 )
+from tests.support.serving import assert_problem
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quiet_soon")

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.support.http import World, assert_problem, serving_world
+from tests.support.http import World, serving_world
 from tests.support.http_run import GOOD, JSON, named, run, upload
+from tests.support.serving import assert_problem
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quiet_soon")
