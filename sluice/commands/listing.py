@@ -62,8 +62,9 @@ async def _find(settings: Settings, wanted: Wanted, last: int) -> list[ListedExp
     ):
         await cluster.check_topics()
         try:
-            ended = await history.ended(_HISTORY_SECONDS)
-            found, _ = page(ended, await backlog.unfinished(), wanted, last)
+            # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
+            unfinished = await backlog.unfinished()
+            found, _ = page(await history.ended(_HISTORY_SECONDS), unfinished, wanted, last)
         except BacklogUnavailable as error:
             raise UserError(f"the exports can't be listed: {error}") from None
     return found

@@ -236,10 +236,17 @@ def test_an_unreadable_manifest_keeps_its_file_and_no_other(tmp_path: Path) -> N
     bucket = Bucket(MemoryStore(), "memory://bucket")
     storage, began = objects(bucket, tmp_path)(), now()
     events = [finished(storage, export_id, b"x", began) for export_id in ("a", "b")]
+    manifest = bucket.read("manifests/a.json")
+    assert manifest is not None
     bucket.write("manifests/a.json", b"{}")
     (found,) = storage.expire(owner(began + HOUR))
     assert (found.exports, len(found.refused)) == ((("b", 1),), 1)
     assert [read(storage, event) for event in events] == [b"x", None]
+    # However long that takes, it is found again when a person puts the manifest right.
+    (found,) = storage.expire(owner(began + 3 * DAY))
+    assert (found.exports, len(found.refused)) == ((), 1)
+    bucket.write("manifests/a.json", manifest)
+    assert ids(storage.expire(owner(began + 3 * DAY))) == ["a"]
 
 
 def test_in_a_bucket_a_hundred_exports_need_one_note(tmp_path: Path) -> None:

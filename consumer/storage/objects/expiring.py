@@ -87,7 +87,7 @@ class ExpiringObjects:
     def _remove_series(
         self, partition: int, series: str, due: Due, *, dry_run: bool
     ) -> tuple[Removed, bool]:
-        """Remove what is due; whether all files that are left have a manifest."""
+        """Remove what is due; whether all files that are left have a manifest that can be read."""
         names, removed, refused = list[str](), list[tuple[str, int]](), list[str]()
         all_known, before = True, due.before(partition)
         files = list(self._bucket.list(layout.series_files(partition, series)))
@@ -104,7 +104,7 @@ class ExpiringObjects:
             all_known &= known or file.modified < (due.now - UNDECIDED).timestamp()
         if not dry_run:
             self._bucket.delete(names)
-        return Removed(tuple(removed), tuple(refused)), all_known
+        return Removed(tuple(removed), tuple(refused)), all_known and not refused
 
     def _expiry(self, file: ListedObject) -> tuple[bool, datetime | None]:
         """Whether its export has ended, and when that expires."""
