@@ -4,6 +4,7 @@ Invariant: it is read by the operating system or by a store's own client, never 
 storage.
 """
 
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from tests.support.object_stores import Bucket
 
 _STAYS_A_WHILE = ("uploads/", "in-hand/", "probe/")
 """Announcements, marks and probes of the dead: removed some time after their owner's death."""
+_DRAFT = re.compile(r"manifests/.+\.json-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What S3Proxy has left of a write that it was killed in, and lists as an object of its own."""
 
 
 class Kept(Protocol):
@@ -86,4 +89,8 @@ class Objects:
     def names(self) -> set[str]:
         listed = obstore.list(self._client, self._prefix).collect()
         names = {one["path"].removeprefix(self._prefix) for one in listed}
-        return {name for name in names if not name.startswith(_STAYS_A_WHILE)}
+        return {
+            name
+            for name in names
+            if not name.startswith(_STAYS_A_WHILE) and not _DRAFT.fullmatch(name)
+        }
