@@ -37,8 +37,8 @@ def full(disk: Disk) -> Iterator[None]:
     disk.free()
 
 
-async def ends(servers: str, topics: Topics, count: int) -> dict[str, Any]:
-    return by_id(await events(servers, topics.completions, at_least=count))
+async def ends(servers: str, topics: Topics, count: int, seconds: float = 30) -> dict[str, Any]:
+    return by_id(await events(servers, topics.completions, at_least=count, seconds=seconds))
 
 
 def content(event: Any) -> bytes:
@@ -67,7 +67,10 @@ async def test_what_the_storage_refused_runs_again_and_makes_the_same_bytes(
     with small_disk(tmp_path / "disk", mib=8) as disk:
         if not disk.limited:
             pytest.skip("needs the right to mount a file system")
-        async with node_on(bootstrap_servers, topics, disk.root, STORAGE_TIMEOUT_SECONDS=1):
+        # Its log is on a disk with room.
+        async with node_on(
+            bootstrap_servers, topics, disk.root, "../node.log", STORAGE_TIMEOUT_SECONDS=1
+        ):
             await _storage_refused(bootstrap_servers, topics, upstream, shell, disk)
 
 
@@ -79,7 +82,8 @@ async def _storage_refused(
             await upstream.request(form, format=form, **fields)
             for seq in range(3):
                 await upstream.batch(form, seq, rows_of(3_000 * seq, 3_000), last=seq == 2)
-        failed = await ends(bootstrap_servers, topics, 3)
+        # A full disk is tried again at growing distances.
+        failed = await ends(bootstrap_servers, topics, 3, seconds=120)
     assert {failed[form].reason.value for form in FORMS} == {"storage_unavailable"}
     reason = ("retry", "--reason", "storage_unavailable")
     planned = shell.run(*reason, "--dry-run")
