@@ -55,18 +55,19 @@ async def _list(settings: Settings, wanted: Wanted, last: int, *, as_json: bool)
 
 async def _find(settings: Settings, wanted: Wanted, last: int) -> list[ListedExport]:
     options = settings.client_options()
-    async with (
-        Cluster(settings.topics, settings.group_id, options) as cluster,
-        Backlog(cluster, options) as backlog,
-        History(cluster, settings.topics, options) as history,
-    ):
+    async with Cluster(settings.topics, settings.group_id, options) as cluster:
+        # Before they are followed: where there are none, a follower says so in a line of its own.
         await cluster.check_topics()
-        try:
-            # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
-            unfinished = await backlog.unfinished()
-            found, _ = page(await history.ended(_HISTORY_SECONDS), unfinished, wanted, last)
-        except BacklogUnavailable as error:
-            raise UserError(f"the exports can't be listed: {error}") from None
+        async with (
+            Backlog(cluster, options) as backlog,
+            History(cluster, settings.topics, options) as history,
+        ):
+            try:
+                # Unfinished first: what ends meanwhile is in both then, and in neither otherwise.
+                unfinished = await backlog.unfinished()
+                found, _ = page(await history.ended(_HISTORY_SECONDS), unfinished, wanted, last)
+            except BacklogUnavailable as error:
+                raise UserError(f"the exports can't be listed: {error}") from None
     return found
 
 

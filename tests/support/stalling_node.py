@@ -8,11 +8,13 @@ before the node starts, so the product has no hooks.
 
 import ctypes
 import re
+import time
 from collections.abc import Sequence
 
 from consumer.formats.csv import CsvWriter
 from schemas.records import Cell
 from sluice.__main__ import main
+from sluice.loop_watch import BEAT_SECONDS
 
 _HOLD = re.compile(r"hold ([0-9.]+)")
 
@@ -31,6 +33,8 @@ class StallingWriter(CsvWriter):
             for cell in row:
                 if isinstance(cell, str) and (found := _HOLD.fullmatch(cell)):
                     hold_interpreter(float(found[1]))
+                    # Handling goes on after such a call: the watch is to see what is in hand.
+                    time.sleep(4 * BEAT_SECONDS)
         return super().append(rows)
 
 
