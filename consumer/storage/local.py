@@ -306,7 +306,7 @@ class LocalPart(PartFile):
             with storage_errors(f"{self._final} can't be published", gone=PartLost):
                 self.path.rename(self._final)
                 if decided.expired(datetime.now(UTC)):
-                    self._note(decided)  # that of before the manifest may have served
+                    self._note(decided)  # the one made before the manifest may be gone
             self._published = True
 
     def discard(self, decided: TerminalEvent | None = None) -> None:

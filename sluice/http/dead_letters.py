@@ -5,7 +5,6 @@ what is put back is counted before the first letter is: one request too large pu
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
@@ -32,6 +31,7 @@ from sluice.access.askers import Asker
 from sluice.http.audit import audit
 from sluice.http.bodies import JSON, small_json
 from sluice.http.problems import Refusal, unavailable, wrong_fields
+from sluice.http.query_values import count_of, one_of
 from sluice.letters import letter_fields, parse_millis, parse_place, shown_place, target_of
 
 MOST_LISTED = 1_000
@@ -109,10 +109,12 @@ async def list_letters(letters: LettersView, request: Request, _asker: Asker) ->
     ]
     given = {"reasons": query.getlist("reason"), "from": query.get("from"), "to": query.get("to")}
     choice, further = _read_choice(given, {"reasons": "reason"})
-    last = _number(query.get("last", str(_LISTED)), MOST_LISTED)
-    if last is None:
-        further.append(FieldError("last", f"must be a number from 1 to {MOST_LISTED:,}"))
-    if errors or further or last is None:
+    last = _LISTED
+    try:
+        last = count_of(MOST_LISTED)(query.get("last", str(_LISTED)))
+    except ValueError as error:
+        further.append(FieldError("last", str(error)))
+    if errors or further:
         raise wrong_fields([*errors, *further])
     try:
         async with asyncio.timeout(_READ_SECONDS):
@@ -222,14 +224,7 @@ def _read_choice(
 
 
 def _reason(text: str) -> DeadLetterReason:
-    if text not in [*DeadLetterReason]:
-        raise ValueError(f"must be one of {', '.join(DeadLetterReason)}")
-    return DeadLetterReason(text)
-
-
-def _number(text: str, most: int) -> int | None:
-    is_number = re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= most
-    return int(text) if is_number else None
+    return DeadLetterReason(one_of(*DeadLetterReason)(text))
 
 
 def _shown(letter: DeadLetterRecord) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Invariant: a user's list holds their own exports only, whatever the query says; an operator's all.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from schemas.limits import MOST_NAME_CHARACTERS
 from schemas.vocabulary import Format
 from sluice.access.askers import Asker
 from sluice.http.problems import wrong_fields
+from sluice.http.query_values import count_of, one_of
 from sluice.http.repeats import query_kafka
 from sluice.http.view import BacklogView, HistoryView, NodeView
 
@@ -103,32 +103,17 @@ def _read_query(query: QueryParams) -> tuple[Wanted, int, Position | None]:
     return Wanted(text=given.pop("q", None), **given), limit, before
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text
-
-    return read
-
-
 def _part(text: str) -> str:
     if len(text) > MOST_NAME_CHARACTERS:
         raise ValueError(f"must have at most {MOST_NAME_CHARACTERS:,} characters")
     return text
 
 
-def _limit(text: str) -> int:
-    if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_LISTED):
-        raise ValueError(f"must be a number from 1 to {MOST_LISTED}")
-    return int(text)
-
-
 _PARAMETERS: dict[str, Callable[[str], Any]] = {
-    "state": _one_of(*ExportState),
+    "state": one_of(*ExportState),
     "user": str,
-    "format": _one_of(*Format, "unknown"),
+    "format": one_of(*Format, "unknown"),
     "q": _part,
-    "limit": _limit,
+    "limit": count_of(MOST_LISTED),
     "before": Position.decode,
 }

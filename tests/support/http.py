@@ -5,28 +5,25 @@ ends exports itself.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
 
-from clients.errors import ClientError, KafkaUnreachable
+from clients.errors import ClientError
 from consumer.core.backlog import UnfinishedRequest
 from consumer.core.listing import EndedExports, ExportState, ListedExport
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
 from consumer.storage.local import LocalStorage
-from producer.batching import Batcher
 from producer.dead_letters.records import DeadLetterRecord, Place, Selection
-from producer.publisher import Export
 from producer.retry.retrying import Left, Retried, Retry
-from schemas.codec import decode_request, encode_request
+from schemas.codec import encode_request
 from schemas.completions import (
     ExportCancelled,
     ExportCompleted,
@@ -46,6 +43,7 @@ from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.letters import letter_fields
 from tests.support.serving import serving
+from tests.support.world_publisher import WorldPublisher
 
 STATUS = NodeStatus(
     running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
@@ -323,59 +321,6 @@ class World:
         return any(batch["export_id"] == export_id and batch["last"] for batch in self.records)
 
 
-class _Publisher:
-    """``ExportPublisher``, whose Kafka is the world."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        world.publishers += 1
-
-    async def __aenter__(self) -> Self:
-        if self._world.is_down:
-            raise KafkaUnreachable("Kafka at nowhere can't be used: [Errno 111]")
-        if self._world.start_fails:
-            raise self._world.start_fails
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def request(
-        self, request: ExportRequested, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> Export:
-        if self._world.held:
-            await self._world.held.wait()
-        await self.send("requests", request.export_id, encode_request(request))
-        offset = len(self._world.requests) - 1
-        self._world.headers[offset] = list(headers)
-        source = Source(topic="export.requests", partition=0, offset=offset)
-        window: Any = self
-        return Export(request.export_id, source, window, "records", Batcher(request.export_id))
-
-    async def cancel(self, export_id: str, message: str | None = None) -> None:
-        wanted = CancelRequested(export_id=export_id, message=message)
-        await self.send("requests", export_id, encode_request(wanted))
-        self._world.reasons.append(message)
-
-    async def send(self, topic: str, _key: str, value: bytes) -> "_Publisher":
-        world = self._world
-        world.waiting += 1
-        await world.room.wait()
-        world.waiting -= 1
-        if world.is_down or (topic == "records" and world.refuses_records):
-            raise ClientError(f"{topic}: Kafka acknowledges nothing within 30 s")
-        if topic == "requests":
-            world.requests.append(decode_request(value))
-        else:
-            world.records.append(json.loads(value))
-        return self
-
-    settled = True
-
-    async def acknowledged(self) -> tuple[int, int]:
-        return 0, 0
-
-
 @asynccontextmanager
 async def app_of(
     world: World,
@@ -385,7 +330,7 @@ async def app_of(
 ) -> AsyncIterator[Starlette]:
     """The application over a world."""
     gate = gate or AccessGate(users_by_token or {})
-    make: Any = lambda: _Publisher(world)  # noqa: E731 - as the type of a publisher's maker
+    make: Any = lambda: WorldPublisher(world)  # noqa: E731 - as the type of a publisher's maker
     firsts = FirstRequests(world, world, "export.records")
     with StorageCalls() as calls:
         live = LiveExports(world, world, world, look_seconds=0.02)

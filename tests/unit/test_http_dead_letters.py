@@ -1,6 +1,5 @@
 """Dead letters over HTTP: who may, what is chosen, and what becomes of each."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import pytest
 
 from producer.dead_letters.records import DeadLetterRecord
 from schemas.completions import Source
-from sluice.access.gate import AccessGate
-from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import dead_letters
+from tests.support.gates import gate_with_file
 from tests.support.http import World, serving_world
 from tests.support.serving import assert_problem
 
@@ -38,9 +36,7 @@ def letter(offset: int, reason: str = "unreadable", **more: Any) -> DeadLetterRe
 
 @pytest.fixture
 async def guarded(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    file = tmp_path / "tokens.txt"
-    file.write_text(f"{hashlib.sha256(b't-ops').hexdigest()}:ops:operator\n")
-    gate = AccessGate({"t-alice": "alice"}, WatchedTokens(file))
+    gate = gate_with_file(tmp_path, ops="operator")
     async with serving_world(world, gate=gate) as client:
         yield client
 

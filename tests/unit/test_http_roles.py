@@ -1,6 +1,5 @@
 """Who may do what over HTTP: users have their own exports, operators all; and what is audited."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from sluice.access.gate import AccessGate
 from sluice.access.issuer import Issuer
 from sluice.access.issuer_fetch import IssuerFetch
 from sluice.access.issuer_keys import IssuerKeys
-from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import audit as audit_module
+from tests.support.gates import digest, gate_with_file
 from tests.support.http import World, serving_world
 from tests.support.issuer import AUDIENCE, running_issuer
 from tests.support.listing import ended_export
@@ -24,15 +23,9 @@ ALICE, BOB, OPS = ({"Authorization": f"Bearer t-{name}"} for name in ("alice", "
 ROWS = {"format": "csv", "columns": ["a"], "data": [[1]]}
 
 
-def digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 @pytest.fixture
 async def client(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    file = tmp_path / "tokens.txt"
-    file.write_text(f"{digest('t-bob')}:bob:user\n{digest('t-ops')}:ops:operator\n")
-    gate = AccessGate({"t-alice": "alice"}, WatchedTokens(file))
+    gate = gate_with_file(tmp_path, bob="user", ops="operator")
     async with serving_world(world, gate=gate) as client:
         yield client
 
