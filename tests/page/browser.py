@@ -23,9 +23,10 @@ class Opened:
     requests: list[Any] = field(default_factory=list)
 
     async def go(self, query: str = "") -> None:
-        """Open the page, and wait until it is live."""
+        """Open the page, and wait until it is live and shows its list."""
         await self.page.goto(f"{self.url}/{query}")
         await self.page.wait_for_selector("#live[data-state=live]")
+        await self.page.wait_for_selector("#rows[aria-busy=false]", state="attached")
 
     async def ids(self) -> list[str]:
         """Of the rows, in their order."""

@@ -53,6 +53,7 @@ async function fetchPages(before, pages) {
   loading?.abort();
   if (!before) meanwhile = [];
   const mine = loading = new AbortController();
+  body.ariaBusy = "true";
   const found = [];
   try {
     for (let page = 0; page < pages; page += 1) {
@@ -69,7 +70,10 @@ async function fetchPages(before, pages) {
     if (mine.signal.aborted) return null;
     throw error;
   } finally {
-    if (loading === mine) loading = null;
+    if (loading === mine) {
+      loading = null;
+      body.ariaBusy = "false";
+    }
   }
 }
 
