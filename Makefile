@@ -117,12 +117,14 @@ lane-diagram: install ## draw a lane's states in docs/architecture.md from their
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
+	    --only-binary deflate --emit-build-options \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements.lock
 	uv pip compile --group pyproject.toml:bench -c requirements.lock --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-bench.lock
 	uv pip compile --group pyproject.toml:deploy --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-deploy.lock
 	uv pip compile pyproject.toml --group image -c requirements.lock --universal --python-version 3.11 \
+	    --only-binary deflate --emit-build-options \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements-image.lock
 
 clean: ## remove what make made (files in exports/ stay)

@@ -1,9 +1,11 @@
 """The structure of a PDF file: objects where the tables say, a balanced page tree, its limit."""
 
+import hashlib
 import re
 import shutil
 import subprocess
 import tracemalloc
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from schemas.vocabulary import FailReason
 from tests.support.pdf import pdf_request, reader_of, write_pdf
 
 XREF = re.compile(rb"xref\n0 (\d+)\n0000000000 65535 f \n((?:\d{10} 00000 n \n)+)trailer\n")
+
+PAGE_SHA256 = "17083d12e3474a36e70f67f1ff36c1726daf1cd9f9cebdca0aa3033adcad7733"
 
 
 def document_of(pages: int) -> bytes:
@@ -69,6 +73,23 @@ def test_the_tables_are_right_for_a_document_with_fonts() -> None:
         assert length
         body = found.split(b"\nstream\n", 1)[1]
         assert body[int(length[1]) :].lstrip(b"\n").startswith(b"endstream")
+
+
+def test_streams_are_those_of_one_libdeflate_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another version of it may make other bytes: nodes of one group must have the same then."""
+
+    def compress(*_: object, **__: object) -> bytes:
+        raise AssertionError("zlib's bytes depend on what Python is linked with")
+
+    monkeypatch.setattr(zlib, "compress", compress)
+    content = write_pdf(pdf_request(), [["a", "\u1e29 \u0645\u0631\u062d\u0628\u0627"]] * 100)
+    document = StreamedDocument(b"")
+    lines = (b"%d %d Td (row %d)Tj" % (number, number * number, number) for number in range(500))
+    document.add_page(b"\n".join(lines))
+    assert content.count(b"/FlateDecode") > 10
+    assert hashlib.sha256(document.take()).hexdigest() == PAGE_SHA256
 
 
 def test_what_was_taken_is_not_given_again() -> None:

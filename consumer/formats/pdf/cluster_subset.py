@@ -56,7 +56,7 @@ class ClusterSubset:
         scale = 1000 / self.face.units_per_em
         extents = hb.Font(self.face.parsed).get_font_extents("ltr")
         ascent, descent = round(extents.ascender * scale), round(extents.descender * scale)
-        embedded = pdfdoc.PDFStream(content=file, filters=[pdfdoc.PDFZCompress])
+        embedded = pdfdoc.PDFStream(content=file)
         embedded.dictionary["Length1"] = len(file)
         return pdfdoc.PDFDictionary(
             {

@@ -168,10 +168,7 @@ def composite_font(
     For each code: its width in thousandths of an em, the number of its glyph in the font's file,
     and the text that it stands for.
     """
-    glyph_map = pdfdoc.PDFStream(
-        content=b"".join(number.to_bytes(2, "big") for number in glyphs),
-        filters=[pdfdoc.PDFZCompress],
-    )
+    glyph_map = pdfdoc.PDFStream(content=b"".join(number.to_bytes(2, "big") for number in glyphs))
     descendant = pdfdoc.PDFDictionary(
         {
             "Type": "/Font",
@@ -222,5 +219,4 @@ def _to_unicode(
             "endcmap CMapName currentdict /CMap defineresource pop end end",
         ]
     )
-    stream = pdfdoc.PDFStream(content=content.encode(), filters=[pdfdoc.PDFZCompress])
-    return document.Reference(stream)
+    return document.Reference(pdfdoc.PDFStream(content=content.encode()))
