@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "sluice submit": (
         "sluice submit orders.csv --format pdf --title Orders --wait",
         "sluice submit orders.csv --format xlsx --column id::integer",
+        "sluice submit orders.xlsx --sheet 2026 --format pdf --header id=Number",
         "sluice submit - --input-format ndjson --format csv < rows.ndjson",
     ),
     "sluice watch": ("sluice watch --from-beginning", "sluice watch --json | jq .location"),

@@ -8,18 +8,14 @@ Invariant: memory is bounded by one row, and a row by its number of cells times 
 import codecs
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 
+from producer.sources.header import Header
 from producer.sources.table import SourceError, SourceTable
-from schemas import exact_json
-from schemas.column_types import wrong_cell
+from producer.sources.typed_cells import TypedColumns
 from schemas.records import Cell
-from schemas.vocabulary import ColumnType
 
-_JSON_TYPES = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN}
 CELL_MAX = 1_000_000
 """Characters in a cell: a larger one fits no message (see ``producer.batching``)."""
 
@@ -28,13 +24,14 @@ def read_csv(
     stream: io.BufferedReader,
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] = MappingProxyType({}),
-    delimiter: str = ",",
+    delimiter: str | None = None,
     encoding: str = "utf-8",
 ) -> SourceTable:
-    """Read CSV with a header row, which names the columns; ``columns`` chooses some.
+    """Read CSV with a header row, which names the columns; ``columns`` chooses some by key.
 
-    A byte order mark is skipped, and so is a blank line, unless there is one column: there it is
-    a row with an empty cell. ``encoding`` is one of Python's. ``types`` are those of
+    Without a ``delimiter`` it is a comma, and a header that comes out as one column is noted. A
+    byte order mark is skipped, and so is a blank line, unless there is one column: there it is a
+    row with an empty cell. ``encoding`` is one of Python's. ``types`` are those of
     ``schemas.column_types``, by key: a cell of one that isn't ``string`` is null where it is empty.
 
     Raises:
@@ -44,60 +41,35 @@ def read_csv(
     # For the whole process: the csv module knows no other way.
     csv.field_size_limit(CELL_MAX)
     codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-    records = _records(io.TextIOWrapper(stream, encoding=codec, newline=""), delimiter, encoding)
-    _, header = next(records, (1, []))
-    if not header:
+    records = _records(
+        io.TextIOWrapper(stream, encoding=codec, newline=""), delimiter or ",", encoding
+    )
+    _, texts = next(records, (1, []))
+    if not texts:
         raise SourceError("there is no header row to take the columns from")
-    typed = {_index(header, name): ColumnType(kind) for name, kind in types.items()}
-    rows = _rows(records, header, typed)
-    if columns is None or list(columns) == header:
-        return SourceTable(tuple(header), rows)
-    chosen = [_index(header, name) for name in columns]
-    return SourceTable(tuple(columns), ([row[index] for index in chosen] for row in rows))
+    header = Header(texts)
+    rows = _rows(records, TypedColumns(header, types), len(header))
+    return header.table(columns, rows, None if delimiter else _note_on_one_column(texts))
 
 
 def _rows(
-    records: Iterator[tuple[int, list[str]]], header: list[str], typed: dict[int, ColumnType]
+    records: Iterator[tuple[int, list[str]]], typed: TypedColumns, width: int
 ) -> Iterator[list[Cell]]:
-    width = len(header)
     for line, cells in records:
         if len(cells) == width:
-            yield _typed(line, cells, header, typed) if typed else cells
+            yield typed.row(f"line {line}", cells) if typed else cells
         elif cells:
             raise SourceError(f"line {line}: {len(cells)} cells, where the header has {width}")
         elif width == 1:
-            yield _typed(line, [""], header, typed)
+            yield typed.row(f"line {line}", [""])
 
 
-def _typed(
-    line: int, cells: list[str], header: list[str], typed: dict[int, ColumnType]
-) -> list[Cell]:
-    row: list[Cell] = [*cells]
-    for index, kind in typed.items():
-        try:
-            row[index] = _value(cells[index], kind)
-        except ValueError as error:
-            raise SourceError(f"line {line}, column {header[index]!r}: {error}") from None
-    return row
-
-
-def _value(text: str, kind: ColumnType) -> Cell:
-    """What a text spells, as a cell of a type.
-
-    Raises:
-        ValueError: it spells none.
-    """
-    if kind is ColumnType.STRING:
-        return text
-    if not text:
-        return None
-    cell: Cell = text
-    if kind in _JSON_TYPES:
-        with suppress(ValueError):  # then the text itself is of no such type
-            cell = exact_json.loads(text.encode())
-    if found := wrong_cell([cell], kind):
-        raise ValueError(found[1])
-    return cell
+def _note_on_one_column(texts: Sequence[str]) -> str | None:
+    """Of a whole header that came out as one column."""
+    names = {";": ";", "\t": "\\t"}
+    if len(texts) == 1 and (found := [names[mark] for mark in names if mark in texts[0]]):
+        return f"has one column, {texts[0]}: --input-delimiter '{found[0]}' may be meant"
+    return None
 
 
 def _records(
@@ -122,11 +94,3 @@ def _records(
         ) from None
     except UnicodeError as error:  # such as UTF-16 without its byte order mark
         raise SourceError(f"line {reader.line_num + 1}: {error}") from None
-
-
-def _index(keys: list[str], name: str) -> int:
-    count = Counter(keys)[name]
-    if count != 1:
-        problem = "is not in the header" if count == 0 else "is in the header more than once"
-        raise SourceError(f"column {name!r} {problem}")
-    return keys.index(name)

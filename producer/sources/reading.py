@@ -42,7 +42,11 @@ class RowStream:
         columns: Sequence[str] | None = None,
     ) -> None:
         self.columns: tuple[str, ...] = ()
-        """Column keys, known once the stream is entered."""
+        """Column keys, known once the stream is entered, as are the next two."""
+        self.headers: tuple[str, ...] = ()
+        """What the file calls the columns."""
+        self.note: str | None = None
+        """What the file's owner should know of it."""
         self.bytes_read = 0
         """Bytes of the file that were read."""
         self._name = name
@@ -67,7 +71,7 @@ class RowStream:
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._run, name="read-rows", daemon=True).start()
         try:
-            self.columns = await self._next()
+            self.columns, self.headers, self.note = await self._next()
         except BaseException:
             self._end()
             raise
@@ -124,7 +128,7 @@ class RowStream:
         )
         with stream:
             table = self._read(stream, self._chosen)
-            self._put(table.columns)
+            self._put((table.columns, table.headers, table.note))
             for row in table.rows:
                 self._chunk.append(row)
                 if len(self._chunk) == _CHUNK_ROWS:
@@ -181,3 +185,15 @@ class _Tapped(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+    def seekable(self) -> bool:
+        """Whether the file is."""
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Seek in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()

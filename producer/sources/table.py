@@ -10,7 +10,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from producer.errors import ProducerError
-from schemas.records import Cell, Row
+from schemas.records import Cell
 
 # A chosen column is unknown if none of so many objects has it, as null keys may be left out.
 _OBJECTS_LOOKED_AT = 100
@@ -22,10 +22,16 @@ class SourceError(ProducerError):
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """Rows in the order of ``columns``. ``rows`` raises SourceError where the source is wrong."""
+    """Rows in the order of ``columns``. ``rows`` raises SourceError where the source is wrong.
+
+    ``headers`` are what the file calls the columns, in their order. ``note`` is what its owner
+    should know of it before it is read.
+    """
 
     columns: tuple[str, ...]
-    rows: Iterator[Row]
+    rows: Iterator[list[Cell]]
+    headers: tuple[str, ...]
+    note: str | None = None
 
 
 class Item(NamedTuple):
@@ -46,17 +52,20 @@ def table_of_items(items: Iterator[Item], columns: Sequence[str] | None) -> Sour
     """
     if columns is not None:
         items = _look_for(columns, items)
-        return SourceTable(tuple(columns), _rows(items, tuple(columns), frozenset()))
+        keys = tuple(columns)
+        return SourceTable(keys, _rows(items, keys, frozenset()), keys)
     first = next(items, None)
     if first is None:
         raise SourceError("there is no row to take the columns from: choose columns")
     if not isinstance(first.value, dict):
         raise SourceError(f"{first.place}: no object to take the columns from: choose columns")
     keys = tuple(first.value)
-    return SourceTable(keys, _rows(chain([first], items), keys, frozenset(keys)))
+    return SourceTable(keys, _rows(chain([first], items), keys, frozenset(keys)), keys)
 
 
-def _rows(items: Iterator[Item], columns: tuple[str, ...], known: frozenset[str]) -> Iterator[Row]:
+def _rows(
+    items: Iterator[Item], columns: tuple[str, ...], known: frozenset[str]
+) -> Iterator[list[Cell]]:
     """Rows as arrays. ``known`` are the keys an object may have, or empty for any."""
     for item in items:
         value = item.value

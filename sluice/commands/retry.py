@@ -34,6 +34,7 @@ from sluice.earlier_attempts import unfinished_at
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
 from sluice.given_times import period_given
+from sluice.no_node import no_node_noticed
 from sluice.reports import publishing_progress, report_endings
 from sluice.settings import Settings, load_settings
 
@@ -127,7 +128,8 @@ async def _retry(settings: Settings, choice: Choice, *, dry_run: bool, wait: boo
         if wait and not dry_run:
             under_way = {*retried.published, *retried.under_way}
             ids = [new_id for new_id, one in plan.retries.items() if one.export_id in under_way]
-            code = max(code, await report_endings(feed, dict.fromkeys(ids)))
+            async with no_node_noticed(settings):
+                code = max(code, await report_endings(feed, dict.fromkeys(ids)))
         return code
 
 

@@ -11,6 +11,7 @@ from schemas.completions import Source
 from schemas.vocabulary import Format
 from sluice.errors import UsageError
 from sluice.foreground import run
+from sluice.no_node import no_node_noticed
 from sluice.reports import cancelled_if_interrupted, publishing_progress, report_endings
 from sluice.settings import Settings, load_settings
 
@@ -58,7 +59,8 @@ async def _seed(settings: Settings, plan: Plan, seed: int, *, wait: bool) -> int
     # The feed comes first, so that no export ends unseen.
     async with CompletionFeed(settings.topics, **settings.client_options()) as feed:
         sources = await _publish_all(settings, plan, seed)
-        return await report_endings(feed, sources)
+        async with no_node_noticed(settings):
+            return await report_endings(feed, sources)
 
 
 async def _publish_all(settings: Settings, plan: Plan, seed: int) -> dict[str, Source]:

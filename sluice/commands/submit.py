@@ -4,17 +4,13 @@ What is called wrongly is found before the file is opened, what is wrong at the 
 before anything is published. What is wrong further on cancels the export.
 """
 
-import csv
 import io
 import os
-import re
 import stat
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +20,6 @@ from pydantic import ValidationError
 from producer.completions import CompletionFeed
 from producer.publisher import Export, ExportPublisher
 from producer.seed.scenarios import new_export_id
-from producer.sources.csv_source import read_csv
-from producer.sources.json_source import read_json, read_ndjson
 from producer.sources.reading import Reader, RowStream
 from schemas.errors import FieldError, field_errors
 from schemas.limits import MOST_RETENTION_SECONDS
@@ -34,6 +28,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
+from sluice.no_node import no_node_noticed
 from sluice.reports import (
     cancelled_if_interrupted,
     printable,
@@ -41,28 +36,9 @@ from sluice.reports import (
     report_endings,
 )
 from sluice.settings import Settings, load_settings
+from sluice.submit_columns import GivenColumns, given_columns, parse_options
+from sluice.submit_files import InputFormat, input_format_of, reader_of
 
-
-class InputFormat(StrEnum):
-    """What the file holds: CSV, one JSON row a line, or one JSON array of rows."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    JSON = "json"
-
-
-_READERS: dict[InputFormat, Reader] = {
-    InputFormat.CSV: read_csv,
-    InputFormat.NDJSON: read_ndjson,
-    InputFormat.JSON: read_json,
-}
-_SUFFIXES = {
-    ".csv": InputFormat.CSV,
-    ".ndjson": InputFormat.NDJSON,
-    ".jsonl": InputFormat.NDJSON,
-    ".json": InputFormat.JSON,
-}
-_TAB_NAMES = {"\\t": "\t", "tab": "\t"}
 _OPTION_HELP = "An option of the format. " + ". ".join(
     f"{name}: {', '.join(model.model_fields)}" for name, model in OPTIONS.items()
 )
@@ -70,27 +46,22 @@ _OPTION_HELP = "An option of the format. " + ". ".join(
 
 @dataclass(frozen=True, slots=True)
 class FileExport:
-    """What to publish: ``fields`` of the request but its columns, and where the rows are.
-
-    ``columns`` chooses some of the file's; ``described`` says more of those that have a key in it.
-    ``is_guessed``: it is CSV, and nobody gave its delimiter.
-    """
+    """What to publish: ``fields`` of the request but its columns, and where the rows are."""
 
     file: str
     read: Reader
-    columns: list[str] | None
-    described: dict[str, dict[str, str]]
+    columns: GivenColumns
     fields: dict[str, Any]
-    is_guessed: bool = False
 
-    def request(self, columns: Sequence[str]) -> ExportRequested:
-        """The request.
+    def request(self, keys: Sequence[str], headers: Sequence[str]) -> ExportRequested:
+        """The request for columns of the file, which calls them ``headers``.
 
         Raises:
             ValidationError: its fields are wrong.
+            UserError: as ``GivenColumns.described``.
         """
-        described = [{"key": key, **self.described.get(key, {})} for key in columns]
-        return ExportRequested.model_validate({**self.fields, "columns": described})
+        columns = self.columns.described(keys, headers)
+        return ExportRequested.model_validate({**self.fields, "columns": columns})
 
 
 def run_submit(  # noqa: PLR0913 - each argument is an option
@@ -106,6 +77,9 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     encoding: Annotated[
         str | None, typer.Option(help="Of a CSV file, such as cp1252. Default: utf-8.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of an XLSX file. Default: the first.")
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -117,6 +91,12 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
         typer.Option(
             metavar="KEY[:HEADER[:TYPE]]",
             help="A column with its header and type; repeated, and without --columns, it is all.",
+        ),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=TEXT", help="What the file that is made calls a column; may be repeated."
         ),
     ] = None,
     export_id: Annotated[str | None, typer.Option(help="Default: a new one.")] = None,
@@ -154,18 +134,18 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     fields = {
         "export_id": new_export_id("submit"),
         "format": file_format,
-        "options": _parse_options(file_format, option or []),
+        "options": parse_options(file_format, option or []),
         **{name: value for name, value in given.items() if value is not None},
     }
-    described = _describe(column or [])
-    chosen = [*described] or None if columns is None else _parse_columns(columns)
-    if unknown := [key for key in described if key not in (chosen or ())]:
-        raise UsageError(f"--column {unknown[0]}: is not one of --columns")
-    csv_facts = _csv_facts(input_delimiter, encoding)
-    source = input_format or _input_format_of(file)
-    reader = _reader(source, described, csv_facts)
-    is_guessed = source is InputFormat.CSV and input_delimiter is None
-    file_export = FileExport(file, reader, chosen, described, fields, is_guessed)
+    chosen = given_columns(columns, column or [], header or [])
+    reader = reader_of(
+        input_format or input_format_of(file),
+        chosen.types,
+        delimiter=input_delimiter,
+        encoding=encoding,
+        sheet=sheet,
+    )
+    file_export = FileExport(file, reader, chosen, fields)
     _check(file_export)
     waits = _Waiting(wait, timeout, used_before=export_id is not None)
     return run(_submit(load_settings(), file_export, waits))
@@ -179,96 +159,12 @@ def _require_text(name: str, text: str | None) -> None:
         raise UsageError(f"--{name.replace('_', '-')}: is not UTF-8") from None
 
 
-def _input_format_of(file: str) -> InputFormat:
-    if file == "-":
-        raise UsageError("--input-format is needed with standard input")
-    suffix = Path(file).suffix
-    if suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{file}: give --input-format, as the extension {suffix!r} says nothing")
-    return _SUFFIXES[suffix.lower()]
-
-
-def _parse_columns(columns: str) -> list[str]:
-    """Keys by commas; quoted as in CSV where a key holds one."""
-    return next(csv.reader([columns], skipinitialspace=True))
-
-
-def _describe(columns: list[str]) -> dict[str, dict[str, str]]:
-    """Header and type by key: of ``key``, ``key:header``, ``key::type``, quoted as in CSV."""
-    described: dict[str, dict[str, str]] = {}
-    for column in columns:
-        key, *facts = next(csv.reader([column], delimiter=":"), [""])
-        if len(facts) > 2:
-            raise UsageError(f"--column {column}: must be KEY:HEADER:TYPE, quoted as in CSV")
-        if key in described:
-            raise UsageError(f"--column {key}: is given twice")
-        named = zip(("header", "type"), facts, strict=False)
-        described[key] = {name: fact for name, fact in named if fact}
-    return described
-
-
-def _csv_facts(delimiter: str | None, encoding: str | None) -> dict[str, Any]:
-    """What was given of a CSV file, as ``read_csv`` takes it."""
-    facts: dict[str, Any] = {}
-    if delimiter is not None:
-        facts["delimiter"] = delimiter = _TAB_NAMES.get(delimiter, delimiter)
-        if len(delimiter) != 1 or delimiter in '"\r\n':
-            raise UsageError("--input-delimiter: must be one character, no quote and no line break")
-    if encoding is not None:
-        facts["encoding"] = encoding
-        try:
-            # As the reader opens it; ``codecs.lookup`` knows codecs that make no text as well.
-            io.TextIOWrapper(io.BytesIO(), encoding)
-        except (LookupError, ValueError):
-            raise UsageError(f"--encoding {encoding}: is not known") from None
-    return facts
-
-
-def _reader(
-    input_format: InputFormat, described: dict[str, dict[str, str]], csv_facts: dict[str, Any]
-) -> Reader:
-    """The source; cells of CSV, which are strings, become values of their columns' types."""
-    if input_format is not InputFormat.CSV:
-        if csv_facts:
-            raise UsageError("--input-delimiter and --encoding are for CSV files")
-        return _READERS[input_format]
-    types = {key: facts["type"] for key, facts in described.items() if "type" in facts}
-    return partial(read_csv, types=types, **csv_facts)
-
-
-def _parse_options(file_format: Format, pairs: list[str]) -> dict[str, Any]:
-    """Options of the request, by the type that each has in the format's model."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--option {pair}: must be of the form name=value")
-        if name in options:
-            raise UsageError(f"--option {name}: is given twice")
-        fields = OPTIONS[file_format].model_fields
-        if name not in fields:
-            known = ", ".join(fields)
-            raise UsageError(f"--option {name}: is not a field of {file_format}, which has {known}")
-        if name == "delimiter":
-            text = _TAB_NAMES.get(text, text)
-        options[name] = _typed(text, fields[name].annotation)
-    return options
-
-
-def _typed(text: str, kind: object) -> bool | int | str:
-    """The value as ``kind``; what is none stays text, and the request's model says so."""
-    if kind is bool:
-        return {"true": True, "false": False}.get(text, text)
-    if kind is int and re.fullmatch(r"-?\d{1,18}", text):
-        return int(text)
-    return text
-
-
 def _check(file_export: FileExport) -> None:
     """Find what is wrong with the arguments, whatever the file's own columns are."""
-    columns = ["any"] if file_export.columns is None else file_export.columns
+    given = file_export.columns
+    keys = [*(given.headers or ["any"])] if given.chosen is None else given.chosen
     try:
-        file_export.request(columns)
+        file_export.request(keys, keys)
     except ValidationError as error:
         raise UsageError("; ".join(map(_of_option, field_errors(error)))) from None
 
@@ -295,12 +191,12 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
         # The file first: what is wrong with it shows without Kafka.
         rows = await stack.enter_async_context(_open(file_export))
         try:
-            request = file_export.request(rows.columns)
+            request = file_export.request(rows.columns, rows.headers)
         except ValidationError as error:
             wrong = "; ".join(map(str, field_errors(error)))
             raise UserError(f"{file_export.file}: {wrong}") from None
-        if file_export.is_guessed:
-            _warn_of_one_column(file_export.file, rows.columns)
+        if rows.note:
+            typer.echo(f"sluice: {file_export.file}: {printable(rows.note)}", err=True)
         # An id that was used before may have ended already.
         feed = CompletionFeed(settings.topics, from_beginning=waiting.used_before, **options)
         if waiting.wanted:
@@ -313,23 +209,13 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
             return 0
         try:
             sources = {export.export_id: export.source}
-            return await report_endings(feed, sources, waiting.seconds)
+            async with no_node_noticed(settings):
+                return await report_endings(feed, sources, waiting.seconds)
         except TimeoutError:
             raise UserError(
                 f"{export.export_id} has not ended within {waiting.seconds:g} s and goes on; where"
                 " no node runs, `sluice serve` starts one"
             ) from None
-
-
-def _warn_of_one_column(file: str, columns: Sequence[str]) -> None:
-    """Say so where a whole header came out as one column."""
-    names = {";": ";", "\t": "\\t"}
-    if len(columns) == 1 and (found := [names[mark] for mark in names if mark in columns[0]]):
-        typer.echo(
-            f"sluice: {file}: has one column, {printable(columns[0])}:"
-            f" --input-delimiter '{found[0]}' may be meant",
-            err=True,
-        )
 
 
 async def _publish(
@@ -344,10 +230,10 @@ async def _publish(
 
 
 def _open(file_export: FileExport) -> RowStream:
-    file = file_export.file
+    file, chosen = file_export.file, file_export.columns.chosen
     if file == "-":
-        return RowStream("standard input", _open_stdin, file_export.read, file_export.columns)
-    return RowStream(file, lambda: io.FileIO(file), file_export.read, file_export.columns)
+        return RowStream("standard input", _open_stdin, file_export.read, chosen)
+    return RowStream(file, lambda: io.FileIO(file), file_export.read, chosen)
 
 
 def _open_stdin() -> io.FileIO:

@@ -5,7 +5,9 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import date
 
+import openpyxl
 import pytest
 
 from schemas.completions import ExportCancelled
@@ -65,6 +67,62 @@ async def test_a_file_comes_out_in_another_format_and_is_verified(
     verified = shell.run("verify", str(shell.directory / "exports"))
     assert verified.returncode == 0
     assert f"ord-1.json.gz 2 rows {len(content)} bytes" in verified.stdout
+
+
+async def test_a_workbook_comes_out_with_the_headers_that_it_has(
+    shell: Shell, node: NodeProcess
+) -> None:
+    """Written by openpyxl, read from a file and from a pipe; two columns are called alike."""
+    book = openpyxl.Workbook()
+    book.active.title = "Orders"
+    for row in (["id", "Note", "Note", "day"], [1, "=1+1", None, date(2026, 11, 21)], [2, 1.5]):
+        book.active.append(row)
+    book.active["B2"].data_type = "s"
+    book.create_sheet("Other").append(["x"])
+    book.save(shell.directory / "orders.xlsx")
+    given = ("--format", "json", "--header", "id=Number", "--wait")
+    done = shell.run("submit", "orders.xlsx", *given, "--export-id", "ord-1")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "sluice: orders.xlsx: has 2 sheets, 'Orders', 'Other': 'Orders' is read\n",
+    )
+    rows = json.loads((shell.directory / "exports" / "ord-1.json").read_bytes())
+    assert rows == [
+        {"id": 1, "Note": "=1+1", "Note_2": None, "day": "2026-11-21"},
+        {"id": 2, "Note": 1.5, "Note_2": None, "day": None},
+    ]
+    piped = subprocess.run(
+        [
+            *(SLUICE, "submit", "-", "--input-format", "xlsx", "--sheet", "Orders"),
+            *("--format", "csv", "--option", "line_ending=lf", "--export-id", "ord-2"),
+            *given[2:],
+        ],
+        env=shell.environment,
+        cwd=shell.directory,
+        input=(shell.directory / "orders.xlsx").read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert (piped.returncode, piped.stderr) == (0, b"")
+    text = (shell.directory / "exports" / "ord-2.csv").read_text("utf-8")
+    assert text == "Number,Note,Note,day\n1,'=1+1,,2026-11-21\n2,1.5,,\n"
+
+
+async def test_a_wait_for_no_node_is_no_silent_one(
+    bootstrap_servers: str, topics: Topics, shell: Shell
+) -> None:
+    file = shell.file("orders.csv", CSV)
+    with shell.start("submit", file, "--format", "csv", "--export-id", "ord-1", "--wait") as waits:
+        assert waits.stderr
+        assert waits.stdout
+        group = shell.environment["SLUICE_GROUP_ID"]
+        assert waits.stderr.readline().decode() == (
+            f"sluice: waiting: no node of the group {group} is running; `sluice serve` starts one\n"
+        )
+        async with NodeProcess(shell.environment, shell.directory / "node.log"):
+            assert waits.wait(30) == 0
+        assert waits.stdout.read().splitlines()[1].startswith(b"completed ord-1 2 rows ")
+        assert waits.stderr.read() == b""
 
 
 async def test_semicolons_are_noticed_or_divide_and_no_end_is_waited_for_too_long(

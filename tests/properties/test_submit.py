@@ -139,5 +139,5 @@ def test_csv_reads_back(data: st.DataObject, names: list[str], line_end: str, pi
     content = file.getvalue().encode()
     assume(not content.startswith(b"\xef\xbb\xbf"))  # a byte order mark is no part of the name
     table = trickled(read_csv, content, piece)
-    assert table.columns == tuple(names)
+    assert table.headers == tuple(names)
     assert list(table.rows) == rows

@@ -7,14 +7,9 @@ from typer.testing import CliRunner
 from producer.sources.table import SourceError
 from schemas.vocabulary import Format
 from sluice.cli import app
-from sluice.commands.submit import (
-    InputFormat,
-    _describe,
-    _input_format_of,
-    _parse_columns,
-    _parse_options,
-)
 from sluice.errors import UsageError, UserError
+from sluice.submit_columns import given_columns, parse_options
+from sluice.submit_files import InputFormat, input_format_of
 
 
 def error_of(*arguments: str) -> BaseException:
@@ -38,16 +33,18 @@ def error_of(*arguments: str) -> BaseException:
         ("a.json", InputFormat.JSON),
         ("a.ndjson", InputFormat.NDJSON),
         ("a.b.jsonl", InputFormat.NDJSON),
+        ("a.xlsx", InputFormat.XLSX),
+        ("A.XLSM", InputFormat.XLSX),
     ],
 )
 def test_the_extension_tells_the_input_format(name: str, expected: InputFormat) -> None:
-    assert _input_format_of(name) is expected
+    assert input_format_of(name) is expected
 
 
 @pytest.mark.parametrize("name", ["-", "orders", "orders.txt", "csv", ".csv"])
 def test_where_it_tells_nothing_the_input_format_has_to_be_given(name: str) -> None:
     with pytest.raises(UsageError, match="--input-format"):
-        _input_format_of(name)
+        input_format_of(name)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +57,26 @@ def test_where_it_tells_nothing_the_input_format_has_to_be_given(name: str) -> N
     ],
 )
 def test_columns_are_divided_by_commas(given: str, columns: list[str]) -> None:
-    assert _parse_columns(given) == columns
+    assert given_columns(given, [], []).chosen == columns
 
 
 def test_columns_are_described_by_key_header_and_type() -> None:
     given = ["a", "b:B", "c::date", "d:D:integer", '"e:e":"E: e":decimal']
-    assert _describe(given) == {
-        "a": {},
-        "b": {"header": "B"},
-        "c": {"type": "date"},
-        "d": {"header": "D", "type": "integer"},
-        "e:e": {"header": "E: e", "type": "decimal"},
-    }
+    columns = given_columns(None, given, [])
+    assert columns.chosen == ["a", "b", "c", "d", "e:e"]
+    assert columns.types == {"c": "date", "d": "integer", "e:e": "decimal"}
+    assert columns.headers == {"b": "B", "d": "D", "e:e": "E: e"}
+
+
+def test_headers_are_those_given_then_the_files_own() -> None:
+    columns = given_columns(None, [], ["b=B=2", "c="])
+    assert columns.chosen is None
+    assert columns.described(["a", "b", "c", "d_2"], ["a", "b", "c", "d"]) == [
+        {"key": "a"},
+        {"key": "b", "header": "B=2"},
+        {"key": "c", "header": ""},
+        {"key": "d_2", "header": "d"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -96,17 +101,17 @@ def test_columns_are_described_by_key_header_and_type() -> None:
 def test_options_have_the_type_that_the_format_wants(
     file_format: Format, pair: str, value: Any
 ) -> None:
-    assert _parse_options(file_format, [pair]) == {pair.partition("=")[0]: value}
+    assert parse_options(file_format, [pair]) == {pair.partition("=")[0]: value}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--format", "csv", "--option", "nope=1"], "--option nope: is not a field"),
-        (["--format", "pdf", "--option", "bom=true"], "--option bom: is not a field"),
+        (["--format", "csv", "--option", "nope=1"], "--option nope: is not an option"),
+        (["--format", "pdf", "--option", "bom=true"], "--option bom: is not an option"),
         (
             ["--format", "xlsx", "--option", "x=1"],
-            "is not a field of xlsx, which has header, sheet",
+            "is not an option of xlsx, which has header, sheet",
         ),
         (["--format", "csv", "--input-delimiter", "ab"], "--input-delimiter: must be one char"),
         (["--format", "csv", "--input-delimiter", '"'], "--input-delimiter: must be one char"),
@@ -126,7 +131,17 @@ def test_options_have_the_type_that_the_format_wants(
         (["--format", "csv", "--column", "n:N:integer:x"], "--column n:N:integer:x: must be KEY"),
         (["--format", "csv", "--column", "n", "--column", "n:N"], "--column n: is given twice"),
         (["--format", "csv", "--columns", "n", "--column", "m::date"], "--column m: is not one"),
-        (["--format", "json", "--option", "header=true"], "--option header: is not a field"),
+        (["--format", "csv", "--columns", "name", "--header", "nam=N"], "did you mean name"),
+        (["--format", "csv", "--column", "n:N", "--header", "n=M"], "--header n: is given twice"),
+        (["--format", "csv", "--header", "n"], "--header n: must be of the form KEY=TEXT"),
+        (["--format", "csv", "--header", "n=" + "x" * 1001], "0.header: must have at most 1000"),
+        (["--format", "csv", "--option", "delimeter=;"], r"\(did you mean delimiter\?\)"),
+        (["--format", "csv", "--sheet", "A"], "--sheet: is for XLSX files, and this is CSV"),
+        (
+            ["--format", "csv", "--input-format", "xlsx", "--encoding", "cp1252"],
+            "--encoding: is for CSV files, and this is XLSX",
+        ),
+        (["--format", "json", "--option", "header=true"], "--option header: is not an option"),
         (["--format", "xml", "--option", "root=a b"], "--option root: must be a name of XML"),
         (["--format", "csv", "--option", "null==1"], "--option null: must not begin as a formula"),
     ],
@@ -152,7 +167,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
     [
         ("a.csv", "", [], "there is no header row"),
         ("a.csv", "n,m\n1,2\n", ["--columns", "n,x"], "column 'x' is not in the header"),
-        ("a.csv", "n,n\n1,2\n", [], "columns: must have unique keys; more than once: 'n'"),
+        ("a.xlsx", "n,n\n1,2\n", [], "is no XLSX workbook"),
         ("a.csv", ",".join(map(str, range(257))), [], "columns: must have at most 256"),
         ("a.ndjson", '{"n": 1}\n', ["--columns", "n,x"], "column 'x' is no key of the first 1"),
         ("a.ndjson", "", [], "there is no row to take the columns from"),
@@ -173,6 +188,19 @@ def test_a_wrong_file_is_named_before_kafka_is_reached(
     assert isinstance(error, SourceError | UserError)
     assert not isinstance(error, UsageError)
     assert str(error).startswith(f"{file}: {words}")
+
+
+def test_a_header_for_no_column_of_the_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("name,n\n1,2\n")
+    error = error_of(str(file), "--format", "csv", "--header", "nme=Name")
+    assert isinstance(error, UserError)
+    assert str(error) == "--header nme: is not a column (did you mean name?)"
+
+
+def test_an_old_workbook_is_refused_by_name() -> None:
+    error = error_of("a.xls", "--format", "csv")
+    assert str(error) == "a.xls: an old .xls can't be read: save it as .xlsx"
 
 
 def test_a_missing_file_is_named() -> None:

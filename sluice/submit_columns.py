@@ -1,0 +1,131 @@
+"""What ``sluice submit`` is given of columns, and of the format's options.
+
+Invariant: what is wrong in an argument by itself is found before a file is opened, and named by its
+option.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from schemas.options import OPTIONS
+from schemas.vocabulary import Format
+from sluice.errors import UsageError, UserError
+from sluice.submit_files import TAB_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class GivenColumns:
+    """``chosen`` are keys in their order, or None for all of the file.
+
+    ``types`` and ``headers`` by key.
+    """
+
+    chosen: list[str] | None
+    types: dict[str, str]
+    headers: dict[str, str]
+
+    def described(self, keys: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
+        """Columns of a request: those of a file, which calls them ``texts``.
+
+        Raises:
+            UserError: a header is given to none of them.
+        """
+        for key in self.headers:
+            if key not in keys:
+                raise UserError(f"--header {key}: is not a column{meant(key, keys)}")
+        columns = []
+        for key, text in zip(keys, texts, strict=True):
+            column = {"key": key}
+            if (header := self.headers.get(key, text)) != key:
+                column["header"] = header
+            if key in self.types:
+                column["type"] = self.types[key]
+            columns.append(column)
+        return columns
+
+
+def given_columns(
+    columns: str | None, column: Sequence[str], header: Sequence[str]
+) -> GivenColumns:
+    """What ``--columns``, ``--column`` and ``--header`` say.
+
+    Raises:
+        UsageError: one of them is wrong, or they contradict each other.
+    """
+    described = _describe(column)
+    headers = {key: facts["header"] for key, facts in described.items() if "header" in facts}
+    for pair in header:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--header {pair}: must be of the form KEY=TEXT")
+        if key in headers:
+            raise UsageError(f"--header {key}: is given twice")
+        headers[key] = text
+    chosen = [*described] or None if columns is None else _parse_columns(columns)
+    for option, keys in (("--column", described), ("--header", headers)):
+        if chosen is not None and (unknown := [key for key in keys if key not in chosen]):
+            hint = meant(unknown[0], chosen)
+            raise UsageError(f"{option} {unknown[0]}: is not one of the columns given{hint}")
+    types = {key: facts["type"] for key, facts in described.items() if "type" in facts}
+    return GivenColumns(chosen, types, headers)
+
+
+def parse_options(file_format: Format, pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of the request, by the type that each has in the format's model.
+
+    Raises:
+        UsageError: the format has no such option, or it is given twice.
+    """
+    options: dict[str, Any] = {}
+    fields = OPTIONS[file_format].model_fields
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--option {pair}: must be of the form name=value")
+        if name in options:
+            raise UsageError(f"--option {name}: is given twice")
+        if name not in fields:
+            known = f"{file_format}, which has {', '.join(fields)}{meant(name, [*fields])}"
+            raise UsageError(f"--option {name}: is not an option of {known}")
+        if name == "delimiter":
+            text = TAB_NAMES.get(text, text)
+        options[name] = _typed(text, fields[name].annotation)
+    return options
+
+
+def meant(given: str, known: Sequence[str]) -> str:
+    """A hint at what is nearest to a name that is not known; empty if nothing is near."""
+    near = get_close_matches(given, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _parse_columns(columns: str) -> list[str]:
+    """Keys by commas; quoted as in CSV where a key holds one."""
+    return next(csv.reader([columns], skipinitialspace=True))
+
+
+def _describe(columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Header and type by key: of ``key``, ``key:header``, ``key::type``, quoted as in CSV."""
+    described: dict[str, dict[str, str]] = {}
+    for column in columns:
+        key, *facts = next(csv.reader([column], delimiter=":"), [""])
+        if len(facts) > 2:
+            raise UsageError(f"--column {column}: must be KEY:HEADER:TYPE, quoted as in CSV")
+        if key in described:
+            raise UsageError(f"--column {key}: is given twice")
+        named = zip(("header", "type"), facts, strict=False)
+        described[key] = {name: fact for name, fact in named if fact}
+    return described
+
+
+def _typed(text: str, kind: object) -> bool | int | str:
+    """The value as ``kind``; what is none stays text, and the request's model says so."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
+    if kind is int and re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    return text
