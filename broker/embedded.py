@@ -24,7 +24,7 @@ class EmbeddedKafka(EmbeddedServer):
         properties: server properties that go before the usual ones (``broker.config``).
         heap_mib: the most memory for Java's heap, in MiB.
         java_options: further options of Java, after the usual ones (``broker.java``).
-        notice: called with one line when jars have to be fetched first.
+        notice: called with lines while jars have to be fetched first.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from broker.errors import ServerError, needs_extra
 from broker.file_lock import lock
 
 _MOST_TRIES = 2
+_NOTICE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def class_path(
     Args:
         distribution: what has to be there.
         cache: where it is kept.
-        notice: called with one line when a jar has to be fetched.
+        notice: called with one line when jars have to be fetched, and with one every second or so
+            while they come.
         repositories: Maven repositories, name to URL; jgo's default where not given.
 
     Raises:
@@ -139,7 +142,11 @@ def _fetch_missing(
         if missing and notice:
             notice(f"fetching {distribution.title}, {len(missing)} jars, once, into {cache}")
         shutil.rmtree(partial, ignore_errors=True)
-        for jar in missing:
+        noticed = time.monotonic()
+        for number, jar in enumerate(missing, 1):
+            if notice and time.monotonic() - noticed > _NOTICE_SECONDS:
+                notice(f"  {number} of {len(missing)}: {jar.name}")
+                noticed = time.monotonic()
             fetched = _fetch(jar, distribution.title, partial, repositories)
             _verify(jar, fetched)
             (cache / jar.path).parent.mkdir(parents=True, exist_ok=True)

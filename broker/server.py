@@ -39,7 +39,7 @@ class EmbeddedServer(ABC):
         port: where it listens; 0 picks a free one, which this object then keeps.
         heap_mib: the most memory for Java's heap, in MiB.
         java_options: further options of Java, after the usual ones (``broker.java``).
-        notice: called with one line when jars have to be fetched first.
+        notice: called with lines while jars have to be fetched first.
     """
 
     def __init__(
@@ -179,8 +179,11 @@ class EmbeddedServer(ABC):
             self._process.terminate()
             try:
                 self._process.wait(timeout_seconds)
-            except subprocess.TimeoutExpired:
+            except BaseException as error:
+                # Interrupted, or too slow: it must be gone before its data is removed.
                 self.kill()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
             self._process = None
 
     def kill(self) -> None:

@@ -31,7 +31,7 @@ class EmbeddedStore(EmbeddedServer):
         data_dir: where everything of this store is; made if missing.
         port: where it listens; 0 picks a free one, which this object then keeps.
         heap_mib: the most memory for Java's heap, in MiB.
-        notice: called with one line when jars have to be fetched first.
+        notice: called with lines while jars have to be fetched first.
     """
 
     def __init__(

@@ -7,14 +7,13 @@ order.
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from broker.errors import ServerInterruptedError
 from broker.server import EmbeddedServer
-from sluice.foreground import catch_signals
+from sluice.foreground import catch_signals, ignore_signals
 
 PortOption = Annotated[
     int, typer.Option(min=0, max=65_535, help="Where it listens; 0 picks a free port.")
@@ -34,7 +33,8 @@ def run_server(server: EmbeddedServer, ready: Callable[[], str]) -> None:
     """
     catch_signals()  # while jars are fetched there is nothing to stop
     server.prepare()
-    _on_signals(lambda _number, _frame: server.interrupt())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: server.interrupt())
     try:
         server.start()
         typer.echo(ready())
@@ -43,13 +43,7 @@ def run_server(server: EmbeddedServer, ready: Callable[[], str]) -> None:
         return
     finally:
         server.stop()
-        # Python gives up its handlers before it ends; one more Ctrl-C then would be fatal.
-        _on_signals(signal.SIG_IGN)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
+        ignore_signals()
 
 
 def _to_stderr(line: str) -> None:

@@ -1,7 +1,8 @@
 """Runs a command's coroutine until it ends or a signal ends it.
 
 Nothing of what commands do lives here. Invariant: SIGINT and SIGTERM cancel the coroutine once, and
-it may still tidy up; from ``catch_signals`` on neither kills the process, however often it comes.
+it may still tidy up; from ``catch_signals`` on neither kills the process, however often it comes,
+and none that comes later cuts the tidying short.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -18,10 +19,28 @@ from sluice.logs import quiet_libraries
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def catch_signals() -> None:
-    """Until an event loop takes over: either signal ends the program with 0."""
+def catch_signals(code: int | None = 0) -> None:
+    """While no event loop runs: either signal ends the program, by ``SystemExit``.
+
+    With that code; None is 128 + the signal's number.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        ignore_signals()
+        sys.exit(128 + number if code is None else code)
+
+    _handle(leave)
+
+
+def ignore_signals() -> None:
+    """From here on, neither signal does anything: the program ends, and is not to be cut short."""
+    # Python gives up handlers of its own before it ends; this one stays.
+    _handle(signal.SIG_IGN)
+
+
+def _handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
     for number in _SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, handler)
 
 
 def run(
@@ -35,25 +54,43 @@ def run(
 
     After a signal ``main`` may tidy up, for ``tidy_seconds`` at most; then the process ends, be it
     that ``main`` doesn't, or that a thread of the loop's own hangs.
-    ``quiet`` keeps the libraries' own log off the user's terminal.
+    ``quiet`` keeps the libraries' own log off the user's terminal. Afterwards signals are handled
+    as before, or ignored if one came.
     """
     if quiet:
         quiet_libraries()
-    return asyncio.run(_until_signalled(main, code_on_signal, tidy_seconds))
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    came: list[int] = []
+    try:
+        return asyncio.run(_until_signalled(main, code_on_signal, tidy_seconds, came))
+    finally:
+        # The loop has reset both to the system's default.
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if came else handler)
 
 
 async def _until_signalled(
-    main: Coroutine[Any, Any, int], code_on_signal: int | None, tidy_seconds: float | None
+    main: Coroutine[Any, Any, int],
+    code_on_signal: int | None,
+    tidy_seconds: float | None,
+    came: list[int],
 ) -> int:
+    """As ``run``, which sees in ``came`` which signals came."""
     loop = asyncio.get_running_loop()
-    signalled: asyncio.Future[int] = loop.create_future()
+    signalled: asyncio.Future[None] = loop.create_future()
+
+    def note(number: int) -> None:
+        came.append(number)
+        if not signalled.done():
+            signalled.set_result(None)
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, _note, signalled, number)
+        loop.add_signal_handler(number, note, number)
     task = asyncio.ensure_future(main)
-    await asyncio.wait([task, signalled], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((task, signalled), return_when=asyncio.FIRST_COMPLETED)
     if not signalled.done():
         return task.result()
-    code = 128 + signalled.result() if code_on_signal is None else code_on_signal
+    code = 128 + came[0] if code_on_signal is None else code_on_signal
     if tidy_seconds is not None:
         _end_after(tidy_seconds, code)
     task.cancel()
@@ -77,14 +114,3 @@ def _end_after(seconds: float, code: int) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
-
-
-def _note(signalled: asyncio.Future[int], number: int) -> None:
-    if not signalled.done():
-        signalled.set_result(number)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # Python resets its own handlers while it ends
-    sys.exit(0)

@@ -15,7 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sluice submit orders.csv --format pdf --wait",
         "sluice --install-completion",
     ),
-    "sluice demo": ("sluice demo", "SLUICE_STORAGE_URL=/srv/exports sluice demo"),
+    "sluice demo": ("sluice demo --keep", "SLUICE_STORAGE_URL=/srv/exports sluice demo"),
     "sluice broker": ("sluice broker", "sluice broker --port 0 --data-dir /tmp/kafka"),
     "sluice store": ("sluice store --bucket exports",),
     "sluice serve": ("sluice serve", "SLUICE_HTTP_PORT=8080 sluice serve"),

@@ -1,10 +1,11 @@
 """A bar per export on a terminal, plain lines elsewhere.
 
-Invariant: what is shown goes to stderr; a command's answer on stdout is the same in both cases.
+Invariant: what is shown goes to stderr; a command's answer on stdout doesn't depend on it. Bars
+stand in the order in which the exports were planned, whatever the order of their requests.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,63 +13,74 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from schemas.completions import TerminalEvent
 
+_BAR_WIDTH = 30  # beside a name, the rows and how it ended, within 80 columns
+
 
 class ExportBars:
-    """Shows how many rows of each export are in its file."""
+    """Shows how many rows of each export are in its file.
 
-    def __init__(self, console: Console, bars: Progress | None) -> None:
+    Args:
+        console: where lines go if there are no bars.
+        bars: where the bars are shown, None without a terminal.
+        planned: the rows of each export that will be requested, by a name for it.
+    """
+
+    def __init__(self, console: Console, bars: Progress | None, planned: Mapping[str, int]) -> None:
         self._console = console
         self._bars = bars
+        self._planned = planned
         self._shown: dict[str, TaskID] = {}
-        self._totals: dict[str, int] = {}
+        if bars is not None:
+            self._shown = {
+                name: bars.add_task(name, total=rows, state="") for name, rows in planned.items()
+            }
+        self._names: dict[str, str] = {}
 
     @property
     def running(self) -> list[str]:
         """Ids of exports that were requested and have not ended."""
-        return list(self._totals)
+        return list(self._names)
 
-    def requested(self, export_id: str, rows: int) -> None:
-        """An export was requested, of so many rows in all."""
-        if export_id in self._totals:
+    def requested(self, name: str, export_id: str) -> None:
+        """The export planned as ``name`` was requested under this id."""
+        if export_id in self._names:
             return
-        self._totals[export_id] = rows
+        self._names[export_id] = name
         if self._bars is None:
-            self._say(f"{export_id}: requested, {rows} rows")
-        else:
-            self._shown[export_id] = self._bars.add_task(export_id, total=rows, state="")
+            self._say(f"{export_id}: requested, {self._planned[name]} rows")
 
     def written(self, export_id: str, rows: int) -> None:
         """So many rows of it are in the file."""
         if self._bars is not None:
-            self._bars.update(self._shown[export_id], completed=rows)
+            self._bars.update(self._shown[self._names[export_id]], completed=rows)
 
     def ended(self, event: TerminalEvent) -> None:
         """It has ended."""
         state = event.type.removeprefix("export.")
         seconds = event.duration_ms / 1000
-        del self._totals[event.export_id]
+        name = self._names.pop(event.export_id)
         if self._bars is None:
             self._say(f"{event.export_id}: {event.rows} rows in {seconds:.2f} s")
         else:
             done = f"{state} in {seconds:.2f} s"
-            self._bars.update(self._shown[event.export_id], completed=event.rows, state=done)
+            self._bars.update(self._shown[name], completed=event.rows, state=done)
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def export_bars() -> Iterator[ExportBars]:
+def export_bars(planned: Mapping[str, int]) -> Iterator[ExportBars]:
     """The bars, for the block; they stay on the terminal as they were at its end."""
     console = Console(stderr=True)
     if not sys.stderr.isatty():  # rich would say yes under FORCE_COLOR
-        yield ExportBars(console, None)
+        yield ExportBars(console, None, planned)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(_BAR_WIDTH),
         MofNCompleteColumn(),
         TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, console=console, redirect_stdout=False) as bars:
-        yield ExportBars(console, bars)
+        yield ExportBars(console, bars, planned)

@@ -1,13 +1,15 @@
 """What commands show of exports: terminal events as lines, and progress on a terminal.
 
 Invariant: an event is one line, whatever its message holds; progress goes to stderr, and only
-where that is a terminal.
+where that is a terminal. Nothing is shortened but for a terminal.
 """
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import typer
@@ -16,6 +18,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from producer.completions import CompletionFeed
 from schemas.completions import ExportCompleted, ExportFailed, Source, TerminalEvent
+
+_HEADER = ("STATE", "ROWS", "BYTES", "SECONDS", "SHA256", "LOCATION")
+_NUMBERS = (1, 2, 3)
+_SHORT_HASH = 8
+_LEAST_LOCATION = 20
+_CUT_END = 8  # such as ``3f9a.csv``
 
 Advance: TypeAlias = Callable[[str, int, float | None], None]
 """Takes what is published, its rows so far, and the part that is done, from 0 to 1, if known."""
@@ -86,15 +94,46 @@ def _losses(event: ExportCompleted) -> str:
     )
 
 
-def closing_table(events: Sequence[TerminalEvent]) -> str:
+def closing_table(events: Sequence[TerminalEvent], width: int | None = None) -> str:
     """A header and a line per event, in columns: state, rows, bytes, seconds, sha256, location.
 
     An export without a file has its reason in the last column; what a file doesn't show as it was
-    sent stands there too.
+    sent stands there too. Where that is wider than ``width`` characters, hashes and locations are
+    shortened to fit, and such notes are lines of their own; reasons stay whole.
     """
-    table = [("STATE", "ROWS", "BYTES", "SECONDS", "SHA256", "LOCATION")]
-    table += [_table_row(event) for event in events]
-    return "\n".join(columns_of(table, right={1, 2, 3}))
+    rows = [_table_row(event) for event in events]
+    whole = columns_of([_HEADER, *rows], right=_NUMBERS)
+    if width is None or max(map(len, whole)) <= width:
+        return "\n".join(whole)
+    others = [(*row[:4], row[4][:_SHORT_HASH]) for row in rows]
+    taken = len(columns_of([(*_HEADER[:5], "|"), *((*row, "|") for row in others)])[0]) - 1
+    notes: list[str] = []
+    for place, event in enumerate(events):
+        last = rows[place][5]
+        if isinstance(event, ExportCompleted):
+            last = _cut(_from_here(event.location), max(_LEAST_LOCATION, width - taken))
+            notes += [f"{last}: {lost}" for lost in [_losses(event)] if lost]
+        rows[place] = (*others[place], last)
+    return "\n".join([*columns_of([_HEADER, *rows], right=_NUMBERS), *notes])
+
+
+def terminal_width() -> int | None:
+    """How many characters fit a line of stdout; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _from_here(location: str) -> str:
+    """A local file's path from the working directory, where it is below it."""
+    here = f"file://{Path.cwd().as_posix()}/"
+    return location.removeprefix(here).removeprefix("file://")
+
+
+def _cut(text: str, room: int) -> str:
+    """Without its middle, if it has no room: what tells names apart is at both ends."""
+    if len(text) <= room:
+        return text
+    end = min(_CUT_END, room // 2)
+    return f"{text[: room - end - 1]}…{text[-end:]}"
 
 
 def columns_of(table: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:

@@ -2,6 +2,9 @@
 
 An embedded Kafka, one node and five generated exports, all in this process but Kafka itself; on
 request an embedded object store as well. The files stay; Kafka and its data go.
+
+Invariant: interrupted at any moment, it exits with 128 + the signal's number, and leaves neither a
+process nor Kafka's data.
 """
 
 import asyncio
@@ -24,13 +27,14 @@ from producer.publisher import Export, ExportPublisher
 from producer.seed.scenarios import FIVE_SCENARIOS, Scenario, publish
 from schemas.completions import ExportCompleted, TerminalEvent
 from sluice.errors import UserError
-from sluice.foreground import catch_signals, run
+from sluice.foreground import catch_signals, ignore_signals, run
 from sluice.logs import configure_logging
 from sluice.progress import ExportBars, export_bars
-from sluice.reports import closing_table
+from sluice.reports import closing_table, terminal_width
 from sluice.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from sluice.http.server import HttpServer
     from sluice.node import Node
 
 _READY_SECONDS = 60.0
@@ -52,13 +56,23 @@ def run_demo(
         DemoStorage,
         typer.Option(help="s3: a bucket of the embedded object store, its data in .store."),
     ] = DemoStorage.SETTINGS,
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay up until Ctrl-C, with the node's page.")
+    ] = False,
 ) -> int:
     """Run five exports on an embedded Kafka: CSV of 1k, 10k, 50k rows and PDF of 1k, 10k.
 
     The files stay in SLUICE_STORAGE_URL (./exports). Exits 0 only if every export completed.
     """
+    catch_signals(None)
+    code = _run_demo(storage, keep)
+    ignore_signals()
+    return code
+
+
+def _run_demo(storage: DemoStorage, keep: bool) -> int:
     settings = load_settings(serves=True)
-    catch_signals()
     configure_logging("warning", settings.log_format)
     with tempfile.TemporaryDirectory(prefix="sluice-demo-") as directory:
         typer.echo("starting an embedded Apache Kafka …")
@@ -66,7 +80,7 @@ def run_demo(
             typer.echo(f"Kafka answers at {kafka.bootstrap_servers}")
             settings = _on(settings, kafka.bootstrap_servers)
             with _stored(settings, storage) as stored:
-                return run(_demo(stored))
+                return run(_demo(stored, keep))
 
 
 def _on(settings: Settings, bootstrap_servers: str) -> Settings:
@@ -87,6 +101,7 @@ def _stored(settings: Settings, storage: DemoStorage) -> Iterator[Settings]:
     if storage is DemoStorage.SETTINGS:
         yield settings
         return
+    typer.echo("starting an embedded object store …")
     with EmbeddedStore(_STORE_DIRECTORY, notice=typer.echo) as store:
         store.create_bucket(_BUCKET)
         typer.echo(f"an object store answers at {store.endpoint}")
@@ -102,33 +117,40 @@ def _stored(settings: Settings, storage: DemoStorage) -> Iterator[Settings]:
     typer.echo(f"the files stay: sluice store --bucket {_BUCKET} serves them again")
 
 
-async def _demo(settings: Settings) -> int:
+async def _demo(settings: Settings, keep: bool) -> int:
     options = settings.client_options()
     await create_topics(settings.topics, settings.partitions, 1, **options)
-    async with (
-        _working_node(settings) as node,
-        # Before anything is published, so that no event is missed.
-        CompletionFeed(settings.topics, **options) as feed,
-        ExportPublisher(settings.topics, **options) as publisher,
-        asyncio.timeout(_EXPORTS_SECONDS),
-    ):
-        events = await _run_exports(node, feed, publisher)
-    typer.echo(closing_table(events))
+    async with _working_node(settings) as (node, server):
+        async with (
+            # Before anything is published, so that no event is missed.
+            CompletionFeed(settings.topics, **options) as feed,
+            ExportPublisher(settings.topics, **options) as publisher,
+            asyncio.timeout(_EXPORTS_SECONDS),
+        ):
+            events = await _run_exports(node, feed, publisher)
+        typer.echo(closing_table(events, terminal_width()))
+        if keep:
+            kafka = settings.bootstrap_servers
+            typer.echo(f"Kafka stays up too: SLUICE_BOOTSTRAP_SERVERS={kafka}")
+            typer.echo(f"until Ctrl-C, the page: {server.url}/")
+            await server.wait()
+    if not keep:
+        typer.echo(f"the page was {server.url}/ (`sluice demo --keep` leaves it open)")
     return 0 if all(isinstance(event, ExportCompleted) for event in events) else 1
 
 
 @asynccontextmanager
-async def _working_node(settings: Settings) -> AsyncIterator["Node"]:
+async def _working_node(settings: Settings) -> AsyncIterator[tuple["Node", "HttpServer"]]:
     """A node that is ready, for the block."""
     # Takes half a second, and no command needs it but this one and `serve`.
     from sluice.node import open_node  # noqa: PLC0415
 
     async with open_node(settings) as (node, server):
-        typer.echo(f"one node works; its metrics: {server.url}/metrics")
+        typer.echo(f"one node works; its page: {server.url}/")
         working = asyncio.create_task(node.run())
         try:
             await _until_ready(node)
-            yield node
+            yield node, server
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
@@ -146,7 +168,7 @@ async def _run_exports(
     node: "Node", feed: CompletionFeed, publisher: ExportPublisher
 ) -> list[TerminalEvent]:
     """Publish the five exports at once and follow each to its end; events in order of size."""
-    with export_bars() as bars:
+    with export_bars({scenario.name: scenario.records for scenario in FIVE_SCENARIOS}) as bars:
         watching = asyncio.create_task(_show_progress(node, bars))
         try:
             async with asyncio.TaskGroup() as publishing:
@@ -168,7 +190,7 @@ async def _publish(
     publisher: ExportPublisher, scenario: Scenario, seed: int, bars: ExportBars
 ) -> Export:
     def requested(export: Export) -> None:
-        bars.requested(export.export_id, scenario.records)
+        bars.requested(scenario.name, export.export_id)
 
     return await publish(publisher, scenario, seed=seed, on_rows=requested)
 

@@ -6,12 +6,17 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from broker.store import EmbeddedStore
+from tests.support.foreground import ends
 from tests.support.nodes import SLUICE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -67,18 +72,81 @@ def test_five_exports_complete_in_a_bucket(tmp_path: Path) -> None:
         assert store.credentials.secret_access_key not in done.stdout + done.stderr
 
 
-def test_a_signal_ends_it_and_leaves_nothing_running(tmp_path: Path) -> None:
-    demo = subprocess.Popen(
-        [SLUICE, "demo"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
-    )
-    assert demo.stdout
-    while "node works" not in demo.stdout.readline():
-        assert demo.poll() is None
-    (kafka,) = children_of(demo.pid)
-    demo.send_signal(signal.SIGTERM)
-    demo.communicate(timeout=30)
-    assert demo.returncode != 0
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{kafka}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+@contextmanager
+def demo(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``sluice demo`` with temporary files of its own; at the end nothing of it may be left."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [SLUICE, "demo", *arguments],
+        cwd=tmp_path,
+        env=environment() | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+    assert not list(temporary.glob("sluice-demo-*"))
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout
+    while words not in (line := process.stdout.readline()):
+        assert process.poll() is None
+    return line
+
+
+def catches_signals(process: subprocess.Popen[str]) -> bool:
+    """Whether Python's start is behind it: it handles SIGTERM."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (caught,) = re.findall(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def interrupted(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send the signal, and a second one as the impatient do."""
+    servers = children_of(process.pid)
+    process.send_signal(number)
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, errors
+    assert "Traceback" not in errors
+    for server in servers:
+        assert ends(server, within_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("", signal.SIGINT),  # while its modules are imported
+        ("", signal.SIGTERM),
+        ("starting an embedded Apache Kafka", signal.SIGINT),
+        pytest.param("Kafka answers", signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param("node works", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("STATE", signal.SIGTERM, marks=pytest.mark.long),  # as all of it stops
+    ],
+)
+def test_a_signal_ends_it_at_any_moment_and_leaves_nothing(
+    tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    with demo(tmp_path) as process:
+        if moment:
+            line_with(process, moment)
+        else:
+            wait_until(lambda: catches_signals(process))
+        interrupted(process, number)
+
+
+def test_kept_it_serves_the_page_until_a_signal_comes(tmp_path: Path) -> None:
+    with demo(tmp_path, "--keep") as process:
+        (url,) = re.findall(r"http://\S+/", line_with(process, "until Ctrl-C, the page"))
+        page = httpx.get(url, headers={"Accept": "text/html"})
+        assert "<title>Exports · Sluice</title>" in page.text
+        listed = httpx.get(f"{url}export", params={"state": "completed"}).json()["exports"]
+        assert len(listed) == 5
+        interrupted(process, signal.SIGTERM)

@@ -1,10 +1,17 @@
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
+from schemas.completions import (
+    ExportCancelled,
+    ExportCompleted,
+    ExportFailed,
+    Source,
+    TerminalEvent,
+)
 from schemas.vocabulary import FailReason, Format
 from sluice.reports import closing_table, event_line, publishing_progress
 
@@ -49,6 +56,25 @@ def test_what_a_file_does_not_show_as_it_was_sent_is_not_passed_over(
     event = ExportCompleted(format=Format.PDF, pages=200, **counts, **ENDED, **FILE)
     assert shown in event_line(event)
     assert closing_table([event]).endswith(shown[len("1048576 bytes ") : -len(" sha256")])
+
+
+def test_a_terminal_of_80_columns_gets_a_table_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = ENDED | {"export_id": "seed-pdf-10000-019ad0e8f3c2a1b2c3d4e5"}
+    file = FILE | {"location": f"file://{tmp_path}/exports/{ended['export_id']}.pdf"}
+    events: list[TerminalEvent] = [
+        ExportCompleted(format=Format.PDF, pages=2, replaced_characters=7, **ended, **file),
+        ExportFailed(format=Format.CSV, reason=FailReason.TOO_LARGE, message="m" * 90, **ENDED),
+    ]
+    header, completed, failed, note = closing_table(events, 80).splitlines()
+    assert len(completed) == 80
+    assert completed.split()[4:] == ["aaaaaaaa", "exports/seed-pdf-10000-01…d4e5.pdf"]
+    assert header.index("LOCATION") == completed.index("exports/") == failed.index("ord-1: ")
+    assert failed.endswith("m" * 90)
+    assert note == "exports/seed-pdf-10000-01…d4e5.pdf: 7 characters replaced"
+    assert closing_table(events, 400) == closing_table(events), "a wide one gets everything"
 
 
 def test_a_failed_export_says_why_in_one_line() -> None:
