@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NATIVE_STAMP := $(VENV)/.native
+NATIVE_SOURCES := $(wildcard native/*.toml native/Cargo.lock native/src/*.rs native/src/*/*.rs)
 DEPLOY := .venv-deploy
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 BENCH_STAMP := $(VENV)/.bench-installed
@@ -16,12 +18,12 @@ HUNT ?=
 CHECKED := acceptance broker clients consumer producer schemas sluice tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check chaos hostile hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
+.PHONY: help install demo test test-long check chaos hostile native-check hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(STAMP) ## create .venv with the locked dependencies and .venv/bin/sluice
+install: $(STAMP) $(NATIVE_STAMP) ## create .venv with the locked dependencies and .venv/bin/sluice
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "sluice: $(PYTHON) is missing; install Python 3.11 or newer" >&2; exit 1; }
@@ -32,6 +34,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "installing what Sluice needs into $(VENV), once: a minute or two"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Needs a Rust toolchain, and without one leaves the encoding to Python: it never fails.
+$(NATIVE_STAMP): $(STAMP) requirements-native.lock native/install.sh $(NATIVE_SOURCES)
+	@sh native/install.sh $(VENV)
 	@touch $@
 
 demo: install ## run the five scenarios on an embedded Apache Kafka
@@ -50,12 +57,18 @@ test-long: install ## the longest tests: those of `make test` in their long form
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
 
-check: install ## format, lint, types, imports, unit and property tests (about two minutes)
+check: install native-check ## format, lint, types, imports, unit and property tests (about two minutes)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n 2
+
+native-check: ## format, lint and tests of native/, where cargo is
+	@if command -v cargo >/dev/null; then set -e; cd native; \
+	    cargo fmt --check; cargo clippy --quiet --locked --all-features --all-targets -- -D warnings; \
+	    cargo test --quiet --locked; \
+	else echo "sluice: no cargo: native/ is not checked"; fi
 
 chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED, STORAGE: local or s3)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --storage $(STORAGE) --report tests/chaos/results
@@ -125,10 +138,12 @@ lock: ## resolve the dependencies again (needs uv)
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-bench.lock
 	uv pip compile --group pyproject.toml:deploy --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-deploy.lock
+	uv pip compile --group pyproject.toml:native --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade -o requirements-native.lock
 	uv pip compile pyproject.toml --group image -c requirements.lock --universal --python-version 3.11 \
 	    --only-binary deflate --emit-build-options \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements-image.lock
 
 clean: ## remove what make made (files in exports/ stay)
-	rm -rf $(VENV) $(DEPLOY) bench/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) native/target bench/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,10 +52,18 @@ class LargeRows:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """Rows that were checked and encoded natively: ``data`` are the bytes of the file."""
+
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Some rows of one export. ``seq`` counts from 0; ``total_rows`` is None unless given.
 
-    Of a large batch ``rows`` is empty and ``large`` has them.
+    Of a large batch ``rows`` is empty and ``large`` has them, of an encoded one ``encoded``.
     """
 
     export_id: str
@@ -64,10 +72,13 @@ class Batch:
     last: bool = False
     total_rows: int | None = None
     large: LargeRows | None = None
+    encoded: EncodedRows | None = None
 
     @property
     def row_count(self) -> int:
         """How many rows there are."""
+        if self.encoded:
+            return self.encoded.count
         return self.large.count if self.large else len(self.rows)
 
     def pieces(self, most_rows: int, after: int = 0) -> Iterator[list[Row]]:

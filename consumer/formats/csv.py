@@ -62,6 +62,25 @@ class CsvWriter:
         self._begun = False
 
     @property
+    def begun(self) -> bool:
+        """Whether the file's beginning was handed out: the mark and its first line."""
+        return self._begun
+
+    def native_options(self) -> dict[str, object]:
+        """What ``native/src/csv.rs`` needs to know of the options, texts ready to be written."""
+        return {
+            "delimiter": self._delimiter,
+            "line_ending": self._line_ending,
+            "quotes_all": self._quotes_all,
+            "decimal_comma": self._decimal_comma,
+            "words": [self._words[None], self._words[True], self._words[False]],
+            "head": self._mark + (self._first_line(self._header) if self._header else b""),
+            "has_header": self._header is not None,
+            "escapes": self._escapes,
+            "formulas": ("".join(STARTS), PASSED_OVER),
+        }
+
+    @property
     def pages(self) -> None:
         """A CSV has no pages."""
 

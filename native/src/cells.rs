@@ -1,0 +1,147 @@
+//! A cell as it was scanned, and the texts that formats share: `consumer/formats/cells.py` in Rust.
+//!
+//! Invariant: one value has one text, Python's.
+
+use crate::scan::{Scanner, Text, plain_classes};
+
+/// Any JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell<'a> {
+    Null,
+    Bool(bool),
+    /// All digits, however many; `-0` is `0`.
+    Integer(&'a str),
+    /// A number that isn't written as an integer, in the form of Python's `repr`.
+    Decimal(&'a str),
+    /// Likewise, but its text is still to be made: see `repr`.
+    Double(f64),
+    Text(Text<'a>),
+    /// An array or object: JSON as it came, known to be right. Keys may be there twice.
+    Nested(&'a str),
+}
+
+/// An object of more members is left to Python: each is compared with those before it.
+const MOST_MEMBERS: usize = 32;
+
+/// Python's `repr` of a finite double.
+pub fn repr(number: f64, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(number);
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    if unsigned.len() < text.len() {
+        out.push(b'-');
+    }
+    let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits = format!("{whole}{fraction}");
+    let zeros = digits.len() - digits.trim_start_matches('0').len();
+    let digits = &digits[zeros..];
+    // 0.DIGITS times ten to the power of `point`.
+    let point = whole.len() as i32 + exponent - zeros as i32;
+    write_digits(digits.trim_end_matches('0'), point, out);
+}
+
+fn write_digits(digits: &str, point: i32, out: &mut Vec<u8>) {
+    let digits = digits.as_bytes();
+    let count = digits.len() as i32;
+    match point {
+        _ if count == 0 => out.extend(b"0.0"),
+        -3..=0 => {
+            out.extend(b"0.");
+            out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
+            out.extend(digits);
+        }
+        1..=16 if count > point => {
+            out.extend(&digits[..point as usize]);
+            out.push(b'.');
+            out.extend(&digits[point as usize..]);
+        }
+        1..=16 => {
+            out.extend(digits);
+            out.extend(std::iter::repeat_n(b'0', (point - count) as usize));
+            out.extend(b".0");
+        }
+        _ => {
+            out.push(digits[0]);
+            if count > 1 {
+                out.push(b'.');
+                out.extend(&digits[1..]);
+            }
+            let exponent = point - 1;
+            let sign = if exponent < 0 { '-' } else { '+' };
+            out.extend(format!("e{sign}{:02}", exponent.unsigned_abs()).as_bytes());
+        }
+    }
+}
+
+/// Compact JSON of an array or object, as Python's `json` writes it.
+pub fn compact_json(nested: &str, out: &mut Vec<u8>) -> Option<()> {
+    write_value(&mut Scanner::new(nested), out)
+}
+
+fn write_value(scanner: &mut Scanner, out: &mut Vec<u8>) -> Option<()> {
+    match scanner.peek()? {
+        open @ (b'[' | b'{') => write_container(scanner, open, out),
+        _ => {
+            match scanner.value(&plain_classes())? {
+                Cell::Null => out.extend(b"null"),
+                Cell::Bool(is_true) => out.extend(if is_true { "true" } else { "false" }.bytes()),
+                Cell::Integer(text) | Cell::Decimal(text) => out.extend(text.bytes()),
+                Cell::Double(number) => repr(number, out),
+                Cell::Text(text) => write_string(&text.text, out),
+                Cell::Nested(_) => return None,
+            }
+            Some(())
+        }
+    }
+}
+
+fn write_container(scanner: &mut Scanner, open: u8, out: &mut Vec<u8>) -> Option<()> {
+    let close = if open == b'[' { b']' } else { b'}' };
+    let mut keys = Vec::new();
+    scanner.take(open)?;
+    out.push(open);
+    let mut goes_on = scanner.peek()? != close;
+    if !goes_on {
+        scanner.take(close)?;
+    }
+    while goes_on {
+        if open == b'{' {
+            let key = scanner.key()?;
+            // Of two members with one name the last counts, in the place of the first.
+            if keys.contains(&key) || keys.len() == MOST_MEMBERS {
+                return None;
+            }
+            write_string(&key, out);
+            out.push(b':');
+            keys.push(key);
+        }
+        write_value(scanner, out)?;
+        goes_on = scanner.goes_on(close)?;
+        if goes_on {
+            out.push(b',');
+        }
+    }
+    out.push(close);
+    Some(())
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend(b"\\\""),
+            b'\\' => out.extend(b"\\\\"),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            0x8 => out.extend(b"\\b"),
+            0xc => out.extend(b"\\f"),
+            0..0x20 => out.extend(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,208 @@
+//! CSV: rows to bytes as `consumer/formats/csv.py` makes them.
+//!
+//! Invariant: each field is what `CsvWriter._field` makes of its cell, but for the first one of a
+//! file without a header, which may be quoted as `CsvWriter._first_line` does.
+
+use crate::batch::{Batch, Rows, Table, read};
+use crate::cells::{Cell, compact_json, repr};
+use crate::formulas::Formulas;
+use crate::scan::{Classes, plain_classes};
+
+/// The byte may call for quotes.
+const SPECIAL: u8 = 1;
+/// Readers split there, whatever the delimiter is; see `CsvWriter`.
+const SEPARATORS: [u8; 3] = *b",;\t";
+const NUMBER_CHARACTERS: &str = "0123456789+-.e";
+/// What must not begin a file: SYLK's mark, and a byte order mark.
+const MISTAKEN_BEGINNINGS: [&[u8]; 2] = [b"ID", "\u{feff}".as_bytes()];
+
+/// What Python hands over of an export's options, texts ready to be written.
+pub struct CsvOptions {
+    pub delimiter: String,
+    pub line_ending: String,
+    pub quotes_all: bool,
+    pub decimal_comma: bool,
+    /// The fields of null, true and false.
+    pub words: [String; 3],
+    /// What begins a file: the mark and the header's line.
+    pub head: Vec<u8>,
+    pub has_header: bool,
+}
+
+/// How one export is written.
+pub struct Csv {
+    options: CsvOptions,
+    formulas: Option<Formulas>,
+    blanks: Formulas,
+    classes: Classes,
+    is_lone: bool,
+    numbers_are_plain: bool,
+    texts_are_plain: bool,
+}
+
+impl Csv {
+    /// Without `escapes` no formula is looked for.
+    pub fn new(options: CsvOptions, columns: usize, escapes: bool, formulas: (&str, &str)) -> Self {
+        let mut classes = plain_classes();
+        let specials = SEPARATORS.into_iter().chain(*b"\"\r\n");
+        // Of a delimiter beyond ASCII the first byte: a field that has it is looked at again.
+        for byte in specials.chain(options.delimiter.bytes().take(1)) {
+            classes[usize::from(byte)] |= SPECIAL;
+        }
+        let is_lone = columns == 1;
+        let makes = || Formulas::new(formulas.0, formulas.1);
+        Self {
+            formulas: escapes.then(makes),
+            blanks: makes(),
+            classes,
+            is_lone,
+            numbers_are_plain: !options.quotes_all
+                && !options.decimal_comma
+                && !NUMBER_CHARACTERS.contains(&options.delimiter),
+            texts_are_plain: !options.quotes_all && !is_lone,
+            options,
+        }
+    }
+
+    /// The lines of a record's rows, after the file's beginning if it has not `begun`.
+    ///
+    /// `None` as well where they are more than `most_bytes`.
+    pub fn encode<'a>(
+        &self,
+        value: &'a [u8],
+        table: &Table,
+        begun: bool,
+        most_bytes: usize,
+    ) -> Option<(Batch<'a>, Vec<u8>)> {
+        let mut lines = Lines {
+            csv: self,
+            out: Vec::with_capacity(value.len().min(most_bytes)),
+            scratch: Vec::new(),
+            is_first: !begun && !self.options.has_header,
+            most_bytes,
+        };
+        if !begun {
+            lines.out.extend_from_slice(&self.options.head);
+        }
+        let batch = read(value, table, &mut lines)?;
+        Some((batch, lines.out))
+    }
+
+    fn calls_for_quotes(&self, text: &str) -> bool {
+        self.options.quotes_all
+            || text.bytes().any(|byte| SEPARATORS.contains(&byte) || b"\"\r\n".contains(&byte))
+            || text.contains(&self.options.delimiter)
+            || self.is_lone && self.blanks.is_blank(text)
+    }
+}
+
+struct Lines<'c> {
+    csv: &'c Csv,
+    out: Vec<u8>,
+    scratch: Vec<u8>,
+    is_first: bool,
+    most_bytes: usize,
+}
+
+impl Rows for Lines<'_> {
+    fn classes(&self) -> &Classes {
+        &self.csv.classes
+    }
+
+    fn row(&mut self, cells: &[Cell]) -> Option<()> {
+        let csv = self.csv;
+        for (place, cell) in cells.iter().enumerate() {
+            if place > 0 {
+                self.out.extend_from_slice(csv.options.delimiter.as_bytes());
+            }
+            let start = self.out.len();
+            self.field(cell)?;
+            if self.is_first {
+                self.is_first = false;
+                self.keep_from_mistakes(start);
+            }
+        }
+        self.out.extend_from_slice(csv.options.line_ending.as_bytes());
+        (self.out.len() <= self.most_bytes).then_some(())
+    }
+}
+
+impl Lines<'_> {
+    fn field(&mut self, cell: &Cell) -> Option<()> {
+        let words = &self.csv.options.words;
+        match cell {
+            Cell::Null => self.out.extend_from_slice(words[0].as_bytes()),
+            Cell::Bool(true) => self.out.extend_from_slice(words[1].as_bytes()),
+            Cell::Bool(false) => self.out.extend_from_slice(words[2].as_bytes()),
+            Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes()),
+            Cell::Double(number) => {
+                let mut text = std::mem::take(&mut self.scratch);
+                text.clear();
+                repr(*number, &mut text);
+                self.number(&text);
+                self.scratch = text;
+            }
+            Cell::Text(text) => {
+                let (text, classes) = (&*text.text, text.classes);
+                let is_suspect = self.csv.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
+                if classes & SPECIAL == 0 && !is_suspect && self.csv.texts_are_plain {
+                    self.out.extend_from_slice(text.as_bytes());
+                } else {
+                    self.unusual(text, is_suspect);
+                }
+            }
+            Cell::Nested(json) => {
+                let mut text = Vec::with_capacity(json.len());
+                compact_json(json, &mut text)?;
+                self.unusual(&String::from_utf8(text).ok()?, false);
+            }
+        }
+        Some(())
+    }
+
+    fn number(&mut self, text: &[u8]) {
+        if self.csv.numbers_are_plain {
+            self.out.extend_from_slice(text);
+            return;
+        }
+        let options = &self.csv.options;
+        let start = self.out.len();
+        let point = if options.decimal_comma { b',' } else { b'.' };
+        self.out.extend(text.iter().map(|&byte| if byte == b'.' { point } else { byte }));
+        let delimiter = options.delimiter.as_bytes();
+        let has_delimiter =
+            self.out[start..].windows(delimiter.len()).any(|part| part == delimiter);
+        if options.quotes_all || has_delimiter {
+            self.out.insert(start, b'"');
+            self.out.push(b'"');
+        }
+    }
+
+    fn unusual(&mut self, text: &str, may_be_formula: bool) {
+        let csv = self.csv;
+        let formulas = csv.formulas.as_ref().filter(|_| may_be_formula);
+        let mark = if formulas.is_some_and(|f| f.is_formula(text)) { "'" } else { "" };
+        // The delimiter may be the mark itself: without quotes the field would be split at it.
+        if !csv.calls_for_quotes(text) && csv.options.delimiter != mark {
+            self.out.extend_from_slice(mark.as_bytes());
+            self.out.extend_from_slice(text.as_bytes());
+            return;
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(mark.as_bytes());
+        for (place, part) in text.split('"').enumerate() {
+            self.out.extend_from_slice(if place > 0 { b"\"\"" } else { b"" });
+            self.out.extend_from_slice(part.as_bytes());
+        }
+        self.out.push(b'"');
+    }
+
+    /// Quote the file's first field if it would make readers mistake the file.
+    fn keep_from_mistakes(&mut self, start: usize) {
+        let field = &self.out[start..];
+        if MISTAKEN_BEGINNINGS.iter().any(|beginning| field.starts_with(beginning)) {
+            self.out.insert(start, b'"');
+            self.out.push(b'"');
+        }
+    }
+}

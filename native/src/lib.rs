@@ -1,0 +1,13 @@
+//! Sluice's encoders in Rust. `README.md` says how they are used and how another one joins.
+//!
+//! Invariant: for the same bytes the answer is exactly Python's, or `None`.
+
+pub mod batch;
+pub mod cells;
+pub mod csv;
+pub mod formulas;
+pub mod scan;
+pub mod types;
+
+#[cfg(feature = "python")]
+mod binding;
