@@ -3,7 +3,6 @@
 Reads only, and blocks. Invariant: memory grows neither with a file nor with their number.
 """
 
-import io
 from collections.abc import Iterator
 
 from pydantic import ValidationError
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 from consumer.errors import StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket
-from consumer.storage.objects.reading import ObjectFile
+from consumer.storage.objects.reading import ObjectFile, ObjectStream
 from consumer.verify.content import ContentVerifier, Verdict, removed
 from schemas.completions import ExportCompleted, TerminalEvent, decode_event
 from schemas.errors import field_errors, summary
@@ -82,7 +81,9 @@ class BucketVerifier:
                 named, False, "isn't there, but its manifest is"
             )
         try:
-            return self._contents.verify(named, _Content(ObjectFile(self._bucket, found)), event)
+            return self._contents.verify(
+                named, ObjectStream(ObjectFile(self._bucket, found)), event
+            )
         except StorageUnavailable:
             # It may expire while it is read.
             if self._bucket.head(named) is None and (verdict := removed(named, event)):
@@ -99,23 +100,3 @@ class BucketVerifier:
     def _manifest(self, export_id: str) -> TerminalEvent | None:
         content = self._bucket.read(layout.manifest(export_id))
         return None if content is None else decode_event(content)
-
-
-class _Content(io.RawIOBase):
-    """``Content`` of an object."""
-
-    def __init__(self, file: ObjectFile) -> None:
-        self._file = file
-        self._offset = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        """See ``Content.read``."""
-        piece = self._file.read(self._offset, self._file.size if size < 0 else size)
-        self._offset += len(piece)
-        return piece
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """See ``Content.seek``."""
-        del whence  # from the beginning is all that is needed
-        self._offset = offset
-        return offset

@@ -162,10 +162,14 @@ class _Abandoned(Exception):  # noqa: N818 - an event, raised and caught on the 
 
 
 class _Tapped(io.RawIOBase):
-    """A file that calls ``before_read`` of the stream, with whether the read will wait."""
+    """A file that calls ``before_read`` of the stream, with whether the read will wait.
+
+    One without a descriptor is read over a network, so it waits.
+    """
 
     def __init__(self, file: io.RawIOBase, rows: RowStream) -> None:
         self._file = file
+        self._has_descriptor = _has_descriptor(file)
         self._rows = rows
 
     def readable(self) -> bool:
@@ -174,7 +178,7 @@ class _Tapped(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read as the file does, which may block."""
-        readable, _, _ = select.select([self._file], [], [], 0)
+        readable = self._has_descriptor and select.select([self._file], [], [], 0)[0]
         self._rows.before_read(waits=not readable)
         while (count := self._file.readinto(buffer)) is None:
             select.select([self._file], [], [])  # a pipe that another process made non-blocking
@@ -197,3 +201,11 @@ class _Tapped(io.RawIOBase):
     def tell(self) -> int:
         """The place in the file."""
         return self._file.tell()
+
+
+def _has_descriptor(file: io.RawIOBase) -> bool:
+    try:
+        file.fileno()
+    except OSError:
+        return False
+    return True

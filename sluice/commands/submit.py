@@ -4,14 +4,9 @@ What is called wrongly is found before the file is opened, what is wrong at the 
 before anything is published. What is wrong further on cancels the export.
 """
 
-import io
-import os
-import stat
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +23,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
+from sluice.given_file import given_file
 from sluice.no_node import no_node_noticed
 from sluice.reports import (
     cancelled_if_interrupted,
@@ -65,7 +61,12 @@ class FileExport:
 
 
 def run_submit(  # noqa: PLR0913 - each argument is an option
-    file: Annotated[str, typer.Argument(help="The file with the rows; - is standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="The file with the rows, or an object's s3:// URL; - is standard input."
+        ),
+    ],
     *,
     file_format: Annotated[Format, typer.Option("--format", help="The format of the file.")],
     input_format: Annotated[
@@ -189,7 +190,9 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
     options = settings.client_options()
     async with AsyncExitStack() as stack:
         # The file first: what is wrong with it shows without Kafka.
-        rows = await stack.enter_async_context(_open(file_export))
+        given = given_file(file_export.file, settings)
+        rows = RowStream(given.name, given.open, file_export.read, file_export.columns.chosen)
+        await stack.enter_async_context(rows)
         try:
             request = file_export.request(rows.columns, rows.headers)
         except ValidationError as error:
@@ -203,7 +206,7 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
             # Before the request is sent, so that no end is missed.
             await stack.enter_async_context(feed)
         async with ExportPublisher(settings.topics, **options) as publisher:
-            export = await _publish(publisher, request, rows, _size(file_export.file))
+            export = await _publish(publisher, request, rows, given.size())
         typer.echo(export.export_id)
         if not waiting.wanted:
             return 0
@@ -227,22 +230,3 @@ async def _publish(
                 await export.send(chunk)
                 advance(export.export_id, export.rows, rows.bytes_read / size if size else None)
     return export
-
-
-def _open(file_export: FileExport) -> RowStream:
-    file, chosen = file_export.file, file_export.columns.chosen
-    if file == "-":
-        return RowStream("standard input", _open_stdin, file_export.read, chosen)
-    return RowStream(file, lambda: io.FileIO(file), file_export.read, chosen)
-
-
-def _open_stdin() -> io.FileIO:
-    if sys.stdin is None:
-        raise OSError("it is closed")
-    return io.FileIO(sys.stdin.fileno(), closefd=False)
-
-
-def _size(file: str) -> int | None:
-    """Bytes of a regular file, for the progress bar."""
-    status = os.fstat(sys.stdin.fileno()) if file == "-" else Path(file).stat()
-    return status.st_size if stat.S_ISREG(status.st_mode) else None

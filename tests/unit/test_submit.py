@@ -35,6 +35,7 @@ def error_of(*arguments: str) -> BaseException:
         ("a.b.jsonl", InputFormat.NDJSON),
         ("a.xlsx", InputFormat.XLSX),
         ("A.XLSM", InputFormat.XLSX),
+        ("s3://bucket/deep/a.json", InputFormat.JSON),
     ],
 )
 def test_the_extension_tells_the_input_format(name: str, expected: InputFormat) -> None:
@@ -206,3 +207,24 @@ def test_an_old_workbook_is_refused_by_name() -> None:
 def test_a_missing_file_is_named() -> None:
     error = error_of("missing.csv", "--format", "csv")
     assert str(error) == "missing.csv: can't be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://bucket/dir.csv/", "must name an object, as in s3://bucket/key"),
+        ("s3://who:secret@bucket/a.csv", "must name a bucket, as in s3://bucket/key"),
+        ("https://bucket.example/a.csv", "must be a path, file:///path, or s3://"),
+    ],
+)
+def test_a_url_of_no_object_is_refused_without_its_password(url: str, message: str) -> None:
+    error = error_of(url, "--format", "csv", "--input-format", "csv")
+    assert isinstance(error, UsageError)
+    assert message in str(error)
+    assert "secret" not in str(error)
+
+
+def test_a_file_url_is_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "none.csv"
+    error = error_of(f"file://{file}", "--format", "csv")
+    assert str(error) == f"file://{file}: can't be read: No such file or directory"

@@ -9,15 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 import structlog
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from consumer.errors import StorageUnavailable
 from consumer.storage.objects.multipart import MultipartUploads
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +45,15 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a listing shows it; ``modified`` in seconds since the epoch."""
+    """An object as a listing shows it; ``modified`` in seconds since the epoch.
+
+    ``etag`` changes when another object takes its place; only ``Bucket.head`` fills it in.
+    """
 
     name: str
     size: int
     modified: float
+    etag: str | None = None
 
 
 class Bucket:
@@ -78,11 +85,16 @@ class Bucket:
                 self._require_bucket(error)
                 return None
 
-    def read_range(self, name: str, start: int, size: int) -> bytes:
-        """Up to ``size`` bytes, at least one, of an object that has some at ``start``."""
+    def read_range(self, name: str, start: int, size: int, etag: str | None = None) -> bytes:
+        """Up to ``size`` bytes, at least one, of an object that has some at ``start``.
+
+        Another object in its place is an error where the ``etag`` is given.
+        """
+        options: GetOptions = {"range": (start, start + size)}
+        if etag:
+            options["if_match"] = etag
         with self._errors(f"{self.url}/{name} can't be read"):
-            key = self._key(name)
-            return bytes(obstore.get_range(self._store, key, start=start, length=size))
+            return bytes(obstore.get(self._store, self._key(name), options=options).bytes())
 
     def head(self, name: str) -> ListedObject | None:
         """An object without what it holds; None if it, or the bucket, isn't there."""
@@ -92,7 +104,8 @@ class Bucket:
             except FileNotFoundError:
                 # The answer to a HEAD has no body that tells one from the other.
                 return None
-        return ListedObject(name, found["size"], found["last_modified"].timestamp())
+        modified = found["last_modified"].timestamp()
+        return ListedObject(name, found["size"], modified, found["e_tag"])
 
     def create(self, name: str, content: bytes) -> bool:
         """Create an object unless it exists; False: it did, or another caller is creating it.
@@ -195,6 +208,8 @@ class Bucket:
             # Caught before the others, as it is an ``OSError`` too.
             self._require_bucket(error)
             raise StorageUnavailable(f"{what}: it isn't there") from None
+        except PreconditionError:
+            raise StorageUnavailable(f"{what}: another one has taken its place") from None
         except (BaseError, OSError, ValueError) as error:
             raise StorageUnavailable(f"{what}: {in_words(error)}") from None
 

@@ -3,20 +3,31 @@
 Invariant: a file holds no more of its content in memory than it reads at a time.
 """
 
+import io
+from typing import TYPE_CHECKING
+
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket, ListedObject
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _READ_BYTES = 1024 * 1024
 
 
 class ObjectFile:
-    """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept."""
+    """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept.
 
-    def __init__(self, bucket: Bucket, listed: ListedObject) -> None:
+    ``etag``: what is read is of this object, not of another that takes its place meanwhile. A
+    storage's own files need none, as their keys are never used for other bytes.
+    """
+
+    def __init__(self, bucket: Bucket, listed: ListedObject, etag: str | None = None) -> None:
         self.name = layout.location(bucket.url, listed.name)
         self.size, self.modified = listed.size, listed.modified
         self._bucket = bucket
         self._object = listed.name
+        self._etag = etag
         self._held = (0, b"")
 
     def read(self, offset: int, size: int) -> bytes:
@@ -27,10 +38,45 @@ class ObjectFile:
         if not begin <= offset < begin + len(held):
             # Each range that is read is a request of its own.
             count = min(max(size, _READ_BYTES), self.size - offset)
-            begin, held = offset, self._bucket.read_range(self._object, offset, count)
+            begin = offset
+            held = self._bucket.read_range(self._object, offset, count, self._etag)
             self._held = begin, held
         return held[offset - begin : offset - begin + size]
 
     def presign(self, method: str, seconds: int) -> str | None:
         """See ``StoredFile.presign``."""
         return self._bucket.presign(self._object, method, seconds)
+
+
+class ObjectStream(io.RawIOBase):
+    """An object as a file of Python's: it can be read and sought in. It has no descriptor."""
+
+    def __init__(self, file: ObjectFile) -> None:
+        self._file = file
+        self._offset = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Read on from an offset, which nothing is fetched for."""
+        origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._file.size}
+        self._offset = max(0, origins[whence] + offset)
+        return self._offset
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fetch some bytes, unless those fetched last have them.
+
+        Raises:
+            StorageUnavailable: the store refuses, or another object has taken its place.
+        """
+        view = memoryview(buffer)
+        piece = self._file.read(self._offset, len(view))
+        view[: len(piece)] = piece
+        self._offset += len(piece)
+        return len(piece)

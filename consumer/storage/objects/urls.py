@@ -33,16 +33,34 @@ def split_url(url: str) -> tuple[str, str, str]:
     Raises:
         ValueError: it is malformed; the message is fit for a person.
     """
-    match = _URL.fullmatch(url)
-    scheme = match[1].lower() if match else ""
-    if match is None or scheme not in _SCHEMES:
-        raise ValueError("must be s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
-    bucket, prefix = match[2], (match[3] or "").rstrip("/")
-    if not _BUCKET.fullmatch(bucket):
-        raise ValueError(f"must name a bucket, as in {scheme}://bucket/prefix, and nothing else")
+    scheme, bucket, path = _parts(url, "prefix")
+    prefix = path.rstrip("/")
     if prefix and (not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
         raise ValueError("has a prefix of other than letters, digits and . _ = + - / between them")
     return scheme, bucket, prefix
+
+
+def split_object_url(url: str) -> tuple[str, str, str]:
+    """Scheme, bucket and key of the URL of one object, whose key may hold any character.
+
+    Raises:
+        ValueError: it is malformed; the message is fit for a person.
+    """
+    scheme, bucket, key = _parts(url, "key")
+    if not key or key.endswith("/"):
+        raise ValueError(f"must name an object, as in {scheme}://bucket/key")
+    return scheme, bucket, key
+
+
+def _parts(url: str, path: str) -> tuple[str, str, str]:
+    """Scheme, bucket, and what comes after it, which messages call by the name ``path``."""
+    match = _URL.fullmatch(url)
+    scheme = match[1].lower() if match else ""
+    if match is None or scheme not in _SCHEMES:
+        raise ValueError(f"must be s3://bucket/{path}, gs://bucket/{path} or az://container/{path}")
+    if not _BUCKET.fullmatch(match[2]):
+        raise ValueError(f"must name a bucket, as in {scheme}://bucket/{path}, and nothing else")
+    return scheme, match[2], match[3] or ""
 
 
 def parse_options(text: str) -> dict[str, str]:
