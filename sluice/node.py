@@ -16,6 +16,7 @@ from consumer.backlog.backlog import Backlog
 from consumer.backlog.request_lookup import RequestLookup
 from consumer.cluster import Cluster
 from consumer.exports.export_context import ExportContext
+from consumer.formats.native import PythonEncoders, find_encoders
 from consumer.formats.registry import Formats
 from consumer.group.group import ConsumerGroup
 from consumer.group.member import Membership
@@ -71,10 +72,16 @@ class Node:
         self._group = group
         self._metrics = context.metrics
         self._storage = storage
+        self._encoders = context.encoders
         self._storage_probe = StorageProbe(storage.check)
         self._expiring = Expiring(storage, self._partitions, manifests_kept, self._metrics)
         self._metrics.watch_scratch(lambda: storage.scratch_bytes)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
+
+    @property
+    def encoders(self) -> str:
+        """Which encoders it has: ``native`` or ``python``."""
+        return self._encoders.name
 
     def status(self) -> NodeStatus:
         """What the node is doing now."""
@@ -175,6 +182,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             settings.max_export_bytes,
             storage_timeout_seconds=settings.storage_timeout_seconds,
             retention_seconds=settings.retention_seconds,
+            encoders=find_encoders() if settings.encoders == "auto" else PythonEncoders(),
         )
         destination = Destination(settings.topics, settings.group_id, options, dead_letter_bytes)
         group = ConsumerGroup(

@@ -109,6 +109,7 @@ class Settings(BaseModel):
     oidc_user_claim: Claim = "sub"
     oidc_role_claim: Claim | None = None
     pdf_fonts: ReadableFiles = ""
+    encoders: Annotated[Literal["auto", "python"], _Lower] = "auto"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _Lower] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], _Lower] = "auto"
     security_protocol: Annotated[

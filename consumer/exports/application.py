@@ -15,7 +15,7 @@ from consumer.exports.messages import Message
 from consumer.storage.base import Part
 from schemas.json_pieces import values_at_most
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
-from schemas.records import Batch, decode_batch
+from schemas.records import Batch, EncodedRows, decode_batch
 from schemas.vocabulary import FailReason
 
 # Python's objects of more values take megabytes; between turns these are parsed again instead.
@@ -61,9 +61,12 @@ class Application:
         """
         if self._ending is None:
             pieces, batch = self._pieces or self._taken_up(), self.batch
-            self._put_rows(file, file.writer.append(next(pieces, [])))
-            if pieces.done < batch.row_count:
-                return False
+            if batch.encoded and self.export.encoder:
+                self._put_rows(file, self.export.encoder.adopt(file.writer, batch.encoded))
+            else:
+                self._put_rows(file, file.writer.append(next(pieces, [])))
+                if pieces.done < batch.row_count:
+                    return False
             # All rows are there, and nothing of the file's end is written yet.
             pieces.require_total()
             if not batch.last:
@@ -82,7 +85,10 @@ class Application:
             kept.keep(large.divided)
         if pieces is None:
             return  # it paused before, and is at the end of the file now
-        if large:
+        if self.batch.encoded:
+            # All of its rows are in the file.
+            self.batch = replace(self.batch, encoded=EncodedRows(self.batch.row_count, b""))
+        elif large:
             self._rows_done, self._pieces = pieces.done, None
         elif values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
             self._rows_done, self._pieces = pieces.done, None

@@ -14,6 +14,7 @@ from consumer.core.budget import TurnBudget
 from consumer.core.resume import ResumePoint
 from consumer.errors import PartLost, StorageUnavailable
 from consumer.exports.dead_letters import DeadLetters
+from consumer.exports.encoding import encoded_batch
 from consumer.exports.export import OpenExport
 from consumer.exports.export_context import ExportContext
 from consumer.exports.messages import Message, SetAside
@@ -87,6 +88,10 @@ class BatchRouting:
         return handled
 
     def _route(self, message: Message) -> bool:
+        export_id = id_in_key(message)
+        export = self._exports.get(export_id) if export_id else None
+        if export and (encoded := encoded_batch(export, message, self._context)):
+            return self._on_owned(encoded.export_id, message, encoded)
         try:
             with self._context.decoding(message.value):
                 batch = decode_batch(message.value)

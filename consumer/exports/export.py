@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from consumer.core.batch_sequence import BatchSequence
 from consumer.exports.terminal_events import Origin, Progress
-from consumer.formats.base import FormatWriter
+from consumer.formats.base import BatchEncoder, FormatWriter
 from consumer.formats.compression import Compressor
 from consumer.storage.base import Part
 from schemas.completions import ExportCompleted
@@ -24,7 +24,7 @@ class OpenExport:
     """A request that was accepted and has not ended.
 
     ``decided`` is the manifest of an earlier attempt that completed: it binds this one. ``file``
-    comes with the first batch; ``first_offset`` is that batch's, once it was applied whole.
+    and ``encoder`` come with the first batch; ``first_offset`` is its own, once it was applied.
     ``active_at`` is a monotonic time in seconds.
     """
 
@@ -33,6 +33,7 @@ class OpenExport:
         "active_at",
         "assembly",
         "decided",
+        "encoder",
         "file",
         "first_offset",
         "origin",
@@ -55,6 +56,7 @@ class OpenExport:
             [column.key for column in request.columns], [column.type for column in request.columns]
         )
         self.file: GrowingFile | None = None
+        self.encoder: BatchEncoder | None = None
         self.first_offset: int | None = None
         self.started_at: datetime | None = None
 

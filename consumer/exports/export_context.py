@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from consumer.exports.in_hand import PartitionsInHand
 from consumer.exports.kept_texts import KeptTexts
-from consumer.formats.base import FormatWriter
+from consumer.formats.base import Encoders, FormatWriter
+from consumer.formats.native import PythonEncoders
 from consumer.metrics import Metrics
 from consumer.storage.base import Storage
 from schemas.limits import LARGE_BYTES
@@ -31,7 +32,8 @@ class ExportContext:
     on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
     moment, so that five at once would be more than a node has. ``kept_texts`` are those of large
     batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end,
-    ``retention_seconds`` how long files are kept at most.
+    ``retention_seconds`` how long files are kept at most. ``encoders`` make batches
+    into bytes without Python's objects, where they can.
     """
 
     storage: Storage
@@ -45,6 +47,7 @@ class ExportContext:
     kept_texts: KeptTexts = field(default_factory=KeptTexts)
     storage_timeout_seconds: float = 300.0
     retention_seconds: int | None = None
+    encoders: Encoders = field(default_factory=PythonEncoders)
 
     def kept_seconds(self, request: ExportRequested) -> int | None:
         """How long the file of an export is kept; None: until someone removes it."""

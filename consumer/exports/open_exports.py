@@ -135,6 +135,7 @@ class OpenExports:
         # Of a new batch only: a repeat is no activity.
         export.active_at = self._context.monotonic()
         self.half_applied = None
+        self._context.metrics.applied(natively=batch.encoded is not None)
         if batch.last:
             self._complete(export, file)
         return True

@@ -7,7 +7,8 @@ many pieces the rows come.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from schemas.records import Cell
+from schemas.records import Batch, Cell, EncodedRows
+from schemas.requests import ExportRequested
 
 
 class FormatWriter(Protocol):
@@ -43,3 +44,29 @@ class FormatWriter(Protocol):
         Raises:
             ExportFailure: as ``append``, while it is read.
         """
+
+
+class BatchEncoder(Protocol):
+    """Encodes batches of one export from their records' bytes, without Python's objects.
+
+    It holds nothing that changes, so any thread may use it.
+    """
+
+    def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> Batch | None:
+        """The batch with ``EncodedRows``: bytes that follow what ``writer`` has written.
+
+        ``writer`` is None where the file is not begun. Returns None where Python is to decode the
+        record and to encode its rows: wherever that may fail, or makes more than ``most_bytes``.
+        """
+
+    def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
+        """The bytes of such rows; ``writer`` goes on after them."""
+
+
+class Encoders(Protocol):
+    """Which encoders a node has, beside its formats' writers."""
+
+    name: str
+
+    def encoder(self, request: ExportRequested) -> BatchEncoder:
+        """The encoder of an export's batches."""

@@ -66,6 +66,10 @@ class CsvWriter:
         """Whether the file's beginning was handed out: the mark and its first line."""
         return self._begun
 
+    def go_on_after_rows(self) -> None:
+        """Rows were encoded elsewhere, from the file's beginning on if there were none yet."""
+        self._begun = True
+
     def native_options(self) -> dict[str, object]:
         """What ``native/src/csv.rs`` needs to know of the options, texts ready to be written."""
         return {

@@ -10,9 +10,11 @@ from typing import Any, Final, Protocol, cast
 
 import structlog
 
+from consumer.formats.base import BatchEncoder, Encoders, FormatWriter
 from consumer.formats.csv import CsvWriter
 from schemas.records import Batch, EncodedRows
 from schemas.requests import ExportRequested
+from schemas.vocabulary import Format
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,12 @@ class Native(Protocol):
         """See ``CsvWriter.native_options``."""
 
 
+def find_encoders() -> Encoders:
+    """The native ones, if they can be used."""
+    native = load()
+    return NativeEncoders(native) if native else PythonEncoders()
+
+
 def load() -> Native | None:
     """The module, if it is installed and of the version that belongs to this code."""
     try:
@@ -58,8 +66,46 @@ def load() -> Native | None:
     return native
 
 
+class _Python:
+    """Stands where a format has no native encoder."""
+
+    def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> None:
+        """Leave it to Python."""
+
+    def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
+        """Never called, as there are no such rows."""
+        raise TypeError("no rows are encoded here")
+
+
+class PythonEncoders:
+    """None: the formats' writers do it all; ``Encoders``."""
+
+    name = "python"
+
+    def encoder(self, request: ExportRequested) -> BatchEncoder:
+        """What encodes nothing."""
+        return _Python()
+
+
+class NativeEncoders:
+    """Those in Rust, for the formats that have one; ``Encoders``."""
+
+    name = "native"
+
+    def __init__(self, native: Native) -> None:
+        self._native = native
+
+    def encoder(self, request: ExportRequested) -> BatchEncoder:
+        """The encoder of an export's batches."""
+        match request.format:
+            case Format.CSV:
+                return NativeCsv(self._native, request)
+            case _:
+                return _Python()
+
+
 class NativeCsv:
-    """Encodes the batches of one CSV export. Holds nothing that changes."""
+    """Encodes the batches of one CSV export; a ``BatchEncoder``."""
 
     def __init__(self, native: Native, request: ExportRequested) -> None:
         columns = request.columns
@@ -69,13 +115,17 @@ class NativeCsv:
             **CsvWriter(request).native_options(),
         )
 
-    def encode(self, value: bytes, *, begun: bool, most_bytes: int) -> Batch | None:
-        """A record as a batch with its rows encoded, or None.
-
-        ``begun``: the file's beginning was written. At most ``most_bytes`` are made.
-        """
+    def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> Batch | None:
+        """See ``BatchEncoder``."""
+        begun = isinstance(writer, CsvWriter) and writer.begun
         found = self._encoder.encode(value, begun, most_bytes)
         if found is None:
             return None
         export_id, seq, last, total_rows, count, data = found
         return Batch(export_id, seq, [], last, total_rows, encoded=EncodedRows(count, data))
+
+    def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
+        """See ``BatchEncoder``."""
+        assert isinstance(writer, CsvWriter), "the writer is that of the format"  # noqa: S101
+        writer.go_on_after_rows()
+        return rows.data

@@ -26,6 +26,9 @@ OTHER_ERROR = "other"
 EXPECTED_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
 
 LABELS = {
+    "encoder": (
+        "`native`: at one go, by the crate in `native/`; `python`: by the formats' writers"
+    ),
     "errno": "what the operating system called it, such as `ENOSPC`; `other` where it didn't",
     "format": "`csv`, `pdf`, `xlsx`, `ndjson`, `json`, `xml`; `unknown` where a request named none",
     "outcome": "`committed` or `aborted`",
@@ -46,6 +49,13 @@ LABELS = {
     ),
 }
 """What each label says, in Markdown."""
+
+
+class Encoder(StrEnum):
+    """What encoded the rows of a batch."""
+
+    NATIVE = "native"
+    PYTHON = "python"
 
 
 class Dropped(StrEnum):
@@ -229,6 +239,12 @@ class NodeMetrics:
             ["format"],
             registry=registry,
         )
+        self.batches_applied = Counter(
+            "sluice_batches_applied_total",
+            "Batches whose rows are whole in a file, by what encoded them.",
+            ["encoder"],
+            registry=registry,
+        )
         self.batches_dropped = Counter(
             "sluice_batches_dropped_total",
             "Batches that changed nothing.",
@@ -343,6 +359,8 @@ class NodeMetrics:
         self.truncated_cells.labels(Format.PDF)
         for file_format in (Format.PDF, Format.XML):
             self.replaced_characters.labels(file_format)
+        for encoder in Encoder:
+            self.batches_applied.labels(encoder=encoder)
         for why in Dropped:
             self.batches_dropped.labels(why=why)
         for outcome in ("committed", "aborted"):

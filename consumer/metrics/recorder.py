@@ -19,6 +19,7 @@ from consumer.metrics.catalogue import (
     UNKNOWN_FORMAT,
     ContractMetrics,
     Dropped,
+    Encoder,
     NodeMetrics,
 )
 from consumer.metrics.memory import resident_bytes
@@ -138,6 +139,10 @@ class Metrics:
     def dropped(self, why: Dropped) -> None:
         """A batch changed nothing."""
         self._node.batches_dropped.labels(why).inc()
+
+    def applied(self, *, natively: bool) -> None:
+        """A batch is whole in its export's file."""
+        self._node.batches_applied.labels(Encoder.NATIVE if natively else Encoder.PYTHON).inc()
 
     def cancel_ignored(self) -> None:
         """A cancellation named an export that isn't open."""

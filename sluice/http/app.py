@@ -164,4 +164,4 @@ async def _check_ready(node: NodeView, _request: Request) -> Response:
     if found:
         detail = "the node is not ready"
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, ready=False, problems=found)
-    return JSONResponse({"ready": True, "problems": []})
+    return JSONResponse({"ready": True, "problems": [], "encoders": node.encoders})

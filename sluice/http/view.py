@@ -31,6 +31,10 @@ class NodeStatus:
 class NodeView(Protocol):
     """A running node, seen from outside."""
 
+    @property
+    def encoders(self) -> str:
+        """Which encoders it has: ``native`` or ``python``."""
+
     def status(self) -> NodeStatus:
         """What it is doing; doesn't block."""
 

@@ -58,7 +58,10 @@ def _shown(batch: Batch, data: bytes) -> tuple[Any, ...]:
 def by_native(
     native: Native, request: ExportRequested, value: bytes, *, begun: bool
 ) -> tuple[Any, ...] | None:
-    batch = NativeCsv(native, request).encode(value, begun=begun, most_bytes=MOST_BYTES)
+    writer = CsvWriter(request)
+    if begun:
+        writer.go_on_after_rows()
+    batch = NativeCsv(native, request).encode(value, writer, MOST_BYTES)
     if batch is None:
         return None
     assert batch.encoded
@@ -331,7 +334,7 @@ def test_other_threads_run_while_a_record_is_encoded(native: Native) -> None:
     try:
         begin.set()
         for _ in range(1_000):
-            encoder.encode(value, begun=True, most_bytes=MOST_BYTES)
+            encoder.encode(value, None, MOST_BYTES)
             if ran.is_set():
                 break
         assert ran.is_set()

@@ -7,6 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.formats.base import Encoders
+from consumer.formats.native import PythonEncoders, find_encoders
 from schemas.completions import ExportFailed
 from schemas.vocabulary import FailReason
 from tests.support.partition import RECORDS, REQUESTS, Bench, Sent
@@ -31,12 +33,16 @@ RAW = st.none() | st.binary(max_size=40)
     st.lists(st.tuples(st.just(REQUESTS), REQUEST | RAW), max_size=6),
     st.lists(st.tuples(st.just(RECORDS), BATCH | RAW), max_size=6),
     st.sampled_from([None, b"good", b"a", b"\xff"]),
+    st.sampled_from([PythonEncoders(), find_encoders()]),
 )
 def test_whatever_comes_good_exports_end_and_nothing_breaks(
-    requests: list[tuple[str, Any]], records: list[tuple[str, Any]], key: bytes | None
+    requests: list[tuple[str, Any]],
+    records: list[tuple[str, Any]],
+    key: bytes | None,
+    encoders: Encoders,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(Path(directory))
+        bench = Bench(Path(directory), encoders=encoders)
         bench.request("better")
         for topic, sent in requests + records:
             say(bench, topic, sent, key)

@@ -123,6 +123,10 @@ class World:
     def progress(self, export_id: str) -> tuple[int, int] | None:
         return self.rows.get(export_id)
 
+    @property
+    def encoders(self) -> str:
+        return "python"
+
     async def problems(self) -> list[str]:
         return self.wrong
 

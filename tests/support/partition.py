@@ -16,7 +16,9 @@ from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
 from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd, TurnResult
+from consumer.formats.base import Encoders
 from consumer.formats.csv import CsvWriter
+from consumer.formats.native import PythonEncoders
 from consumer.metrics import Metrics
 from consumer.storage import identity
 from consumer.storage.base import Storage
@@ -66,6 +68,7 @@ class Bench:
     kept_bytes: int = KEPT_BYTES
     retention_seconds: int | None = None
     made: Storage | None = None
+    encoders: Encoders = field(default_factory=PythonEncoders)
     requests: list[Sent] = field(default_factory=list)
     records: list[Sent] = field(default_factory=list)
 
@@ -93,6 +96,7 @@ class Bench:
             kept_texts=KeptTexts(self.kept_bytes),
             storage_timeout_seconds=STORAGE_SECONDS,
             retention_seconds=self.retention_seconds,
+            encoders=self.encoders,
         )
 
     def request(self, export_id: str = "a", **fields: Any) -> Sent:

@@ -6,6 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from consumer.formats.base import Encoders
+from consumer.formats.native import PythonEncoders, find_encoders
 from tests.support.apart import ApartStorage, Store
 from tests.support.http import World, serving_world
 
@@ -19,6 +21,15 @@ def world(tmp_path: Path) -> World:
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async with serving_world(world) as client:
         yield client
+
+
+@pytest.fixture(params=["python", "native"])
+def encoders(request: pytest.FixtureRequest) -> Encoders:
+    """Each of the two ways from a batch to bytes, where native encoders are built."""
+    found = find_encoders() if request.param == "native" else PythonEncoders()
+    if found.name != request.param:
+        pytest.skip("the native encoders are not built")
+    return found
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_every_metric_is_on_the_dashboard_or_says_why_not() -> None:
     # Behind a recorded level; or of use to who looks for a cause only.
     assert absent == {
         "export_requests_total",
+        "sluice_batches_applied_total",
         "sluice_batches_dropped_total",
         "sluice_cancels_ignored_total",
         "sluice_consumer_position_offset",

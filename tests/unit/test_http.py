@@ -86,7 +86,10 @@ async def test_alive_is_alive_whatever_is_wrong(client: httpx.AsyncClient, world
 
 async def test_ready_says_why_not(client: httpx.AsyncClient, world: World) -> None:
     answer = await client.get("/ready")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True, "problems": []})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "problems": [], "encoders": "python"},
+    )
     world.wrong = ["no Kafka broker answers", "partition 3: its records are another node's"]
     problem = assert_problem(await client.get("/ready"), 503, "the node is not ready")
     assert problem["ready"] is False

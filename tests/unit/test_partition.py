@@ -10,14 +10,15 @@ from consumer.core.admission_limit import MOST_OPEN
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.exports.turn_result import TurnEnd
+from consumer.formats.base import Encoders
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.vocabulary import DeadLetterReason, FailReason
 from tests.support.partition import RECORDS, REQUESTS, Bench, only, take_outcome
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, encoders: Encoders) -> Bench:
+    return Bench(tmp_path, encoders=encoders)
 
 
 def test_batches_become_a_file_and_an_event(bench: Bench) -> None:
@@ -136,8 +137,8 @@ def test_a_wrong_total_fails(bench: Bench) -> None:
     assert event.reason is FailReason.ROW_COUNT_MISMATCH
 
 
-def test_a_file_beyond_the_limit_fails(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, max_export_bytes=100)
+def test_a_file_beyond_the_limit_fails(tmp_path: Path, encoders: Encoders) -> None:
+    bench = Bench(tmp_path, max_export_bytes=100, encoders=encoders)
     bench.request()
     bench.batch(0, ["x" * 60])
     bench.batch(1, ["x" * 60], last=True)

@@ -10,14 +10,15 @@ from consumer.core.suspects import MessagePlace
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
+from consumer.formats.base import Encoders
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.vocabulary import FailReason
 from tests.support.partition import RECORDS, START, Bench, only, take_outcome, work_off
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, encoders: Encoders) -> Bench:
+    return Bench(tmp_path, encoders=encoders)
 
 
 def test_a_replay_makes_the_same_file_and_event(bench: Bench) -> None:

@@ -8,15 +8,17 @@ from consumer.core.resume import ResumePoint
 from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
+from consumer.formats.base import Encoders
 from consumer.formats.csv import CsvWriter
+from consumer.formats.native import PythonEncoders
 from schemas.completions import ExportCompleted
 from schemas.vocabulary import DeadLetterReason
 from tests.support.partition import RECORDS, Bench, only, take_outcome
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, encoders: Encoders) -> Bench:
+    return Bench(tmp_path, encoders=encoders)
 
 
 @pytest.mark.parametrize("restored", [True, False])
@@ -171,6 +173,7 @@ def test_a_decided_export_that_breaks_its_writer_stops_the_lane(
     def broken(writer: CsvWriter, rows: object) -> bytes:
         raise RuntimeError("it broke")
 
+    bench.encoders = PythonEncoders()
     owner = decided_and_killed(bench, [1], last=True)
     monkeypatch.setattr(CsvWriter, "append", broken)
     with pytest.raises(LaneStopped, match="RuntimeError: it broke"):

@@ -53,6 +53,7 @@ CONTRACT: dict[str, object] = {
     "OIDC_ROLE_CLAIM": None,
     "PDF_FONTS": "",
     "LOG_LEVEL": "info",
+    "ENCODERS": "auto",
     "LOG_FORMAT": "auto",
     "SECURITY_PROTOCOL": "PLAINTEXT",
     "SASL_MECHANISM": "PLAIN",
@@ -92,6 +93,7 @@ def test_an_empty_variable_counts_as_not_set(name: str) -> None:
         ("DRAIN_TIMEOUT_SECONDS", "0.25", 0.25),
         ("IDLE_TIMEOUT_SECONDS", "86400", 86400.0),
         ("LOG_LEVEL", "DEBUG", "debug"),
+        ("ENCODERS", "Python", "python"),
         ("LOG_FORMAT", "Json", "json"),
         ("SECURITY_PROTOCOL", "ssl", "SSL"),
         ("SASL_MECHANISM", "scram-sha-512", "SCRAM-SHA-512"),
@@ -132,6 +134,7 @@ TOPIC_WORDS = "may have letters, digits, '.', '_' and '-' only, at most 200 of t
         ("DRAIN_TIMEOUT_SECONDS", "nan", "must be a finite number, not 'nan'"),
         ("DRAIN_TIMEOUT_SECONDS", "601", "must be at most 600, not '601'"),
         ("LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error', not 'loud'"),
+        ("ENCODERS", "rust", "must be 'auto' or 'python', not 'rust'"),
         ("LOG_FORMAT", "xml", "must be 'auto', 'console' or 'json', not 'xml'"),
         (
             "SECURITY_PROTOCOL",

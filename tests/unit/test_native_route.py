@@ -1,0 +1,171 @@
+"""Which batches are encoded natively; what becomes of an export is in the tests of partitions."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from consumer.exports.messages import LargeMessage
+from consumer.formats import native
+from consumer.formats.native import NativeEncoders, PythonEncoders, find_encoders
+from schemas.completions import ExportCompleted, ExportFailed
+from schemas.unread_value import UnreadValue
+from schemas.vocabulary import FailReason
+from tests.support.partition import RECORDS, Bench, only
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    encoders = find_encoders()
+    if encoders.name == "python":
+        pytest.skip("the native encoders are not built")
+    return Bench(tmp_path, encoders=encoders)
+
+
+def applied(bench: Bench) -> tuple[float, float]:
+    """Batches by encoder: native, Python."""
+    name = "sluice_batches_applied_total"
+    return bench.metric(name, encoder="native"), bench.metric(name, encoder="python")
+
+
+def content(bench: Bench, export_id: str = "a", suffix: str = "csv") -> bytes:
+    return (bench.directory / f"{export_id}.{suffix}").read_bytes()
+
+
+def test_batches_of_both_shapes_are_encoded_natively_and_odd_ones_in_between_are_not(
+    bench: Bench,
+) -> None:
+    bench.request(columns=["a", "b"])
+    bench.batch(0, [1, "x"], [2, "=y"])
+    bench.batch(1, {"b": "z", "a": 10**30}, {})
+    bench.raw(RECORDS, b'{"export_id":"a","seq":2,"rows":[{"a":1,"a":2}]}', b"a")
+    bench.batch(3, [3.50, [{"n": 1}]])
+    bench.batch(4, last=True, total_rows=6)
+    assert only(bench.turn()).rows == 6
+    lines = ["a,b", "1,x", "2,'=y", f"{10**30},z", ",", "2,", '3.5,"[{""n"":1}]"', ""]
+    assert content(bench).decode() == "\r\n".join(lines)
+    assert applied(bench) == (3, 2)
+
+
+def test_a_key_that_names_another_open_export_leads_nowhere_wrong(bench: Bench) -> None:
+    for export_id, delimiter in (("a", ","), ("b", "|")):
+        bench.request(export_id, columns=["a", "b"], options={"delimiter": delimiter})
+    value = bench.encode({"export_id": "a", "seq": 0, "rows": [[1, 2]], "last": True})
+    bench.raw(RECORDS, value, b"b")
+    assert only(bench.turn()).export_id == "a"
+    assert content(bench) == b"a,b\r\n1,2\r\n"
+    assert applied(bench) == (0, 1)
+
+
+def test_without_a_key_python_finds_the_export(bench: Bench) -> None:
+    bench.request()
+    value = bench.encode({"export_id": "a", "seq": 0, "rows": [[1]], "last": True})
+    bench.raw(RECORDS, value)
+    assert only(bench.turn()).rows == 1
+    assert applied(bench) == (0, 1)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_compressed_file_is_the_same_either_way(
+    bench: Bench, tmp_path: Path, compression: str
+) -> None:
+    made = []
+    for encoders in (bench.encoders, PythonEncoders()):
+        one = Bench(tmp_path / encoders.name, encoders=encoders)
+        one.request(columns=["a", "b"], options={"compression": compression})
+        for seq in range(20):
+            one.batch(seq, *[[n, f"row {n}"] for n in range(500)], last=seq == 19)
+        event = only(one.turn())
+        assert isinstance(event, ExportCompleted)
+        made.append(event.sha256)
+        assert applied(one)[encoders.name == "python"] == 20
+    assert made[0] == made[1]
+
+
+def test_a_file_that_grows_too_large_ends_in_pythons_words(bench: Bench) -> None:
+    bench.max_export_bytes = 1_000
+    bench.partition = bench.owner()
+    bench.request()
+    bench.batch(0, ["x" * 600])
+    bench.batch(1, ["x" * 600], last=True)
+    event = only(bench.turn())
+    assert isinstance(event, ExportFailed)
+    assert (event.reason, event.rows) == (FailReason.TOO_LARGE, 1)
+    assert event.message == "the file passes 1000 bytes"
+    assert applied(bench) == (1, 0)
+
+
+def test_what_was_decided_as_completed_has_no_bound(bench: Bench) -> None:
+    bench.request()
+    bench.batch(0, ["x" * 600], last=True)
+    only(bench.turn())
+    (bench.directory / "a.csv").unlink()
+    bench.max_export_bytes = 100
+    bench.partition = bench.owner()
+    assert only(bench.turn()).type == "export.completed"
+    assert applied(bench) == (2, 0)
+
+
+def test_a_value_that_is_not_held_is_not_read_for_it(bench: Bench) -> None:
+    bench.request()
+    read: list[str] = []
+
+    def value() -> bytes:
+        read.append("read")
+        return bench.encode({"export_id": "a", "seq": 0, "rows": [[1]], "last": True})
+
+    large = LargeMessage(RECORDS, 3, 0, 0, b"a", 2_000_000, value)
+    bench.records.append(large)  # type: ignore[arg-type]  # it is a ``Message`` as well
+    assert only(bench.turn()).rows == 1
+    assert applied(bench) == (0, 1)
+
+
+def test_a_value_that_could_not_be_read_is_pythons(bench: Bench) -> None:
+    bench.request()
+    whole = bench.encode({"export_id": "a", "seq": 0, "rows": [[1]]})
+    bench.raw(RECORDS, UnreadValue("it is too large", whole, too_large=True), b"a")
+    bench.partition.owners_known(below=1)
+    assert bench.failure().reason is FailReason.TOO_LARGE
+
+
+def test_an_end_may_be_paused_and_holds_no_rows(bench: Bench) -> None:
+    bench.request(options={"compression": "gzip"})
+    bench.batch(0, *[[json.dumps(n)] for n in range(2_000)], last=True)
+    owner = bench.partition
+    bench.feed(owner)
+    for _ in range(10):  # each ends at once
+        owner.turn(0)
+    assert bench.metric("sluice_batches_applied_total", encoder="native") == 1
+    assert "a.csv.gz" in bench.files()
+
+
+def test_modules_of_another_version_or_broken_ones_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def finds(found: Any) -> str:
+        def import_module(name: str) -> Any:
+            assert name == "sluice_native"
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(native, "import_module", import_module)
+        return find_encoders().name
+
+    assert finds(SimpleNamespace(VERSION=native.VERSION)) == "native"
+    assert finds(ModuleNotFoundError("none")) == "python"
+    assert "not used" not in capsys.readouterr().out
+    assert finds(SimpleNamespace(VERSION="0.0.1")) == "python"
+    assert "they are of version 0.0.1" in capsys.readouterr().out
+    assert finds(ImportError("wrong ELF class")) == "python"
+    assert "wrong ELF class" in capsys.readouterr().out
+    assert finds(SimpleNamespace()) == "python"
+
+
+def test_the_version_is_the_crates() -> None:
+    root = Path(__file__).parents[2]
+    assert f'\nversion = "{native.VERSION}"\n' in (root / "native/Cargo.toml").read_text("utf-8")
+    encoders = find_encoders()
+    assert isinstance(encoders, NativeEncoders | PythonEncoders)
