@@ -15,10 +15,10 @@ SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 2
 HUNT_KILLS ?= 1000
 HUNT ?=
-CHECKED := acceptance broker clients consumer producer schemas sluice tests bench compose docs/examples
+CHECKED := acceptance broker clients consumer producer schemas sluice sluice_client tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check chaos hostile native-check hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
+.PHONY: help install demo client test test-long check chaos hostile native-check hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -113,6 +113,9 @@ $(DEPLOY)/.installed: requirements-deploy.lock
 	$(PYTHON) -m venv $(DEPLOY)
 	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
 	@touch $@
+
+client: install ## build the wheel sluice-client for services, into dist/
+	cd sluice_client/wheel && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 image: ## build the container image (needs Docker)
 	@docker info >/dev/null 2>&1 || { echo "sluice: no Docker engine answers; the image is built by one" >&2; exit 1; }

@@ -5,9 +5,7 @@ import os
 import signal
 from contextlib import suppress
 
-from producer.downstream import completions
-from schemas.completions import ExportCompleted, TerminalEvent
-from schemas.topics import Topics
+from sluice_client import ExportCompleted, TerminalEvent, Topics, completions
 
 KAFKA = os.environ.get("SLUICE_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 TOPICS = Topics.named(os.environ.get("SLUICE_TOPIC_PREFIX", "export"))

@@ -4,9 +4,7 @@ import asyncio
 import os
 import uuid
 
-from producer.publisher import ExportPublisher
-from schemas.requests import ExportRequested
-from schemas.topics import Topics
+from sluice_client import ExportPublisher, ExportRequested, Topics
 
 KAFKA = os.environ.get("SLUICE_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 TOPICS = Topics.named(os.environ.get("SLUICE_TOPIC_PREFIX", "export"))

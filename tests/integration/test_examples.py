@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import venv
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
+from broker.jars import class_path, locked_kafka
 from schemas.topics import Topics
+from tests.support.client_wheel import build_client_wheel
 from tests.support.nodes import NodeProcess, node_on, settings_for
 from tests.support.npm import node_modules, require_tool
 from tests.support.outcomes import committed, headers
@@ -24,6 +27,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 _SECONDS = 60.0
+_BUILD_SECONDS = 200.0
 _ORDERS = b"id,Amount (EUR)\r\n" + b"".join(b"%d,12.50\r\n" % n for n in range(1000))
 
 
@@ -109,6 +113,8 @@ async def follow_two(
     downstream: tuple[str | Path, ...],
     environment: dict[str, str],
     directory: Path,
+    *,
+    terminated: int = 0,
 ) -> None:
     """Two exports, with a restart of downstream between them: each is printed once."""
     expected = []
@@ -119,7 +125,7 @@ async def follow_two(
         with following(environment, directory / "downstream.log", *downstream) as follower:
             assert await follower.until(number + 1) == expected
             assert path.read_bytes() == _ORDERS
-            assert follower.terminate() == 0
+            assert follower.terminate() == terminated
             assert follower.lines == expected
 
 
@@ -129,11 +135,66 @@ async def test_python(node: NodeProcess, environment: dict[str, str], tmp_path: 
     await follow_two(upstream, downstream, environment, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a virtual environment with the wheel ``sluice-client`` and nothing else."""
+    directory = tmp_path_factory.mktemp("bare")
+    wheel = build_client_wheel(directory)
+    venv.create(directory / "venv", with_pip=True)
+    python = directory / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*map(str, pip), str(wheel)], check=True)
+    return python
+
+
+@pytest.mark.long  # what it installs comes from the network
+async def test_python_with_the_wheel_alone(
+    bare_python: Path, node: NodeProcess, environment: dict[str, str], tmp_path: Path
+) -> None:
+    upstream, downstream = ((bare_python, EXAMPLES / f"{way}stream.py") for way in ("up", "down"))
+    await follow_two(upstream, downstream, environment, tmp_path)
+    roots = ("sluice", "schemas", "producer", "clients")
+    found = f"import importlib.util as u; print(*filter(u.find_spec, {roots}))"
+    assert run(environment, bare_python, "-I", "-c", found) == "\n"
+
+
 async def test_node_with_kafkajs(
     javascript: Path, node: NodeProcess, environment: dict[str, str], tmp_path: Path
 ) -> None:
     upstream, downstream = (("node", javascript / f"{way}stream.js") for way in ("up", "down"))
     await follow_two(upstream, downstream, environment, tmp_path)
+
+
+@pytest.mark.long  # franz-go takes a minute to compile
+async def test_go_with_franz_go(
+    node: NodeProcess, environment: dict[str, str], tmp_path: Path
+) -> None:
+    require_tool("go")
+    build = ("go", "build", "-C", EXAMPLES / "go", "-o", f"{tmp_path}/", "./...")
+    subprocess.run(build, check=True, timeout=_BUILD_SECONDS)
+    await follow_two((tmp_path / "upstream",), (tmp_path / "downstream",), environment, tmp_path)
+
+
+@pytest.mark.long
+async def test_java_with_kafka_clients(
+    node: NodeProcess, environment: dict[str, str], tmp_path: Path
+) -> None:
+    require_tool("java", "javac")
+    kafka = locked_kafka()
+    jars = class_path(kafka, kafka.cache_directory())
+    java = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", jars)
+    upstream, downstream = (
+        (*java, EXAMPLES / "java" / f"{way}stream.java") for way in ("Up", "Down")
+    )
+    # What a JVM ends with after SIGTERM, whatever its hooks have done.
+    await follow_two(upstream, downstream, environment, tmp_path, terminated=143)
+
+
+async def test_java_is_given_the_kafka_that_is_embedded() -> None:
+    pom = (EXAMPLES / "java" / "pom.xml").read_text("utf-8")
+    versions = re.findall(r"<artifactId>(.+)</artifactId>\s+<version>(.+)</version>", pom)
+    names = {jar.name for jar in locked_kafka().jars}
+    assert {f"{name}-{version}.jar" for name, version in versions[1:]} <= names
 
 
 async def test_both_tell_of_a_failure_and_of_each_others_exports(

@@ -38,7 +38,7 @@ from tests.model.diagram import drawn
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PACKAGES = ("broker", "clients", "consumer", "producer", "schemas", "sluice")
+PACKAGES = ("broker", "clients", "consumer", "producer", "schemas", "sluice", "sluice_client")
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *(path for path in (ROOT / "docs").rglob("*.md") if "node_modules" not in path.parts),
