@@ -1,8 +1,10 @@
 """Fixtures of tests that have to pass on every storage, or every object store, there is."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from obstore.store import MemoryStore
@@ -11,28 +13,39 @@ from consumer.storage.base import GroupStorage
 from tests.support.faulty_bucket import Faulty
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.second_opinions import azurite, versitygw
-from tests.support.storages import Opened, local, memory, s3proxy
+from tests.support.storages import Opened, local, memory, on_store
 
 _SECOND_OPINIONS = {"versitygw": versitygw, "azurite": azurite}
+STORES = ("s3proxy", *_SECOND_OPINIONS)
 STORAGES = {"local": local, "memory": memory}
-"""Beside these, S3Proxy."""
+MakeBucket: TypeAlias = Callable[[], Bucket]
 
 
-@pytest.fixture(scope="session", params=["s3proxy", *_SECOND_OPINIONS])
-def make_bucket(
+@pytest.fixture(scope="session")
+def makers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], Bucket]]:
-    """What makes a bucket of each object store in turn; skips those that aren't installed."""
-    if request.param == "s3proxy":
-        store = request.getfixturevalue("object_store")
-        yield lambda: bucket_of(store)
-    else:
-        with _SECOND_OPINIONS[request.param](tmp_path_factory.mktemp(request.param)) as make:
-            yield make
+) -> Iterator[Callable[[str], MakeBucket]]:
+    """What makes buckets of an object store, by its name; skips where it isn't installed."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def maker(name: str) -> MakeBucket:
+            if name == "s3proxy":
+                store = request.getfixturevalue("object_store")
+                return lambda: bucket_of(store)
+            return running.enter_context(_SECOND_OPINIONS[name](tmp_path_factory.mktemp(name)))
+
+        yield maker
+
+
+@pytest.fixture(scope="session", params=STORES)
+def make_bucket(request: pytest.FixtureRequest, makers: Callable[[str], MakeBucket]) -> MakeBucket:
+    """What makes a bucket of each object store in turn."""
+    return makers(request.param)
 
 
 @pytest.fixture
-def any_bucket(make_bucket: Callable[[], Bucket]) -> Bucket:
+def any_bucket(make_bucket: MakeBucket) -> Bucket:
     """An empty bucket of each object store in turn."""
     return make_bucket()
 
@@ -43,11 +56,13 @@ def faulty() -> Faulty:
     return Faulty(MemoryStore())
 
 
-@pytest.fixture(params=[*STORAGES, "s3proxy"])
-def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+@pytest.fixture(params=[*STORAGES, *STORES])
+def another(
+    request: pytest.FixtureRequest, makers: Callable[[str], MakeBucket], tmp_path: Path
+) -> Iterator[Opened]:
     """Opens the storage as a further process."""
-    if request.param == "s3proxy":
-        open_one = s3proxy(request.getfixturevalue("bucket"), tmp_path)
+    if request.param in STORES:
+        open_one = on_store(makers(request.param)(), tmp_path)
     else:
         open_one = STORAGES[request.param](tmp_path)
     with contextlib.ExitStack() as opened:

@@ -9,13 +9,13 @@ from structlog.testing import capture_logs
 from consumer.storage.objects.client import open_bucket
 from consumer.storage.objects.storage import ObjectStorage
 from tests.support import object_stores
-from tests.support.storages import PARTITION, s3proxy
+from tests.support.storages import PARTITION, on_store
 
 
 def test_uploads_that_nobody_ended_are_aborted(
     bucket: object_stores.Bucket, tmp_path: Path
 ) -> None:
-    another = s3proxy(bucket, tmp_path)
+    another = on_store(bucket, tmp_path)
     dead, ours = another(), another()
     assert isinstance(dead, ObjectStorage)
     attempt = dead._attempts.begin(PARTITION, "a", "a.csv")
@@ -33,7 +33,7 @@ def test_uploads_that_nobody_ended_are_aborted(
 
 
 def test_uploads_elsewhere_are_left_alone(bucket: object_stores.Bucket, tmp_path: Path) -> None:
-    storage = s3proxy(bucket, tmp_path)()
+    storage = on_store(bucket, tmp_path)()
     assert isinstance(storage, ObjectStorage)
     writer = obstore.open_writer(
         bucket.client(), "deep/prefix/files/33/a/1-b/b&c.csv", buffer_size=5 * 1024 * 1024

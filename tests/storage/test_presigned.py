@@ -9,9 +9,8 @@ from obstore.store import MemoryStore, S3Store
 from structlog.testing import capture_logs
 
 from consumer.storage.objects.bucket import Bucket
-from consumer.storage.objects.client import open_bucket
 from tests.support import object_stores
-from tests.support.storages import finished, local, memory, objects, read
+from tests.support.storages import finished, local, memory, on_store, read
 
 CONTENT = b"a,b\r\n" + b"1,2\r\n" * 200
 
@@ -20,13 +19,7 @@ CONTENT = b"a,b\r\n" + b"1,2\r\n" * 200
 def test_a_signed_url_answers_one_method_to_anyone_for_a_while(
     any_bucket: object_stores.Bucket, tmp_path: Path
 ) -> None:
-    names = {name.lower().removeprefix("aws_"): name for name in any_bucket.credentials}
-    login = {
-        (key if any_bucket.url.startswith("s3:") else name.lower()): any_bucket.credentials[name]
-        for key, name in names.items()
-    }
-    bucket = open_bucket(f"{any_bucket.url}/deep", {**any_bucket.options, **login})
-    storage = objects(bucket, tmp_path)()
+    storage = on_store(any_bucket, tmp_path)()
     event = finished(storage, "a", CONTENT)
     file = storage.open_file(event)
     assert file

@@ -35,13 +35,15 @@ def memory(directory: Path) -> Opened:
     return objects(Bucket(MemoryStore(), "memory://bucket/deep/prefix", "deep/prefix"), directory)
 
 
-def s3proxy(found: object_stores.Bucket, directory: Path) -> Opened:
-    """Objects on a real S3 server, likewise."""
-    credentials = {
-        name.removeprefix("AWS_").lower(): value for name, value in found.credentials.items()
-    }
-    bucket = open_bucket(f"{found.url}/deep/prefix", {**found.options, **credentials})
-    return objects(bucket, directory)
+def on_store(found: object_stores.Bucket, directory: Path) -> Opened:
+    """Objects on a real server, likewise."""
+    return objects(open_deep(found), directory)
+
+
+def open_deep(found: object_stores.Bucket) -> Bucket:
+    """A prefix of a bucket, as the product opens it."""
+    credentials = {name.lower(): value for name, value in found.credentials.items()}
+    return open_bucket(f"{found.url}/deep/prefix", {**found.options, **credentials})
 
 
 def objects(bucket: Bucket, directory: Path) -> Opened:
