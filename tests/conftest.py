@@ -14,9 +14,12 @@ from broker.embedded import EmbeddedKafka
 from broker.store import EmbeddedStore
 from schemas.topics import Topics
 from tests.support.kafka import kafka_for_tests
+from tests.support.nodes import NodeProcess
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.topics import created_topics
 from tests.support.upstream import Upstream
+
+NodeProcess.forks = True
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.topics import Topics
 from tests.support.clients import http_client
+from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.upstream import Upstream, csv_bytes, rows_of
@@ -198,7 +199,11 @@ async def test_a_restart_forgets_nothing(
 async def test_a_cancellation_in_the_middle_of_an_upload(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    async with node_on(bootstrap_servers, topics, tmp_path) as node, asking(node) as client:
+    command = hasty("sluice.http.run:_LOOK_SECONDS=0.5")
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, command=command) as node,
+        asking(node) as client,
+    ):
         cancelled = asyncio.Event()
 
         async def body() -> AsyncIterator[bytes]:
@@ -207,7 +212,7 @@ async def test_a_cancellation_in_the_middle_of_an_upload(
             assert (await client.delete("/export/e")).status_code == 202
             await state(client, "e", "cancelled")
             cancelled.set()
-            for _ in range(200):
+            for _ in range(40):
                 await asyncio.sleep(0.05)
                 yield lines(rows_of(0, 100))
 
@@ -225,7 +230,7 @@ async def test_an_open_transaction_delays_no_answer_that_waits(
 ) -> None:
     async def taken(client: httpx.AsyncClient) -> tuple[int, float]:
         began = time.monotonic()
-        return (await run(client, "?wait=6")).status_code, time.monotonic() - began
+        return (await run(client, "?wait=3")).status_code, time.monotonic() - began
 
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="open")
     await producer.start()

@@ -56,9 +56,10 @@ async def history_of(servers: str, topics: Topics, most: int) -> EndedExports:
 async def test_every_node_lists_the_same(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
 ) -> None:
+    short: dict[str, Any] = {"SESSION_TIMEOUT_SECONDS": 3}  # that of a node that is killed
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, "one.log") as one,
-        node_on(bootstrap_servers, topics, tmp_path, "two.log") as two,
+        node_on(bootstrap_servers, topics, tmp_path, "one.log", **short) as one,
+        node_on(bootstrap_servers, topics, tmp_path, "two.log", **short) as two,
         http_client(one.url) as here,
     ):
         await upstream.request("done", title="All orders", user="alice")

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from schemas.topics import Topics
 from tests.chaos.disk import Disk, small_disk
 from tests.support.clients import http_client
+from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
 from tests.support.shell import Shell
@@ -68,8 +69,14 @@ async def test_what_the_storage_refused_runs_again_and_makes_the_same_bytes(
         if not disk.limited:
             pytest.skip("needs the right to mount a file system")
         # Its log is on a disk with room.
+        command = hasty("consumer.core.storage_retry:LONGEST_BACKOFF_SECONDS=0.5")
         async with node_on(
-            bootstrap_servers, topics, disk.root, "../node.log", STORAGE_TIMEOUT_SECONDS=1
+            bootstrap_servers,
+            topics,
+            disk.root,
+            "../node.log",
+            command=command,
+            STORAGE_TIMEOUT_SECONDS=1,
         ):
             await _storage_refused(bootstrap_servers, topics, upstream, shell, disk)
 
@@ -82,7 +89,6 @@ async def _storage_refused(
             await upstream.request(form, format=form, **fields)
             for seq in range(3):
                 await upstream.batch(form, seq, rows_of(3_000 * seq, 3_000), last=seq == 2)
-        # A full disk is tried again at growing distances.
         failed = await ends(bootstrap_servers, topics, 3, seconds=120)
     assert {failed[form].reason.value for form in FORMS} == {"storage_unavailable"}
     reason = ("retry", "--reason", "storage_unavailable")

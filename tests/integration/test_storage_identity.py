@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -140,9 +141,10 @@ async def test_a_lost_storage_is_made_again_by_a_person_only(
     exports = tmp_path / "exports"
     shell.run("topics", "create")
     founded = storage_id(exports)
-    async with node_on(bootstrap_servers, topics, tmp_path):
+    async with node_on(bootstrap_servers, topics, tmp_path) as node:
         await one_export(upstream, "one")
         await events(bootstrap_servers, topics.completions, at_least=1)
+        assert node.terminate() == 0
     assert storage_id(exports) == founded
     shutil.rmtree(exports)
     assert "`sluice topics create --new-storage`" in the_line(shell.environment)
@@ -158,9 +160,10 @@ async def test_a_lost_storage_is_made_again_by_a_person_only(
 async def test_a_storage_of_an_older_build_is_adopted(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
 ) -> None:
-    async with node_on(bootstrap_servers, topics, tmp_path):
+    async with node_on(bootstrap_servers, topics, tmp_path) as node:
         await one_export(upstream, "one")
         await events(bootstrap_servers, topics.completions, at_least=1)
+        assert node.terminate() == 0
     (tmp_path / "exports" / ".sluice.json").unlink()
     async with node_on(bootstrap_servers, topics, tmp_path, "again.log") as node:
         adopted = storage_id(tmp_path / "exports")
@@ -173,14 +176,25 @@ async def test_a_storage_of_an_older_build_is_adopted(
 async def test_a_node_whose_storage_hangs_at_its_start_ends_at_once(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    (tmp_path / "exports").mkdir()
-    os.mkfifo(tmp_path / "exports" / ".sluice.json")
-    environment = settings_for(bootstrap_servers, topics, tmp_path / "exports")
+    fifo = tmp_path / "exports" / ".sluice.json"
+    fifo.parent.mkdir()
+    os.mkfifo(fifo)
+    environment = settings_for(bootstrap_servers, topics, fifo.parent)
     with subprocess.Popen(SERVE, env=environment, stderr=subprocess.PIPE) as node:
-        await asyncio.sleep(4)
+        writer = await opened_by_a_reader(fifo)
         assert node.poll() is None
         begun = time.monotonic()
         node.send_signal(signal.SIGTERM)
         _, errors = await asyncio.to_thread(node.communicate, timeout=20)
         # The storage has 30 s to answer; the rest is for busy machines.
         assert (node.returncode, time.monotonic() - begun < 9) == (0, True), errors
+        os.close(writer)
+
+
+async def opened_by_a_reader(fifo: Path) -> int:
+    """A descriptor for writing, once the node has the FIFO open: it reads, and nothing comes."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(OSError):
+                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            await asyncio.sleep(0.05)

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from consumer.backlog import backlog
 from consumer.errors import BacklogUnavailable
 from schemas.topics import Topics
 from tests.hostile.bounds import STALL_SECONDS
@@ -98,19 +99,23 @@ async def test_exports_and_posts_beside_them_go_on(
 
 
 async def test_while_the_requests_topic_is_read_a_question_is_refused_with_that_reason(
-    bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer
+    bootstrap_servers: str,
+    topics: Topics,
+    producer: AIOKafkaProducer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """8 batches of 8 MB in empty blocks take more than the 5 s that an answer may."""
+    """A batch of 8 MB in empty blocks takes half a second and more; an answer may take 5 s."""
     batch = tiny("snappy", REQUEST, 2 * SIZE_BYTES - 10_000)
-    async with backlog_on(bootstrap_servers, topics) as backlog:
-        assert await backlog.find("nobody") is None
-        for _ in range(8):
+    async with backlog_on(bootstrap_servers, topics) as here:
+        assert await here.find("nobody") is None
+        monkeypatch.setattr(backlog, "_ANSWER_SECONDS", 1.0)
+        for _ in range(3):
             await send_batch(producer, topics.requests, 0, batch)
         with pytest.raises(BacklogUnavailable, match="the requests topic is still being read"):
-            await backlog.find("nobody")
+            await here.find("nobody")
         async with asyncio.timeout(120):
             while True:
                 with suppress(BacklogUnavailable):
-                    assert await backlog.find("nobody") is None
+                    assert await here.find("nobody") is None
                     break
-        assert await backlog.find("tiny")
+        assert await here.find("tiny")

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
 from schemas.topics import Topics
 from tests.support.clients import http_client
+from tests.support.forked import ForkedSluice
 
 SLUICE = Path(sys.executable).with_name("sluice")
 SERVE = (SLUICE, "serve")
@@ -44,13 +45,16 @@ def settings_for(
 class NodeProcess:
     """``sluice serve``, started on entering and killed on leaving; its log is in ``log``."""
 
+    forks: ClassVar[bool] = False
+    """Whether ``SERVE`` is forked (``forked``): in tests, but not where one measures."""
+
     def __init__(
         self, environment: dict[str, str], log: Path, command: Sequence[str | Path] = SERVE
     ) -> None:
         self._environment = environment
         self._command = command
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedSluice | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -71,8 +75,10 @@ class NodeProcess:
     async def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log
+            self._process = (
+                ForkedSluice(["serve"], self._environment, self.log, self.log)
+                if self.forks and self._command == SERVE
+                else subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
             )
         deadline = time.monotonic() + _START_SECONDS
         while not await self._ready():

@@ -1,9 +1,13 @@
 """``sluice`` as a user runs it: as a process, with the settings of one test."""
 
 import subprocess
+import tempfile
 from pathlib import Path
 
+from tests.support.forked import ForkedSluice
 from tests.support.nodes import SLUICE
+
+_SECONDS = 120.0
 
 
 class Shell:
@@ -16,18 +20,25 @@ class Shell:
     def run(
         self, *arguments: str, stdin: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [SLUICE, *arguments],
-            env=self.environment | more,
-            cwd=self.directory,
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        """Run a command to its end."""
+        with tempfile.TemporaryDirectory() as place:
+            given, output, errors = (Path(place, name) for name in ("given", "output", "errors"))
+            given.write_bytes(stdin.encode())
+            command = ForkedSluice(
+                arguments,
+                self.environment | more,
+                output,
+                errors,
+                stdin=given,
+                directory=self.directory,
+            )
+            try:
+                code = command.wait(_SECONDS)
+            finally:
+                command.kill()
+            return subprocess.CompletedProcess(
+                arguments, code, output.read_bytes().decode(), errors.read_bytes().decode()
+            )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
