@@ -29,7 +29,7 @@ PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05
 
 # For reads beside the group. On the event loop's own threads, small bodies wait to be parsed.
-_THREADS = DaemonThreads(2, "unpack")
+THREADS = DaemonThreads(2, "unpack")
 
 Consumed: TypeAlias = ConsumerRecord | LargeMessage
 
@@ -106,5 +106,5 @@ async def unpacked(
             begin = end + 1
             unpacking = Unpacking(message, first_offset, LARGE_BYTES)
             while not unpacking.ended:
-                yield await loop.run_in_executor(_THREADS, unpacking.piece)
+                yield await loop.run_in_executor(THREADS, unpacking.piece)
     yield messages[begin:]

@@ -52,7 +52,12 @@ def from_millis(milliseconds: int) -> datetime:
     A producer may write any 64-bit number there; one beyond the year 9999 stands for its end, one
     before the epoch (-1: none was set) for the epoch.
     """
-    return _EPOCH + min(max(milliseconds, 0), to_millis(_LAST)) * _MILLISECOND
+    return of_millis(min(max(milliseconds, 0), to_millis(_LAST)))
+
+
+def of_millis(milliseconds: int) -> datetime:
+    """The time that has so many by ``to_millis``."""
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def recorded_time(timestamp_ms: int) -> datetime | None:

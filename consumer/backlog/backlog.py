@@ -9,6 +9,7 @@ ends and commits that were fetched after its question.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import starmap
 from typing import Any, Self
 
 import structlog
@@ -18,8 +19,8 @@ from clients.reader import groupless_consumer
 from consumer.background_read import AWAY, FORESEEN, BackgroundRead, in_words
 from consumer.backlog.backlog_reader import BacklogReader
 from consumer.cluster import Cluster
-from consumer.core.backlog import UnfinishedRequest
-from consumer.core.listing import ListedExport
+from consumer.core.backlog import Requested, UnfinishedRequest
+from consumer.core.listing import ExportState, ListedExport
 from consumer.errors import BacklogUnavailable, RequestsHidden
 
 __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
@@ -30,6 +31,7 @@ MOST_FOLLOWED = 100_000
 """UnfinishedRequest exports that are held in memory; what is read of more waits for room."""
 
 _ANSWER_SECONDS = 5.0
+_AT_A_STRETCH = 2_000  # exports that are listed before other tasks have their turn
 _STILL_READ = "the requests topic is still being read"
 _CONSUMER_OPTIONS = {
     "fetch_max_wait_ms": 1000,
@@ -86,7 +88,13 @@ class Backlog:
         Raises as ``count``.
         """
         async with self._reader_ready() as reader:
-            return await reader.unfinished()
+            held = await reader.unfinished()
+        # Kafka has answered: this takes a busy node as long as it takes.
+        listed: list[ListedExport] = []
+        for start in range(0, len(held), _AT_A_STRETCH):
+            listed += starmap(_listed, held[start : start + _AT_A_STRETCH])
+            await asyncio.sleep(0)
+        return listed
 
     async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         """The unfinished export of this id, as of now; None: there is none in the whole group.
@@ -145,3 +153,16 @@ class Backlog:
             say("backlog is not followed", reason=reason)
         # After a doubt all is read again at once, and calls wait for that; else they are refused.
         self._trouble = None if isinstance(error, BacklogUnavailable) else in_words(error)
+
+
+def _listed(request: Requested, begun: bool) -> ListedExport:
+    return ListedExport(
+        request.export_id,
+        ExportState.RUNNING if begun else ExportState.QUEUED,
+        str(request.format),
+        request.user,
+        request.title,
+        None,
+        None,
+        request.requested_at_ms,
+    )

@@ -16,15 +16,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from clients.bounded_fetch import bounded_getmany
 from consumer.cluster import Cluster
 from consumer.core.backlog import PartitionBacklog, Requested, UnfinishedRequest
-from consumer.core.listing import ExportState, ListedExport, known_title
+from consumer.core.listing import known_title
 from consumer.core.resume import Committed, ResumePoint, resume_point
+from consumer.decoding import decoded
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.exports.terminal_events import known_format, known_time, known_user
 from consumer.unpacking import Consumed, unpacked
 from schemas.codec import request_fields
 from schemas.errors import Unreadable
 from schemas.records import export_id_of
-from schemas.times import to_millis
+from schemas.times import from_millis, to_millis
 
 _POLL_MS = 100  # a marker moves the position, but doesn't end a poll
 _POLL_RECORDS = 500
@@ -34,8 +35,6 @@ _LOOK_SECONDS = 1.0
 # Questions of this time share one look.
 _BETWEEN_LOOKS_SECONDS = 0.05
 _LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
-# Of work on the event loop at a stretch; 500 hostile requests take seconds.
-_CHUNK_SECONDS = 0.005
 _HIDDEN_SECONDS = 2.0
 _READ_AGAIN = "the backlog is being read again"
 
@@ -120,12 +119,10 @@ class BacklogReader:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
 
-    async def unfinished(self) -> list[ListedExport]:
-        """All of them, as of about a second ago. Raises as ``run``."""
+    async def unfinished(self) -> list[tuple[Requested, bool]]:
+        """All of them, as of about a second ago, and whether each has begun. Raises as ``run``."""
         await self.count(fresh=False)
-        return [
-            _listed(*one) for backlog in self._partitions.values() for one in backlog.unfinished()
-        ]
+        return [one for backlog in self._partitions.values() for one in backlog.unfinished()]
 
     async def count(self, *, fresh: bool) -> int:
         """The unfinished exports. Raises as ``run``."""
@@ -224,15 +221,10 @@ class BacklogReader:
         self._tell_moved()
 
     async def _put(self, backlog: PartitionBacklog, records: Sequence[Consumed]) -> None:
-        until = time.monotonic() + _CHUNK_SECONDS
-        for record in records:
-            if backlog.wants(record.offset) and (
-                request := requested(record.value, record.key, record.timestamp)
-            ):
+        wanted = (record for record in records if backlog.wants(record.offset))
+        async for record, request in decoded(wanted, _requested):
+            if request:
                 backlog.put(record.offset, request)
-            if time.monotonic() >= until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + _CHUNK_SECONDS
 
     async def _read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Wait until all below was read; False: there is no room to read on."""
@@ -295,25 +287,16 @@ def requested(
             known_user(sent),
             known_format(sent),
             known_title(sent),
-            to_millis(moment) if moment else timestamp_ms,
+            to_millis(moment or from_millis(timestamp_ms)),
         )
     except Unreadable:
         return None
 
 
+def _requested(record: Consumed) -> Requested | None:
+    return requested(record.value, record.key, record.timestamp)
+
+
 def _point(committed: _CommittedPair) -> ResumePoint:
     requests, records = committed
     return resume_point(requests or _NOTHING, records or _NOTHING)
-
-
-def _listed(request: Requested, begun: bool) -> ListedExport:
-    return ListedExport(
-        request.export_id,
-        ExportState.RUNNING if begun else ExportState.QUEUED,
-        str(request.format),
-        request.user,
-        request.title,
-        None,
-        None,
-        request.requested_at_ms,
-    )

@@ -5,6 +5,7 @@ changes, so a page that goes on from another neither repeats nor leaves out one 
 """
 
 import heapq
+import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,13 +14,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from schemas.limits import MOST_NAME_CHARACTERS
-from schemas.times import format_time, from_millis
+from schemas.times import format_time, of_millis
 
 MOST_ENDED = 10_000
 """Ended exports that are kept: 7 MiB, 11 with the longest of names (measured)."""
 # Of a title in lists; the file has all of it.
 MOST_TITLE_CHARACTERS = 200
 _CURSOR_DIVIDER = "~"  # no id holds one
+_MILLIS = re.compile("-?[0-9]{1,15}")  # of any year that a request may name
 
 
 class ExportState(StrEnum):
@@ -50,8 +52,7 @@ class Position(NamedTuple):
             ValueError: it is none.
         """
         millis, divider, export_id = text.partition(_CURSOR_DIVIDER)
-        # ``int`` takes digits of any script, and any number of them; no time needs more than 15.
-        if not (divider and millis.isascii() and millis.isdigit() and len(millis) <= 15):
+        if not (divider and _MILLIS.fullmatch(millis)):
             raise ValueError("must be the next of another page")
         return cls(int(millis), export_id)
 
@@ -207,8 +208,25 @@ def page(
     An export that is in both has ended: the event is committed before the offsets behind it are
     fetched again.
     """
+    newest_open = newest(ended, unfinished, wanted, limit, before)
+    newest_ended = (one for one in ended.newest(before) if wanted.matches(one))
+    merged = heapq.merge(newest_open, newest_ended, key=_position, reverse=True)
+    # One more than is shown says whether there is a next page.
+    found = list(islice(merged, limit + 1))
+    shown = found[:limit]
+    return shown, shown[-1].position if len(found) > limit else None
+
+
+def newest(
+    ended: EndedExports,
+    unfinished: Iterable[ListedExport],
+    wanted: Wanted,
+    limit: int,
+    before: Position | None = None,
+) -> list[ListedExport]:
+    """All of the unfinished ones that ``page`` looks at; so these can be found a part at a time."""
     # Not sorted whole: there may be a hundred thousand for a page of 200.
-    newest_open = heapq.nlargest(
+    return heapq.nlargest(
         limit + 1,
         (
             one
@@ -219,16 +237,10 @@ def page(
         ),
         key=_position,
     )
-    newest_ended = (one for one in ended.newest(before) if wanted.matches(one))
-    merged = heapq.merge(newest_open, newest_ended, key=_position, reverse=True)
-    # One more than is shown says whether there is a next page.
-    found = list(islice(merged, limit + 1))
-    shown = found[:limit]
-    return shown, shown[-1].position if len(found) > limit else None
 
 
 def _time(millis: int | None) -> str | None:
-    return None if millis is None else format_time(from_millis(millis))
+    return None if millis is None else format_time(of_millis(millis))
 
 
 def _position(one: ListedExport) -> Position:

@@ -5,9 +5,9 @@ kept. Invariant: what was read once may be read again, as every step can be repe
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from clients.bounded_fetch import bounded_getmany
 from consumer.core.listing import EndedExports, ExportState, ListedExport, known_title
 from consumer.core.tail import Tail
+from consumer.decoding import decoded
 from consumer.errors import BacklogUnavailable
 from consumer.unpacking import Consumed, is_packed, unpacked
 from schemas.codec import request_fields
@@ -51,8 +52,8 @@ class HistoryReader:
         self._topics = topics
         self._ended = ended
         self._on_end = on_end
-        self._untitled: dict[Place, str] = {}
-        self._titles: dict[Place, str] = {}
+        self._untitled: OrderedDict[Place, str] = OrderedDict()
+        self._titles: OrderedDict[Place, str] = OrderedDict()
         self._positions: dict[TopicPartition, int] = {}
         self._tail: Tail | None = None
 
@@ -141,42 +142,51 @@ class HistoryReader:
         for one, records in fetched.items():
             if one.topic == self._topics.requests:
                 # To unpack a heavy batch again, for a title, would hold up who waits for an answer.
-                for record in records:
-                    if not is_packed(record):
-                        self._put_request(record)
+                light = (record for record in records if not is_packed(record))
+                async for record, title in decoded(light, _title_of):
+                    if title is not None:
+                        self._put_title((record.partition, record.offset), title)
                 continue
             async for some in unpacked(records, self._positions[one]):
-                for record in some:
-                    self._put_event(record)
+                async for record, event in decoded(some, _event_of):
+                    if event:
+                        self._put_event(record, event)
         # Fetched, as transaction markers move them without a record.
         for one in self._positions:
             self._positions[one] = await self._consumer.position(one)
 
-    def _put_event(self, record: Consumed) -> None:
-        with suppress(ValueError):  # the topic may hold what is no event
-            event = decode_event(record.value or b"")
-            place = (event.source.partition, event.source.offset)
-            # Requests and events are read side by side: either of a pair may come first.
-            listed = _listed(event, self._titles.pop(place, None))
-            if self._ended.put(listed, record.timestamp):
-                self._on_end(listed)
-            if self._tail:
-                self._tail.saw(record.partition, record.timestamp)
-            if listed.title is None:
-                self._untitled[place] = listed.export_id
-                _bound(self._untitled, self._ended.most)
+    def _put_event(self, record: Consumed, event: TerminalEvent) -> None:
+        place = (event.source.partition, event.source.offset)
+        # Requests and events are read side by side: either of a pair may come first.
+        listed = _listed(event, self._titles.pop(place, None))
+        if self._ended.put(listed, record.timestamp):
+            self._on_end(listed)
+        if self._tail:
+            self._tail.saw(record.partition, record.timestamp)
+        if listed.title is None:
+            self._untitled[place] = listed.export_id
+            _bound(self._untitled, self._ended.most)
 
-    def _put_request(self, record: Consumed) -> None:
-        with suppress(Unreadable):
-            title = known_title(request_fields(record.value, record.key)[0])
-            if title is None:
-                return
-            place = (record.partition, record.offset)
-            if export_id := self._untitled.pop(place, None):
-                self._ended.name(export_id, title)
-            else:
-                self._titles[place] = title
-                _bound(self._titles, _MOST_TITLES)
+    def _put_title(self, place: Place, title: str) -> None:
+        if export_id := self._untitled.pop(place, None):
+            self._ended.name(export_id, title)
+        else:
+            self._titles[place] = title
+            _bound(self._titles, _MOST_TITLES)
+
+
+def _event_of(record: Consumed) -> TerminalEvent | None:
+    try:
+        return decode_event(record.value or b"")
+    except ValueError:  # the topic may hold what is no event
+        return None
+
+
+def _title_of(record: Consumed) -> str | None:
+    try:
+        return known_title(request_fields(record.value, record.key)[0])
+    except Unreadable:
+        return None
 
 
 def _listed(event: TerminalEvent, title: str | None) -> ListedExport:
@@ -199,7 +209,7 @@ def _all_of(topic: str, partitions: Mapping[str, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in range(partitions[topic])]
 
 
-def _bound(held: dict[Place, Any], most: int) -> None:
+def _bound(held: OrderedDict[Place, str], most: int) -> None:
     if len(held) > most:
-        # The oldest, as a dict keeps the order.
-        del held[next(iter(held))]
+        # The oldest. A dict looks for it past all that it has forgotten.
+        held.popitem(last=False)

@@ -3,6 +3,7 @@
 Invariant: a user's list holds their own exports only, whatever the query says; an operator's all.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from consumer.core.listing import ExportState, ListedExport, Position, Wanted, page
+from consumer.core.listing import ExportState, ListedExport, Position, Wanted, newest, page
 from schemas.errors import FieldError
 from schemas.limits import MOST_NAME_CHARACTERS
 from schemas.vocabulary import Format
@@ -24,6 +25,7 @@ from sluice.http.view import BacklogView, HistoryView, NodeView
 
 MOST_LISTED = 200
 """Exports of a page, at most and by default."""
+_AT_A_STRETCH = 2_000  # unfinished exports that are looked at before other tasks have their turn
 
 
 class Listing:
@@ -33,6 +35,8 @@ class Listing:
         self._node = node
         self._backlog = backlog
         self._history = history
+        # Each holds all that is unfinished, which may be a hundred thousand exports.
+        self._one_page = asyncio.Lock()
 
     async def page(
         self, wanted: Wanted, limit: int, before: Position | None
@@ -42,10 +46,16 @@ class Listing:
         Raises:
             Refusal: 503, Kafka doesn't answer, or what ended is still being read.
         """
-        # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
-        unfinished = await query_kafka(self._backlog.unfinished)
-        ended = await query_kafka(self._history.ended)
-        found, following = page(ended, unfinished, wanted, limit, before)
+        async with self._one_page:
+            # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
+            unfinished = await query_kafka(self._backlog.unfinished)
+            ended = await query_kafka(self._history.ended)
+            looked_at: list[ListedExport] = []
+            for start in range(0, len(unfinished), _AT_A_STRETCH):
+                part = [*looked_at, *unfinished[start : start + _AT_A_STRETCH]]
+                looked_at = newest(ended, part, wanted, limit, before)
+                await asyncio.sleep(0)
+        found, following = page(ended, looked_at, wanted, limit, before)
         return [self._with_progress(one) for one in found], following
 
     def _with_progress(self, one: ListedExport) -> ListedExport:

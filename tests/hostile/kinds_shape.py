@@ -68,6 +68,18 @@ async def _many_fields(target: Target) -> None:
     await target.request(INVALID_REQUEST, columns=[{"key": "a", "x": 1}] * 50_000)
 
 
+async def _crowded_requests(target: Target) -> None:
+    """A dozen of each in one look: of values without end, and of few that take long."""
+    for unit, times in ((b"[],", 330_000), (b'{"":{}},', 120_000), (b"9" * 4_200 + b",", 230)):
+        for _ in range(12):
+            export_id = target.new_id().encode()
+            end = b'0],"type":"export.requested","export_id":"%s"}' % export_id
+            await target.requests(
+                [Record(Text(b'{"x":[', unit, times, end), export_id)], Codec.ZSTD
+            )
+            target.wanted[export_id.decode()] = INVALID_REQUEST
+
+
 async def _nested(target: Target) -> None:
     for depth in (1_000, 10_000, 100_000):
         for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
@@ -178,6 +190,7 @@ KINDS = (
     Kind("fields of 900 KB, PDF", partial(_long_fields, file_format="pdf")),
     Kind("256 long headers on 1,000 pages", _wide_pages, short=True),
     Kind("100,000 fields, options, columns", _many_fields, short=True),
+    Kind("dozens of requests of 1 MiB of brackets, numbers", _crowded_requests),
     Kind("1,000 to 100,000 levels of nesting", _nested),
     Kind("numbers of up to 900,000 digits", _numbers, short=True),
     Kind("a sequence number of 900,000 digits", _seq),

@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from consumer.cluster import Cluster
 from consumer.core.listing import EndedExports
 from consumer.history.history import History
 from schemas.topics import Topics
+from tests.hostile.stalls import stalls_of
+from tests.hostile.wire import Codec, Record, make_batch
 from tests.integration.test_backlog import group_of
 from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
@@ -124,3 +127,38 @@ async def test_only_the_last_ones_are_kept(
 
 async def test_without_topics_the_command_is_refused(no_topics: Shell) -> None:
     assert no_topics.fails("list").startswith("missing topics: ")
+
+
+@pytest.mark.long
+async def test_lists_and_events_of_100_000_that_wait_hold_no_node_up(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    """They wait as only so many may be open; what each list does to others is the node's count."""
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path) as node,
+        http_client(node.url, timeout=60) as client,
+        AIOKafkaProducer(bootstrap_servers=bootstrap_servers) as producer,
+    ):
+        for first in range(0, 100_000, 1_000):
+            batch = make_batch(map(waiting, range(first, first + 1_000)), Codec.LZ4)
+            await (await producer.send_batch(batch, topics.requests, partition=0))
+        while "e-099999" not in (await client.get("/export?q=e-099999")).text:
+            await asyncio.sleep(0.2)  # it answers 503 while it reads
+        before = await stalls_of(node)
+        async with client.stream("GET", "/export/events"):
+            lists = [listed(client, "?q=nowhere"), listed(client, "?limit=1")] * 5
+            found = await asyncio.gather(*lists)
+            await asyncio.sleep(2)
+        after = await stalls_of(node)
+        assert [len(some) for some in found] == [0, 1] * 5
+        assert before
+        assert after
+        assert after.longest_since(before) < 0.25
+
+
+def waiting(number: int) -> Record:
+    """A request of which no batch comes."""
+    export_id = f"e-{number:06}"
+    fields = {"type": "export.requested", "export_id": export_id, "format": "csv"}
+    value = {**fields, "columns": ["a"], "title": "Größe und so weiter " * 5}
+    return Record(json.dumps(value).encode(), export_id.encode())

@@ -1,9 +1,10 @@
 """What a piece of code costs, whatever else the machine and the test session do."""
 
+import asyncio
 import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 
@@ -30,3 +31,27 @@ def cpu_time() -> Iterator[CpuTime]:
         took.seconds = time.thread_time() - begun
         if was_enabled:
             gc.enable()
+
+
+@asynccontextmanager
+async def stretches() -> AsyncIterator[list[float]]:
+    """CPU seconds of the loop's thread between two turns of another task, during the block."""
+    found: list[float] = []
+    at = time.thread_time()
+
+    def note() -> None:
+        nonlocal at
+        found.append(time.thread_time() - at)
+        at = time.thread_time()
+
+    async def take_turns() -> None:
+        while True:
+            note()
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    try:
+        yield found
+        note()
+    finally:
+        other.cancel()

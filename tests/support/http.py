@@ -75,6 +75,8 @@ class World:
     requests: list[ExportRequested | CancelRequested] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    listed: list[ListedExport] = field(default_factory=list)
+    """Further exports that are unfinished, as far as lists go."""
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
     publishers: int = 0
     """How many were made."""
@@ -146,7 +148,7 @@ class World:
 
     async def unfinished(self) -> list[ListedExport]:
         await self._ask()
-        return [
+        return self.listed + [
             ListedExport(
                 one.export_id,
                 ExportState.RUNNING if one.begun else ExportState.QUEUED,

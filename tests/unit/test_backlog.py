@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from consumer.backlog.backlog_reader import requested
 from consumer.core.backlog import PartitionBacklog, Requested, UnfinishedRequest
+from consumer.core.listing import Position
 from consumer.core.resume import ResumePoint
 from schemas.completions import Source
 from schemas.vocabulary import Format
@@ -119,3 +122,10 @@ def test_a_request_beyond_a_bound_asks_for_an_export_that_fails() -> None:
     assert requested(late, b"key") == Requested("key", "anonymous", "unknown")
     for key in (None, b"", b"no id!", b"\xff"):
         assert requested(late, key) is None
+
+
+@pytest.mark.parametrize("stamp", [-1, 0, 2**62])
+def test_whatever_kafkas_timestamp_is_the_request_has_a_place_in_lists(stamp: int) -> None:
+    found = requested(b'{"type":"export.requested","export_id":"a"}', None, stamp)
+    assert found
+    Position.decode(Position(found.requested_at_ms, "a").encode())

@@ -1,11 +1,13 @@
 """``GET /export``: pages, what their exports show, and whose they are."""
 
+import asyncio
 import time
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.cpu import stretches
 from tests.support.http import World, serving_world
 from tests.support.listing import ended_export
 from tests.support.serving import assert_problem
@@ -122,3 +124,14 @@ async def test_a_long_text_is_part_of_nothing(client: httpx.AsyncClient) -> None
     answer = await client.get("/export?q=" + "x" * 1001)
     errors = assert_problem(answer, 400)["errors"]
     assert errors == [{"field": "q", "message": "must have at most 1,000 characters"}]
+
+
+async def test_a_page_out_of_100_000_lets_others_have_their_turn(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.listed = [ended_export(f"o-{n:06}", NOON + n, state="queued") for n in range(100_000)]
+    async with stretches() as found:
+        assert await listed(client, "?limit=2") == ["o-099999", "o-099998"]
+        assert await listed(client, "?q=o-00007&limit=1") == ["o-000079"]
+        await asyncio.gather(*(listed(client, "?q=nowhere") for _ in range(10)))
+    assert max(found) < 0.05

@@ -2,10 +2,12 @@
 
 import random
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from consumer.core.listing import EndedExports, ListedExport, Position, Wanted, known_title, page
+from schemas.times import format_time, to_millis
 from tests.support.listing import ended_export
 
 ALL = Wanted()
@@ -101,7 +103,7 @@ def test_an_event_that_is_read_again_changes_nothing() -> None:
     assert found[1].title == "a title"
 
 
-@pytest.mark.parametrize("text", ["", "~", "x~a", "1", "-1~a", "²~a", "1" * 16 + "~a"])
+@pytest.mark.parametrize("text", ["", "~", "x~a", "1", "--1~a", "-~a", "²~a", "1" * 16 + "~a"])
 def test_a_position_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be the next"):
         Position.decode(text)
@@ -120,3 +122,11 @@ def test_a_page_of_ten_thousand_takes_little() -> None:
     for _ in range(10):
         page(ended, [], Wanted(text="e-0000"), 200)
     assert (time.process_time() - began) / 10 < 0.05
+
+
+@pytest.mark.parametrize("year", [1, 1960, 1970, 9999])
+def test_a_page_goes_on_from_an_export_of_any_year(year: int) -> None:
+    moment = datetime(year, 1, 1, tzinfo=UTC)
+    one = ended_export("odd", to_millis(moment))
+    assert Position.decode(one.position.encode()) == one.position
+    assert one.fields(0)["requested_at"] == format_time(moment)
