@@ -53,10 +53,14 @@ class LargeRows:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """Rows that were checked and encoded natively: ``data`` are the bytes of the file."""
+    """Rows that were checked and encoded natively: ``data`` are the bytes of the file.
+
+    Where these depend on the rows before, as pages do, ``rows`` is what they are made of.
+    """
 
     count: int
     data: bytes
+    rows: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ import structlog
 
 from consumer.formats.base import BatchEncoder, Encoders, FormatWriter
 from consumer.formats.csv import CsvWriter
+from consumer.formats.pdf.native_pages import NativePdfModule
+from consumer.formats.pdf.native_records import NativePdf
 from schemas.records import Batch, EncodedRows
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 """Of the crate that this code was written for."""
 _MODULE = "sluice_native"
 
@@ -29,7 +31,7 @@ class _CsvEncoder(Protocol):
     def encode(self, value: bytes, begun: bool, most_bytes: int) -> _Encoded | None: ...
 
 
-class Native(Protocol):
+class Native(NativePdfModule, Protocol):
     """The module that ``native/src/binding.rs`` makes."""
 
     VERSION: str
@@ -100,6 +102,8 @@ class NativeEncoders:
         match request.format:
             case Format.CSV:
                 return NativeCsv(self._native, request)
+            case Format.PDF:
+                return NativePdf(self._native, request)
             case _:
                 return _Python()
 

@@ -48,7 +48,7 @@ impl Table {
         })
     }
 
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.usual.len()
     }
 }

@@ -15,7 +15,7 @@ use crate::csv::{Csv, CsvOptions};
 type Encoded<'py> = (String, u64, bool, Option<u64>, usize, Bound<'py, PyBytes>);
 
 /// A panic is a fault of ours: its message goes to stderr, and Python encodes instead.
-fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
@@ -83,6 +83,8 @@ impl CsvEncoder {
 mod sluice_native {
     #[pymodule_export]
     use super::CsvEncoder;
+    #[pymodule_export]
+    use crate::pdf::binding::{PdfPages, PdfRecords, PdfRows};
 
     /// Compared with the one that Sluice was written for, when it is loaded.
     #[pymodule_export]

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod cells;
 pub mod csv;
 pub mod formulas;
+pub mod pdf;
 pub mod scan;
 pub mod types;
 

@@ -1,7 +1,7 @@
 """A partition's exports on a real directory, fed from two logs that a test writes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from consumer.exports.kept_texts import KEPT_BYTES, KeptTexts
 from consumer.exports.messages import Outcome
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd, TurnResult
-from consumer.formats.base import Encoders
+from consumer.formats.base import Encoders, FormatWriter
 from consumer.formats.csv import CsvWriter
 from consumer.formats.native import PythonEncoders
 from consumer.metrics import Metrics
@@ -24,6 +24,7 @@ from consumer.storage import identity
 from consumer.storage.base import Storage
 from consumer.storage.local import LocalStorage
 from schemas.completions import ExportFailed, TerminalEvent
+from schemas.requests import ExportRequested
 
 START = ResumePoint(0, (), 0, 0)
 NONE: Mapping[MessagePlace, str] = MappingProxyType({})
@@ -69,6 +70,9 @@ class Bench:
     retention_seconds: int | None = None
     made: Storage | None = None
     encoders: Encoders = field(default_factory=PythonEncoders)
+    writer: Callable[[ExportRequested, datetime | None], FormatWriter] = field(
+        default=lambda request, _: CsvWriter(request)
+    )
     requests: list[Sent] = field(default_factory=list)
     records: list[Sent] = field(default_factory=list)
 
@@ -88,7 +92,7 @@ class Bench:
         """What its node works with."""
         return ExportContext(
             self.storage,
-            lambda request, _: CsvWriter(request),
+            self.writer,
             self.metrics,
             self.max_export_bytes,
             self.clock.now,

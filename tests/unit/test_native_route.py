@@ -1,6 +1,7 @@
 """Which batches are encoded natively; what becomes of an export is in the tests of partitions."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from consumer.exports.messages import LargeMessage
 from consumer.formats import native
 from consumer.formats.native import NativeEncoders, PythonEncoders, find_encoders
+from consumer.formats.pdf import PdfWriter
 from schemas.completions import ExportCompleted, ExportFailed
+from schemas.requests import ExportRequested
 from schemas.unread_value import UnreadValue
 from schemas.vocabulary import FailReason
 from tests.support.partition import RECORDS, Bench, only
+from tests.support.pdf import FONTS
 
 
 @pytest.fixture
@@ -28,6 +32,10 @@ def applied(bench: Bench) -> tuple[float, float]:
     """Batches by encoder: native, Python."""
     name = "sluice_batches_applied_total"
     return bench.metric(name, encoder="native"), bench.metric(name, encoder="python")
+
+
+def pdf_writer(request: ExportRequested, dated_at: datetime | None) -> PdfWriter:
+    return PdfWriter(request, dated_at=dated_at, fonts=FONTS)
 
 
 def content(bench: Bench, export_id: str = "a", suffix: str = "csv") -> bytes:
@@ -82,6 +90,42 @@ def test_a_compressed_file_is_the_same_either_way(
         made.append(event.sha256)
         assert applied(one)[encoders.name == "python"] == 20
     assert made[0] == made[1]
+
+
+def test_a_pdf_is_the_same_either_way(bench: Bench, tmp_path: Path) -> None:
+    """Repeats change nothing; a batch without a key, or with a cell of two keys, is Python's."""
+    made = []
+    rows = [[n, f"Muğla {n}", "x" * (n % 90), [n]] for n in range(900)]
+    twice = b'{"export_id":"a","seq":3,"rows":[[1,2,3,{"a":1,"a":2}]]}'
+    for encoders in (bench.encoders, PythonEncoders()):
+        one = Bench(tmp_path / encoders.name, encoders=encoders, writer=pdf_writer)
+        options = {"records_per_page": 20}
+        one.request(format="pdf", columns=["a", "b", "c", "d"], options=options)
+        one.batch(0, *rows[:300])
+        one.batch(0, *rows[:300])
+        one.batch(1, *rows[300:310])
+        one.raw(RECORDS, one.encode({"export_id": "a", "seq": 2, "rows": rows[310:505]}))
+        one.raw(RECORDS, twice, b"a")
+        one.batch(4, *rows[505:], last=True)
+        event = only(one.turn())
+        assert isinstance(event, ExportCompleted)
+        made.append((event.sha256, event.pages, event.truncated_cells))
+        assert applied(one) == ((3, 2) if encoders.name == "native" else (0, 5))
+    assert made[0] == made[1]
+
+
+def test_a_pdf_that_grows_too_large_fails_in_the_same_words(bench: Bench, tmp_path: Path) -> None:
+    found = []
+    for encoders in (bench.encoders, PythonEncoders()):
+        one = Bench(tmp_path / encoders.name, encoders=encoders, writer=pdf_writer)
+        one.max_export_bytes = 20_000
+        one.partition = one.owner()
+        one.request(format="pdf", columns=["a"], options={"records_per_page": 1})
+        one.batch(0, *[[n] for n in range(400)])
+        event = one.failure()
+        found.append((event.reason, event.message))
+    assert found[0] == found[1]
+    assert found[0][0] is FailReason.TOO_LARGE
 
 
 def test_a_file_that_grows_too_large_ends_in_pythons_words(bench: Bench) -> None:

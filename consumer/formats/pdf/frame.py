@@ -5,6 +5,7 @@ then. Invariant: the frame takes the same height on each page, so that each has 
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from consumer.formats.pdf.drawing import INK, QUIET, draw_line, draw_text, points, units
 from consumer.formats.pdf.fonts import UNITS_PER_EM
@@ -13,6 +14,20 @@ from consumer.formats.pdf.text import Copy, Typesetter
 
 TOTAL = "N"
 """The name of the form object that shows the number of pages."""
+
+
+class FrameParts(NamedTuple):
+    """What stands above the table of each page but the first; below it, around the page's number.
+
+    After the number comes its end in points: it begins at ``margin`` in type of ``size``.
+    """
+
+    top: bytes
+    before_number: bytes
+    after_number: bytes
+    after_end: bytes
+    margin: float
+    size: float
 
 
 class Frame:
@@ -62,6 +77,12 @@ class Frame:
         return b"".join(
             (self._before_number, line, self._after_number, points(end), self._after_end)
         )
+
+    def parts(self) -> FrameParts:
+        """What ``top`` and ``bottom`` make pages of."""
+        sheet = self._sheet
+        ends = (self._before_number, self._after_number, self._after_end)
+        return FrameParts(self._top, *ends, sheet.margin, sheet.footer_size)
 
     def total(self, pages: int) -> bytes:
         """The content of the form object."""

@@ -10,8 +10,9 @@ but the fonts and the characters looked up before it.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple, TypeVar
 
 from consumer.formats.pdf.cluster_subset import ClusterSubset
 from consumer.formats.pdf.fonts import Face
@@ -46,6 +47,27 @@ TOKENS = re.compile(rb"(\(..)..(?:\1..)*", re.DOTALL)
 """Neighbours in one composite font; the group is what each of them begins with."""
 
 _Font = TypeVar("_Font", CompositeSubset, ClusterSubset)
+
+
+class Glyph(NamedTuple):
+    """What is shown of a character, and its code there.
+
+    ``font`` is its number among the composites, or one of the two below.
+    """
+
+    character: str
+    code: bytes
+    font: int
+    advance: int
+    shown: str
+    is_decimal: bool
+    is_replaced: bool
+
+
+_IN_BASE: Final = -1
+_LEFT_OUT: Final = -2
+_JAMO: Final = range(0x1160, 0x1200)
+"""Vowels and final consonants, which are composed with what is before them though no marks."""
 
 
 class Repertoire(dict[int, str]):
@@ -108,6 +130,27 @@ class Repertoire(dict[int, str]):
         self.composites.append(font)
         return len(self.composites) - 1, font
 
+    def glyphs(self, after: int) -> Iterator[Glyph]:
+        """What is shown of the characters that were met after so many, where that is for sure.
+
+        Not of characters that are shaped, or that Unicode may compose with a neighbour.
+        """
+        numbers = {token_start(number): number for number in range(len(self.composites))}
+        for codepoint, shown in islice(self.items(), after, None):
+            character = chr(codepoint)
+            if character == SEPARATOR or shown == IS_SHAPED or not _stands_alone(character):
+                continue
+            if not shown:
+                yield Glyph(character, b"", _LEFT_OUT, 0, " ", False, False)
+                continue
+            token, advance = self.token_of[ord(shown)], self.advance_of[shown]
+            if isinstance(token, int):
+                font, code = _IN_BASE, bytes((token,))
+            else:
+                font, code = numbers[token[:3]], token[3:]
+            is_replaced = shown == REPLACEMENT != character
+            yield Glyph(character, code, font, advance, shown, shown.isdecimal(), is_replaced)
+
     def _add(self, character: str, face: Face) -> int | bytes:
         """A combining mark is never in the base font: text that has one takes the long way."""
         in_base = face is self.base.face and not unicodedata.combining(character)
@@ -127,6 +170,13 @@ def _stand_in(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "
     return "-" if character in _DASHES else REPLACEMENT
+
+
+def _stands_alone(character: str) -> bool:
+    """Whether normalizing (NFC) leaves a character as it is, whatever stands beside it."""
+    composed = unicodedata.is_normalized("NFC", character)
+    is_lone = ord(character) not in _JAMO and unicodedata.category(character) != "Cs"
+    return composed and is_lone and not is_mark(character)
 
 
 def token_start(number: int) -> bytes:

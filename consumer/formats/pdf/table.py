@@ -46,6 +46,22 @@ class Block(NamedTuple):
     cut: Sequence[int]
 
 
+class TableParts(NamedTuple):
+    """What ``draw`` makes a page of, but for its rows; ``columns`` have a place and a need each.
+
+    ``rows`` stand between ``before_bands`` and ``before_rows``, where their baseline follows, which
+    is ``drop`` below the middle of the first. ``moves`` are as ``_between_cells`` has them.
+    """
+
+    columns: Sequence[tuple[TextPlace, Need]]
+    before_bands: bytes
+    band: tuple[bytes, bytes]
+    before_rows: bytes
+    drop: float
+    moves: Sequence[bytes]
+    size: bytes
+
+
 class PageTable:
     """The pages of one export. Columns are laid out by the first rows, and grow with later ones."""
 
@@ -124,6 +140,20 @@ class PageTable:
         bands = self._bands(lines)
         return b"\n".join(
             (BAND, *bands, b"f", INK, self._header_row, self._rows(block, start, lines))
+        )
+
+    def parts(self) -> TableParts:
+        """The page as it is laid out now."""
+        left, size = points(self._places[-1].left), self._size
+        begin = b"BT /%b %b Tf %b " % (self._body.base_font, size, left)
+        return TableParts(
+            columns=[*zip(self._places, self._needs, strict=True)],
+            before_bands=BAND,
+            band=self._band(),
+            before_rows=b"\n".join((b"f", INK, self._header_row, begin)),
+            drop=_MIDDLE_EMS * self._plan.columns.type_size,
+            moves=self._moves,
+            size=size,
         )
 
     def _grow_for_all(self, page: Sequence[Copy]) -> None:
@@ -210,9 +240,14 @@ class PageTable:
             self._uniform_bands = [*self._shapes(lines)]
         return self._uniform_bands[: len(lines) // 2]
 
+    def _band(self) -> tuple[bytes, bytes]:
+        """Where bands begin, and how wide they are."""
+        edges = self._plan.columns.edges
+        return points(edges[0]), points(edges[-1] - edges[0])
+
     def _shapes(self, lines: Sequence[int]) -> Iterator[bytes]:
-        edges, top = self._plan.columns.edges, self._plan.rows.top
-        left, width = points(edges[0]), points(edges[-1] - edges[0])
+        top = self._plan.rows.top
+        left, width = self._band()
         heights = [_height(self._plan.rows, count) for count in lines]
         for height, depth in [*zip(heights, accumulate(heights), strict=True)][1::2]:
             yield b"%b %b %b %b re" % (left, points(top - depth), width, points(height))

@@ -24,6 +24,7 @@ from consumer.formats.pdf.repertoire import (
     IS_SHAPED,
     REPLACEMENT,
     TOKENS,
+    Glyph,
     Repertoire,
     token_start,
 )
@@ -85,7 +86,7 @@ class Typesetter:
         long text.
         """
         self.replaced_characters = 0
-        self.most_text = MOST_WRAPPED_TEXT if wraps else MOST_TEXT
+        self.most_text = most_text(wraps=wraps)
         self._repertoire = Repertoire(faces, name, wraps=wraps)
         self._shaper = Shaper(shaped, self._repertoire)
         self._base = self._repertoire.base
@@ -200,6 +201,16 @@ class Typesetter:
             texts[-1] = self._cut(texts[-1], room)
         pairs = [self._set(part, size) for part in texts]
         return Wrapped([line for line, _ in pairs], [width for _, width in pairs], found.cut)
+
+    @property
+    def known(self) -> int:
+        """How many characters were met."""
+        return len(self._repertoire)
+
+    def glyphs(self, after: int) -> tuple[list[Glyph], list[bytes]]:
+        """Those that were met after so many, and the names of all composite fonts."""
+        names = [font.name.encode() for font in self._repertoire.composites]
+        return [*self._repertoire.glyphs(after)], names
 
     def add_fonts(self, document: StreamedDocument, fonts: dict[str, PDFObjectReference]) -> None:
         """Put the fonts into the document, and into the font resources by their names."""
@@ -321,6 +332,11 @@ def wider_than(room: int, widths: Sequence[int]) -> dict[int, int]:
     if max(widths) <= room:
         return {}
     return {index: width for index, width in enumerate(widths) if width > room}
+
+
+def most_text(*, wraps: bool) -> int:
+    """How many characters of a text are looked at."""
+    return MOST_WRAPPED_TEXT if wraps else MOST_TEXT
 
 
 def shortened(text: str, most: int = MOST_TEXT) -> str:

@@ -21,6 +21,11 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
+def always_whole(column_type: ColumnType | None) -> bool | None:
+    """Whether no cell of a column may be cut; None: it depends on the text."""
+    return column_type in _WHOLE if column_type is not None else None
+
+
 def is_whole(text: str, column_type: ColumnType | None) -> bool:
     """Whether a cell's text must not be cut.
 

@@ -14,6 +14,7 @@ from consumer.formats.pdf.fonts import FontStack
 from consumer.formats.pdf.frame import TOTAL, Frame, footer_lines
 from consumer.formats.pdf.layout import most_records
 from consumer.formats.pdf.metadata import information, xmp
+from consumer.formats.pdf.native_pages import NativePages, NativePdfModule, NativeRows
 from consumer.formats.pdf.repertoire import REPLACEMENT
 from consumer.formats.pdf.table import PageTable, texts_of
 from consumer.formats.pdf.text import Copy, Typesetter, shortened
@@ -54,8 +55,10 @@ class PdfWriter:
         self._rows_at_once = most_records(options) * (2 if wraps else 1)
         self._table: PageTable | None = None
         self._frame: Frame | None = None
+        self._native: NativePages | None = None
         self._pending: list[Sequence[Cell]] = []
         self._pending_characters = 0
+        self._truncated_natively = 0
 
     @property
     def pages(self) -> int:
@@ -70,7 +73,8 @@ class PdfWriter:
     @property
     def truncated_cells(self) -> int:
         """Cells that are not shown whole: cut, or numbers that had no room."""
-        return self._table.truncated_cells if self._table else 0
+        drawn = self._table.truncated_cells if self._table else 0
+        return drawn + self._truncated_natively
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Take rows; return the pages that they fill.
@@ -80,6 +84,8 @@ class PdfWriter:
                 what is kept until it is full.
         """
         self._pending.extend(self._shortened(rows) if len(rows) <= _FEW_ROWS else rows)
+        if self._native:
+            return self._drawn_natively(self._native)
         done = 0
         while len(self._pending) - done >= self._rows_at_once:
             done += self._add_pages(self._pending[done : done + self._rows_at_once], last=False)
@@ -88,16 +94,49 @@ class PdfWriter:
             self._pending_characters = 0
         return self._document.take()
 
+    def append_native(self, native: NativePdfModule, rows: NativeRows) -> bytes:
+        """The same for rows that were read natively. From now on pages are drawn natively, too.
+
+        Raises:
+            ExportFailure: as ``append``.
+        """
+        if self._native is None:
+            block = self._rows_at_once
+            self._native = NativePages(native, len(self._columns), self._body, block)
+        if len(rows) <= _FEW_ROWS:
+            self._count(rows.characters)
+        return self._drawn_natively(self._native, rows)
+
+    def _drawn_natively(self, native: NativePages, rows: NativeRows | None = None) -> bytes:
+        """The pages that rows fill which Python has read, and then others."""
+        if self._pending:
+            native.add_texts([*zip(*texts_of(self._pending), strict=True)])
+            self._pending = []
+        if rows is not None:
+            native.add(rows)
+        while native.has_block:
+            drawn = native.draw(self.pages + 1)
+            for content in drawn.contents:
+                self._document.add_compressed(content)
+            self._body.replaced_characters += drawn.replaced
+            self._truncated_natively += drawn.truncated
+            if drawn.is_undecided:
+                native.pass_over(self._add_pages(native.block_texts(), last=False))
+                native.hand_over(*self._lay_out([]))
+            self._pending_characters = 0
+        return self._document.take()
+
     def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
         """Rows without what no page shows: a few may be of megabytes, and wait for others."""
         kept = [[self._kept(cell) for cell in row] for row in rows]
-        self._pending_characters += sum(
-            len(cell) for row in kept for cell in row if isinstance(cell, str)
-        )
+        self._count(sum(len(cell) for row in kept for cell in row if isinstance(cell, str)))
+        return kept
+
+    def _count(self, characters: int) -> None:
+        self._pending_characters += characters
         if self._pending_characters > _MOST_CHARACTERS:
             message = f"a page has more than {_MOST_CHARACTERS:,} characters"
             raise ExportFailure(FailReason.TOO_LARGE, message)
-        return kept
 
     def _kept(self, cell: Cell) -> Cell:
         if isinstance(cell, str | list | dict):
@@ -110,6 +149,8 @@ class PdfWriter:
         Raises:
             ExportFailure: as ``append``.
         """
+        if self._native:
+            self._pending = [*self._native.last_texts()]
         if self._pending or not self.pages:
             self._add_pages(self._pending, last=True)
             self._pending = []
