@@ -6,7 +6,7 @@ Invariant: each cell is what ``cell`` makes of its value; the ways around it, a 
 time, only save time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Set
 from types import NoneType
 from typing import NamedTuple
 
@@ -24,8 +24,13 @@ _NUMBER, _NUMBER_END = b"><v>", b"</v></c>"
 _NUMBERS = frozenset({int, float})
 _NUL = BETWEEN.decode()
 _NESTED = frozenset({list, dict})
+_TEXT_ALONE = frozenset({str})
+_TEXTS_AND_GAPS = frozenset({str, NoneType})
+_WORD_KINDS = frozenset({bool, NoneType})
 _SPACES = b" \t\n"  # what XML takes for space, once CR is written as a number
 _TRIGGERS = b"=+-@"
+_SPECIAL_LAST = frozenset({b" ", b"\t", b"\n"})
+_SPECIAL_FIRST = _SPECIAL_LAST | {b"=", b"+", b"-", b"@"}
 _TOO_LONG_FOR_GENERAL = 10**11  # from here on the general format shows 1E+11
 _TOO_LONG_TO_SHOW = 10**15  # no format shows more digits
 # A double holds every integer up to here.
@@ -35,26 +40,31 @@ _ALL_EXACT = 2**53
 class Values(NamedTuple):
     """At least one value of a column, arrays and objects as their JSON.
 
-    ``joined`` has all of them with NUL in between, if all are texts.
+    ``joined`` has all of them with NUL in between, if all are texts; ``kinds`` are their types.
     """
 
     values: Sequence[Cell]
     joined: str | None
+    kinds: Set[type]
 
     @classmethod
     def of(cls, values: Sequence[Cell]) -> "Values":
         """Those of any JSON values."""
         try:
-            return cls(values, _NUL.join(values))
+            return cls(values, _NUL.join(values), _TEXT_ALONE)
         except TypeError:
-            if _NESTED.isdisjoint(map(type, values)):
-                return cls(values, None)
-        return cls([compact_json(one) if type(one) in _NESTED else one for one in values], None)
+            kinds = {*map(type, values)}
+        if kinds.isdisjoint(_NESTED):
+            return cls(values, None, kinds)
+        plain = [compact_json(one) if type(one) in _NESTED else one for one in values]
+        return cls(plain, None, (kinds - _NESTED) | _TEXT_ALONE)
 
     @property
-    def texts(self) -> Iterator[str]:
+    def texts(self) -> Sequence[str]:
         """Those that are texts."""
-        return (one for one in self.values if isinstance(one, str))
+        if str not in self.kinds:
+            return ()
+        return [one for one in self.values if isinstance(one, str)]
 
     @property
     def characters(self) -> int:
@@ -72,15 +82,14 @@ class Cells(NamedTuple):
 
 def cells(column: Values) -> Cells:
     """The cells of values, by the shortest way for the types among them."""
-    values, joined = column
+    values, joined, kinds = column
     if joined is not None:
         return _texts(values, joined)
-    kinds = {*map(type, values)}
     if kinds <= _NUMBERS and _are_general(values):
         return Cells(_NUMBER, orjson.dumps(values)[1:-1].split(b","), _NUMBER_END)
-    if kinds == {str, NoneType}:
+    if kinds == _TEXTS_AND_GAPS:
         return _texts_and_gaps(column)
-    if kinds <= {bool, NoneType}:
+    if kinds <= _WORD_KINDS:
         return Cells(b"", [_WORDS[value] for value in values], b"")
     return Cells(b"", [*map(cell, values)], b"")
 
@@ -115,17 +124,27 @@ def number_cell(number: float, style: int = styles.GENERAL) -> bytes:
 def _texts(texts: Sequence[str], joined: str) -> Cells:
     """Cells of texts: looks at all at once for what a cell may need besides."""
     xml = all_escaped(texts, joined)
-    if _is_any_special(b"".join((BETWEEN, xml, BETWEEN))):
-        return Cells(b"", [*map(_text_cell, xml.split(BETWEEN))], b"")
-    return Cells(_TEXT, xml.split(BETWEEN), _TEXT_END)
+    if not _is_any_special(b"".join((BETWEEN, xml, BETWEEN))):
+        return Cells(_TEXT, xml.split(BETWEEN), _TEXT_END)
+    whole = [
+        _text_cell(text)
+        if text[:1] in _SPECIAL_FIRST or text[-1:] in _SPECIAL_LAST
+        else b"%b%b%b" % (_TEXT, text, _TEXT_END)
+        for text in xml.split(BETWEEN)
+    ]
+    return Cells(b"", whole, b"")
 
 
 def _texts_and_gaps(column: Values) -> Cells:
     texts = [*column.texts]
     made = _texts(texts, _NUL.join(texts))
-    whole = (b"".join((made.before, text, made.after)) for text in made.texts)
-    gap = _WORDS[None]
-    return Cells(b"", [gap if value is None else next(whole) for value in column.values], b"")
+    before, after, gap = made.before, made.after, _WORDS[None]
+    whole = iter(made.texts)
+    cells = [
+        gap if value is None else b"%b%b%b" % (before, next(whole), after)
+        for value in column.values
+    ]
+    return Cells(b"", cells, b"")
 
 
 def _is_any_special(xml: bytes) -> bool:
