@@ -34,8 +34,7 @@ class Contender:
         if self.runtime == "python":
             module = [sys.executable, "-m", "bench.encode"]
             return [*module, self.peer, str(messages.path), data_set, str(path)]
-        job = {"columns": data_set.columns, "widths": data_set.widths}
-        extra = json.dumps({**job, "font": self.font, "uncut": self.uncut})
+        extra = json.dumps({**data_set.job, "font": self.font, "uncut": self.uncut})
         script = str(NODE_DIRECTORY / "encode.js")
         return ["node", script, self.peer, str(messages.path), str(path), extra]
 
@@ -62,6 +61,7 @@ _CSV = (
     Contender("polars, guarded", "polars"),
     COPY,
 )
+_CSV_OBJECTS = (*_CSV[:3], COPY)
 _PDF_PAIR = (
     Contender("Sluice", "ours-pdf"),
     Contender(ORIGINALS[Format.PDF], "pdfkit", "node"),
@@ -86,8 +86,10 @@ def _contest(
 
 CONTESTS = (
     _contest(Format.CSV, DataSet.ORDERS, 500_000, _CSV),
+    _contest(Format.CSV, DataSet.ORDERS_AS_OBJECTS, 500_000, _CSV_OBJECTS),
     _contest(Format.CSV, DataSet.CITIES, 1_000_000, _CSV),
     _contest(Format.PDF, DataSet.ORDERS, 100_000, _PDF),
+    _contest(Format.PDF, DataSet.ORDERS_AS_OBJECTS, 100_000, (*_PDF_PAIR, COPY)),
     _contest(Format.PDF, DataSet.CITIES, 20_000, (*_PDF_PAIR, COPY)),
     Contest(Format.PDF, DataSet.HAN, 100_000, 3, (_LATIN, _HAN), _LATIN.name),
 )

@@ -127,8 +127,7 @@ async def node_service(
         "group": f"group-{topics.records}",
         "directory": str(place / "exports"),
         "contender": "csv-writer" if load.file_format is Format.CSV else "pdfkit",
-        "columns": load.messages.data_set.columns,
-        "widths": load.messages.data_set.widths,
+        **load.messages.data_set.job,
     }
     process = await asyncio.create_subprocess_exec(
         *("node", str(NODE_DIRECTORY / "from_kafka.js"), json.dumps(job)),

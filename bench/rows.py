@@ -1,14 +1,14 @@
 """What every contender encodes: data sets, and the file of messages that they read.
 
-A data set is eight columns and any number of rows. Its messages are JSON as on the records topic,
-1,000 rows each, and lie in one file, each behind its length: four bytes, the highest first. So
-contenders in any language read the same bytes, and none has to hold them all. Invariant: the same
-data set and count give the same bytes.
+A data set is eight columns and any number of rows, sent as arrays or as objects by key. Its
+messages are JSON as on the records topic, 1,000 rows each, and lie in one file, each behind its
+length: four bytes, the highest first. So contenders in any language read the same bytes, and none
+has to hold them all. Invariant: the same data set and count give the same bytes.
 """
 
 import random
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice, product
@@ -39,28 +39,47 @@ class DataSet(StrEnum):
     """
 
     ORDERS = "orders"
+    ORDERS_AS_OBJECTS = "orders as objects"
     CITIES = "cities"
     HAN = "han"
     LATIN = "latin"
 
     @property
+    def as_objects(self) -> bool:
+        """Whether a row is sent as an object by column key."""
+        return self is DataSet.ORDERS_AS_OBJECTS
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The eight keys."""
-        return {DataSet.ORDERS: _ORDERS, DataSet.CITIES: _CITIES}.get(self, _DENSE)
+        match self:
+            case DataSet.ORDERS | DataSet.ORDERS_AS_OBJECTS:
+                return _ORDERS
+            case DataSet.CITIES:
+                return _CITIES
+            case _:
+                return _DENSE
 
     @property
     def widths(self) -> tuple[float, ...]:
         """The columns' widths on A4 landscape, in points: those that fixed layouts use."""
-        known: dict[DataSet, tuple[float, ...]] = {
-            DataSet.ORDERS: (48, 104, 130, 90, 120, 70, 40, 160),
-            DataSet.CITIES: (60, 130, 40, 70, 70, 70, 130, 190),
-        }
-        return known.get(self, (96,) * len(_DENSE))
+        match self:
+            case DataSet.ORDERS | DataSet.ORDERS_AS_OBJECTS:
+                return 48, 104, 130, 90, 120, 70, 40, 160
+            case DataSet.CITIES:
+                return 60, 130, 40, 70, 70, 70, 130, 190
+            case _:
+                return (96,) * len(_DENSE)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What the contenders in Node need to know of it."""
+        return {"columns": self.columns, "widths": self.widths, "objects": self.as_objects}
 
     def rows(self, count: int) -> Iterator[list[Cell]]:
         """The first ``count`` rows; of cities there may be fewer."""
         match self:
-            case DataSet.ORDERS:
+            case DataSet.ORDERS | DataSet.ORDERS_AS_OBJECTS:
                 return _orders(count)
             case DataSet.CITIES:
                 return islice(_cities(), count)
@@ -101,13 +120,14 @@ def _dense(characters: str) -> Iterator[list[Cell]]:
         yield [text[place :: len(_DENSE)] for place in range(len(_DENSE))]
 
 
-def messages(rows: Iterable[list[Cell]]) -> Iterator[bytes]:
-    """Batches of 1,000 rows, the last one marked."""
+def messages(rows: Iterable[list[Cell]], keys: Sequence[str] = ()) -> Iterator[bytes]:
+    """Batches of 1,000 rows, the last one marked; rows are objects where there are ``keys``."""
     waiting, seq = iter(rows), 0
     some = list(islice(waiting, MESSAGE_ROWS))
     while some:
         following = list(islice(waiting, MESSAGE_ROWS))
-        yield encode_batch(Batch(EXPORT_ID, seq, [*some], last=not following))
+        sent = [dict(zip(keys, row, strict=True)) if keys else row for row in some]
+        yield encode_batch(Batch(EXPORT_ID, seq, sent, last=not following))
         some, seq = following, seq + 1
 
 
@@ -124,8 +144,9 @@ class MessageFile:
         """Make the file; it may have fewer rows, where there are no more."""
         path = directory / f"{data_set}-{rows}.messages"
         counted = _Counted(data_set.rows(rows))
+        keys = data_set.columns if data_set.as_objects else ()
         with path.open("wb") as file:
-            for message in messages(counted):
+            for message in messages(counted, keys):
                 file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
         return cls(path, data_set, counted.count)
 

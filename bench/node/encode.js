@@ -1,5 +1,5 @@
-// node encode.js CONTENDER MESSAGES FILE JOB: one contender, once; JOB is JSON with columns, widths
-// and a font, if it needs one. Prints what bench.encode prints.
+// node encode.js CONTENDER MESSAGES FILE JOB: one contender, once; JOB is JSON with columns, widths,
+// objects (whether rows are), and a font, if it needs one. Prints what bench.encode prints.
 
 'use strict';
 

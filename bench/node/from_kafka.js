@@ -1,5 +1,5 @@
 // node from_kafka.js JOB: exports from Kafka to files, as a small Node service would make them; JOB is
-// JSON with brokers, topic, group, directory, contender, columns, widths. Prints {"ready": true} when
+// JSON with brokers, topic, group, directory, contender, columns, widths, objects. Prints {"ready": true} when
 // it has partitions, and {"done": EXPORT_ID, "rows": N} for each file that is whole.
 //
 // It does what such a service does and no more: one file per export id, offsets committed by

@@ -1,11 +1,14 @@
 // Rows to a file by csv-writer or pdfkit, as their manuals show it. One sink makes one file; `rows`
-// takes the rows of a message, `end` resolves when the file is whole.
+// takes the rows of a message, arrays or (with `objects`) objects by column, `end` resolves when the
+// file is whole.
 
 'use strict';
 
 const fs = require('node:fs');
 const { once } = require('node:events');
-const { createArrayCsvStringifier, createArrayCsvWriter } = require('csv-writer');
+const {
+  createArrayCsvStringifier, createArrayCsvWriter, createObjectCsvStringifier, createObjectCsvWriter,
+} = require('csv-writer');
 const PDFDocument = require('pdfkit');
 
 const MARGIN = 36;
@@ -15,9 +18,14 @@ const LINE = 9.6;
 const TOP = 60;
 const ROWS_PER_PAGE = 50;
 
+// How csv-writer is told the header; for objects it needs the keys too.
+const headerOf = ({ columns, objects }) =>
+  objects ? columns.map((key) => ({ id: key, title: key })) : columns;
+
 class CsvSink {
-  constructor({ columns, path }) {
-    this.writer = createArrayCsvWriter({ path, header: columns, recordDelimiter: '\r\n' });
+  constructor(job) {
+    const create = job.objects ? createObjectCsvWriter : createArrayCsvWriter;
+    this.writer = create({ path: job.path, header: headerOf(job), recordDelimiter: '\r\n' });
   }
 
   async rows(rows) {
@@ -29,9 +37,10 @@ class CsvSink {
 
 // What csv-writer's manual names for large files: its stringifier, and one stream that stays open.
 class CsvStreamSink {
-  constructor({ columns, path }) {
-    this.stringifier = createArrayCsvStringifier({ header: columns, recordDelimiter: '\r\n' });
-    this.file = fs.createWriteStream(path);
+  constructor(job) {
+    const create = job.objects ? createObjectCsvStringifier : createArrayCsvStringifier;
+    this.stringifier = create({ header: headerOf(job), recordDelimiter: '\r\n' });
+    this.file = fs.createWriteStream(job.path);
     this.closed = once(this.file, 'close');
     this.file.write(this.stringifier.getHeaderString());
   }
@@ -48,8 +57,9 @@ class CsvStreamSink {
 
 // Text is cut to its column with an ellipsis, unless `uncut` is set: then it runs over the next one.
 class PdfSink {
-  constructor({ columns, widths, path, font, uncut }) {
+  constructor({ columns, widths, path, font, uncut, objects }) {
     this.columns = columns;
+    this.cells = objects ? (row) => columns.map((key) => row[key]) : (row) => row;
     this.options = widths.map((width) =>
       uncut ? { lineBreak: false } : { width: width - GAP, height: LINE, ellipsis: true },
     );
@@ -83,7 +93,7 @@ class PdfSink {
   page(rows) {
     this.document.addPage();
     this.line(this.columns, TOP);
-    rows.forEach((row, index) => this.line(row, TOP + (index + 1) * LINE));
+    rows.forEach((row, index) => this.line(this.cells(row), TOP + (index + 1) * LINE));
   }
 
   line(cells, y) {

@@ -37,10 +37,26 @@ def test_a_file_gives_its_messages_back(tmp_path: Path) -> None:
     assert read == list(messages(DataSet.ORDERS.rows(2_100)))
 
 
-@pytest.mark.parametrize("peer", ["ours-csv", "csv-loop"])
-def test_what_a_contender_makes_is_found_to_be_right(tmp_path: Path, peer: str) -> None:
-    written, made = MessageFile.write(tmp_path, DataSet.ORDERS, 1_200), tmp_path / "made.csv"
-    figures = run(peer, written.path, DataSet.ORDERS, made)
+def test_rows_as_objects_hold_the_same_cells(tmp_path: Path) -> None:
+    written = MessageFile.write(tmp_path, DataSet.ORDERS_AS_OBJECTS, 1_200)
+    with written.path.open("rb") as file:
+        rows = [row for value in read_messages(file) for row in decode_batch(value).rows]
+    assert rows == [dict(zip(COLUMNS, row, strict=True)) for row in DataSet.ORDERS.rows(1_200)]
+
+
+@pytest.mark.parametrize(
+    ("peer", "data_set"),
+    [
+        ("ours-csv", DataSet.ORDERS),
+        ("ours-csv", DataSet.ORDERS_AS_OBJECTS),
+        ("csv-loop", DataSet.ORDERS),
+    ],
+)
+def test_what_a_contender_makes_is_found_to_be_right(
+    tmp_path: Path, peer: str, data_set: DataSet
+) -> None:
+    written, made = MessageFile.write(tmp_path, data_set, 1_200), tmp_path / "made.csv"
+    figures = run(peer, written.path, data_set, made)
     assert figures.keys() == {"seconds", "cpu_seconds", "peak_bytes"}
     findings = check_csv(made, COLUMNS, DataSet.ORDERS.rows(1_200))
     assert (findings.words(), findings.cells) == ("right", 1_200 * len(COLUMNS))
