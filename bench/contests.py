@@ -55,19 +55,22 @@ ORIGINALS = {Format.CSV: "npm csv-writer", Format.PDF: "npm pdfkit, Helvetica"}
 COPY = Contender("a plain copy of the messages", "copy")
 _CSV = (
     Contender("Sluice", "ours-csv"),
+    Contender("Sluice, Python alone", "ours-csv-python"),
     Contender(ORIGINALS[Format.CSV], "csv-writer", "node"),
     Contender("npm csv-writer's stringifier, one stream", "csv-stream", "node"),
     Contender("orjson and csv.writer, guarded", "csv-loop"),
     Contender("polars, guarded", "polars"),
     COPY,
 )
-_CSV_OBJECTS = (*_CSV[:3], COPY)
+_CSV_OBJECTS = (*_CSV[:4], COPY)
 _PDF_PAIR = (
     Contender("Sluice", "ours-pdf"),
     Contender(ORIGINALS[Format.PDF], "pdfkit", "node"),
 )
+_PDF_PYTHON = Contender("Sluice, Python alone", "ours-pdf-python")
 _PDF = (
     *_PDF_PAIR,
+    _PDF_PYTHON,
     Contender("npm pdfkit, Helvetica, text not cut", "pdfkit", "node", 0.2, uncut=True),
     Contender("npm pdfkit, Open Sans", "pdfkit", "node", 0.2, str(OPEN_SANS)),
     Contender("reportlab, a call per cell, not cut", "reportlab", share=0.2),
@@ -89,7 +92,7 @@ CONTESTS = (
     _contest(Format.CSV, DataSet.ORDERS_AS_OBJECTS, 500_000, _CSV_OBJECTS),
     _contest(Format.CSV, DataSet.CITIES, 1_000_000, _CSV),
     _contest(Format.PDF, DataSet.ORDERS, 100_000, _PDF),
-    _contest(Format.PDF, DataSet.ORDERS_AS_OBJECTS, 100_000, (*_PDF_PAIR, COPY)),
+    _contest(Format.PDF, DataSet.ORDERS_AS_OBJECTS, 100_000, (*_PDF_PAIR, _PDF_PYTHON, COPY)),
     _contest(Format.PDF, DataSet.CITIES, 20_000, (*_PDF_PAIR, COPY)),
     Contest(Format.PDF, DataSet.HAN, 100_000, 3, (_LATIN, _HAN), _LATIN.name),
 )

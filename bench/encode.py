@@ -17,7 +17,9 @@ from bench.rows import DataSet, read_messages
 
 _PEERS = {
     "ours-csv": "bench.peers.ours:prepare_csv",
+    "ours-csv-python": "bench.peers.ours:prepare_csv_python",
     "ours-pdf": "bench.peers.ours:prepare_pdf",
+    "ours-pdf-python": "bench.peers.ours:prepare_pdf_python",
     "ours-pdf-cjk": "bench.peers.ours:prepare_pdf_cjk",
     "copy": "bench.peers.copying:prepare",
     "csv-loop": "bench.peers.csv_loop:prepare",

@@ -1,23 +1,24 @@
 """Kafka to file: nodes of ours, and the service in Node that one would otherwise write.
 
-Both read the same messages from an embedded Kafka, uncompressed, as kafkajs reads nothing but gzip
-by itself. They lie there before anybody reads, in a transaction that is still open; its commit is
-the start. So neither a start-up nor an upstream is in the figures: seconds run from the commit to
-the last whole file, and CPU seconds are those of the reading processes in between. Kafka itself has
-the rest of the machine. One file of each case is read back. Invariant: each run has topics of its
-own.
+Both read the same messages from an embedded Kafka, uncompressed where kafkajs takes part, as that
+reads nothing but gzip by itself. They lie there before anybody reads, in a transaction that is
+still open; its commit is the start. So neither a start-up nor an upstream is in the figures:
+seconds run from the commit to the last whole file, and CPU seconds are those of the reading
+processes in between. Kafka itself has the rest of the machine. One file of each case is read back.
+Invariant: each run has topics of its own.
 """
 
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.contests import ORIGINALS
 from bench.figures import MIB, spread, table, thousands
 from bench.held_load import Load, held
 from bench.judging import judged
@@ -29,38 +30,52 @@ from broker.embedded import EmbeddedKafka
 from clients.topics import create_topics
 from schemas.topics import Topics
 from schemas.vocabulary import Format
+from tests.support.nodes import SERVE
 
 ROUNDS = 3
-PARTITIONS = 4
-OURS, TWO_OF_OURS, ORIGINAL = "ours, one node", "ours, two nodes", "Node: kafkajs and {}"
-ROWS = {
-    (Format.CSV, False): 250_000,
-    (Format.PDF, False): 100_000,
-    (Format.CSV, True): 250_000,
-    (Format.PDF, True): 10_000,
-}
-"""Rows of each of the four exports, by format and whether it is the original that makes them: fewer
-of those by pdfkit, which takes more than ten times as long."""
+OURS, TWO_OF_OURS, ONE_CORE = "ours, one node", "ours, two nodes", "ours, one core"
+_LIBRARIES = {Format.CSV: "csv-writer", Format.PDF: "pdfkit"}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Who makes files of which format."""
+    """Who makes files of which format, from how many partitions of what.
 
+    ``nodes`` are ours; 0 stands for the service in Node. ``one_core``: all of a node's threads are
+    on one. ``python``: nothing is encoded natively.
+    """
+
+    name: str
     file_format: Format
-    nodes: int
-    """How many of ours; 0 stands for the service in Node."""
+    rows: int
+    nodes: int = 1
+    partitions: int = 4
+    data_set: DataSet = DataSet.ORDERS
+    codec: str | None = None
+    one_core: bool = False
+    python: bool = False
 
-    @property
-    def name(self) -> str:
-        """For people."""
-        library = "csv-writer" if self.file_format is Format.CSV else "pdfkit"
-        return {1: OURS, 2: TWO_OF_OURS}.get(self.nodes, ORIGINAL.format(library))
 
-    @property
-    def rows(self) -> int:
-        """Of each of the exports."""
-        return ROWS[self.file_format, self.nodes == 0]
+def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[Case]:
+    """``rows`` are those of all exports together, one in each partition."""
+    objects = DataSet.ORDERS_AS_OBJECTS
+    case = partial(Case, file_format=file_format, rows=rows)
+    yield case(OURS)
+    yield case(TWO_OF_OURS, nodes=2)
+    yield case(ONE_CORE, one_core=True)
+    yield case(f"{ONE_CORE}, objects", data_set=objects, one_core=True)
+    yield case(f"{ONE_CORE}, Python alone", one_core=True, python=True)
+    yield case(f"{ONE_CORE}, objects, Python alone", data_set=objects, one_core=True, python=True)
+    if file_format is Format.CSV:
+        one = partial(case, partitions=1, codec="lz4", one_core=True)
+        yield one(f"{ONE_CORE}, one partition, lz4")
+        yield one(f"{ONE_CORE}, one partition, lz4, objects", data_set=objects)
+        yield case("ours, twelve partitions, lz4", partitions=12, codec="lz4")
+    yield Case(f"Node: kafkajs and {_LIBRARIES[file_format]}", file_format, original_rows, nodes=0)
+
+
+CASES = (*_cases(Format.CSV, 1_000_000, 1_000_000), *_cases(Format.PDF, 400_000, 40_000))
+"""Fewer rows of those by pdfkit, which takes more than ten times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +98,15 @@ class Laid:
     load: Load
     release: Callable[[], Awaitable[None]]
 
-    def readers(self, nodes: int) -> AbstractAsyncContextManager[Readers]:
+    def readers(self, case: Case) -> AbstractAsyncContextManager[Readers]:
         """So many nodes of ours, or (0) the service in Node."""
-        if nodes:
-            return our_nodes(self.servers, self.topics, self.place, self.load, nodes)
-        return node_service(self.servers, self.topics, self.place, self.load)
+        where = (self.servers, self.topics, self.place, self.load)
+        if not case.nodes:
+            return node_service(*where)
+        core = str(max(os.sched_getaffinity(0)))
+        command = ("taskset", "--cpu-list", core, *SERVE) if case.one_core else SERVE
+        encoders = "python" if case.python else "auto"
+        return our_nodes(*where, case.nodes, command, ENCODERS=encoders)
 
     async def timed(self, readers: Readers) -> Run:
         """From the release to the last whole file."""
@@ -108,15 +127,15 @@ class Bed:
         self._runs = 0
 
     @asynccontextmanager
-    async def laid(self, file_format: Format, rows: int) -> AsyncIterator[Laid]:
-        """A load of that many rows an export, held; its files are removed afterwards."""
+    async def laid(self, case: Case) -> AsyncIterator[Laid]:
+        """A load, held, an export in each partition; its files are removed afterwards."""
         self._runs += 1
         place = self._place / f"run{self._runs}"
         place.mkdir()
-        messages = MessageFile.write(place, DataSet.ORDERS, rows)
-        load = Load(file_format, messages, PARTITIONS)
+        messages = MessageFile.write(place, case.data_set, case.rows // case.partitions)
+        load = Load(case.file_format, messages, case.partitions, case.codec)
         topics = Topics.named(place.name)
-        await create_topics(topics, PARTITIONS, 1, bootstrap_servers=self._servers)
+        await create_topics(topics, case.partitions, 1, bootstrap_servers=self._servers)
         async with held(self._servers, topics, load) as producer:
             yield Laid(self._servers, topics, place, load, producer.commit_transaction)
         shutil.rmtree(place)
@@ -125,11 +144,7 @@ class Bed:
 async def measure() -> dict[str, Any]:
     """Rounds of every case, one after the other; the figures by format and name."""
     missing = why_no_node()
-    cases = [
-        Case(file_format, nodes)
-        for file_format in ORIGINALS
-        for nodes in ((1, 2) if missing else (1, 2, 0))
-    ]
+    cases = [case for case in CASES if case.nodes or not missing]
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         with EmbeddedKafka(place / "kafka") as kafka:
@@ -145,8 +160,8 @@ async def measure() -> dict[str, Any]:
 
 async def _run(bed: Bed, case: Case, verdicts: dict[Case, str]) -> Run:
     """One run; ``verdicts`` gets that of one of its files, if it has none of that case."""
-    async with bed.laid(case.file_format, case.rows) as laid:
-        async with laid.readers(case.nodes) as readers:
+    async with bed.laid(case) as laid:
+        async with laid.readers(case) as readers:
             run = await laid.timed(readers)
         if case not in verdicts:
             path = min((laid.place / "exports").rglob(f"*.{case.file_format}"))
@@ -159,6 +174,11 @@ def _figures(case: Case, runs: list[Run], verdict: str) -> dict[str, Any]:
         "format": case.file_format.value,
         "name": case.name,
         "nodes": case.nodes,
+        "partitions": case.partitions,
+        "data_set": case.data_set.value,
+        "codec": case.codec,
+        "one_core": case.one_core,
+        "python": case.python,
         "rows": runs[0].rows,
         "rows_per_second": spread([run.rows / run.seconds for run in runs]),
         "cpu_seconds_per_million_rows": spread([run.cpu_seconds * 1e6 / run.rows for run in runs]),

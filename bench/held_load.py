@@ -26,6 +26,8 @@ class Load:
     file_format: Format
     messages: MessageFile
     exports: int
+    codec: str | None = None
+    """Of Kafka, such as ``lz4``; None: not compressed."""
 
     @property
     def rows(self) -> int:
@@ -50,6 +52,7 @@ async def held(servers: str, topics: Topics, load: Load) -> AsyncIterator[AIOKaf
         transactional_id=f"bench-{topics.requests}",
         transaction_timeout_ms=_MOST_SECONDS * 1000,
         linger_ms=5,
+        compression_type=load.codec,
     )
     await producer.start()
     try:

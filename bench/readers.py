@@ -58,9 +58,11 @@ async def our_nodes(
     load: Load,
     count: int,
     command: Sequence[str | Path] = SERVE,
+    **settings: str,
 ) -> AsyncIterator[OurNodes]:
     """``count`` nodes that share the load's partitions, writing to ``place / "exports"``."""
-    environment = settings_for(servers, topics, place / "exports", LOG_LEVEL="info")
+    settings = {"LOG_LEVEL": "info", **settings}
+    environment = settings_for(servers, topics, place / "exports", **settings)
     logs = [place / f"node{number}.log" for number in range(count)]
     nodes = [NodeProcess(environment, log, command) for log in logs]
     async with AsyncExitStack() as running:

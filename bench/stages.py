@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.end_to_end import Bed
+from bench.end_to_end import Bed, Case
 from bench.figures import table
 from bench.processes import main_thread_cpu_seconds
 from bench.readers import our_nodes
 from broker.embedded import EmbeddedKafka
 from schemas.vocabulary import Format
 
-ROWS = {Format.CSV: 250_000, Format.PDF: 100_000}
+ROWS = {Format.CSV: 1_000_000, Format.PDF: 400_000}
 IN_TURNS = ("decode", "encode", "hash", "write")
 STAGES = ("fetch", *IN_TURNS, "transaction", "turns", "other")
 
@@ -33,7 +33,7 @@ async def measure() -> dict[str, Any]:
 
 
 async def _stages(bed: Bed, file_format: Format, rows: int) -> dict[str, float]:
-    async with bed.laid(file_format, rows) as laid:
+    async with bed.laid(Case("traced", file_format, rows)) as laid:
         trace = laid.place / "trace.json"
         command = (sys.executable, "-m", "bench.traced_node", trace)
         where = (laid.servers, laid.topics, laid.place, laid.load)

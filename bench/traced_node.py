@@ -29,7 +29,11 @@ T = TypeVar("T")
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "decode": [(batch_routing, "decode_batch"), (Pieces, "__next__")],
-    "encode": [(CsvWriter, "append"), (PdfWriter, "append")],
+    # A native encoder decodes as well.
+    "encode": [
+        *((CsvWriter, "append"), (PdfWriter, "append")),
+        (batch_routing, "encoded_batch"),
+    ],
     "hash": [(LocalPart, "append")],
     "write": [
         *((LocalPart, name) for name in ("flush", "sync", "publish")),
