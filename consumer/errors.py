@@ -5,6 +5,7 @@ ConsumerError
 ├── StorageUnavailable   try again later: the partition waits
 ├── PartLost             load the partition's state again, and make its files again
 │   └── PartUnsynced     the same, but not endlessly for this export
+├── AttemptAgain         load it again: our code broke on an export, which is made once more
 ├── MessageFault         load it again; a message that twice alone breaks our code is set aside
 ├── LaneStopped          stop this partition: a person has to act
 ├── NodeRefused          don't start: a person has to act
@@ -44,6 +45,10 @@ class PartUnsynced(PartLost):
     def __init__(self, export_id: str, message: str) -> None:
         super().__init__(message)
         self.export_id = export_id
+
+
+class AttemptAgain(ConsumerError):  # noqa: N818 - what is to be done
+    """Our code broke as it wrote an export's file; see ``consumer.core.second_attempts``."""
 
 
 class MessageFault(ConsumerError):  # noqa: N818 - an event, and no fault of the message's sender

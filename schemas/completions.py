@@ -41,6 +41,7 @@ class _Ended(Strict):
     duration_ms: Count
     source: Source
     retry_of: ExportId | None = None
+    attempts: Annotated[int, Field(ge=2)] | None = None
 
     @property
     def event_id(self) -> str:
@@ -109,10 +110,10 @@ def encode_event(event: TerminalEvent) -> bytes:
     """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
 
     ``replaced_characters`` and ``truncated_cells`` are there only where the format can have some,
-    ``retry_of`` only where the request had it.
+    ``retry_of`` only where the request had it, ``attempts`` only where there was more than one.
     """
     fields = event.model_dump(mode="json")
-    for name in ("replaced_characters", "truncated_cells", "retry_of"):
+    for name in ("replaced_characters", "truncated_cells", "retry_of", "attempts"):
         if fields.get(name, 0) is None:
             del fields[name]
     head = {"type": fields.pop("type"), "export_id": fields.pop("export_id")}

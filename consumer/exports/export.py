@@ -25,13 +25,15 @@ class OpenExport:
 
     ``decided`` is the manifest of an earlier attempt that completed: it binds this one. ``file``
     and ``encoder`` come with the first batch; ``first_offset`` is its own, once it was applied.
-    ``active_at`` is a monotonic time in seconds.
+    ``active_at`` is a monotonic time in seconds, ``attempts`` 2 where an attempt before this one
+    broke our own code, else None.
     """
 
     # There may be a thousand open exports in each partition.
     __slots__ = (
         "active_at",
         "assembly",
+        "attempts",
         "decided",
         "encoder",
         "file",
@@ -47,11 +49,13 @@ class OpenExport:
         origin: Origin,
         decided: ExportCompleted | None,
         active_at: float,
+        attempts: int | None = None,
     ) -> None:
         self.request = request
         self.origin = origin
         self.decided = decided
         self.active_at = active_at
+        self.attempts = attempts
         self.assembly = BatchSequence(
             [column.key for column in request.columns], [column.type for column in request.columns]
         )
@@ -62,7 +66,7 @@ class OpenExport:
 
     def progress(self, now: datetime) -> Progress:
         """How far it is at ``now``."""
-        return Progress(self.assembly.rows, self.started_at, now)
+        return Progress(self.assembly.rows, self.started_at, now, self.attempts)
 
     @property
     def part(self) -> Part | None:

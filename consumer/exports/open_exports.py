@@ -12,7 +12,8 @@ import structlog
 from consumer.core.admission_limit import MOST_OPEN
 from consumer.core.budget import TurnBudget
 from consumer.core.resume import METADATA_LIMIT, encode_ascending
-from consumer.errors import ExportFailure, LaneStopped
+from consumer.core.second_attempts import SecondAttempts
+from consumer.errors import AttemptAgain, ExportFailure, LaneStopped
 from consumer.exports.application import Application
 from consumer.exports.ending import Ending
 from consumer.exports.export import GrowingFile, OpenExport
@@ -33,7 +34,15 @@ log = structlog.get_logger(__name__)
 class OpenExports:
     """See the module."""
 
-    def __init__(self, partition: int, context: ExportContext, publication: Publication) -> None:
+    def __init__(
+        self,
+        partition: int,
+        context: ExportContext,
+        publication: Publication,
+        second_attempts: SecondAttempts | None = None,
+    ) -> None:
+        self._second_attempts = second_attempts
+        self._closing_from: list[int] = []
         self._partition = partition
         self._context = context
         self._publication = publication
@@ -82,8 +91,10 @@ class OpenExports:
             message = f"{len(self)} exports are open in partition {self._partition}"
             self.refuse(origin, FailReason.TOO_MANY_OPEN, message)
             return
-        now = self._context.monotonic()
-        self._open[origin.export_id] = OpenExport(request, origin, decided, now)
+        begun = self._second_attempts and self._second_attempts.has_begun(origin.source.offset)
+        self._open[origin.export_id] = OpenExport(
+            request, origin, decided, self._context.monotonic(), attempts=2 if begun else None
+        )
 
     def refuse(self, origin: Origin, reason: FailReason, message: str) -> None:
         """End an export as failed that was not opened."""
@@ -95,6 +106,7 @@ class OpenExports:
 
         Raises:
             LaneStopped: it is known to have completed, but its batches don't come to that.
+            AttemptAgain: our own code broke on it; load the partition again.
         """
         most_bytes = None if export.decided else self._context.max_export_bytes
         try:
@@ -102,19 +114,19 @@ class OpenExports:
                 return self._go_on(Application(export, batch, message, most_bytes), turn)
             self._context.metrics.dropped(Dropped.REPEAT)
         except Exception as error:  # noqa: BLE001 - what is none of ours is logged
-            self._broken(export, error)
+            self._broken(export, message, error)
         return True
 
     def resume_batch(self, application: Application, turn: TurnBudget) -> bool:
         """Apply a batch further; False: the turn is spent, and some of it is left.
 
         Raises:
-            LaneStopped: as ``apply``.
+            LaneStopped, AttemptAgain: as ``apply``.
         """
         try:
             return self._go_on(application, turn)
         except Exception as error:  # noqa: BLE001 - as above
-            self._broken(application.export, error)
+            self._broken(application.export, application.message, error)
         return True
 
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
@@ -147,26 +159,42 @@ class OpenExports:
         with self._context.large_work:
             return application.step(file)
 
-    def _broken(self, export: OpenExport, error: Exception) -> None:
-        """What goes wrong with a batch ends its export.
+    def _broken(self, export: OpenExport, batch: Message, error: Exception) -> None:
+        """What goes wrong with a batch ends its export, or this attempt at it.
 
         Raises:
             LaneStopped: as ``apply``. To fail it instead would reload the partition endlessly.
+            AttemptAgain: as ``apply``.
         """
         reason, message = FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}"
+        again = False
         if isinstance(error, ExportFailure):
             reason, message = error.reason, str(error)
         else:
-            # A fault in a writer must not stop the partition: it would strike again on replay.
+            # A fault in a writer must not stop the partition: it may strike again on replay.
+            again = export.decided is None and self._may_attempt_again(export, batch)
             log.error(
                 "export failed unexpectedly",
                 export_id=export.origin.export_id,
                 partition=self._partition,
+                next="it is attempted once more" if again else "it fails",
                 exc_info=error,
             )
         if export.decided:
             raise _differs(export, export.decided, message) from None
+        if again:
+            raise AttemptAgain(f"{export.origin.export_id} broke with {message}")
         self.fail(export, reason, message)
+
+    def _may_attempt_again(self, export: OpenExport, batch: Message) -> bool:
+        if self._second_attempts is None:
+            return False
+        firsts = [first for _, first in self.first_batches()]
+        # What this turn ended isn't committed yet, so it is read again as well.
+        firsts += [] if self._publication.settled else self._closing_from
+        read_again = batch.offset - min(firsts, default=batch.offset)
+        request, now = export.origin.source.offset, self._context.monotonic()
+        return self._second_attempts.begin(request, read_again, now)
 
     def fail(self, export: OpenExport, reason: FailReason, message: str) -> None:
         """End an open export as failed."""
@@ -231,6 +259,10 @@ class OpenExports:
         self._close(export, Ending(event, origin, first_batch=export.first_offset))
 
     def _close(self, export: OpenExport, ending: Ending) -> None:
+        if self._publication.settled:
+            self._closing_from.clear()
+        if export.first_offset is not None:
+            self._closing_from.append(export.first_offset)
         ending.part = export.part
         ending.bound = export.decided is not None
         del self._open[export.origin.export_id]

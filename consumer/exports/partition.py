@@ -17,6 +17,7 @@ import structlog
 from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
+from consumer.core.second_attempts import SecondAttempts
 from consumer.core.suspects import MOST_MARKED, MessagePlace, Suspect, Suspects
 from consumer.errors import StorageUnavailable
 from consumer.exports.ending import log_end
@@ -44,6 +45,7 @@ class PartitionExports:
     ``point`` is where the partition's last owner left off. Exports ``given_up`` fail at once, as
     the storage could not take their files. Messages that our code ``breaks_on``, and how, are set
     aside. ``moved`` is called, from any thread, when ends that were begun apart may be collected.
+    Without ``second_attempts`` there are none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class PartitionExports:
         given_up: frozenset[str] = frozenset(),
         breaks_on: Mapping[MessagePlace, str] = MappingProxyType({}),
         moved: Callable[[], None] = lambda: None,
+        second_attempts: SecondAttempts | None = None,
     ) -> None:
         self.partition = partition
         self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
@@ -64,7 +67,7 @@ class PartitionExports:
         self._context = context
         self.publication = Publication(context.storage, apart)
         """What is on its way to the storage."""
-        self._exports = OpenExports(partition, context, self.publication)
+        self._exports = OpenExports(partition, context, self.publication, second_attempts)
         shared = context, self._exports, self.publication
         self._routing = Routing(partition, point, *shared, given_up)
         self._first_batches = dict(point.first_batches)
@@ -274,7 +277,7 @@ class PartitionExports:
         """Handle what was taken, up to a turn's share of bytes and time, and at most a piece more.
 
         Raises:
-            PartLost, MessageFault: load the partition again.
+            PartLost, AttemptAgain, MessageFault: load the partition again.
             LaneStopped: a person has to act.
         """
         self._began_at, was_due = self._routing.batches.next_record, self.publication.due

@@ -28,15 +28,17 @@ class _EndFields(TypedDict):
     duration_ms: int
     source: Source
     retry_of: str | None
+    attempts: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an export came: rows applied, when the first was, and when it ended."""
+    """How far an export came: rows applied, when the first was, when it ended, in which attempt."""
 
     rows: int
     started_at: datetime | None
     ended_at: datetime
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Origin:
             "duration_ms": max(0, to_millis(progress.ended_at) - self.counts_from_ms),
             "source": self.source,
             "retry_of": self.retry_of,
+            "attempts": progress.attempts,
         }
 
 

@@ -20,7 +20,9 @@ import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer.core.lane_machine import Event, LaneMachine, State, Step
+from consumer.core.second_attempts import SecondAttempts
 from consumer.core.storage_retry import RetryBudget
+from consumer.core.suspects import MessagePlace
 from consumer.errors import ConsumerError, LaneStopped, MessageFault, StorageUnavailable
 from consumer.exports.partition import PartitionExports
 from consumer.lanes.commits import Commits
@@ -70,6 +72,7 @@ class Lane:
         # Survives reloads: else each reload would give a refusing storage its whole time again.
         self._retry_budget = RetryBudget(context.limits.storage_timeout_seconds)
         self._faults = Faults(partition, context.export_context, context.threads)
+        self._second_attempts = SecondAttempts()
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
     # Called by the group.
@@ -230,6 +233,9 @@ class Lane:
         context, point = self._context, takeover.point
         export_context, metrics = context.export_context, context.export_context.metrics
         given_up = self._retry_budget.given_up(time.monotonic())
+        self._second_attempts.keep(
+            lambda request: point.will_read(MessagePlace(is_batch=False, offset=request))
+        )
         exports = PartitionExports(
             self.partition,
             point,
@@ -237,6 +243,7 @@ class Lane:
             given_up,
             self._faults.above(point),
             self._wake,
+            self._second_attempts,
         )
         self._in_hand = exports.in_hand
         turns = Turns(exports, context.slots, context.threads, metrics, self._retry_budget)

@@ -58,7 +58,7 @@ class Turns:
         """Take one turn; one that the storage refused is to be tried again.
 
         Raises:
-            PartLost, MessageFault, LaneStopped: as ``PartitionExports.turn``.
+            PartLost, AttemptAgain, MessageFault, LaneStopped: as ``PartitionExports.turn``.
         """
         try:
             result = await self._taken()

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.topics import Topics
 from schemas.vocabulary import FailReason
+from tests.support import breaking_writer
 from tests.support.clients import http_client
 from tests.support.faulty_node import faulty
 from tests.support.nodes import NodeProcess, node_on
@@ -68,3 +69,24 @@ async def test_a_fault_at_one_of_them_fails_that_one(
         assert 'export_requests_total{format="csv",status="succeeded",user="anonymous"} 3.0' in (
             metrics
         ), "trial exports don't count"
+
+
+async def test_a_writer_that_breaks_once_costs_nothing_and_one_that_does_again_its_export(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, tmp_path: Path
+) -> None:
+    async with node_on(
+        bootstrap_servers, topics, tmp_path, command=breaking_writer.COMMAND
+    ) as node:
+        await send(upstream, "good", "breaks-1", "better", "breaks-9", "best")
+        ends = await events(bootstrap_servers, topics.completions, at_least=5)
+        assert node.terminate() == 0
+        reloads = [line for line in node.lines() if line["event"] == "lane reloads"]
+    found = by_id(ends)
+    assert len(ends) == len(found) == 5, "one event each"
+    assert found["breaks-1"].attempts == 2
+    assert (tmp_path / "exports" / "breaks-1.csv").read_bytes() == csv_bytes(ROWS)
+    # Within the minute of the other's.
+    assert (found["breaks-9"].reason, found["breaks-9"].attempts) == (FailReason.INTERNAL, None)
+    assert {found[one].type for one in ("good", "better", "best")} == {"export.completed"}
+    assert len(reloads) == 1
+    assert "breaks-1 broke with TypeError: of our own" in reloads[0]["reason"]

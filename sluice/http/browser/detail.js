@@ -115,6 +115,7 @@ function facts(listed, event) {
     ...(event?.truncated_cells ? [["Cells cut", count(event.truncated_cells)]] : []),
     ...(event?.replaced_characters ? [["Characters replaced", count(event.replaced_characters)]] : []),
     ...(event?.retry_of ? [["Runs again", event.retry_of]] : []),
+    ...(event?.attempts ? [["Attempts", String(event.attempts)]] : []),
     ...(event?.sha256 ? [["SHA-256", element("code", {}, event.sha256)]] : []),
   ];
   return element("dl", {}, ...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
