@@ -14,11 +14,12 @@ STORAGE ?= local
 SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 3
 HUNT_KILLS ?= 1000
+FUZZ_SECONDS ?= 3600
 HUNT ?=
 CHECKED := acceptance broker clients consumer producer schemas sluice sluice_client tests bench compose docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo client test test-long check chaos hostile native-check hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
+.PHONY: help install demo client test test-long check chaos hostile native-check native-fuzz hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,9 +67,13 @@ check: install native-check ## format, lint, types, imports, unit and property t
 
 native-check: ## format, lint and tests of native/, where cargo is
 	@if command -v cargo >/dev/null; then set -e; cd native; \
-	    cargo fmt --check; cargo clippy --quiet --locked --all-features --all-targets -- -D warnings; \
+	    cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml -- --config-path .; cargo clippy --quiet --locked --all-features --all-targets -- -D warnings; \
 	    cargo test --quiet --locked; \
 	else echo "sluice: no cargo: native/ is not checked"; fi
+
+native-fuzz: ## fuzz the JSON reader of native/ (FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz)
+	cd native && cargo +nightly fuzz run record -- \
+	    -dict=fuzz/json.dict -max_len=4096 -timeout=10 -max_total_time=$(FUZZ_SECONDS)
 
 chaos: install ## a long storm of faults (CHAOS_SECONDS, CHAOS_SEED, STORAGE: local or s3)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --storage $(STORAGE) --report tests/chaos/results
@@ -148,5 +153,5 @@ lock: ## resolve the dependencies again (needs uv)
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements-image.lock
 
 clean: ## remove what make made (files in exports/ stay)
-	rm -rf $(VENV) $(DEPLOY) native/target bench/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) native/target native/fuzz/target bench/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
