@@ -5,7 +5,7 @@ distinguishes it from one that computes. Invariant: every call that may block a 
 those outside of turns aren't, as they end by themselves.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 
@@ -48,6 +48,11 @@ class MarkedStorage:
         """See ``Storage.manifest``."""
         with self._in_hand:
             return self._storage.manifest(export_id)
+
+    def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
+        """See ``Storage.read_ahead``."""
+        with self._in_hand:
+            return self._storage.read_ahead(export_ids)
 
     def has_file(self, event: TerminalEvent) -> bool:
         """See ``Storage.has_file``."""

@@ -287,6 +287,8 @@ class PartitionExports:
             self._write_out()
             # An orphan's verdict is committed first: a later request could open its export.
             if self.settled and not self._routing.batches.orphan_pending:
+                if self._queue() is self._requests:
+                    self._routing.requests.read_ahead(self._requests)
                 end = self._work(TurnBudget(self._context.monotonic, budget_seconds))
                 self._write_out()
         except StorageUnavailable as error:

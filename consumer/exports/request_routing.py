@@ -4,6 +4,8 @@ Invariant: a request is handled once; what lies below the resumed position only 
 that were open there.
 """
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import TypeGuard
 
 from consumer.core.resume import ResumePoint
@@ -28,6 +30,7 @@ from schemas.errors import Unreadable
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import FailReason
 
+_READ_AHEAD = 64  # about what a turn handles
 _CANCEL = b'"export.cancel_requested"'
 _PEEKED_BYTES = 16 * 1024  # more than a cancellation has; what is longer isn't looked at
 
@@ -54,6 +57,21 @@ class RequestRouting:
         self._publication = publication
         self._dead_letters = dead_letters
         self._given_up = given_up
+        self._ahead: dict[str, TerminalEvent | None] = {}
+
+    def read_ahead(self, requests: Iterable[Message]) -> None:
+        """Read the manifests of the next of these requests, together.
+
+        They are of use until the next call, in the same turn: meanwhile an export that was unknown
+        may end. Raises StorageUnavailable.
+        """
+        self._ahead.clear()
+        read = islice(requests, _READ_AHEAD)
+        ids = dict.fromkeys(id_in_key(one) for one in read if not self.passes_over(one))
+        unknown = [one for one in ids if one is not None and not self._is_known(one)]
+        # A single one is read when its request is.
+        if len(unknown) > 1:
+            self._ahead.update(self._context.storage.read_ahead(unknown))
 
     def pass_by(self, position: int) -> None:
         """All requests below were handled, or are shown to nobody.
@@ -116,7 +134,7 @@ class RequestRouting:
         reason: FailReason = FailReason.INVALID_REQUEST,
     ) -> None:
         """A request with a valid id; None stands for one that fails, for a reason."""
-        manifest = self._context.storage.manifest(origin.export_id)
+        manifest = self._manifest(origin.export_id)
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
             self._context.metrics.duplicate(origin.format, origin.user)
         elif manifest and self._lacks_its_file(manifest):
@@ -137,6 +155,12 @@ class RequestRouting:
             self._exports.refuse(origin, FailReason.STORAGE_UNAVAILABLE, message)
         else:
             self._exports.admit(request, origin, None)
+
+    def _manifest(self, export_id: str) -> TerminalEvent | None:
+        """The manifest; what was read ahead serves once, as a repeat may come after the end."""
+        if export_id in self._ahead:
+            return self._ahead.pop(export_id)
+        return self._context.storage.manifest(export_id)
 
     def _on_cancel(self, request: CancelRequested) -> None:
         export = self._exports.get(request.export_id)

@@ -7,7 +7,7 @@ nothing here decides anything; whatever may happen to a call happens in ``strike
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from consumer.core.suspects import MOST_MARKED, Mark, MessagePlace
@@ -148,6 +148,10 @@ class ProcessStorage:
         seen = self._disk.manifests.get(export_id)
         self._strike("manifest")
         return seen
+
+    def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
+        """See ``Storage.read_ahead``; as an object store, so that what is read may be old."""
+        return {export_id: self.manifest(export_id) for export_id in export_ids}
 
     def has_file(self, event: TerminalEvent) -> bool:
         """See ``Storage.has_file``."""

@@ -43,6 +43,11 @@ class Store(Bucket):
         super().__init__(MemoryStore(), "s3://bucket")
         self.refused: set[str] = set()
 
+    def read(self, name: str) -> bytes | None:
+        if "read" in self.refused:
+            raise StorageUnavailable("read is refused")
+        return super().read(name)
+
     def create(self, name: str, content: bytes) -> bool:
         if "create" in self.refused and name.startswith("manifests/"):
             raise StorageUnavailable("create is refused")

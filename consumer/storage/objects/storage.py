@@ -8,7 +8,7 @@ answer that its manifest was created reads it: what is there decides, even if it
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from datetime import timedelta
 
@@ -34,6 +34,7 @@ _UPLOADS = (
     ("large", sys.maxsize, 2),
 )
 """How many files of a size go up at a time: together they hold 80 MiB at most."""
+_READS_AT_A_TIME = 16
 # A probe lives for two requests; the store's clock may differ from ours by a quarter of an hour.
 _OLD_PROBE_SECONDS = 1500.0
 
@@ -49,6 +50,7 @@ class ObjectStorage:
         self._expiring = ExpiringObjects(bucket, self._read_manifest)
         self._marks = ObjectMarks(bucket, scratch)
         self._decides_once = False
+        self._reads = DaemonThreads(_READS_AT_A_TIME, "storage-read")
         self._threads = [
             (most_bytes, DaemonThreads(count, f"storage-upload-{name}"))
             for name, most_bytes, count in _UPLOADS
@@ -96,6 +98,7 @@ class ObjectStorage:
         """See ``GroupStorage.close``."""
         for _, threads in self._threads:
             threads.shutdown()
+        self._reads.shutdown()
         self._marks.close()
         self._attempts.close()
         self._expiring.close()
@@ -156,6 +159,15 @@ class ObjectStorage:
         if event is None:
             self._identity.require()  # in a bucket that was emptied there would be none either
         return event
+
+    def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
+        """See ``Storage.read_ahead``: a request takes as long as the way to the store and back."""
+        reading = {one: self._reads.submit(self.manifest, one) for one in export_ids}
+        try:
+            return {export_id: future.result() for export_id, future in reading.items()}
+        finally:
+            for future in reading.values():
+                future.cancel()
 
     def has_file(self, event: TerminalEvent) -> bool:
         """See ``Storage.has_file``."""
