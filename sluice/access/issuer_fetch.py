@@ -15,6 +15,7 @@ import orjson
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from sluice.access.cut_off import CutOff
 from sluice.access.errors import IssuerUnavailable
 from sluice.locations import is_safe_url
 
@@ -25,6 +26,8 @@ _MOST_BYTES = 256 * 1024
 _CHUNK_BYTES = 16 * 1024
 _MOST_KEYS = 100
 _RSA_BITS = range(2_048, 8_193)  # RFC 7518, 3.3; beyond them a signature costs milliseconds
+_PUBLIC = ("kty", "alg", "kid", "crv", "n", "e", "x", "y")
+_MOST_CHARACTERS = {"n": 1_400, "e": 43}  # in base64: somewhat more than 8,192 bits, and 256
 _DISCOVERED_SECONDS = 3_600.0
 
 
@@ -33,14 +36,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow none: the keys would be another host's."""
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
-
-
 class IssuerFetch:
     """Fetches the keys; where they are is kept for an hour, and looked up again after a failure."""
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, seconds: float = _SECONDS) -> None:
+        """``seconds``: how long each of the two documents may take."""
         self._issuer = issuer
+        self._seconds = seconds
         self._keys_url: str | None = None
         self._discovered_at = 0.0
 
@@ -55,7 +57,7 @@ class IssuerFetch:
         if url is None or time.monotonic() - self._discovered_at > _DISCOVERED_SECONDS:
             url = self._discover()
             self._discovered_at = time.monotonic()
-        found = usable_keys(_fetch_object(url).get("keys"))
+        found = usable_keys(_fetch_object(url, self._seconds).get("keys"))
         if not found:
             raise IssuerUnavailable(f"{url} has no key for {', '.join(ALGORITHMS)}")
         self._keys_url = url
@@ -63,7 +65,7 @@ class IssuerFetch:
 
     def _discover(self) -> str:
         url = self._issuer.rstrip("/") + _WELL_KNOWN
-        document = _fetch_object(url)
+        document = _fetch_object(url, self._seconds)
         if document.get("issuer") != self._issuer:  # section 4.3: they must be identical
             raise IssuerUnavailable(f"{url} is of another issuer than SLUICE_OIDC_ISSUER")
         keys_url = document.get("jwks_uri")
@@ -83,9 +85,13 @@ def usable_keys(keys: object) -> list[PyJWK]:
 def _usable_key(described: object) -> PyJWK | None:
     if not isinstance(described, dict) or described.get("use", "sig") != "sig":
         return None
+    # A private key has its factors looked for, for minutes that nobody else has the interpreter.
+    public = {name: described[name] for name in _PUBLIC if name in described}
+    if any(len(str(public.get(name, ""))) > most for name, most in _MOST_CHARACTERS.items()):
+        return None
     try:
-        key = PyJWK(described)
-    except (PyJWTError, ValueError, TypeError):
+        key = PyJWK(public)
+    except (PyJWTError, ValueError, TypeError, KeyError):
         return None
     if key.algorithm_name not in ALGORITHMS or not isinstance(key.key_id, str | None):
         return None
@@ -94,17 +100,35 @@ def _usable_key(described: object) -> PyJWK | None:
     return key
 
 
-def _fetch_object(url: str) -> Mapping[str, Any]:
+def _fetch_object(url: str, seconds: float) -> Mapping[str, Any]:
+    with CutOff(seconds) as cut_off:
+        try:
+            return _parse_object(url, _fetch(url, seconds, cut_off))
+        except IssuerUnavailable:
+            if cut_off.is_due:  # whatever it looked like
+                raise IssuerUnavailable(f"{url}: takes more than {seconds:g} s") from None
+            raise
+
+
+def _fetch(url: str, seconds: float, cut_off: CutOff) -> bytes:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - of a scheme that was checked
+    opener = urllib.request.build_opener(_NoRedirect, *cut_off.handlers())
     try:
-        with _OPENER.open(request, timeout=_SECONDS) as response:
-            document = orjson.loads(_read(response))
+        with opener.open(request, timeout=seconds) as response:
+            return _read(response)
     except HTTPError as error:
         error.close()
         raise IssuerUnavailable(f"{url} answers {error.code}") from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error or type(error).__name__
         raise IssuerUnavailable(f"{url}: {reason}") from None
+    except (ValueError, OverflowError) as error:  # of its host or port
+        raise IssuerUnavailable(f"{url}: {error}") from None
+
+
+def _parse_object(url: str, text: bytes) -> Mapping[str, Any]:
+    try:
+        document = orjson.loads(text)
     except ValueError:
         raise IssuerUnavailable(f"{url} is no JSON") from None
     if not isinstance(document, dict):
@@ -113,11 +137,9 @@ def _fetch_object(url: str) -> Mapping[str, Any]:
 
 
 def _read(response: HTTPResponse) -> bytes:
-    until, content = time.monotonic() + _SECONDS, b""
+    content = bytearray()
     while chunk := response.read1(_CHUNK_BYTES):
         content += chunk
         if len(content) > _MOST_BYTES:
             raise OSError(f"has more than {_MOST_BYTES:,} bytes")
-        if time.monotonic() > until:
-            raise OSError(f"takes more than {_SECONDS:g} s")
-    return content
+    return bytes(content)

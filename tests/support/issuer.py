@@ -1,10 +1,12 @@
 """An OpenID Connect issuer on a real socket: discovery, keys that rotate, and tokens it signs."""
 
 import json
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
@@ -112,3 +114,26 @@ def running_issuer() -> Iterator[TestIssuer]:
         yield issuer
     finally:
         issuer.stop()
+
+
+@contextmanager
+def answering_for_ever(begin: bytes, more: bytes, pause_seconds: float) -> Iterator[str]:
+    """The URL of what answers so, and then ``more`` again and again until it is hung up on."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.sendall(begin)
+                while self.request.recv(65_536, socket.MSG_PEEK):
+                    self.request.sendall(more)
+                    time.sleep(pause_seconds)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
