@@ -57,20 +57,24 @@ class WatchedTokens:
         """The token of this hash."""
         return self._by_digest.get(digest)
 
+    async def look(self) -> None:
+        """Read the file again; what is wrong with it is logged once."""
+        try:
+            content = await asyncio.wrap_future(self._thread.submit(read_tokens, self._path))
+            if content != self._content:
+                # Parsed before either is replaced: a wrong line leaves both as they were.
+                self._by_digest, self._content = _by_digest(content), content
+                log.info("tokens read again", path=str(self._path), tokens=len(self._by_digest))
+            self._trouble = None
+        except OSError as error:
+            self._note(f"can't be read: {error.strerror}")
+        except ValueError as error:
+            self._note(str(error))
+
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(self._look_seconds)
-            try:
-                content = await asyncio.wrap_future(self._thread.submit(read_tokens, self._path))
-                if content != self._content:
-                    # Parsed before either is replaced: a wrong line leaves both as they were.
-                    self._by_digest, self._content = _by_digest(content), content
-                    log.info("tokens read again", path=str(self._path), tokens=len(self._by_digest))
-                self._trouble = None
-            except OSError as error:
-                self._note(f"can't be read: {error.strerror}")
-            except ValueError as error:
-                self._note(str(error))
+            await self.look()
 
     def _note(self, trouble: str) -> None:
         if trouble != self._trouble:

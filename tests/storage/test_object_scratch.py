@@ -1,5 +1,6 @@
 """The scratch disk of an object storage: marks, leftovers of the dead, descriptors."""
 
+import os
 import time
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 
 from consumer.core.suspects import MessagePlace
 from consumer.errors import PartLost, StorageUnavailable
-from consumer.storage.objects import scratch
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCompleted
@@ -73,7 +73,7 @@ def test_a_scratch_directory_that_was_removed_is_made_again(faulty: Faulty, tmp_
 
 
 def test_drafts_of_scratch_directories_are_removed_when_they_are_old(
-    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faulty: Faulty, tmp_path: Path
 ) -> None:
     disk = Scratch(tmp_path)
     storage = ObjectStorage(faulty, disk)
@@ -82,8 +82,8 @@ def test_drafts_of_scratch_directories_are_removed_when_they_are_old(
     draft.mkdir()
     storage.check()
     assert draft.exists()
-    monkeypatch.setattr(scratch, "_UNFINISHED_SECONDS", 0.0)
-    time.sleep(0.01)
+    minutes_ago = time.time() - 120
+    os.utime(draft, (minutes_ago, minutes_ago))
     storage.check()
     assert not draft.exists()
 

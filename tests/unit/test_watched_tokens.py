@@ -1,10 +1,7 @@
 """A token file is read again when it changes; one that is wrong changes nothing."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, MutableMapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +11,7 @@ from sluice.access.errors import TokenRefused
 from sluice.access.gate import AccessGate
 from sluice.access.token_file import add_token, digest_of, revoke_token
 from sluice.access.watched_tokens import WatchedTokens
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -22,27 +20,30 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def watched(path: Path) -> AsyncIterator[WatchedTokens]:
+def watched(path: Path) -> WatchedTokens:
+    """It looks when a test says so."""
     add_token(path, "first", Role.USER)
-    async with WatchedTokens(path, 0.01) as watched:
-        yield watched
+    return WatchedTokens(path)
 
 
-async def until(watched: WatchedTokens, token: str, known: bool = True) -> None:
-    deadline = time.monotonic() + 5
-    while (watched.find(digest_of(token.encode())) is not None) != known:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+async def test_it_looks_again_and_again(path: Path) -> None:
+    add_token(path, "first", Role.USER)
+    async with WatchedTokens(path, look_seconds=0.001) as watched:
+        for user in ("alice", "bob"):
+            digest = digest_of(add_token(path, user, Role.USER).encode())
+            await until(partial(watched.find, digest))
 
 
-async def test_changes_hold_within_moments(path: Path, watched: WatchedTokens) -> None:
+async def test_changes_hold_from_then_on(path: Path, watched: WatchedTokens) -> None:
     token = add_token(path, "alice", Role.OPERATOR)
-    await until(watched, token)
     gate = AccessGate({}, watched)
+    with pytest.raises(TokenRefused):
+        await gate.asker_of(token.encode())
+    await watched.look()
     asker = await gate.asker_of(token.encode())
     assert asker == Asker("alice", Role.OPERATOR, digest_of(token.encode())[:12])
     revoke_token(path, digest_of(token.encode())[:12])
-    await until(watched, token, known=False)
+    await watched.look()
     with pytest.raises(TokenRefused):
         await gate.asker_of(token.encode())
 
@@ -51,21 +52,29 @@ async def test_what_is_wrong_changes_nothing_and_is_a_line(
     path: Path, watched: WatchedTokens
 ) -> None:
     token = add_token(path, "alice", Role.USER)
-    await until(watched, token)
+    await watched.look()
     with capture_logs() as lines:
         good = replaced(path, b"broken secret")
-        await until_logged(lines, "line 1: is not of the form sha256-of-token:user:role")
+        await looked(watched, times=3)
         replaced(path, None)
-        await until_logged(lines, "can't be read: No such file or directory")
+        await looked(watched, times=3)
         assert watched.find(digest_of(token.encode()))
         replaced(path, good.replace(b"alice", b"bob"))
-        while (found := watched.find(digest_of(token.encode()))) and found.user != "bob":
-            await asyncio.sleep(0.01)
-    assert [line["event"] for line in lines] == [
-        *2 * ["tokens not read again"],
-        "tokens read again",
+        await looked(watched, times=3)
+    found = watched.find(digest_of(token.encode()))
+    assert found
+    assert found.user == "bob"
+    assert [(line["event"], line.get("reason")) for line in lines] == [
+        ("tokens not read again", "line 1: is not of the form sha256-of-token:user:role"),
+        ("tokens not read again", "can't be read: No such file or directory"),
+        ("tokens read again", None),
     ], "a line for each, however often it looks"
     assert "secret" not in str(lines)
+
+
+async def looked(watched: WatchedTokens, times: int) -> None:
+    for _ in range(times):
+        await watched.look()
 
 
 def replaced(path: Path, content: bytes | None) -> bytes:
@@ -75,14 +84,6 @@ def replaced(path: Path, content: bytes | None) -> bytes:
     if content is not None:
         path.write_bytes(content)
     return before
-
-
-async def until_logged(lines: list[MutableMapping[str, Any]], reason: str) -> None:
-    deadline = time.monotonic() + 5
-    while not any(line.get("reason") == reason for line in lines):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)  # it looks a few times more
 
 
 async def test_a_gate_without_a_token_lets_nobody_in_once_there_is_a_file(tmp_path: Path) -> None:
