@@ -63,7 +63,7 @@ check: install native-check ## format, lint, types, imports, unit and property t
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n 2
+	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n $(TEST_WORKERS)
 
 native-check: ## format, lint and tests of native/, where cargo is
 	@if command -v cargo >/dev/null; then set -e; cd native; \

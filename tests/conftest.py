@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from hypothesis import HealthCheck, settings
 
 from broker.embedded import EmbeddedKafka
 from broker.store import EmbeddedStore
@@ -20,6 +21,9 @@ from tests.support.topics import created_topics
 from tests.support.upstream import Upstream
 
 NodeProcess.forks = True
+# On a machine that does other things too, a slow moment fails no property.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def pytest_collection_finish() -> None:

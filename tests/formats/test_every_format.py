@@ -143,6 +143,7 @@ def test_exports_written_in_turns_do_not_touch_each_other(file_format: Format) -
     assert made[1] == whole(new_writer(file_format, COLUMNS[::-1]), cells[1])
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_process_or_the_machine(file_format: Format) -> None:
     environments = (
         {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"},

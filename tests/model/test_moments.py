@@ -21,6 +21,7 @@ _FATES = (KILLED, CRASHED, REFUSED, OVERTAKEN)
 _NEAR = 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_nothing_that_happens_once_breaks_the_promise(name: str, metrics: Metrics) -> None:
     moments = moments_of(SCRIPTS[name].lines, metrics)

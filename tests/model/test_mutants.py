@@ -14,6 +14,8 @@ from tests.model.upstream import Line
 from tests.model.violations import BrokenError
 from tests.model.world import Design
 
+pytestmark = pytest.mark.slow
+
 _MOST_RUNS = 40_000
 _BY_CHANCE_TOO_SELDOM = {"all are taken for begun by one batch": "a batch before its request"}
 _NEEDS_THREE_DEATHS = "what a manifest needs is set aside"

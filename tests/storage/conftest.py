@@ -18,6 +18,8 @@ from tests.support.storages import Opened, local, memory, on_store
 _SECOND_OPINIONS = {"versitygw": versitygw, "azurite": azurite}
 STORES = ("s3proxy", *_SECOND_OPINIONS)
 STORAGES = {"local": local, "memory": memory}
+# Each is a server of its own.
+_STORES_SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in STORES]
 MakeBucket: TypeAlias = Callable[[], Bucket]
 
 
@@ -38,7 +40,7 @@ def makers(
         yield maker
 
 
-@pytest.fixture(scope="session", params=STORES)
+@pytest.fixture(scope="session", params=_STORES_SLOWLY)
 def make_bucket(request: pytest.FixtureRequest, makers: Callable[[str], MakeBucket]) -> MakeBucket:
     """What makes a bucket of each object store in turn."""
     return makers(request.param)
@@ -56,7 +58,7 @@ def faulty() -> Faulty:
     return Faulty(MemoryStore())
 
 
-@pytest.fixture(params=[*STORAGES, *STORES])
+@pytest.fixture(params=[*STORAGES, *_STORES_SLOWLY])
 def another(
     request: pytest.FixtureRequest, makers: Callable[[str], MakeBucket], tmp_path: Path
 ) -> Iterator[Opened]:

@@ -20,6 +20,8 @@ from tests.support import object_stores
 from tests.support.faulty_bucket import Faulty
 from tests.support.storages import memory
 
+pytestmark = pytest.mark.slow
+
 Case = tuple[Callable[..., None], dict[str, Any]]
 _NOTICED = (Exception, pytest.fail.Exception)
 

@@ -32,6 +32,7 @@ def test_uploads_that_nobody_ended_are_aborted(
     assert uploads.abort("deep/prefix/files") == 0
 
 
+@pytest.mark.slow
 def test_uploads_elsewhere_are_left_alone(bucket: object_stores.Bucket, tmp_path: Path) -> None:
     storage = on_store(bucket, tmp_path)()
     assert isinstance(storage, ObjectStorage)
@@ -48,6 +49,7 @@ def test_uploads_elsewhere_are_left_alone(bucket: object_stores.Bucket, tmp_path
         writer.close()
 
 
+@pytest.mark.slow
 def test_a_store_that_shows_no_uploads_is_swept_all_the_same(bucket: object_stores.Bucket) -> None:
     options = {"access_key_id": bucket.credentials["AWS_ACCESS_KEY_ID"], **bucket.options}
     stranger = open_bucket(bucket.url, {**options, "secret_access_key": "wrong"})

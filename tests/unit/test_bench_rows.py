@@ -112,6 +112,7 @@ def test_dense_cells_have_twelve_characters_each(data_set: DataSet) -> None:
     assert len(set("".join(cells))) == {DataSet.HAN: 2_965, DataSet.LATIN: 52}[data_set]
 
 
+@pytest.mark.slow
 def test_real_cities_have_eight_columns_too() -> None:
     rows = list(islice(DataSet.CITIES.rows(10), 10))
     assert {len(row) for row in rows} == {len(DataSet.CITIES.columns)}

@@ -187,6 +187,7 @@ def test_the_version_is_the_packages(call: Call) -> None:
     assert call("--version") == (0, f"sluice {version('sluice')}\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_and_options(shell: str) -> None:
     environment = {"PATH": os.environ["PATH"], "_SLUICE_COMPLETE": f"complete_{shell}"}

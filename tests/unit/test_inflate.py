@@ -100,6 +100,7 @@ def test_an_unknown_codec_is_refused() -> None:
         next(pieces(5, memoryview(b"x")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gzip", "snappy", "lz4", "zstd"])
 def test_a_content_of_any_size_takes_a_few_pieces_of_memory(name: str) -> None:
     size = 200 * MIB
@@ -127,6 +128,7 @@ def test_at_once_tiny_frames_take_no_time(kind: str, size: int) -> None:
     assert (whole is None) == (counted or len(data) > MIB)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_tiny_frames_take_time_that_is_linear_in_their_number(kind: str) -> None:
     """4 MB of gzip took more than a minute."""

@@ -153,6 +153,7 @@ def test_an_element_of_just_as_many_values_as_may_be_is_built() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saw", [b"[" * 900 + b"]" * 900, b'{"a":[[[[[]]]]]}'])
 def test_what_is_nested_deeply_too_often_is_refused_soon(saw: bytes) -> None:
     value = b'{"rows":[' + filled(saw) + b"]}"

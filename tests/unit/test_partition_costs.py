@@ -35,6 +35,7 @@ def peak_of(bench: Bench) -> tuple[ExportFailed, int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_what_a_batch_makes_counts_before_it_is_compressed(bench: Bench, compression: str) -> None:
     bench.request(options={"null": "x" * 64, "compression": compression})

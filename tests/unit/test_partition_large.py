@@ -170,6 +170,7 @@ def half_applied(bench: Bench, rows: int) -> tuple[Source, LargeMessage]:
     return source, message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kept_bytes", "reads"), [(0, 10), (8 * MIB, 1)])
 def test_a_large_batch_applied_in_part_is_gone_on_with(
     tmp_path: Path, kept_bytes: int, reads: int
@@ -184,6 +185,7 @@ def test_a_large_batch_applied_in_part_is_gone_on_with(
     assert (source.times > reads) if kept_bytes == 0 else (source.times == reads)
 
 
+@pytest.mark.slow
 def test_between_turns_a_large_batch_takes_little_memory(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_export_bytes=8 * MIB, kept_bytes=0)
     tracemalloc.start()

@@ -144,6 +144,7 @@ def test_ideographs_and_characters_beyond_the_bmp_come_from_further_fonts(
     assert writer.replaced_characters == 1  # the header
 
 
+@pytest.mark.slow
 def test_more_characters_of_a_face_than_one_font_holds(tmp_path: Path) -> None:
     characters = "".join(map(chr, range(0x20000, 0x20000 + 33_000)))
     fonts = load_fonts([make_font(tmp_path / "large.ttf", characters)])
@@ -273,6 +274,7 @@ def test_exports_on_many_threads_give_the_bytes_they_give_alone(wide_fonts: Font
     assert together == alone
 
 
+@pytest.mark.slow
 def test_an_open_writer_keeps_little_and_no_more_with_every_page() -> None:
     def rows() -> Iterator[list[list[Cell]]]:
         for start in itertools.count(0, 500):

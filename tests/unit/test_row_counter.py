@@ -60,6 +60,7 @@ def test_records_of_a_csv_are_counted_whatever_its_options(
     assert counted(CsvRowCounter(), content, piece_bytes) == (len(rows) + header, None)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=20),
     file_format=st.sampled_from([Format.NDJSON, Format.JSON, Format.XML]),

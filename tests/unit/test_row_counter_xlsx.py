@@ -82,6 +82,7 @@ def test_a_member_of_sizes_of_64_bits_is_followed() -> None:
     assert counted(wide + archive.take()) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["xl/worksheets/sheet1.xml", "bomb"])
 def test_a_bomb_takes_no_memory(name: str) -> None:
     archive = Archive()

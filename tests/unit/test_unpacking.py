@@ -28,6 +28,7 @@ def handed_on(kind: str) -> tuple[ConsumerRecord, float]:
     return ConsumerRecord(*message), took.seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_tiny_frames_are_handed_on_at_once_and_unpacked_in_short_steps(kind: str) -> None:
     packed, loop_seconds = handed_on(kind)
