@@ -74,7 +74,7 @@ pub fn read<'a>(value: &'a [u8], table: &Table, rows: &mut impl Rows) -> Option<
     if value.len() > MOST_BYTES {
         return None;
     }
-    let mut scanner = Scanner::new(std::str::from_utf8(value).ok()?);
+    let mut scanner = Scanner::new(simdutf8::basic::from_utf8(value).ok()?);
     let (mut export_id, mut seq, mut last, mut total_rows, mut count) =
         (None, None, None, None, None);
     scanner.take(b'{')?;

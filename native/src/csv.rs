@@ -6,10 +6,13 @@
 use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, compact_json, repr};
 use crate::formulas::Formulas;
-use crate::scan::{Classes, plain_classes};
+use crate::scan::{Classes, classes_of, plain_classes};
 
-/// The byte may call for quotes.
+/// The byte calls for quotes.
 const SPECIAL: u8 = 1;
+/// It begins a delimiter beyond ASCII, or another character.
+const MAYBE_SPECIAL: u8 = 2;
+const ANY_SPECIAL: u8 = SPECIAL | MAYBE_SPECIAL;
 /// Readers split there, whatever the delimiter is; see `CsvWriter`.
 const SEPARATORS: [u8; 3] = *b",;\t";
 const NUMBER_CHARACTERS: &str = "0123456789+-.e";
@@ -45,9 +48,12 @@ impl Csv {
     pub fn new(options: CsvOptions, columns: usize, escapes: bool, formulas: (&str, &str)) -> Self {
         let mut classes = plain_classes();
         let specials = SEPARATORS.into_iter().chain(*b"\"\r\n");
-        // Of a delimiter beyond ASCII the first byte: a field that has it is looked at again.
-        for byte in specials.chain(options.delimiter.bytes().take(1)) {
+        for byte in specials {
             classes[usize::from(byte)] |= SPECIAL;
+        }
+        for byte in options.delimiter.bytes().take(1) {
+            let is_whole = options.delimiter.len() == 1;
+            classes[usize::from(byte)] |= if is_whole { SPECIAL } else { MAYBE_SPECIAL };
         }
         let is_lone = columns == 1;
         let makes = || Formulas::new(formulas.0, formulas.1);
@@ -88,10 +94,11 @@ impl Csv {
         Some((batch, lines.out))
     }
 
-    fn calls_for_quotes(&self, text: &str) -> bool {
+    /// `classes` are those of the text's bytes.
+    fn calls_for_quotes(&self, text: &str, classes: u8) -> bool {
         self.options.quotes_all
-            || text.bytes().any(|byte| SEPARATORS.contains(&byte) || b"\"\r\n".contains(&byte))
-            || text.contains(&self.options.delimiter)
+            || classes & SPECIAL != 0
+            || classes & MAYBE_SPECIAL != 0 && text.contains(&self.options.delimiter)
             || self.is_lone && self.blanks.is_blank(text)
     }
 }
@@ -145,16 +152,17 @@ impl Lines<'_> {
             Cell::Text(text) => {
                 let (text, classes) = (&*text.text, text.classes);
                 let is_suspect = self.csv.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
-                if classes & SPECIAL == 0 && !is_suspect && self.csv.texts_are_plain {
+                if classes & ANY_SPECIAL == 0 && !is_suspect && self.csv.texts_are_plain {
                     self.out.extend_from_slice(text.as_bytes());
                 } else {
-                    self.unusual(text, is_suspect);
+                    self.unusual(text, classes, is_suspect);
                 }
             }
             Cell::Nested(json) => {
                 let mut text = Vec::with_capacity(json.len());
                 compact_json(json, &mut text)?;
-                self.unusual(&String::from_utf8(text).ok()?, false);
+                let classes = classes_of(&text, &self.csv.classes);
+                self.unusual(&String::from_utf8(text).ok()?, classes, false);
             }
         }
         Some(())
@@ -178,12 +186,12 @@ impl Lines<'_> {
         }
     }
 
-    fn unusual(&mut self, text: &str, may_be_formula: bool) {
+    fn unusual(&mut self, text: &str, classes: u8, may_be_formula: bool) {
         let csv = self.csv;
         let formulas = csv.formulas.as_ref().filter(|_| may_be_formula);
         let mark = if formulas.is_some_and(|f| f.is_formula(text)) { "'" } else { "" };
         // The delimiter may be the mark itself: without quotes the field would be split at it.
-        if !csv.calls_for_quotes(text) && csv.options.delimiter != mark {
+        if !csv.calls_for_quotes(text, classes) && csv.options.delimiter != mark {
             self.out.extend_from_slice(mark.as_bytes());
             self.out.extend_from_slice(text.as_bytes());
             return;

@@ -139,15 +139,13 @@ impl<'a> Scanner<'a> {
             return match byte {
                 b'"' => {
                     self.at += length + 1;
-                    let text = Cow::Borrowed(run);
-                    Some(Text { text, classes: seen })
+                    Some(Text { text: Cow::Borrowed(run), classes: seen })
                 }
                 b'\\' => {
                     self.at += length;
                     let text = self.escaped(run)?;
-                    let all = text.bytes().fold(0, |all, byte| all | classes[usize::from(byte)]);
-                    let text = Cow::Owned(text);
-                    Some(Text { text, classes: all })
+                    let classes = classes_of(text.as_bytes(), classes);
+                    Some(Text { text: Cow::Owned(text), classes })
                 }
                 _ => None,
             };
@@ -266,6 +264,11 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// All classes of some bytes.
+pub fn classes_of(bytes: &[u8], classes: &Classes) -> u8 {
+    bytes.iter().fold(0, |all, &byte| all | classes[usize::from(byte)])
 }
 
 fn digits(bytes: &[u8]) -> usize {
