@@ -2,15 +2,23 @@
 
 import asyncio
 import json
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import Workbook, load_workbook
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.worksheet.worksheet import Worksheet
 
+from producer.sources.xlsx_source import read_xlsx
 from tests.page.browser import Opened, opened
 from tests.support.http import World
 from tests.support.listing import ended_export
 from tests.support.waiting import until
+from tests.support.xlsx import write_xlsx, xlsx_request
 
 NOON = 1_795_255_200_000
 FAULTS = (Path(__file__).parent / "faults.js").read_text("utf-8")
@@ -142,11 +150,78 @@ async def test_a_dropped_csv_becomes_an_export(world: World, tmp_path: Path) -> 
         assert one.complaints == []
 
 
+def workbook(path: Path) -> Path:
+    """What people keep in workbooks: kinds of cells, gaps, formats, further sheets."""
+    book = Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    sheet.title = "Orders & more"
+    sheet.append(["id", "name", "amount", "day", "at", "clock", "worked", "paid", 2026])
+    moment = datetime(2026, 11, 28, 9, 30, 15)  # noqa: DTZ001 - a workbook has no zones
+    for number in range(3):
+        name, worked = f"Ünal <{number}> & 'Söhne'", timedelta(hours=30, minutes=number)
+        day, clock = moment.date(), moment.time()
+        row = [number, name, number + 0.1, day, moment, clock, worked, bool(number % 2), None]
+        sheet.append(row)
+    sheet.append([])
+    sheet.append([None, "two\nlines", 1e300, date(1900, 1, 15), "=1+1", None, -7, "#N/A", "  x "])
+    sheet["I7"] = CellRichText("bold ", TextBlock(InlineFont(b=True), "text"))
+    sheet["C7"] = 0.25
+    sheet["C7"].number_format = "0.00%"
+    sheet["D7"] = 46000.5
+    sheet["D7"].number_format = 'd "of" mmm h:mm'
+    book.create_sheet("Other").append(["not", "read"])
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("of_1904", [False, True])
+async def test_a_workbook_is_read_as_sluice_submit_reads_it(
+    world: World, tmp_path: Path, of_1904: bool
+) -> None:
+    file = workbook(tmp_path / "Orders.xlsx")
+    if of_1904:
+        book = load_workbook(file, rich_text=True)
+        book.epoch = CALENDAR_MAC_1904
+        book.save(file)
+    with file.open("rb") as stream:
+        table = read_xlsx(stream)
+        expected = [*table.rows]
+    async with opened(world) as one:
+        await one.go()
+        await one.page.click("#open-upload")
+        await one.page.set_input_files("#file", file)
+        await one.page.wait_for_selector("#upload-fields:not([hidden])")
+        shown = await one.page.inner_text("#upload-columns")
+        assert shown.startswith(f"9 columns: {', '.join(table.columns)}. The first of 2 sheets,")
+        await one.page.click("#upload-send")
+        await one.page.wait_for_selector("#detail[open]")
+        (request,) = world.requested()
+        assert [column.key for column in request.columns] == [*table.columns]
+        assert world.published_rows(request.export_id) == expected
+        assert one.complaints == []
+
+
+async def test_a_workbook_of_ours_is_read_again(world: World, tmp_path: Path) -> None:
+    """Of 20,000 rows, so that its sheet comes in many pieces."""
+    rows: list[list[Any]] = [[number, f"text {number} " * 9] for number in range(20_000)]
+    file = tmp_path / "ours.xlsx"
+    file.write_bytes(write_xlsx(xlsx_request(("id", "text")), rows))
+    async with opened(world) as one:
+        await one.go()
+        await one.page.click("#open-upload")
+        await one.page.set_input_files("#file", file)
+        await one.page.click("#upload-send:enabled")
+        await one.page.wait_for_selector("#detail[open]")
+        assert world.published_rows(world.requested()[0].export_id) == rows
+
+
 WRONG_FILES = [
     ("a.csv", b"a,b\n1,2\n3\n", "Row 2 has 1 cells, the header has 2."),
     ("a.csv", b"a,a\n1,2\n", "Two columns are named “a”."),
     ("a.csv", b"a,b\n\xe4,2\n", "The file isn't UTF-8."),
-    ("a.xlsx", b"PK", "Workbooks can't be read here yet: save the sheet as CSV"),
+    ("a.xlsx", b"PK", "The file is no XLSX workbook, or is protected by a password"),
+    ("a.ods", b"PK", "A file that ends in .ods isn't known here: use CSV, NDJSON or XLSX."),
     ("a.ndjson", b"nothing", "Its first line isn't JSON. NDJSON has one row a line."),
     ("a.ndjson", b'{"a":1}\n{"b":2}\n', "line 2: 'b' is no column"),
 ]

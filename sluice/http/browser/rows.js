@@ -1,6 +1,7 @@
 // Files of people as NDJSON, which a node takes at any size. No DOM.
 
-export class WrongFile extends Error {}
+import { WrongFile } from "./words.js";
+import { openWorkbook } from "./workbook.js";
 
 const SAMPLE_BYTES = 64 * 1024;
 const PART_CHARACTERS = 1024 * 1024;
@@ -9,13 +10,11 @@ const DELIMITERS = [",", ";", "\t", "|"];
 // The kind of a file, its columns, and of a CSV its delimiter.
 export async function inspect(file) {
   const ending = file.name.toLowerCase().split(".").pop();
-  if (["xlsx", "xls", "ods"].includes(ending)) {
-    throw new WrongFile("Workbooks can't be read here yet: save the sheet as CSV (UTF-8) and drop that.");
-  }
-  if (!["csv", "tsv", "txt", "ndjson", "jsonl"].includes(ending)) {
-    throw new WrongFile(`A file that ends in .${ending} isn't known here: use CSV or NDJSON.`);
+  if (!["csv", "tsv", "txt", "ndjson", "jsonl", "xlsx", "xlsm"].includes(ending)) {
+    throw new WrongFile(`A file that ends in .${ending} isn't known here: use CSV, NDJSON or XLSX.`);
   }
   if (file.size === 0) throw new WrongFile("The file is empty.");
+  if (ending.startsWith("xls")) return inspectWorkbook(file);
   const sample = decoded(await file.slice(0, SAMPLE_BYTES).arrayBuffer());
   return ending === "ndjson" || ending === "jsonl" ? inspectNdjson(sample) : inspectCsv(sample, ending);
 }
@@ -50,17 +49,54 @@ function inspectCsv(sample, ending) {
   const delimiter = ending === "tsv" ? "\t" : DELIMITERS.reduce((best, one) => (times(one) > times(best) ? one : best));
   const parser = new CsvParser(delimiter);
   const columns = parser.feed(sample)[0] ?? parser.end()[0];
+  return { kind: "csv", columns: checked(columns), delimiter };
+}
+
+async function inspectWorkbook(file) {
+  const book = await openWorkbook(file);
+  const { value } = await book.rows().next();
+  const columns = checked(value?.[1].map((cell) => (cell === "null" ? "" : String(JSON.parse(cell)))));
+  const note = book.names.length > 1 ? `The first of ${book.names.length} sheets, “${book.names[0]}”.` : "";
+  return { kind: "xlsx", columns, book, note };
+}
+
+function checked(columns) {
   if (!columns?.length) throw new WrongFile("The file has no header.");
   const wrong = columns.find((name, index) => !name.trim() || columns.indexOf(name) !== index);
   if (wrong !== undefined) {
     throw new WrongFile(wrong.trim() ? `Two columns are named “${wrong}”.` : "A column has no name in the header.");
   }
-  return { kind: "csv", columns, delimiter };
+  return columns;
 }
 
 // The body to send: the file itself if it is NDJSON; else rows in a Blob, which may wait on disk.
-export async function bodyOf(file, { kind, columns, delimiter }, onProgress) {
-  if (kind === "ndjson") return file;
+export async function bodyOf(file, found, onProgress) {
+  if (found.kind === "ndjson") return file;
+  return found.kind === "xlsx" ? bodyOfSheet(found, onProgress) : bodyOfCsv(file, found, onProgress);
+}
+
+async function bodyOfSheet({ columns, book }, onProgress) {
+  const parts = [];
+  let text = "", next = null;
+  for await (const [number, cells] of book.rows(onProgress)) {
+    if (next !== null) {
+      if (cells.length > columns.length) {
+        throw new WrongFile(`Row ${number} has ${cells.length} cells, the header has ${columns.length}.`);
+      }
+      // A row without a value counts if another one follows.
+      for (; next < number; next += 1) text += `[${columns.map(() => "null")}]\n`;
+      text += `[${columns.map((_, place) => cells[place] ?? "null")}]\n`;
+    }
+    next = number + 1;
+    if (text.length > PART_CHARACTERS) {
+      parts.push(new Blob([text]));
+      text = "";
+    }
+  }
+  return new Blob([...parts, text]);
+}
+
+async function bodyOfCsv(file, { columns, delimiter }, onProgress) {
   const parser = new CsvParser(delimiter);
   const parts = [];
   let text = "", isHeader = true, line = 1, read = 0;

@@ -1,8 +1,8 @@
 // A file of the user's becomes an export: dropped or chosen, with a format and its options.
 
 import { authorization, newToken, problemOf, hasToken } from "./api.js";
-import { WrongFile, bodyOf, inspect } from "./rows.js";
-import { element, size } from "./words.js";
+import { bodyOf, inspect } from "./rows.js";
+import { WrongFile, element, size } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const dialog = $("upload"), form = $("upload-form"), fields = $("upload-fields");
@@ -80,7 +80,8 @@ async function take(chosen) {
   if (!found) return;
   const { columns } = found;
   $("upload-columns").textContent = `${columns.length} column${columns.length === 1 ? "" : "s"}: `
-    + `${columns.slice(0, 12).join(", ")}${columns.length > 12 ? ", …" : ""}`;
+    + `${columns.slice(0, 12).join(", ")}${columns.length > 12 ? ", …" : ""}`
+    + (found.note ? `. ${found.note}` : "");
   form.elements.title.value = chosen.name.replace(/\.[^.]+$/, "");
 }
 
@@ -88,7 +89,7 @@ function drawDrop() {
   $("drop").classList.toggle("chosen", Boolean(found));
   $("drop").querySelector(".drop-title").textContent = file && found ? file.name : "Drop a file, or choose one";
   $("drop").querySelector(".drop-text").textContent = file && found
-    ? `${size(file.size)} · choose another` : "CSV with a header, or NDJSON. It may be of any size.";
+    ? `${size(file.size)} · choose another` : "CSV or XLSX with a header, or NDJSON. It may be of any size.";
 }
 
 const format = () => form.querySelector("input[name=format]:checked").value;

@@ -5,6 +5,9 @@ const moment = new Intl.DateTimeFormat("en-GB", {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
 
+// A file that can't become an export; the message is for people.
+export class WrongFile extends Error {}
+
 export const STATES = {
   queued: "Queued", running: "Running", completed: "Completed", failed: "Failed", cancelled: "Cancelled",
 };
