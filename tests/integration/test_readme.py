@@ -28,12 +28,13 @@ _SECONDS = 60.0
 # What stays in the foreground, and what shows that a reader may go on.
 FOREGROUND = {
     ".venv/bin/sluice broker": "bootstrap.servers=",
-    ".venv/bin/sluice serve": "node started",
+    "SLUICE_LINK_KEYS=any-secret-of-32-characters-or-more .venv/bin/sluice serve": "node started",
     ".venv/bin/sluice watch --from-beginning": "completed submit-",
     ".venv/bin/python mailer.py": "ord-1 export.completed 1\n",
 }
 PRINTED = {
     ".venv/bin/sluice submit": r"submit-\S+\ncompleted submit-\S+ 2 rows 1 pages ",
+    "curl -sL": r"^id,amount\s+1,12\.50\s*$",
     "curl": r'\{"type":"export.completed","export_id":"ord-1".*\}\s*id,amount\s+1,12\.50\s',
     ".venv/bin/sluice verify": "2 checked, all as their manifests say\n",
 }
@@ -99,7 +100,7 @@ class Terminals:
         output = self._directory / f"terminal-{len(self._foreground)}.log"
         with output.open("wb") as both:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {self.ported(command)}"],
+                ["bash", "-c", f"exec env {self.ported(command)}"],
                 cwd=self._directory,
                 env=self._environment,
                 stdout=both,
