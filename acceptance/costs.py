@@ -17,7 +17,7 @@ Load: TypeAlias = tuple[Scenario, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LoadCosts:
     """Of one load on so many nodes. What is not a rate is of one export, over all nodes."""
 
     scenario: str
@@ -37,13 +37,13 @@ class Run:
     """What each node took of a core before there was any load."""
 
 
-def least(runs: Sequence[Run], scenario: str, nodes: int) -> Run:
+def least(runs: Sequence[LoadCosts], scenario: str, nodes: int) -> LoadCosts:
     """The run that stands for a case. Raises ValueError if there is none."""
     ours = [run for run in runs if run.scenario == scenario and run.nodes == nodes]
     return min(ours, key=lambda run: run.node_cpu_seconds)
 
 
-def export_table(runs: Sequence[Run], loads: Sequence[Load], nodes: Sequence[int]) -> str:
+def export_table(runs: Sequence[LoadCosts], loads: Sequence[Load], nodes: Sequence[int]) -> str:
     """A row for each load and number of nodes."""
     headings = [
         *("an export", "nodes", "exports/s", "ms CPU of nodes", "of it the kernel's"),
@@ -67,7 +67,7 @@ def export_table(runs: Sequence[Run], loads: Sequence[Load], nodes: Sequence[int
     return table(headings, rows)
 
 
-def million_rows_table(runs: Sequence[Run], loads: Sequence[Load]) -> str:
+def million_rows_table(runs: Sequence[LoadCosts], loads: Sequence[Load]) -> str:
     """What a million rows cost in exports of each size, by the runs with one node."""
     headings = [
         *("a million rows in exports of", "exports", "s CPU of nodes", "s CPU of Kafka"),
@@ -87,7 +87,7 @@ def million_rows_table(runs: Sequence[Run], loads: Sequence[Load]) -> str:
     return table(headings, rows)
 
 
-def other_lines(runs: Sequence[Run], syncs_per_second: dict[str, float]) -> str:
+def other_lines(runs: Sequence[LoadCosts], syncs_per_second: dict[str, float]) -> str:
     """Beside the tables: knowing of an export, an idle node, and the disk."""
     # Reading has a fixed cost: the run with the most exports has the least of it per export.
     follow = min(run.follow_cpu_seconds for run in runs)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from acceptance.bed import Bed
 from acceptance.sampling import peak_bytes, reset_peak, resident_bytes
-from bench.held_load import Load, held
+from bench.held_load import HeldLoad, held
 from bench.rows import DataSet, MessageFile
 from producer.completions import CompletionFeed
 from schemas.completions import ExportCompleted, TerminalEvent
@@ -128,7 +128,7 @@ async def _backlogged(bed: Bed, seen: Downstream, ends: int) -> tuple[float, flo
     """An export in each of twelve partitions, all visible at one moment: more than may run."""
     place = bed.storage.parent
     messages = MessageFile.write(place, DataSet.ORDERS, _BACKLOG_ROWS)
-    load = Load(Format.PDF, messages, EXPORTS[BACKLOG])
+    load = HeldLoad(Format.PDF, messages, EXPORTS[BACKLOG])
     async with held(bed.servers, bed.topics, load) as producer:
         begun = time.perf_counter() - seen.begun
         print(f"# {load.exports} exports at once, committed by their upstream", flush=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from acceptance.costs import Run, export_table, million_rows_table, other_lines
+from acceptance.costs import LoadCosts, export_table, million_rows_table, other_lines
 from acceptance.soak import PAGE, RESULTS
 from acceptance.staged_exports import staged_exports, stored_bytes
 from bench.document import with_figures
@@ -54,7 +54,7 @@ _WRITERS = (1, 5, 20)
 _PATH = RESULTS / "scale_out.json"
 
 
-async def _measure(place: Path, chosen: Sequence[str]) -> list[Run]:
+async def _measure(place: Path, chosen: Sequence[str]) -> list[LoadCosts]:
     with EmbeddedKafka(place / "kafka") as kafka:
         runs = []
         for scenario, exports in LOADS:
@@ -68,7 +68,7 @@ async def _measure(place: Path, chosen: Sequence[str]) -> list[Run]:
 
 async def _run(
     kafka: EmbeddedKafka, place: Path, scenario: Scenario, exports: int, count: int
-) -> Run:
+) -> LoadCosts:
     place.mkdir()
     servers, topics = kafka.bootstrap_servers, Topics.named(place.name)
     await create_topics(topics, _PARTITIONS, 1, bootstrap_servers=servers)
@@ -85,7 +85,7 @@ async def _run(
         used = [now - then for now, then in zip(await _spent(nodes), before, strict=True)]
         followed = await _follow_cpu_seconds(servers, topics)
     stored = stored_bytes(place.parent / "kafka", topics)
-    return Run(
+    return LoadCosts(
         scenario=scenario.name,
         nodes=count,
         exports_per_second=per_second,
@@ -197,14 +197,14 @@ def main(chosen: list[str]) -> int:
     return 0
 
 
-def _kept() -> list[Run]:
+def _kept() -> list[LoadCosts]:
     """The runs of the last time."""
     if not _PATH.exists():
         return []
-    return [Run(**run) for run in json.loads(_PATH.read_text("utf-8"))["runs"]]
+    return [LoadCosts(**run) for run in json.loads(_PATH.read_text("utf-8"))["runs"]]
 
 
-def _write(runs: Sequence[Run], syncs: dict[str, float]) -> None:
+def _write(runs: Sequence[LoadCosts], syncs: dict[str, float]) -> None:
     _PATH.parent.mkdir(exist_ok=True)
     result = {"syncs_per_second": syncs, "runs": [asdict(run) for run in runs]}
     _PATH.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

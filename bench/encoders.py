@@ -17,7 +17,7 @@ from bench.figures import MIB, spread, table, thousands
 from bench.judging import Judge
 from bench.node_packages import why_no_node
 from bench.processes import children_on_one_core
-from bench.rounds import DISTURBED, TRIES, Run, least_disturbed, run
+from bench.rounds import DISTURBED, TRIES, ProcessRun, least_disturbed, run
 from bench.rows import DataSet, MessageFile
 
 _MARK = "*"
@@ -37,7 +37,7 @@ class Ground:
             self._messages[key] = MessageFile.write(self._place, *key)
         return self._messages[key]
 
-    def runs(self, contest: Contest, contender: Contender, judge: Judge) -> Iterator[Run]:
+    def runs(self, contest: Contest, contender: Contender, judge: Judge) -> Iterator[ProcessRun]:
         """Any number of runs, the file of each judged."""
         messages = self.messages(contest, contender)
         path = self._place / f"made.{contest.file_format}"
@@ -65,7 +65,7 @@ def _held(ground: Ground, contest: Contest, *, node: bool) -> dict[str, Any]:
     judges = {
         one: Judge(contest.file_format, messages[one], copies=one is COPY) for one in contenders
     }
-    runs: dict[Contender, list[Run]] = {one: [] for one in contenders}
+    runs: dict[Contender, list[ProcessRun]] = {one: [] for one in contenders}
     for number in range(contest.rounds):
         _say(f"{contest.file_format}, {contest.data_set}: round {number + 1}/{contest.rounds}")
         for one in contenders:
@@ -86,7 +86,7 @@ def _say(progress: str) -> None:
         print(progress, file=sys.stderr)
 
 
-def _figures(name: str, rows: int, runs: Sequence[Run], judged: str) -> dict[str, Any]:
+def _figures(name: str, rows: int, runs: Sequence[ProcessRun], judged: str) -> dict[str, Any]:
     return {
         "name": name,
         "rows": rows,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import MIB, spread, table, thousands
-from bench.held_load import Load, held
+from bench.held_load import HeldLoad, held
 from bench.judging import judged
 from bench.node_packages import why_no_node
 from bench.processes import cpu_seconds, peak_bytes
@@ -38,7 +38,7 @@ _LIBRARIES = {Format.CSV: "csv-writer", Format.PDF: "pdfkit"}
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class EndToEndCase:
     """Who makes files of which format, from how many partitions of what.
 
     ``nodes`` are ours; 0 stands for the service in Node. ``one_core``: all of a node's threads are
@@ -56,10 +56,10 @@ class Case:
     python: bool = False
 
 
-def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[Case]:
+def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[EndToEndCase]:
     """``rows`` are those of all exports together, one in each partition."""
     objects = DataSet.ORDERS_AS_OBJECTS
-    case = partial(Case, file_format=file_format, rows=rows)
+    case = partial(EndToEndCase, file_format=file_format, rows=rows)
     yield case(OURS)
     yield case(TWO_OF_OURS, nodes=2)
     yield case(ONE_CORE, one_core=True)
@@ -71,7 +71,9 @@ def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[Case]
         yield one(f"{ONE_CORE}, one partition, lz4")
         yield one(f"{ONE_CORE}, one partition, lz4, objects", data_set=objects)
         yield case("ours, twelve partitions, lz4", partitions=12, codec="lz4")
-    yield Case(f"Node: kafkajs and {_LIBRARIES[file_format]}", file_format, original_rows, nodes=0)
+    yield EndToEndCase(
+        f"Node: kafkajs and {_LIBRARIES[file_format]}", file_format, original_rows, nodes=0
+    )
 
 
 CASES = (*_cases(Format.CSV, 1_000_000, 1_000_000), *_cases(Format.PDF, 400_000, 40_000))
@@ -79,7 +81,7 @@ CASES = (*_cases(Format.CSV, 1_000_000, 1_000_000), *_cases(Format.PDF, 400_000,
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ReaderRun:
     """One run: all rows, seconds, CPU seconds and the largest resident peak of the readers."""
 
     rows: int
@@ -95,10 +97,10 @@ class Laid:
     servers: str
     topics: Topics
     place: Path
-    load: Load
+    load: HeldLoad
     release: Callable[[], Awaitable[None]]
 
-    def readers(self, case: Case) -> AbstractAsyncContextManager[Readers]:
+    def readers(self, case: EndToEndCase) -> AbstractAsyncContextManager[Readers]:
         """So many nodes of ours, or (0) the service in Node."""
         where = (self.servers, self.topics, self.place, self.load)
         if not case.nodes:
@@ -108,17 +110,17 @@ class Laid:
         encoders = "python" if case.python else "auto"
         return our_nodes(*where, case.nodes, command, ENCODERS=encoders)
 
-    async def timed(self, readers: Readers) -> Run:
+    async def timed(self, readers: Readers) -> ReaderRun:
         """From the release to the last whole file."""
         cpu, begun = sum(map(cpu_seconds, readers.pids)), time.perf_counter()
         await self.release()
         await readers.finished()
         seconds = time.perf_counter() - begun
         used = sum(map(cpu_seconds, readers.pids)) - cpu
-        return Run(self.load.rows, seconds, used, max(map(peak_bytes, readers.pids)))
+        return ReaderRun(self.load.rows, seconds, used, max(map(peak_bytes, readers.pids)))
 
 
-class Bed:
+class KafkaBed:
     """A Kafka, and a directory, for any number of runs."""
 
     def __init__(self, servers: str, place: Path) -> None:
@@ -127,13 +129,13 @@ class Bed:
         self._runs = 0
 
     @asynccontextmanager
-    async def laid(self, case: Case) -> AsyncIterator[Laid]:
+    async def laid(self, case: EndToEndCase) -> AsyncIterator[Laid]:
         """A load, held, an export in each partition; its files are removed afterwards."""
         self._runs += 1
         place = self._place / f"run{self._runs}"
         place.mkdir()
         messages = MessageFile.write(place, case.data_set, case.rows // case.partitions)
-        load = Load(case.file_format, messages, case.partitions, case.codec)
+        load = HeldLoad(case.file_format, messages, case.partitions, case.codec)
         topics = Topics.named(place.name)
         await create_topics(topics, case.partitions, 1, bootstrap_servers=self._servers)
         async with held(self._servers, topics, load) as producer:
@@ -148,9 +150,9 @@ async def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         with EmbeddedKafka(place / "kafka") as kafka:
-            bed = Bed(kafka.bootstrap_servers, place)
-            runs: dict[Case, list[Run]] = {case: [] for case in cases}
-            verdicts: dict[Case, str] = {}
+            bed = KafkaBed(kafka.bootstrap_servers, place)
+            runs: dict[EndToEndCase, list[ReaderRun]] = {case: [] for case in cases}
+            verdicts: dict[EndToEndCase, str] = {}
             for _ in range(ROUNDS):
                 for case in cases:
                     runs[case].append(await _run(bed, case, verdicts))
@@ -158,7 +160,7 @@ async def measure() -> dict[str, Any]:
     return {"missing": missing, "cases": figures}
 
 
-async def _run(bed: Bed, case: Case, verdicts: dict[Case, str]) -> Run:
+async def _run(bed: KafkaBed, case: EndToEndCase, verdicts: dict[EndToEndCase, str]) -> ReaderRun:
     """One run; ``verdicts`` gets that of one of its files, if it has none of that case."""
     async with bed.laid(case) as laid:
         async with laid.readers(case) as readers:
@@ -169,7 +171,7 @@ async def _run(bed: Bed, case: Case, verdicts: dict[Case, str]) -> Run:
         return run
 
 
-def _figures(case: Case, runs: list[Run], verdict: str) -> dict[str, Any]:
+def _figures(case: EndToEndCase, runs: list[ReaderRun], verdict: str) -> dict[str, Any]:
     return {
         "format": case.file_format.value,
         "name": case.name,

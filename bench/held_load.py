@@ -20,7 +20,7 @@ _MOST_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class HeldLoad:
     """``exports`` exports of the same rows, one in each partition."""
 
     file_format: Format
@@ -45,7 +45,7 @@ class Load:
 
 
 @asynccontextmanager
-async def held(servers: str, topics: Topics, load: Load) -> AsyncIterator[AIOKafkaProducer]:
+async def held(servers: str, topics: Topics, load: HeldLoad) -> AsyncIterator[AIOKafkaProducer]:
     """Everything sent and acknowledged; ``commit_transaction`` of what is given releases it."""
     producer = AIOKafkaProducer(
         bootstrap_servers=servers,
@@ -67,7 +67,7 @@ async def held(servers: str, topics: Topics, load: Load) -> AsyncIterator[AIOKaf
 async def _send(
     producer: AIOKafkaProducer,
     topics: Topics,
-    load: Load,
+    load: HeldLoad,
     request: ExportRequested,
     partition: int,
 ) -> None:

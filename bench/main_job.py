@@ -39,7 +39,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ExportRun:
     """One export: seconds from request to event, CPU seconds of the node, bytes of the file."""
 
     seconds: float
@@ -47,7 +47,7 @@ class Run:
     size_bytes: int
 
 
-class Load:
+class NodeLoad:
     """Publishes to one running node and waits for its events."""
 
     def __init__(self, pid: int, publisher: ExportPublisher, feed: CompletionFeed) -> None:
@@ -55,7 +55,7 @@ class Load:
         self._publisher = publisher
         self._feed = feed
 
-    async def run(self, scenario: Scenario) -> Run:
+    async def run(self, scenario: Scenario) -> ExportRun:
         """One export, from request to event."""
         cpu, begun = cpu_seconds(self.pid), time.perf_counter()
         export = await publish(self._publisher, scenario)
@@ -63,7 +63,7 @@ class Load:
         seconds = time.perf_counter() - begun
         assert isinstance(event, ExportCompleted), event
         assert event.rows == scenario.records
-        return Run(seconds, cpu_seconds(self.pid) - cpu, event.bytes)
+        return ExportRun(seconds, cpu_seconds(self.pid) - cpu, event.bytes)
 
 
 async def measure() -> dict[str, Any]:
@@ -88,11 +88,11 @@ async def _on_fresh_node(kafka: EmbeddedKafka, place: Path, work: Any) -> Any:  
         CompletionFeed(topics, bootstrap_servers=servers) as feed,
         ExportPublisher(topics, bootstrap_servers=servers) as publisher,
     ):
-        return await work(Load(node.pid, publisher, feed))
+        return await work(NodeLoad(node.pid, publisher, feed))
 
 
-async def _latency(load: Load) -> list[dict[str, Any]]:
-    rounds: dict[Scenario, list[Run]] = {scenario: [] for scenario, _ in LATENCY}
+async def _latency(load: NodeLoad) -> list[dict[str, Any]]:
+    rounds: dict[Scenario, list[ExportRun]] = {scenario: [] for scenario, _ in LATENCY}
     for scenario in rounds:
         await load.run(scenario)  # warm: imports, page cache, connections
     for _ in range(ROUNDS):
@@ -112,7 +112,7 @@ async def _latency(load: Load) -> list[dict[str, Any]]:
     ]
 
 
-async def _memory(load: Load) -> dict[str, Any]:
+async def _memory(load: NodeLoad) -> dict[str, Any]:
     for scenario in SMALL:
         await load.run(scenario)
     small = peak_bytes(load.pid)

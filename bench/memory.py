@@ -30,7 +30,7 @@ FEW, MANY = 10_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FileKind:
     """A kind of file."""
 
     file_format: Format
@@ -53,14 +53,14 @@ class Case:
 
 
 CASES = (
-    Case(Format.CSV),
-    Case(Format.CSV, Compression.GZIP),
-    Case(Format.CSV, Compression.ZSTD),
-    Case(Format.XLSX),
-    Case(Format.NDJSON),
-    Case(Format.JSON),
-    Case(Format.XML),
-    Case(Format.PDF),
+    FileKind(Format.CSV),
+    FileKind(Format.CSV, Compression.GZIP),
+    FileKind(Format.CSV, Compression.ZSTD),
+    FileKind(Format.XLSX),
+    FileKind(Format.NDJSON),
+    FileKind(Format.JSON),
+    FileKind(Format.XML),
+    FileKind(Format.PDF),
 )
 
 
@@ -78,7 +78,7 @@ class Peaks:
         return (self.many_bytes - self.few_bytes) / MIB
 
 
-async def peaks(servers: str, place: Path, case: Case) -> Peaks:
+async def peaks(servers: str, place: Path, case: FileKind) -> Peaks:
     """Run both exports on a new node, on topics of its own. ``place`` is an empty directory."""
     topics = Topics.named(place.name)
     await create_topics(topics, 1, 1, bootstrap_servers=servers)
@@ -96,7 +96,7 @@ async def peaks(servers: str, place: Path, case: Case) -> Peaks:
 
 
 async def _completed(
-    publisher: ExportPublisher, feed: CompletionFeed, case: Case, count: int
+    publisher: ExportPublisher, feed: CompletionFeed, case: FileKind, count: int
 ) -> ExportCompleted:
     keys = DataSet.ORDERS.columns
     async with publisher.export(case.request(f"rows-{count}")) as export:
@@ -124,7 +124,7 @@ def _made(place: Path, number: int) -> Path:
     return made
 
 
-def _figures(case: Case, found: Peaks) -> dict[str, Any]:
+def _figures(case: FileKind, found: Peaks) -> dict[str, Any]:
     return {
         "name": case.name,
         "few_mib": found.few_bytes / MIB,

@@ -42,7 +42,7 @@ LOCAL, BUCKET = "local disk", "S3Proxy"
 _SAMPLE = 20_000
 
 
-class Bed:
+class StoreBed:
     """A Kafka, a store, and a directory, for any number of runs."""
 
     def __init__(self, servers: str, store: EmbeddedStore, place: Path) -> None:
@@ -70,7 +70,7 @@ async def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         with EmbeddedKafka(place / "kafka") as kafka, EmbeddedStore(place / "store") as store:
-            bed = Bed(kafka.bootstrap_servers, store, place)
+            bed = StoreBed(kafka.bootstrap_servers, store, place)
             large = await _publish_large(bed)
             runs: dict[str, list[dict[str, Any]]] = {LOCAL: [], BUCKET: []}
             for _ in range(ROUNDS):
@@ -79,7 +79,7 @@ async def measure() -> dict[str, Any]:
     return {where: _medians(found) for where, found in runs.items()}
 
 
-async def _run(bed: Bed, where: str, large: Topics) -> dict[str, float]:
+async def _run(bed: StoreBed, where: str, large: Topics) -> dict[str, float]:
     small = bed.new()
     found = await exports_per_second(bed.servers, small, SMALL, bed.storage(where, small))
     return {
@@ -93,7 +93,7 @@ def _medians(runs: list[dict[str, Any]]) -> dict[str, float]:
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-async def _publish_large(bed: Bed) -> Topics:
+async def _publish_large(bed: StoreBed) -> Topics:
     """One CSV of about ``LARGE_BYTES``, on topics of its own."""
     topics = Topics.named(bed.new().name)
     await create_topics(topics, 1, 1, bootstrap_servers=bed.servers)
@@ -117,7 +117,7 @@ def _request(export_id: str) -> ExportRequested:
     return ExportRequested.model_validate(fields)
 
 
-async def _large(bed: Bed, where: str, read: Topics) -> dict[str, float]:
+async def _large(bed: StoreBed, where: str, read: Topics) -> dict[str, float]:
     """MB/s of the large export, and the node's peak; events go to topics of this run's own."""
     place = bed.new()
     written = Topics.named(place.name)
@@ -142,7 +142,7 @@ async def _large(bed: Bed, where: str, read: Topics) -> dict[str, float]:
         }
 
 
-async def _open(bed: Bed, where: str) -> float:
+async def _open(bed: StoreBed, where: str) -> float:
     """MiB of a node's peak over many open exports, and all their ends."""
     place = bed.new()
     topics = Topics.named(place.name)

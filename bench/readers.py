@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from bench.held_load import Load
+from bench.held_load import HeldLoad
 from bench.node_packages import NODE_DIRECTORY
 from producer.completions import CompletionFeed
 from schemas.completions import ExportCompleted
@@ -33,7 +33,7 @@ class Readers(Protocol):
 class OurNodes:
     """``Readers``; a file is whole when downstream has its event."""
 
-    def __init__(self, nodes: Sequence[NodeProcess], feed: CompletionFeed, load: Load) -> None:
+    def __init__(self, nodes: Sequence[NodeProcess], feed: CompletionFeed, load: HeldLoad) -> None:
         self.nodes = nodes
         self.pids = [node.pid for node in nodes]
         self._feed = feed
@@ -55,7 +55,7 @@ async def our_nodes(
     servers: str,
     topics: Topics,
     place: Path,
-    load: Load,
+    load: HeldLoad,
     count: int,
     command: Sequence[str | Path] = SERVE,
     **settings: str,
@@ -90,7 +90,7 @@ def _taken_over(node: NodeProcess) -> int:
 class NodeService:
     """``Readers``; a file is whole when the service says so."""
 
-    def __init__(self, process: asyncio.subprocess.Process, load: Load) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, load: HeldLoad) -> None:
         self.pids = [process.pid]
         self._process = process
         self._load = load
@@ -119,7 +119,7 @@ class NodeService:
 
 @asynccontextmanager
 async def node_service(
-    servers: str, topics: Topics, place: Path, load: Load
+    servers: str, topics: Topics, place: Path, load: HeldLoad
 ) -> AsyncIterator[NodeService]:
     """One process with kafkajs and csv-writer or pdfkit."""
     (place / "exports").mkdir()

@@ -20,7 +20,7 @@ _MOST_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ProcessRun:
     """What one process reports of itself."""
 
     seconds: float
@@ -33,7 +33,7 @@ class Run:
         return self.seconds / self.cpu_seconds
 
 
-def run(command: Sequence[str]) -> Run:
+def run(command: Sequence[str]) -> ProcessRun:
     """Run it and read its last line. Raises CalledProcessError, TimeoutExpired."""
     environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
     done = subprocess.run(
@@ -44,12 +44,12 @@ def run(command: Sequence[str]) -> Run:
         env=environment,
         timeout=_MOST_SECONDS,
     )
-    return Run(**json.loads(done.stdout.splitlines()[-1]))
+    return ProcessRun(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def least_disturbed(runs: Iterable[Run]) -> Run:
+def least_disturbed(runs: Iterable[ProcessRun]) -> ProcessRun:
     """The first run that nothing disturbed; of three that were, the least."""
-    tried: list[Run] = []
+    tried: list[ProcessRun] = []
     for one in islice(runs, TRIES):
         tried.append(one)
         if one.disturbance <= DISTURBED:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.end_to_end import Bed, Case
+from bench.end_to_end import EndToEndCase, KafkaBed
 from bench.figures import table
 from bench.processes import main_thread_cpu_seconds
 from bench.readers import our_nodes
@@ -28,12 +28,12 @@ async def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         with EmbeddedKafka(place / "kafka") as kafka:
-            bed = Bed(kafka.bootstrap_servers, place)
+            bed = KafkaBed(kafka.bootstrap_servers, place)
             return {one.value: await _stages(bed, one, rows) for one, rows in ROWS.items()}
 
 
-async def _stages(bed: Bed, file_format: Format, rows: int) -> dict[str, float]:
-    async with bed.laid(Case("traced", file_format, rows)) as laid:
+async def _stages(bed: KafkaBed, file_format: Format, rows: int) -> dict[str, float]:
+    async with bed.laid(EndToEndCase("traced", file_format, rows)) as laid:
         trace = laid.place / "trace.json"
         command = (sys.executable, "-m", "bench.traced_node", trace)
         where = (laid.servers, laid.topics, laid.place, laid.load)

@@ -30,7 +30,7 @@ SMALL_EXPORTS, SMALL_ROWS = 30, 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SlotCase:
     """Slots, large exports (each in a partition of its own), and whose the small ones are."""
 
     slots: int
@@ -40,10 +40,10 @@ class Case:
 
 
 CASES = (
-    Case(1, 1, 1_000_000, same_user=True),
-    Case(1, 1, 1_000_000, same_user=False),
-    Case(1, 11, 100_000, same_user=False),
-    Case(5, 11, 200_000, same_user=False),
+    SlotCase(1, 1, 1_000_000, same_user=True),
+    SlotCase(1, 1, 1_000_000, same_user=False),
+    SlotCase(1, 11, 100_000, same_user=False),
+    SlotCase(5, 11, 200_000, same_user=False),
 )
 
 
@@ -59,7 +59,7 @@ async def measure() -> list[dict[str, Any]]:
             ]
 
 
-async def _case(servers: str, place: Path, case: Case) -> dict[str, Any]:
+async def _case(servers: str, place: Path, case: SlotCase) -> dict[str, Any]:
     place.mkdir()
     topics = Topics.named(place.name)
     await create_topics(topics, PARTITIONS, 1, bootstrap_servers=servers)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from producer.retry.attempts import Known
+from producer.retry.attempts import KnownAttempt
 from schemas.codec import decode_request
 from schemas.completions import Source
 from schemas.errors import SchemaError
@@ -32,7 +32,7 @@ async def request_at(requests: RequestsByPlace, source: Source) -> ExportRequest
     return request if isinstance(request, ExportRequested) else None
 
 
-async def unfinished_at(requests: RequestsByPlace, source: Source) -> Known:
+async def unfinished_at(requests: RequestsByPlace, source: Source) -> KnownAttempt:
     """The unfinished export that was requested at a place. Raises as ``request_at``."""
     request = await request_at(requests, source)
-    return Known(source, request.retry_of if request else None, outcome=None)
+    return KnownAttempt(source, request.retry_of if request else None, outcome=None)

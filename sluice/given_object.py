@@ -39,10 +39,10 @@ class GivenObject:
         if found is None:
             raise SourceError("there is no such object, or no such bucket")
         self.size = found.size
-        return _Stream(self._url, ObjectFile(self._bucket, found, found.etag))
+        return _SourceStream(self._url, ObjectFile(self._bucket, found, found.etag))
 
 
-class _Stream(ObjectStream):
+class _SourceStream(ObjectStream):
     """An object's content, whose errors are those of sources."""
 
     def __init__(self, url: str, file: ObjectFile) -> None:

@@ -20,7 +20,7 @@ class Job:
     out: BinaryIO
 
 
-class Encoder(Protocol):
+class PeerEncoder(Protocol):
     """Makes one file."""
 
     def message(self, value: bytes) -> None:
@@ -30,4 +30,4 @@ class Encoder(Protocol):
         """No more will come: the file is whole afterwards."""
 
 
-NewEncoder: TypeAlias = Callable[[Job], Encoder]
+NewEncoder: TypeAlias = Callable[[Job], PeerEncoder]

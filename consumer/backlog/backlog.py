@@ -52,7 +52,7 @@ class Backlog:
         self._options = client_options
         self._most_followed = most_followed
         self._reader: BacklogReader | None = None
-        self._begun = asyncio.Event()
+        self._reader_is_there = asyncio.Event()
         self._trouble: str | None = None
         self._reading = BackgroundRead("backlog", self._read, self._note)
 
@@ -118,7 +118,7 @@ class Backlog:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 while (reader := self._reader) is None:
-                    await self._begun.wait()
+                    await self._reader_is_there.wait()
                 pieces_read = reader.pieces_read
                 yield reader
         except TimeoutError:
@@ -136,12 +136,12 @@ class Backlog:
                 self._reader = reader
                 self._trouble = None
                 self._reading.followed()
-                self._begun.set()
+                self._reader_is_there.set()
                 await reader.run()
             finally:
                 # Before it closes: calls from now on wait for the next reader.
                 self._reader = None
-                self._begun.clear()
+                self._reader_is_there.clear()
                 await reader.close()
 
     def _note(self, error: Exception) -> None:

@@ -78,13 +78,13 @@ class PartitionBacklog:
             return None
         request = self._requests[offset]
         source = Source(topic=self._topic, partition=self._partition, offset=offset)
-        begun = offset in self._begun
+        begun = offset in self._begun_requests
         return UnfinishedRequest(export_id, request.user, request.format, source, begun)
 
     def unfinished(self) -> Iterator[tuple[Requested, bool]]:
         """All that is held, and whether a committed turn has applied a batch of it."""
         for offset, request in self._requests.items():
-            yield request, offset in self._begun
+            yield request, offset in self._begun_requests
 
     def wants(self, offset: int) -> bool:
         """Whether a request at this offset is unfinished."""
@@ -124,7 +124,7 @@ class PartitionBacklog:
     def _set(self, point: ResumePoint) -> None:
         self._point = point
         self._open = frozenset(point.open_requests)
-        self._begun = frozenset(point.begun_requests)
+        self._begun_requests = frozenset(point.begun_requests)
 
     def _handled(self) -> Iterator[int]:
         """Offsets of held requests below the position: the first ones, as they came in order."""

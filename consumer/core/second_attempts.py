@@ -18,23 +18,23 @@ class SecondAttempts:
     """See the module. Requests are known by their offsets, times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._begun: set[int] = set()
+        self._begun_requests: set[int] = set()
         self._last = -math.inf
 
     def begin(self, request: int, read_again: int, now: float) -> bool:
         """An export broke our code; whether the partition is loaded again for it."""
-        if request in self._begun or read_again > MOST_READ_AGAIN:
+        if request in self._begun_requests or read_again > MOST_READ_AGAIN:
             return False
         if now - self._last < INTERVAL_SECONDS:
             return False
-        self._begun.add(request)
+        self._begun_requests.add(request)
         self._last = now
         return True
 
     def has_begun(self, request: int) -> bool:
         """Whether what is made of this request is its second attempt."""
-        return request in self._begun
+        return request in self._begun_requests
 
     def keep(self, will_read: Callable[[int], bool]) -> None:
         """Forget the requests that no owner of the partition reads again."""
-        self._begun = {request for request in self._begun if will_read(request)}
+        self._begun_requests = {request for request in self._begun_requests if will_read(request)}

@@ -46,6 +46,14 @@ class FormatWriter(Protocol):
         """
 
 
+class WholeCells:
+    """The counts of a ``FormatWriter`` that has no pages, and every cell and character whole."""
+
+    pages: int | None = None
+    replaced_characters: int | None = None
+    truncated_cells: int | None = None
+
+
 class BatchEncoder(Protocol):
     """Encodes batches of one export from their records' bytes, without Python's objects.
 

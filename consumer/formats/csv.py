@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from types import NoneType
 
+from consumer.formats.base import WholeCells
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
 from schemas.formulas import PASSED_OVER, STARTS, escaped, is_formula
 from schemas.options import CsvOptions
@@ -32,7 +33,7 @@ _SEPARATORS = ",;\t"  # what readers split at, whatever the file's delimiter is
 _MISTAKEN_BEGINNINGS = ("ID", "\ufeff")
 
 
-class CsvWriter:
+class CsvWriter(WholeCells):
     """Writes one export as CSV; a ``FormatWriter``.
 
     The byte order mark and the header row come first, even if no row follows. Every line has its
@@ -59,16 +60,16 @@ class CsvWriter:
         self._numbers_are_plain = options.delimiter not in "0123456789+-.e"
         self._mark = b"\xef\xbb\xbf" if options.bom else b""
         self._header = [column.header for column in request.columns] if options.header else None
-        self._begun = False
+        self._head_is_out = False
 
     @property
     def begun(self) -> bool:
         """Whether the file's beginning was handed out: the mark and its first line."""
-        return self._begun
+        return self._head_is_out
 
     def go_on_after_rows(self) -> None:
         """Rows were encoded elsewhere, from the file's beginning on if there were none yet."""
-        self._begun = True
+        self._head_is_out = True
 
     def native_options(self) -> dict[str, object]:
         """What ``native/src/csv.rs`` needs to know of the options, texts ready to be written."""
@@ -84,30 +85,18 @@ class CsvWriter:
             "formulas": ("".join(STARTS), PASSED_OVER),
         }
 
-    @property
-    def pages(self) -> None:
-        """A CSV has no pages."""
-
-    @property
-    def replaced_characters(self) -> None:
-        """UTF-8 has every character."""
-
-    @property
-    def truncated_cells(self) -> None:
-        """Every cell is whole."""
-
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: whole lines."""
         return b"".join(self._pieces(rows))
 
     def finish(self) -> Iterator[bytes]:
         """Nothing, or what comes first if there was no row."""
-        if not self._begun:
+        if not self._head_is_out:
             yield self._mark + (self._first_line(self._header) if self._header else b"")
 
     def _pieces(self, rows: Sequence[Sequence[Cell]]) -> Iterator[bytes]:
-        if not self._begun and (rows or self._header):
-            self._begun = True
+        if not self._head_is_out and (rows or self._header):
+            self._head_is_out = True
             yield self._mark
             if self._header:
                 yield self._first_line(self._header)

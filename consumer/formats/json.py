@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import orjson
 
+from consumer.formats.base import WholeCells
 from consumer.formats.cells import json_without_recursion
 from schemas.records import Cell
 from schemas.requests import ExportRequested
@@ -19,7 +20,7 @@ from schemas.requests import ExportRequested
 _LINE_BREAK = orjson.Fragment(b"\n")
 
 
-class _ObjectsWriter:
+class _ObjectsWriter(WholeCells):
     """A ``FormatWriter`` of rows as objects: ``_first``, then rows divided by ``_between``."""
 
     _first: ClassVar[bytes]
@@ -27,19 +28,7 @@ class _ObjectsWriter:
 
     def __init__(self, request: ExportRequested) -> None:
         self._keys = tuple(column.key for column in request.columns)
-        self._begun = False
-
-    @property
-    def pages(self) -> None:
-        """There are no pages."""
-
-    @property
-    def replaced_characters(self) -> None:
-        """UTF-8 has every character."""
-
-    @property
-    def truncated_cells(self) -> None:
-        """Every cell is whole."""
+        self._has_rows = False
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: all but what stands between the last one and the next."""
@@ -47,8 +36,8 @@ class _ObjectsWriter:
             return b""
         if {*map(len, rows)} != {len(self._keys)}:
             raise ValueError("rows are shorter or longer than the columns")
-        before = self._between if self._begun else self._first
-        self._begun = True
+        before = self._between if self._has_rows else self._first
+        self._has_rows = True
         return before + self._divided(rows)
 
     def _divided(self, rows: Sequence[Sequence[Cell]]) -> bytes:
@@ -69,7 +58,7 @@ class NdjsonWriter(_ObjectsWriter):
 
     def finish(self) -> Iterator[bytes]:
         """The last line's end."""
-        if self._begun:
+        if self._has_rows:
             yield b"\n"
 
 
@@ -80,7 +69,7 @@ class JsonWriter(_ObjectsWriter):
 
     def finish(self) -> Iterator[bytes]:
         """The array's end, and before it its beginning if there was no row."""
-        yield b"\n]\n" if self._begun else b"[\n]\n"
+        yield b"\n]\n" if self._has_rows else b"[\n]\n"
 
 
 def _object_text(row: Cell) -> bytes:

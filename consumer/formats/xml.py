@@ -11,6 +11,7 @@ from itertools import chain, repeat
 from types import NoneType
 
 from consumer.errors import ExportFailure
+from consumer.formats.base import WholeCells
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.options import XmlOptions
@@ -36,15 +37,14 @@ _REFERENCES = (
 _SUSPECT = bytes([*range(0x20), 0xEF]).replace(b"\t", b"") + b"&<>"
 
 
-class XmlWriter:
+class XmlWriter(WholeCells):
     """A ``FormatWriter``: the declaration, the root and in it a row a line."""
 
     def __init__(self, request: ExportRequested) -> None:
         options = request.options
         if not isinstance(options, XmlOptions):
             raise TypeError(f"the options of {request.format} are not those of xml")
-        self.replaced_characters = 0
-        self.truncated_cells = None
+        self.replaced_characters: int = 0
         names = [element_name(column.key) for column in request.columns]
         self._starts = [f"<{name}>" for name in names]
         self._ends = [f"</{name}>" for name in names]
@@ -54,10 +54,6 @@ class XmlWriter:
         namespace = f' xmlns:xsi="{_XSI}"' if nil else ""
         self._head = f'<?xml version="1.0" encoding="UTF-8"?>\n<{options.root}{namespace}>\n'
         self._tail = f"</{options.root}>\n"
-
-    @property
-    def pages(self) -> None:
-        """There are no pages."""
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: whole lines.

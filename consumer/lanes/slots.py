@@ -24,7 +24,7 @@ class Slots:
         self.running = 0
         self._order = FairQueue(TURN_SECONDS)
         self._waiting: dict[QueuePlace, asyncio.Future[int]] = {}
-        self._begun = 0
+        self._turns_begun = 0
         self._to_be_granted = False
 
     @asynccontextmanager
@@ -34,7 +34,7 @@ class Slots:
         These are the turns that began meanwhile, and one more if no slot was free. Cancelled while
         waiting, none is held.
         """
-        before = self._begun - (self.running == self.capacity)
+        before = self._turns_begun - (self.running == self.capacity)
         place = self._order.wait(claim)
         begun = await self._wait_for_slot(place)
         since = time.monotonic()
@@ -72,7 +72,7 @@ class Slots:
         while self.running < self.capacity and (place := self._order.choose()):
             granted = self._waiting.pop(place)
             if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
-                granted.set_result(self._begun)
+                granted.set_result(self._turns_begun)
             # Counted for a cancelled one too, which ends it when it wakes.
             self.running += 1
-            self._begun += 1
+            self._turns_begun += 1

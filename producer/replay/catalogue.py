@@ -30,7 +30,7 @@ _WHOLE = "CREATE VIEW whole AS SELECT * FROM exports WHERE last_offset IS NOT NU
 
 
 @dataclass(frozen=True, slots=True)
-class MessagePlace:
+class CatalogueMessage:
     """A message of a whole export: its export, when that was requested, whether it is the last."""
 
     number: int
@@ -126,7 +126,7 @@ class ExportCatalogue:
                 partition, range(request, last_request + 1), range(record, last_record + 1)
             )
 
-    def request_at(self, partition: int, offset: int) -> MessagePlace | None:
+    def request_at(self, partition: int, offset: int) -> CatalogueMessage | None:
         """The request of a whole export at this offset; None if there is none."""
         found = self._database.execute(
             "SELECT number, id, at_ms, 0 FROM whole WHERE partition = ? AND request_offset = ?",
@@ -134,7 +134,7 @@ class ExportCatalogue:
         )
         return _place(found.fetchone())
 
-    def batch_at(self, partition: int, export_id: str, offset: int) -> MessagePlace | None:
+    def batch_at(self, partition: int, export_id: str, offset: int) -> CatalogueMessage | None:
         """The batch at this offset, if it belongs to a whole export of this id."""
         found = self._database.execute(
             "SELECT number, id, at_ms, last_offset = ? FROM whole"
@@ -152,11 +152,11 @@ class ExportCatalogue:
         )
 
 
-def _place(row: tuple[int, str, int, int] | None) -> MessagePlace | None:
+def _place(row: tuple[int, str, int, int] | None) -> CatalogueMessage | None:
     if row is None:
         return None
     number, export_id, requested_ms, last = row
-    return MessagePlace(number, export_id, requested_ms, bool(last))
+    return CatalogueMessage(number, export_id, requested_ms, bool(last))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heapreplace
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from producer.replay.catalogue import ExportCatalogue, MessagePlace
+from producer.replay.catalogue import CatalogueMessage, ExportCatalogue
 from producer.replay.source import ReplaySource
 from schemas.codec import decode_request
 from schemas.errors import SchemaError
@@ -119,7 +119,7 @@ async def _batches(
             )
 
 
-def _place_of(batch: ConsumerRecord, exports: ExportCatalogue) -> MessagePlace | None:
+def _place_of(batch: ConsumerRecord, exports: ExportCatalogue) -> CatalogueMessage | None:
     try:
         export_id = decode_batch(batch.value).export_id
     except SchemaError:

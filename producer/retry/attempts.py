@@ -28,7 +28,7 @@ RETRIED = (*(reason for reason in FailReason if reason not in WRONG_INPUT), CANC
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAttempt:
     """An export of some id. ``outcome`` is None until it ends; ``source``: its request."""
 
     source: Source | None
@@ -36,7 +36,7 @@ class Known:
     outcome: str | None
 
 
-FindExport: TypeAlias = Callable[[str], Awaitable[Known | None]]
+FindExport: TypeAlias = Callable[[str], Awaitable[KnownAttempt | None]]
 
 
 @dataclass(frozen=True, slots=True)

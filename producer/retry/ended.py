@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from clients.topic_reader import TopicReader
 from producer.replay.survey import CLOCK_SKEW_MS
-from producer.retry.attempts import Known, outcome_of
+from producer.retry.attempts import KnownAttempt, outcome_of
 from schemas.completions import Source, TerminalEvent, decode_event
 from schemas.times import to_millis
 from schemas.topics import Topics
@@ -47,7 +47,7 @@ class Ended:
 
     export_id: str
     source: Source
-    known: Known
+    known: KnownAttempt
     ended_ms: int
 
 
@@ -94,5 +94,5 @@ def _event_of(record: ConsumerRecord) -> TerminalEvent | None:
 
 
 def _ended(event: TerminalEvent) -> Ended:
-    known = Known(event.source, event.retry_of, outcome_of(event))
+    known = KnownAttempt(event.source, event.retry_of, outcome_of(event))
     return Ended(event.export_id, event.source, known, to_millis(event.completed_at))

@@ -21,7 +21,7 @@ from producer.retry.attempts import (
     RETRIED,
     WRONG_INPUT,
     FindExport,
-    Known,
+    KnownAttempt,
     Next,
     RetriedTooOftenError,
     next_attempt,
@@ -146,7 +146,7 @@ async def _plan(settings: Settings, choice: Choice) -> _Plan:
             unfinished = await _unfinished(backlog)
             ended = await _ended(settings, choice)
 
-            async def find(export_id: str) -> Known | None:
+            async def find(export_id: str) -> KnownAttempt | None:
                 if one := ended.get(export_id):
                     return one.known
                 found = await backlog.find(export_id) if export_id in unfinished else None

@@ -57,7 +57,7 @@ class LiveExports:
         self._followers = 0
         self._wanted_at = 0.0
         self._wanted = asyncio.Event()
-        self._begun = asyncio.Event()
+        self._looked = asyncio.Event()
         self._woken = self._changes.end
         self._wake_due: asyncio.TimerHandle | None = None
         self._moved = asyncio.Event()
@@ -102,7 +102,7 @@ class LiveExports:
         self._wanted.set()
         try:
             async with asyncio.timeout(_BEGIN_SECONDS):
-                await self._begun.wait()
+                await self._looked.wait()
         except TimeoutError:
             raise BacklogUnavailable("the topics are still being read") from None
         return self._changes.end if last_event_id is None else ExportPlace.decode(last_event_id)
@@ -133,13 +133,13 @@ class LiveExports:
                 with suppress(BacklogUnavailable):
                     await self._look(ended)
                     self._following.followed()
-                    self._begun.set()
+                    self._looked.set()
                 busy = time.monotonic() - began
                 pause = min(busy * _LOOK_SHARE, _LONGEST_PAUSE_SECONDS)
                 await asyncio.sleep(max(self._look_seconds, pause))
             self._wanted.clear()
         finally:
-            self._begun.clear()
+            self._looked.clear()
 
     async def _look(self, ended: EndedExports) -> None:
         known: dict[str, ListedExport] = {}
@@ -150,7 +150,7 @@ class LiveExports:
             if found.export_id not in ended:
                 one = known[found.export_id] = self._with_progress(found)
                 # The first look only notes what there is: no client has begun before it.
-                if self._begun.is_set():
+                if self._looked.is_set():
                     self._put_change(self._known.get(one.export_id), one)
         for export_id in self._known.keys() - known.keys():
             self._changes.drop_progress(export_id)
@@ -171,7 +171,7 @@ class LiveExports:
 
     def _put_end(self, one: ListedExport) -> None:
         # Else no client has begun, and each that does fetches its list after that.
-        if self._begun.is_set():
+        if self._looked.is_set():
             self._changes.put_state(one, _now_ms())
             self._wake_soon()
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from clients.errors import ClientError, KafkaUnreachable
 from producer.retry.attempts import (
     WRONG_INPUT,
-    Known,
+    KnownAttempt,
     Next,
     RetriedTooOftenError,
     next_attempt,
@@ -106,15 +106,15 @@ class Retries:
             raise _conflict(f"the export failed as {outcome}: it would fail again")
         return known.event
 
-    async def _find(self, export_id: str) -> Known | None:
+    async def _find(self, export_id: str) -> KnownAttempt | None:
         known = await self._exports.find(export_id, ANYONE)
         if known is None:
             return None
         if known.event:
-            return Known(known.source, known.event.retry_of, outcome_of(known.event))
+            return KnownAttempt(known.source, known.event.retry_of, outcome_of(known.event))
         if source := known.source:
             return await query_kafka(lambda: unfinished_at(self._requests, source))
-        return Known(None, None, None)  # an upload to this node that has the id
+        return KnownAttempt(None, None, None)  # an upload to this node that has the id
 
     async def _begin(self, event: TerminalEvent, following: Next) -> None:
         """Publish an attempt that nobody has begun."""

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from acceptance.costs import Run, export_table, least, million_rows_table, other_lines
+from acceptance.costs import LoadCosts, export_table, least, million_rows_table, other_lines
 from bench.figures import table
 from producer.seed.scenarios import Scenario
 from schemas.vocabulary import Format
 
 SMALL, LARGE = Scenario(Format.CSV, 10), Scenario(Format.PDF, 1_000)
 LOADS = [(SMALL, 4_000), (LARGE, 480)]
-RUN = Run(
+RUN = LoadCosts(
     scenario=SMALL.name,
     nodes=1,
     exports_per_second=1_400,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.judging import Judge
-from bench.rounds import TRIES, Run, least_disturbed
+from bench.rounds import TRIES, ProcessRun, least_disturbed
 from bench.rows import DataSet, MessageFile, read_messages
 from schemas.vocabulary import Format
 
@@ -21,13 +21,13 @@ from schemas.vocabulary import Format
 def test_a_disturbed_run_is_repeated_a_few_times(
     seconds: list[float], kept: float, tries: int
 ) -> None:
-    runs = iter([Run(second, 1.0, 0) for second in seconds])
+    runs = iter([ProcessRun(second, 1.0, 0) for second in seconds])
     assert least_disturbed(runs).seconds == kept
     assert len(list(runs)) == len(seconds) - tries
 
 
 def test_the_least_disturbed_run_is_kept_and_not_the_quickest() -> None:
-    assert least_disturbed([Run(2.0, 1.0, 0), Run(3.0, 2.5, 0)]).seconds == 3.0
+    assert least_disturbed([ProcessRun(2.0, 1.0, 0), ProcessRun(3.0, 2.5, 0)]).seconds == 3.0
 
 
 def test_each_file_of_other_bytes_is_read_back(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import uharfbuzz as hb
 from reportlab.pdfbase.ttfonts import TTFontMaker
 
-from consumer.formats.pdf.shaped_face import Cluster, Part, ShapedFace
+from consumer.formats.pdf.shaped_face import GlyphCluster, PlacedGlyph, ShapedFace
 
 _KEPT: Final = ("head", "hhea", "maxp")
 _HAS_WORDS, _IS_OFFSET, _MORE, _OVERLAPS = 0x0001, 0x0002, 0x0020, 0x0400
@@ -26,7 +26,7 @@ class ClusterGlyphs(NamedTuple):
     glyphs: Sequence[int]
 
 
-def cluster_glyphs(face: ShapedFace, clusters: Sequence[Cluster]) -> ClusterGlyphs:
+def cluster_glyphs(face: ShapedFace, clusters: Sequence[GlyphCluster]) -> ClusterGlyphs:
     """Make the font of a document."""
     plan = _subset(face, {part.glyph for cluster in clusters for part in cluster.parts})
     tables = plan.execute()
@@ -84,7 +84,7 @@ def _metrics(face: hb.Face, count: int) -> list[tuple[int, int]]:
     return [*metrics, *((last, bearing) for (bearing,) in bearings)]
 
 
-def _composite(parts: Sequence[Part], outlines: Sequence[bytes]) -> tuple[bytes, int]:
+def _composite(parts: Sequence[PlacedGlyph], outlines: Sequence[bytes]) -> tuple[bytes, int]:
     """A glyph and its left side bearing; of parts that show nothing, nothing is left."""
     shown = [part for part in parts if outlines[part.glyph]]
     if not shown:
@@ -100,7 +100,7 @@ def _composite(parts: Sequence[Part], outlines: Sequence[bytes]) -> tuple[bytes,
     return b"".join(records), _word(box[0])
 
 
-def _box(part: Part, outline: bytes) -> Iterator[int]:
+def _box(part: PlacedGlyph, outline: bytes) -> Iterator[int]:
     box = struct.unpack_from(">hhhh", outline, 2)
     return (corner + shift for corner, shift in zip(box, (part.x, part.y) * 2, strict=True))
 

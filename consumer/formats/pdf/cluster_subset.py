@@ -11,7 +11,7 @@ from reportlab.pdfbase import pdfdoc
 
 from consumer.formats.pdf.cluster_glyphs import cluster_glyphs
 from consumer.formats.pdf.document import StreamedDocument
-from consumer.formats.pdf.shaped_face import Cluster, ShapedFace
+from consumer.formats.pdf.shaped_face import GlyphCluster, ShapedFace
 from consumer.formats.pdf.subsets import composite_font, subset_name, two_bytes
 
 _SYMBOLIC: Final = 4  # ISO 32000-1, 9.8.2
@@ -27,9 +27,9 @@ class ClusterSubset:
     def __init__(self, face: ShapedFace, name: str) -> None:
         self.face = face
         self.name = name
-        self._clusters: list[Cluster] = []
+        self._clusters: list[GlyphCluster] = []
 
-    def add(self, cluster: Cluster) -> bytes | None:
+    def add(self, cluster: GlyphCluster) -> bytes | None:
         """Give a cluster the next code, unless there is none left."""
         if len(self._clusters) >= self.CAPACITY:
             return None

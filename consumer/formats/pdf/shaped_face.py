@@ -25,7 +25,7 @@ _NO_NAME: Final = re.compile("[^0-9A-Za-z+-]")
 _Glyph = tuple[int, int, "hb.GlyphPosition"]
 
 
-class Part(NamedTuple):
+class PlacedGlyph(NamedTuple):
     """A glyph, and where it stands from the beginning of its cluster, in the font's units."""
 
     glyph: int
@@ -33,11 +33,11 @@ class Part(NamedTuple):
     y: int
 
 
-class Cluster(NamedTuple):
+class GlyphCluster(NamedTuple):
     """What is kept or cut off as a whole: characters, their glyphs, how far they move the pen."""
 
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[PlacedGlyph, ...]
     advance: int
 
 
@@ -80,7 +80,7 @@ class ShapedFace:
         """Whether there is a glyph for a character."""
         return bool(self._font.get_nominal_glyph(ord(character)))
 
-    def shape(self, text: str, *, leftwards: bool) -> Iterator[Cluster]:
+    def shape(self, text: str, *, leftwards: bool) -> Iterator[GlyphCluster]:
         """The clusters of a run of one script, in the order of its characters."""
         buffer = hb.Buffer()
         buffer.add_str(text)
@@ -111,7 +111,7 @@ def _joins(character: str) -> bool:
     return ord(character) in _JOINED_BY_VIRAMA and unicodedata.combining(character) == _VIRAMA
 
 
-def _clusters(text: str, glyphs: Sequence[_Glyph]) -> Iterator[Cluster]:
+def _clusters(text: str, glyphs: Sequence[_Glyph]) -> Iterator[GlyphCluster]:
     """One, unless it is longer than any language has."""
     count = -(-max(len(text), len(glyphs)) // _MOST_OF_A_CLUSTER)
     for number in range(count):
@@ -119,7 +119,7 @@ def _clusters(text: str, glyphs: Sequence[_Glyph]) -> Iterator[Cluster]:
         start, end = (len(glyphs) * share // count for share in (number, number + 1))
         pen, parts = 0, []
         for _, glyph, position in glyphs[start:end]:
-            parts.append(Part(glyph, pen + position.x_offset, position.y_offset))
+            parts.append(PlacedGlyph(glyph, pen + position.x_offset, position.y_offset))
             pen += position.x_advance
         if first < last:
-            yield Cluster(text[first:last], tuple(parts), max(0, pen))
+            yield GlyphCluster(text[first:last], tuple(parts), max(0, pen))

@@ -23,7 +23,7 @@ from consumer.formats.pdf.repertoire import (
     token_start,
 )
 from consumer.formats.pdf.scripts import SHAPED_RUN, inherits, script_of
-from consumer.formats.pdf.shaped_face import Cluster, ShapedFace
+from consumer.formats.pdf.shaped_face import GlyphCluster, ShapedFace
 from consumer.formats.pdf.subsets import LINE_BREAK
 
 MOST_CLUSTERS: Final = 20_000
@@ -64,8 +64,8 @@ class Shaper:
         self._repertoire = repertoire
         self._levels = _Levels()
         self._aliases: dict[tuple[str, int], str] = {}
-        self._clusters: dict[tuple[ShapedFace, Cluster, int], str] = {}
-        self._tokens: dict[tuple[ShapedFace, Cluster], bytes] = {}
+        self._clusters: dict[tuple[ShapedFace, GlyphCluster, int], str] = {}
+        self._tokens: dict[tuple[ShapedFace, GlyphCluster], bytes] = {}
         self._parts_left = MOST_PARTS
         self._subsets: dict[ShapedFace, tuple[int, ClusterSubset]] = {}
         self._kinds: dict[str, _Kind] = {}
@@ -184,14 +184,14 @@ class Shaper:
         kind = self._kinds[character] = _Kind(script, face)
         return kind
 
-    def _cluster(self, face: ShapedFace, cluster: Cluster, level: int) -> str:
+    def _cluster(self, face: ShapedFace, cluster: GlyphCluster, level: int) -> str:
         self._parts_left -= len(cluster.parts)
         if len(self._clusters) >= MOST_CLUSTERS or self._parts_left < 0:
             return self._repertoire[ord(REPLACEMENT)] * len(cluster.text)
         first, rest = cluster.text[0], cluster.text[1:]
         # Readers expect a code for each character, in visual order: of several they reverse the
         # letters, or take them for a mark. So the first shows the whole cluster, others nothing.
-        shows = [cluster._replace(text=first), *(Cluster(text, (), 0) for text in rest)]
+        shows = [cluster._replace(text=first), *(GlyphCluster(text, (), 0) for text in rest)]
         codes = [self._token(face, one) for one in (shows[::-1] if level % 2 else shows)]
         shown = self._clusters[face, cluster, level] = self._next(level)
         advance = -(-cluster.advance * UNITS_PER_EM // face.units_per_em)
@@ -201,7 +201,7 @@ class Shaper:
         self._sources[ord(shown)] = cluster.text
         return shown
 
-    def _token(self, face: ShapedFace, cluster: Cluster) -> bytes:
+    def _token(self, face: ShapedFace, cluster: GlyphCluster) -> bytes:
         if (token := self._tokens.get((face, cluster))) is None:
             number, subset = self._subsets.get(face) or self._add_subset(face)
             if (code := subset.add(cluster)) is None:

@@ -7,6 +7,7 @@ made of, a piece that is to be packed, and some bytes a sheet.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from consumer.formats.base import WholeCells
 from consumer.formats.xlsx import parts, styles
 from consumer.formats.xlsx.archive import Archive
 from consumer.formats.xlsx.cells import text_cell
@@ -19,7 +20,7 @@ from schemas.requests import ExportRequested
 from schemas.sheets import MOST_SHEET_ROWS
 
 
-class XlsxWriter:
+class XlsxWriter(WholeCells):
     """A ``FormatWriter``: a sheet, or more where one can't hold all rows, each with the header.
 
     ``dated_at`` is the document's date, aware; without one it has none.
@@ -39,21 +40,9 @@ class XlsxWriter:
         self._archive = Archive()
         self._sheets: list[parts.WorkbookSheet] = []
         self._waiting: list[bytes] = []
-        self._has_begun = False
+        self._workbook_is_begun = False
         self._rows = 0  # of the export
         self._sheet_rows = int(options.header)  # of the current sheet
-
-    @property
-    def pages(self) -> None:
-        """A workbook has no pages."""
-
-    @property
-    def replaced_characters(self) -> None:
-        """Every character has its place."""
-
-    @property
-    def truncated_cells(self) -> None:
-        """Every cell is whole."""
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Take rows; return what is packed of them.
@@ -61,7 +50,7 @@ class XlsxWriter:
         Raises:
             ExportFailure: a cell has more characters than one may have.
         """
-        if not self._has_begun:
+        if not self._workbook_is_begun:
             self._widths.look(rows)
             if not self._widths.are_known:
                 self._waiting += self._encoded(rows)
@@ -81,7 +70,7 @@ class XlsxWriter:
 
     def finish(self) -> Iterator[bytes]:
         """The end of the last sheet, and the parts that all share."""
-        if not self._has_begun:
+        if not self._workbook_is_begun:
             self._begin_workbook()
         self._end_sheet()
         for name, content in parts.after_sheets(self._sheets):
@@ -96,7 +85,7 @@ class XlsxWriter:
         self._sheet_rows += len(rows)
 
     def _begin_workbook(self) -> None:
-        self._has_begun = True
+        self._workbook_is_begun = True
         for name, content in parts.before_sheets(self._title, self._dated_at):
             self._archive.add(name, content)
         self._begin_sheet()

@@ -62,40 +62,6 @@ class ObjectPart(PartFile):
             self._upload(self.location)
             self._answered += 1
 
-    def publish(self, decided: ExportCompleted) -> None:
-        """See ``Part.publish``."""
-        if self._published:
-            return
-        # 5. Have the file that the manifest names.
-        if decided.location != self.location:
-            # An earlier or a concurrent attempt won. Its file may be gone: decided after a sweep.
-            found = self._bucket.head(_name_of(decided.location))
-            if found is None or found.size != self.size:
-                self._upload(decided.location)
-                self._note(decided)
-            self._remove()
-        elif self._attempt:
-            # 6. Settle the key: a manifest names it.
-            self._attempt.settle()
-        self._published = True
-        super().discard()
-
-    def discard(self, decided: TerminalEvent | None = None) -> None:
-        """See ``Part.discard``."""
-        if self._published:
-            return
-        super().discard()
-        if decided or not self._uploads:
-            self._remove()
-        elif self._attempt:
-            # A manifest that names it may be there, unheard of. Removed now, it would be gone after
-            # another owner has seen it and sent its event.
-            self._attempt.settle(sure=False)
-
-    def stop(self) -> None:
-        """See ``Part.stop``."""
-        self._stopped = True
-
     def _upload(self, location: str) -> None:
         name = _name_of(location)
         attributes = {
@@ -129,6 +95,40 @@ class ObjectPart(PartFile):
     def _announce(self) -> None:
         if self._attempt:
             self._attempt.announce()
+
+    def publish(self, decided: ExportCompleted) -> None:
+        """See ``Part.publish``."""
+        if self._published:
+            return
+        # 5. Have the file that the manifest names.
+        if decided.location != self.location:
+            # An earlier or a concurrent attempt won. Its file may be gone: decided after a sweep.
+            found = self._bucket.head(_name_of(decided.location))
+            if found is None or found.size != self.size:
+                self._upload(decided.location)
+                self._note(decided)
+            self._remove()
+        elif self._attempt:
+            # 6. Settle the key: a manifest names it.
+            self._attempt.settle()
+        self._published = True
+        super().discard()
+
+    def discard(self, decided: TerminalEvent | None = None) -> None:
+        """See ``Part.discard``."""
+        if self._published:
+            return
+        super().discard()
+        if decided or not self._uploads:
+            self._remove()
+        elif self._attempt:
+            # A manifest that names it may be there, unheard of. Removed now, it would be gone after
+            # another owner has seen it and sent its event.
+            self._attempt.settle(sure=False)
+
+    def stop(self) -> None:
+        """See ``Part.stop``."""
+        self._stopped = True
 
     def _remove(self) -> None:
         """Remove the object of this attempt, if there may be one."""
