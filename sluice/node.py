@@ -87,12 +87,14 @@ class Node:
         """What the node is doing now."""
         lanes, running = self._group.lanes, self._group.slots.running
         open_exports = self._open_exports()
+        lag = {lane.partition: sum(lane.lag) for lane in lanes}
         return NodeStatus(
             running=running,
             queued=max(0, open_exports - running),
             open_exports=open_exports,
             assigned_partitions=[lane.partition for lane in lanes],
-            lag=sum(sum(lane.lag) for lane in lanes),
+            lag=sum(lag.values()),
+            partition_lag=lag,
             capacity=self._group.slots.capacity,
         )
 

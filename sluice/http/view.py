@@ -1,6 +1,6 @@
 """What the HTTP server reads of the node, as Protocols. Nothing here changes its state."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ class NodeStatus:
     ``running`` of its ``capacity`` slots are held. ``open_exports`` are accepted and unfinished,
     ``queued`` of them hold no slot. ``assigned_partitions`` are the numbers of the partitions that
     the group gave this node, ascending: each stands for a pair, requests and records. ``lag`` is
-    how many records of theirs are still to be read.
+    how many records of theirs are still to be read, ``partition_lag`` that of each.
     """
 
     running: int
@@ -25,6 +25,7 @@ class NodeStatus:
     open_exports: int
     assigned_partitions: Sequence[int]
     lag: int
+    partition_lag: Mapping[int, int]
     capacity: int
 
 

@@ -46,7 +46,13 @@ from tests.support.serving import serving
 from tests.support.world_publisher import WorldPublisher
 
 STATUS = NodeStatus(
-    running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
+    running=2,
+    queued=3,
+    open_exports=5,
+    assigned_partitions=[0, 4, 11],
+    lag=17,
+    partition_lag={0: 5, 4: 12, 11: 0},
+    capacity=5,
 )
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
@@ -93,6 +99,7 @@ class World:
     """Requests are acknowledged, and in Kafka, when it is set."""
     titles: dict[str, str] = field(default_factory=dict)
     """Of unfinished exports, as lists show them, by id."""
+    node_status: NodeStatus = STATUS
     letters: list[DeadLetterRecord] = field(default_factory=list)
     requeued: list[Place] = field(default_factory=list)
     """Dead letters that were put back."""
@@ -120,7 +127,7 @@ class World:
     def status(self) -> NodeStatus:
         if self.broken:
             raise RuntimeError("the secret of the inside")
-        return STATUS
+        return self.node_status
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
         return self.rows.get(export_id)

@@ -15,7 +15,13 @@ from sluice.http.view import NodeStatus
 from tests.support.clients import http_client
 
 STATUS = NodeStatus(
-    running=2, queued=3, open_exports=5, assigned_partitions=[0, 4, 11], lag=17, capacity=5
+    running=2,
+    queued=3,
+    open_exports=5,
+    assigned_partitions=[0, 4, 11],
+    lag=17,
+    partition_lag={0: 5, 4: 12, 11: 0},
+    capacity=5,
 )
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 

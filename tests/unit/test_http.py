@@ -118,6 +118,7 @@ async def test_status_is_what_the_node_says(client: httpx.AsyncClient) -> None:
         "open_exports": 5,
         "assigned_partitions": [0, 4, 11],
         "lag": 17,
+        "partition_lag": {"0": 5, "4": 12, "11": 0},
         "capacity": 5,
     }
 

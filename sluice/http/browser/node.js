@@ -31,14 +31,18 @@ export async function openNode() {
   await drawLetters(letters);
 }
 
-function drawStatus(section, { running, capacity, queued, open_exports: open, lag, assigned_partitions: partitions }) {
+function drawStatus(section, { running, capacity, queued, open_exports: open, lag, partition_lag: lags }) {
+  const partitions = Object.entries(lags);
   const tile = (name, value) => element("div", {}, element("dt", {}, name), element("dd", {}, value));
   section.replaceChildren(
     element("dl", { className: "tiles" },
       tile("Running", `${running} of ${capacity}`), tile("Queued", count(queued)),
       tile("Open exports", count(open)), tile("Lag, records", count(lag))),
     element("h3", {}, `${partitions.length} partition${partitions.length === 1 ? "" : "s"}`),
-    element("p", { className: "partitions" }, partitions.length ? partitions.join(", ") : "None: another node has them."));
+    partitions.length
+      ? element("ul", { className: "partitions" }, ...partitions.map(([partition, behind]) =>
+        element("li", { className: behind ? "behind" : "" }, element("b", {}, partition), ` lag ${count(behind)}`)))
+      : element("p", { className: "mild" }, "None: another node has them."));
 }
 
 async function drawLetters(section) {
