@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-NATIVE_STAMP := $(VENV)/.native
+# `make NATIVE=no install` is what happens where there is no cargo.
+NATIVE ?= yes
+NATIVE_STAMP := $(VENV)/.native-$(NATIVE)
 NATIVE_SOURCES := $(wildcard native/*.toml native/Cargo.lock native/src/*.rs native/src/*/*.rs)
 DEPLOY := .venv-deploy
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -39,8 +41,8 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Needs a Rust toolchain, and without one leaves the encoding to Python: it never fails.
 $(NATIVE_STAMP): $(STAMP) requirements-native.lock native/install.sh $(NATIVE_SOURCES)
-	@sh native/install.sh $(VENV)
-	@touch $@
+	@NATIVE=$(NATIVE) sh native/install.sh $(VENV)
+	@rm -f $(VENV)/.native-* && touch $@
 
 demo: install ## run the five scenarios on an embedded Apache Kafka
 	$(BIN)/sluice demo

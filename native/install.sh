@@ -16,6 +16,7 @@ leave_to_python() {
     exit 0
 }
 
+[ "${NATIVE:-yes}" != no ] || leave_to_python "NATIVE=no leaves the encoders in native/ out"
 command -v cargo >/dev/null || leave_to_python "there is no cargo, which would build the faster encoders in native/"
 
 # Joined by &&: in a condition `set -e` has no effect.
