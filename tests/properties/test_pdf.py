@@ -128,7 +128,7 @@ def test_no_line_is_wider_than_its_room(
     copy = typesetter.prepare(given_texts)
     uncut = typesetter.measure(copy)
     lines = typesetter.lines(copy, b"8")
-    wide = typesetter.wider(copy, lines, room)
+    wide = typesetter.wider(copy, room)
     assert wide == {index: width for index, width in enumerate(uncut) if width > room}
     for index in wide:
         assert typesetter.cut(copy, lines, index, room, b"8")[1] <= room

@@ -34,7 +34,7 @@ def test_the_measured_width_is_never_less_than_the_real_one(
 def fitted(typesetter: Typesetter, copy: Copy, room: int, size: bytes = b"8") -> list[bytes]:
     """The lines, those that are too wide cut."""
     lines = typesetter.lines(copy, size)
-    for index in typesetter.wider(copy, lines, room):
+    for index in typesetter.wider(copy, room):
         lines[index] = typesetter.cut(copy, lines, index, room, size)[0]
     return lines
 

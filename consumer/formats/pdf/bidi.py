@@ -7,7 +7,7 @@ isolate have no effect. So no text can show another order than its letters have,
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 _LETTERS: Final = {
@@ -25,6 +25,7 @@ _LETTERS: Final = {
 }
 """One letter a class, for regular expressions; any other class is N, a neutral."""
 _LEFTWARD: Final = frozenset("RA1")
+_WITHOUT_NUMBERS: Final = str.maketrans("A+,%", "RNNN")
 _MOST_KEPT: Final = 10_000
 _DEEPEST_BRACKETS = 63  # UAX #9, BD16
 _OPENING = {"(": ")", "[": "]", "{": "}", "\u2329": "\u232a", "\u3008": "\u3009"}
@@ -76,7 +77,10 @@ def levels(text: str) -> Sequence[int]:
     classes = _weak(classes, own)
     if not _OPENING.keys().isdisjoint(text):
         classes = _brackets(text, classes, own)
-    classes = re.sub("N+", _neutral(own), classes)
+    # Rules N1 and N2: neutrals run the other way between neighbours that do, else as the paragraph.
+    other, neighbours = ("R", "R01") if own == "L" else ("L", "L")
+    between = f"(?<=[{neighbours}])N+(?=[{neighbours}])"
+    classes = re.sub(between, lambda found: other * len(found[0]), classes).replace("N", own)
     level_of = {"L": 2 * base, "R": 1, "0": 2, "1": 2}
     return bytes(map(level_of.__getitem__, classes))
 
@@ -100,8 +104,11 @@ def visual(levels: Sequence[int]) -> Sequence[int]:
 
 def _weak(classes: str, own: str) -> str:
     """Rules W1 to W7; of numbers, EN that stays is 0 and AN is 1."""
-    classes = re.sub("^M+", lambda found: own * len(found[0]), classes)
-    classes = re.sub("(.)M+", lambda found: found[1] * len(found[0]), classes)
+    if "M" in classes:
+        classes = re.sub("^M+", lambda found: own * len(found[0]), classes)
+        classes = re.sub("(.)M+", lambda found: found[1] * len(found[0]), classes)
+    if "0" not in classes and "1" not in classes:
+        return classes.translate(_WITHOUT_NUMBERS)
     if "A" in classes:
         classes = re.sub("A[^LRA]*", lambda found: found[0].replace("0", "1"), classes)
         classes = classes.replace("A", "R")
@@ -126,18 +133,6 @@ def _brackets(text: str, classes: str, own: str) -> str:
             other = next(filter(None, before), own)
         resolved[opening] = resolved[closing] = own if own in within else other
     return "".join(resolved)
-
-
-def _neutral(own: str) -> Callable[[re.Match[str]], str]:
-    """Rules N1 and N2: the way of both neighbours, or the paragraph's."""
-
-    def resolved(found: re.Match[str]) -> str:
-        classes, start, end = found.string, found.start(), found.end()
-        before = _DIRECTION[classes[start - 1]] if start else own
-        after = _DIRECTION[classes[end]] if end < len(classes) else own
-        return (before if before == after else own) * (end - start)
-
-    return resolved
 
 
 def _pairs(text: str) -> list[tuple[int, int]]:

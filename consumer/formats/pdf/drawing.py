@@ -38,7 +38,7 @@ def draw_text(
     """One text as one line, cut to ``room`` units and aligned in it."""
     type_size = points(size)
     lines = typesetter.lines(copy, type_size)
-    if typesetter.wider(copy, lines, room):
+    if typesetter.wider(copy, room):
         line, width = typesetter.cut(copy, lines, 0, room, type_size)
     else:
         (line,), (width,) = lines, typesetter.measure(copy)

@@ -26,11 +26,8 @@ _FIRSTS = [first for first, _ in _RANGES]
 _CHARACTERS = "".join(f"{chr(first)}-{chr(last)}" for first, last in _RANGES)
 SHAPED_RUN: Final = re.compile(f"[{_CHARACTERS}][{_CHARACTERS}\u0300-\u036f\u200c\u200d]*")
 """Shaped characters, and marks and joiners after them. The joiner of ``stream_safe`` ends a run."""
-
-
-def inherits(character: str) -> bool:
-    """Whether a character is shaped with what it follows: marks and joiners."""
-    return "\u0300" <= character <= "\u036f" or character in "\u200c\u200d"
+INHERITS: Final = re.compile("[\u0300-\u036f\u200c\u200d]")
+"""Marks and joiners, which are shaped with what they follow."""
 
 
 def script_of(character: str) -> int:

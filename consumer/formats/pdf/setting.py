@@ -31,7 +31,7 @@ class TextPlace(NamedTuple):
 class Measured(NamedTuple):
     """A column's texts: their lines, uncut; all their widths, if it isn't left-aligned.
 
-    ``wide`` has the widths of those that have no room.
+    ``wide`` has the widths of those that have no room, whose lines need not be right.
     """
 
     copy: Copy
@@ -54,19 +54,19 @@ class SetColumn(NamedTuple):
 
 def measure(body: Typesetter, copy: Copy, place: TextPlace, size: bytes) -> Measured:
     """Find out which texts have room; ``size`` is the type's."""
-    lines, room = body.lines(copy, size), place.room
     if place.align == "left":
-        return Measured(copy, lines, None, body.wider(copy, lines, room))
-    widths = body.measure(copy)
-    return Measured(copy, lines, widths, wider_than(room, widths))
+        widths, wide = None, body.wider(copy, place.room)
+    else:
+        widths = body.measure(copy)
+        wide = wider_than(place.room, widths)
+    return Measured(copy, body.lines(copy, size, without=wide), widths, wide)
 
 
 def set_cut(body: Typesetter, column: Measured, place: TextPlace, size: bytes) -> SetColumn:
     """Set a column one line a cell. The lines are no longer what was measured then."""
     copy, lines, widths, wide = column
-    sources = body.sources(copy)
     for row in wide:
-        if is_whole(sources[row], place.type):
+        if is_whole(body.source(copy, row), place.type):
             line, width = body.not_shown(place.room)
         else:
             line, width = body.cut(copy, lines, row, place.room, size)
@@ -83,11 +83,10 @@ def set_wrapped(
     """Set a column with the lines that its texts need. The same holds as of ``set_cut``."""
     copy, lines, widths, wide = column
     most = rows.most_lines if place.room >= _LEAST_WRAPPED else 1
-    sources = body.sources(copy)
     cut: list[int] = []
     several: dict[int, Wrapped] = {}
     for row in wide.keys() | {*body.with_breaks(copy)}:
-        if row in wide and is_whole(sources[row], place.type):
+        if row in wide and is_whole(body.source(copy, row), place.type):
             line, width = body.not_shown(place.room)
             wrapped = Wrapped([line], [width], cut=True)
         else:

@@ -18,6 +18,8 @@ _FEATURES: Final = {"kern": False}
 """The base font isn't kerned either, and each distance would make one more cluster."""
 _VIRAMA: Final = 9  # its combining class
 _JOINED_BY_VIRAMA: Final = range(0x0900, 0x0E00)
+_FIRST_JOINED: Final = chr(_JOINED_BY_VIRAMA[0])
+_LAST_JOINED: Final = chr(_JOINED_BY_VIRAMA[-1])
 _MOST_OF_A_CLUSTER: Final = 40
 """Characters, and glyphs."""
 _NO_NAME: Final = re.compile("[^0-9A-Za-z+-]")
@@ -91,6 +93,12 @@ class ShapedFace:
             (info.cluster, info.codepoint, position)
             for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True)
         ]
+        # The usual case, and twice as quick: a glyph for each character, none of India's.
+        if len(glyphs) == len(text) and (max(text) < _FIRST_JOINED or min(text) > _LAST_JOINED):
+            in_order = glyphs[::-1] if leftwards else glyphs
+            if [start for start, _, _ in in_order] == [*range(len(text))]:
+                yield from map(_lone, text, in_order)
+                return
         runs = [(start, [*run]) for start, run in groupby(glyphs, lambda glyph: glyph[0])]
         if leftwards:
             runs.reverse()
@@ -104,6 +112,13 @@ class ShapedFace:
                 continue
             yield from _clusters(text[first:end], joined)
             joined, first = [], end
+
+
+def _lone(character: str, shaped: _Glyph) -> GlyphCluster:
+    """A character with a glyph of its own."""
+    _, glyph, position = shaped
+    part = PlacedGlyph(glyph, position.x_offset, position.y_offset)
+    return GlyphCluster(character, (part,), max(0, position.x_advance))
 
 
 def _joins(character: str) -> bool:

@@ -22,7 +22,7 @@ from consumer.formats.pdf.repertoire import (
     Repertoire,
     token_start,
 )
-from consumer.formats.pdf.scripts import SHAPED_RUN, inherits, script_of
+from consumer.formats.pdf.scripts import INHERITS, SHAPED_RUN, script_of
 from consumer.formats.pdf.shaped_face import GlyphCluster, ShapedFace
 from consumer.formats.pdf.subsets import LINE_BREAK
 
@@ -32,6 +32,7 @@ _FIRST, _LAST = 0x40000, 0xDFFFF
 """Planes 4 to 13, which Unicode has left empty. Of a text's own such character, no font has any."""
 _UNLEVELLED = re.compile(f"([^{REPLACEMENT}]?){REPLACEMENT}+")
 _MOST_PLAIN = 0x3000
+_FEW = 40
 _MOST_CACHED, _LONGEST_CACHED = 4_096, 64
 _LINE_BREAK = re.compile(f"[{LINE_BREAKS}]")
 _MANY_JOINERS = re.compile("([\u200c\u200d]{2})[\u200c\u200d]+")
@@ -42,6 +43,21 @@ class _Kind(NamedTuple):
 
     script: int
     face: ShapedFace | None
+
+
+class _Kinds(dict[str, _Kind]):
+    """Fills itself."""
+
+    def __init__(self, faces: Sequence[ShapedFace]) -> None:
+        super().__init__()
+        self._faces = faces
+
+    def __missing__(self, character: str) -> _Kind:
+        script = script_of(character)
+        faces = self._faces if script else ()
+        face = next((face for face in faces if face.has(character)), None)
+        kind = self[character] = _Kind(script, face)
+        return kind
 
 
 class _Levels(dict[int, str]):
@@ -60,7 +76,6 @@ class Shaper:
     def __init__(self, faces: Sequence[ShapedFace], repertoire: Repertoire) -> None:
         self._plain: dict[int, str] = {}
         self._sources: dict[int, str] = {}
-        self._faces = faces
         self._repertoire = repertoire
         self._levels = _Levels()
         self._aliases: dict[tuple[str, int], str] = {}
@@ -68,7 +83,7 @@ class Shaper:
         self._tokens: dict[tuple[ShapedFace, GlyphCluster], bytes] = {}
         self._parts_left = MOST_PARTS
         self._subsets: dict[ShapedFace, tuple[int, ClusterSubset]] = {}
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds = _Kinds(faces)
         self._runs: dict[tuple[str, int], str] = {}
 
     def shape(self, text: str) -> str:
@@ -78,6 +93,9 @@ class Shaper:
 
     def is_leftward(self, text: str) -> bool:
         """Whether a text as a whole runs from right to left."""
+        # Most texts begin as they go on.
+        if "\0" in self._levels_of(text[:_FEW]):
+            return False
         found = {*self._levels_of(text)}
         return "\1" in found and "\0" not in found
 
@@ -85,9 +103,9 @@ class Shaper:
         """As many characters, of which spaces, hyphens and the like are what they were."""
         return text.translate(self._plain) if self._plain else text
 
-    def sources(self, texts: Sequence[str]) -> Sequence[str]:
-        """The characters that texts were made of."""
-        return [text.translate(self._sources) for text in texts] if self._sources else texts
+    def source(self, text: str) -> str:
+        """The characters that a short text was made of; of a long one, as many others."""
+        return text.translate(self._sources) if self._sources and len(text) <= _FEW else text
 
     def ellipsis(self, text: str) -> str:
         """What ends a text that is cut."""
@@ -160,12 +178,11 @@ class Shaper:
 
     def _parts(self, run: str, found: Sequence[int]) -> Iterator[str]:
         """Of one level, script and face each."""
-        kinds: list[_Kind] = []
-        for character in run:
-            kind = self._kinds.get(character) or self._kind(character)
-            if kinds and inherits(character) and (before := kinds[-1]).face:
-                kind = before if before.face.has(character) else kind
-            kinds.append(kind)
+        kinds = [*map(self._kinds.__getitem__, run)]
+        for found_mark in INHERITS.finditer(run, 1):
+            place = found_mark.start()
+            if (before := kinds[place - 1]).face and before.face.has(run[place]):
+                kinds[place] = before
         start = 0
         for (kind, level), same in groupby(zip(kinds, found, strict=True)):
             end = start + len([*same])
@@ -176,13 +193,6 @@ class Shaper:
                     key = (kind.face, cluster, level)
                     yield self._clusters.get(key) or self._cluster(*key)
             start = end
-
-    def _kind(self, character: str) -> _Kind:
-        script = script_of(character)
-        faces = self._faces if script else ()
-        face = next((face for face in faces if face.has(character)), None)
-        kind = self._kinds[character] = _Kind(script, face)
-        return kind
 
     def _cluster(self, face: ShapedFace, cluster: GlyphCluster, level: int) -> str:
         self._parts_left -= len(cluster.parts)

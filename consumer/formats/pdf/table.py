@@ -164,9 +164,8 @@ class PageTable:
         """Take note of the widths of some cells; whether one is the widest so far."""
         need, column_type = self._needs[index], self._types[index]
         whole, text = need.whole, need.text
-        sources = self._body.sources(copy)
         for row, width in wide.items():
-            if width > whole and is_whole(sources[row], column_type):
+            if width > whole and is_whole(self._body.source(copy, row), column_type):
                 whole = width
             elif width > text:
                 text = min(width, _LONGEST_NEED)

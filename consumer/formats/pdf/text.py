@@ -11,7 +11,7 @@ import contextlib
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ MOST_TEXT = 4_096
 can be read."""
 MOST_WRAPPED_TEXT = 8_192
 """The same where text is wrapped: more than a third of a usual page shows."""
+_MOST_OF_A_LINE = 128
 NOT_SHOWN = "###"
 """Stands for a number that has no room, as in a spreadsheet."""
 _SEPARATOR = SEPARATOR.encode()
@@ -48,12 +49,13 @@ class Copy(NamedTuple):
     """Texts that are ready to be set: what is shown of them, and their codes.
 
     ``codes`` is None where some character needs another font than the base font. Then there are
-    ``tokens``, as ``Repertoire`` has them; or codes of the one composite font that has all.
+    ``tokens``, as ``Repertoire`` has them; or codes of the one composite font that has all. Texts
+    that were shaped have neither: a line is put in order when it is known what it holds.
     """
 
     texts: Sequence[str]
     codes: bytes | None
-    tokens: bytes = b""
+    tokens: bytes | None = None
     composite: tuple[CompositeSubset, bytes] | None = None
 
 
@@ -113,7 +115,7 @@ class Typesetter:
         self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
         texts = shown.split(SEPARATOR)
         if shaped:
-            return Copy(texts, None, self._encode_lines(texts))
+            return Copy(texts, None)
         if (codes := self._encode(shown)) is not None:
             return Copy(texts, codes)
         return Copy(texts, None, self._encode_mixed(shown))
@@ -122,9 +124,13 @@ class Typesetter:
         """Whether a text of a copy runs from right to left."""
         return self._shaper.is_leftward(text)
 
-    def sources(self, copy: Copy) -> Sequence[str]:
-        """What the texts were made of, as far as it is shown."""
-        return copy.texts if copy.codes is not None else self._shaper.sources(copy.texts)
+    def source(self, copy: Copy, index: int) -> str:
+        """What one of the texts was made of, as far as it is shown and tells whether it is whole.
+
+        A long one with shaped characters is not.
+        """
+        text = copy.texts[index]
+        return text if copy.codes is not None else self._shaper.source(text)
 
     def shortened(self, text: str) -> str:
         """What of a text is looked at."""
@@ -140,19 +146,23 @@ class Typesetter:
         """The width that each text needs on two lines, without dividing a word."""
         return [_on_two_lines([*map(self._word_width, self._words(text))]) for text in copy.texts]
 
-    def lines(self, copy: Copy, size: bytes) -> list[bytes]:
-        """The texts, uncut and encoded; ``size`` is the type's, as the content stream has it."""
+    def lines(self, copy: Copy, size: bytes, without: Collection[int] = ()) -> list[bytes]:
+        """The texts, uncut and encoded; ``size`` is the type's, as the content stream has it.
+
+        Those at the places ``without`` need not be right.
+        """
         if copy.codes is not None:
             return copy.codes.split(_SEPARATOR)
-        return self._mixed_lines(copy, size)
+        return self._mixed_lines(copy, size, without)
 
-    def wider(self, copy: Copy, lines: Sequence[bytes], room: int) -> dict[int, int]:
-        """Which of the texts' ``lines`` are wider than ``room``, and how wide each is.
+    def wider(self, copy: Copy, room: int) -> dict[int, int]:
+        """Which of the texts are wider than ``room``, and how wide each is.
 
         Measures only those that may be.
         """
         if copy.codes is None:
             return self._wider_mixed(copy, room)
+        lines = copy.codes.split(_SEPARATOR)
         certain = room // self._base.widest(copy.codes)
         if max(map(len, lines)) <= certain:
             return {}
@@ -231,9 +241,13 @@ class Typesetter:
         return [*map(self._repertoire.advance_of.__getitem__, text)]
 
     def _cut(self, text: str, room: int) -> str:
-        kept = self._fitting(self._advances(text), room)
-        if kept is None:
-            return ""
+        # Of a long text the beginning tells mostly.
+        for most in (_MOST_OF_A_LINE, len(text)):
+            kept = self._fitting(self._advances(text[:most]), room)
+            if kept is None:
+                return ""
+            if kept < most:
+                break
         seen = len(self._shaper.plain(text[:kept]).rstrip(" "))
         return text[:seen] + self._shaper.ellipsis(text)
 
@@ -300,10 +314,13 @@ class Typesetter:
         ends = [*accumulate((len(word) + 1 for word in plain), initial=0)]
         return [text[start : end - 1] for start, end in pairwise(ends)]
 
-    def _mixed_lines(self, copy: Copy, size: bytes) -> list[bytes]:
+    def _mixed_lines(self, copy: Copy, size: bytes, without: Collection[int]) -> list[bytes]:
         """The texts, uncut."""
-        if copy.composite is None:
+        if copy.composite is None and copy.tokens is not None:
             return self._in_fonts(copy.tokens, size)
+        if copy.composite is None:
+            texts = ["" if index in without else text for index, text in enumerate(copy.texts)]
+            return self._in_fonts(self._encode_lines(texts), size)
         font, codes = copy.composite
         begin = _switch(font.name.encode(), size)
         end = _switch(self.base_font, size)
