@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.completions import ExportCompleted, ExportFailed, TerminalEvent
 from schemas.topics import Topics
-from tests.support.nodes import node_on
+from tests.support.nodes import MEASURED, node_on
 from tests.support.outcomes import by_id, events
 from tests.support.probed import Probed, probed
 from tests.support.topics import created_topics
@@ -134,7 +134,9 @@ async def trial(
     directory = tmp_path_factory.mktemp("costly")
     async with (
         created_topics(bootstrap_servers, 6) as topics,
-        node_on(bootstrap_servers, topics, directory, MAX_EXPORT_BYTES=200 * MIB) as node,
+        node_on(
+            bootstrap_servers, topics, directory, command=MEASURED, MAX_EXPORT_BYTES=200 * MIB
+        ) as node,
         probed(node) as probe,
         # What costs much compresses to little, as Kafka's own bound is on compressed bytes.
         AIOKafkaProducer(

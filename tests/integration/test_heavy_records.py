@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from schemas.topics import Topics
 from tests.support.batches import CODECS, packed, record, repeated, send_batch
 from tests.support.clients import http_client
-from tests.support.nodes import NodeProcess, node_on
+from tests.support.nodes import MEASURED, NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events, headers
 from tests.support.probed import probed
 from tests.support.upstream import Upstream, csv_bytes, rows_of
@@ -41,7 +41,7 @@ class Trial:
     async def watched(self, most_grown_bytes: int = MOST_GROWN_BYTES) -> AsyncIterator[NodeProcess]:
         """A node that stays within its bounds for the block."""
         async with (
-            node_on(self.servers, self.topics, self.directory) as node,
+            node_on(self.servers, self.topics, self.directory, command=MEASURED) as node,
             probed(node) as probe,
         ):
             async with probe.watched() as seen:
@@ -168,12 +168,13 @@ async def test_a_batch_of_thousands_of_legal_records_is_read_piece_by_piece(
     }
 
 
+@pytest.mark.parametrize(
+    ("messages", "floods"), [(150, 30), pytest.param(500, 100, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("topics", [1], indirect=True)
-async def test_headers_count(
-    trial: Trial,
-) -> None:
-    """500 messages of 900 KB in one header; and half a million empty ones, some KB as a batch."""
-    loaded = [packed(CODECS["zstd"], [batch_of("x", 0, headers=[(b"h", b"\0" * 900_000)])])] * 500
+async def test_headers_count(trial: Trial, messages: int, floods: int) -> None:
+    """Messages of 900 KB in one header; and half a million empty ones, some KB as a batch."""
+    loaded = [packed(CODECS["zstd"], [batch_of("x", 0, headers=[(b"h", b"\0" * 900_000)])])]
     flooded = packed(CODECS["zstd"], [batch_of("y", 0, headers=[(b"", b"")] * 500_000)])
     odd = packed(CODECS["zstd"], [batch_of("good", 0, headers=[(b"\xff\xfe", b"x")], last=True)])
     topics, upstream = trial.topics, trial.upstream
@@ -181,11 +182,11 @@ async def test_headers_count(
         await upstream.request("x")
         await upstream.request("y")
         for topic in (topics.requests, topics.records):
-            await trial.send(topic, *loaded, *[flooded] * 100)
+            await trial.send(topic, *loaded * messages, *[flooded] * floods)
         await upstream.request("good")
         await trial.send(topics.records, odd)
         found = await trial.ended(1)
-        letters = await trial.buried(600)
+        letters = await trial.buried(messages + floods)
     assert {it: event.type for it, event in found.items()} == {"good": "export.completed"}
     assert {headers(it)["sluice_reason"] for it in letters} == {"unknown_type"}
     assert [len(it.headers[0][1]) for it in letters[:3]] == [900_000] * 3
@@ -228,14 +229,17 @@ async def test_large_batches_applied_in_part_in_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", rows)}
 
 
+@pytest.mark.parametrize("pairs", [100_000, pytest.param(190_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
-async def test_large_batches_of_deep_rows_in_all_partitions_at_once(trial: Trial) -> None:
+async def test_large_batches_of_deep_rows_in_all_partitions_at_once(
+    trial: Trial, pairs: int
+) -> None:
     """Half a kilobyte each on the wire."""
     async with trial.watched(300 * MIB):
         for partition in range(PARTITIONS):
-            await send_large(trial, partition, b"[[[[1]]]],[1]," * 190_000)
+            await send_large(trial, partition, b"[[[[1]]]],[1]," * pairs)
         found = await trial.ended(PARTITIONS, seconds=180)
-    assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 380_000)}
+    assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 2 * pairs)}
 
 
 @pytest.mark.parametrize("topics", [2 * PARTITIONS], indirect=True)

@@ -11,7 +11,7 @@ from schemas.topics import Topics
 from tests.support.beside import beside
 from tests.support.clients import http_client
 from tests.support.hasty_node import hasty
-from tests.support.nodes import SERVE, node_on
+from tests.support.nodes import MEASURED, node_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -57,7 +57,7 @@ async def test_hostile_and_large_bodies_from_several_clients_at_once(
         "open": body("open", b'[1,"x"]', 32 * MIB)[:-2],
     }
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        node_on(bootstrap_servers, topics, tmp_path, command=MEASURED, QUEUE_LIMIT=10_000) as node,
         http_client(node.url) as client,
         beside(node) as small,
     ):
@@ -117,7 +117,7 @@ async def test_bodies_that_trickle_keep_nobody_out(
         return await answer, time.monotonic() - began
 
     command = (
-        hasty(f"sluice.http.spool:_PACE_SECONDS={pace_seconds}") if pace_seconds < 30 else SERVE
+        hasty(f"sluice.http.spool:_PACE_SECONDS={pace_seconds}") if pace_seconds < 30 else MEASURED
     )
     async with (
         node_on(bootstrap_servers, topics, tmp_path, command=command, QUEUE_LIMIT=10_000) as node,
@@ -181,7 +181,7 @@ async def test_uploads_that_trickle_hold_little_of_what_they_have_sent(
             writer.close()
 
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        node_on(bootstrap_servers, topics, tmp_path, command=MEASURED, QUEUE_LIMIT=10_000) as node,
         http_client(node.url) as client,
         beside(node) as small,
     ):

@@ -17,7 +17,7 @@ from schemas.topics import Topics
 from tests.support.beside import beside
 from tests.support.clients import http_client
 from tests.support.hasty_node import hasty
-from tests.support.nodes import NodeProcess, node_on
+from tests.support.nodes import MEASURED, NodeProcess, node_on
 from tests.support.outcomes import events
 from tests.support.probed import probed
 from tests.support.upstream import Upstream, rows_of
@@ -90,7 +90,7 @@ async def test_long_lines_from_many_clients_stay_within_memory(
         return f"POST /export/run?{query} HTTP/1.1\r\nHost: x\r\n{NDJSON}\r\n".encode()
 
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        node_on(bootstrap_servers, topics, tmp_path, command=MEASURED, QUEUE_LIMIT=10_000) as node,
         http_client(node.url, timeout=60) as client,
         AsyncExitStack() as stack,
         beside(node) as others,

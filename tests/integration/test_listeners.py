@@ -14,7 +14,7 @@ import pytest
 
 from schemas.topics import Topics
 from tests.support.clients import http_client
-from tests.support.nodes import NodeProcess, node_on
+from tests.support.nodes import MEASURED, NodeProcess, node_on
 from tests.support.sse import listening
 from tests.support.upstream import Upstream
 from tests.support.waiting import until
@@ -78,9 +78,16 @@ def many_descriptors() -> None:
 
 @pytest.mark.long
 async def test_1000_clients_cost_less_than_100_mib(
-    many_descriptors: None, node: NodeProcess, upstream: Upstream
+    many_descriptors: None,
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    tmp_path: Path,
 ) -> None:
-    async with AsyncExitStack() as open_streams:
+    async with (
+        node_on(bootstrap_servers, topics, tmp_path, command=MEASURED) as node,
+        AsyncExitStack() as open_streams,
+    ):
         await open_streams.enter_async_context(_raw_stream(node.url))
         before = _resident_bytes(node)
         readers = [

@@ -21,7 +21,7 @@ from tests.integration.test_backlog import backlog_on
 from tests.support.batches import CODECS, framed, record, send_batch
 from tests.support.beside import beside
 from tests.support.clients import http_client
-from tests.support.nodes import node_on
+from tests.support.nodes import MEASURED, node_on
 from tests.support.outcomes import by_id, events
 from tests.support.tiny_frames import SENT_KINDS, tiny_frames
 from tests.support.upstream import Upstream, csv_bytes, rows_of
@@ -76,7 +76,7 @@ async def test_exports_and_posts_beside_them_go_on(
 ) -> None:
     batches = {topics.requests: tiny(kind, REQUEST), topics.records: tiny(kind, LAST)}
     async with (
-        node_on(bootstrap_servers, topics, tmp_path, QUEUE_LIMIT=10_000) as node,
+        node_on(bootstrap_servers, topics, tmp_path, command=MEASURED, QUEUE_LIMIT=10_000) as node,
         http_client(node.url, timeout=60) as client,
         beside(node) as small,
     ):
