@@ -17,6 +17,7 @@ from typing import Any
 from bench import (
     encoders,
     end_to_end,
+    formats,
     goals,
     main_job,
     memory,
@@ -35,6 +36,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BENCHES = (
     encoders,
     end_to_end,
+    formats,
     stages,
     main_job,
     small_exports,

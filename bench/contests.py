@@ -53,9 +53,10 @@ class Contest:
 
 ORIGINALS = {Format.CSV: "npm csv-writer", Format.PDF: "npm pdfkit, Helvetica"}
 COPY = Contender("a plain copy of the messages", "copy")
+_CSV_PYTHON = Contender("Sluice, Python alone", "ours-csv-python")
 _CSV = (
     Contender("Sluice", "ours-csv"),
-    Contender("Sluice, Python alone", "ours-csv-python"),
+    _CSV_PYTHON,
     Contender(ORIGINALS[Format.CSV], "csv-writer", "node"),
     Contender("npm csv-writer's stringifier, one stream", "csv-stream", "node"),
     Contender("orjson and csv.writer, guarded", "csv-loop"),
@@ -97,3 +98,24 @@ CONTESTS = (
     Contest(Format.PDF, DataSet.HAN, 100_000, 3, (_LATIN, _HAN), _LATIN.name),
 )
 LARGE = Contest(Format.PDF, DataSet.ORDERS, 1_000_000, 1, _PDF_PAIR[:1], ORIGINALS[Format.PDF])
+_NDJSON, _JSON = (Contender("Sluice", f"ours-{kind}") for kind in ("ndjson", "json"))
+_XLSX = (
+    Contender("Sluice", "ours-xlsx"),
+    Contender("XlsxWriter, constant memory", "xlsxwriter", share=0.2),
+    Contender("npm exceljs, streaming writer", "exceljs", "node", 0.2),
+)
+_XML = (Contender("Sluice", "ours-xml"), Contender("lxml.xmlfile", "lxml", share=0.5))
+
+
+FORMAT_CONTESTS = tuple(
+    Contest(file_format, data_set, 100_000, 3, contenders, contenders[-1].name)
+    for data_set in (DataSet.ORDERS, DataSet.ORDERS_AS_OBJECTS)
+    for file_format, contenders in (
+        (Format.CSV, (_CSV_PYTHON,)),
+        (Format.NDJSON, (_NDJSON,)),
+        (Format.JSON, (_JSON,)),
+        (Format.XML, _XML),
+        (Format.XLSX, _XLSX),
+    )
+)
+"""Of formats that have no contest above; and of CSV in Python alone, as they are."""

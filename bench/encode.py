@@ -20,11 +20,17 @@ _PEERS = {
     "ours-csv-python": "bench.peers.ours:prepare_csv_python",
     "ours-pdf": "bench.peers.ours:prepare_pdf",
     "ours-pdf-python": "bench.peers.ours:prepare_pdf_python",
+    "ours-xlsx": "bench.peers.ours:prepare_xlsx",
+    "ours-ndjson": "bench.peers.ours:prepare_ndjson",
+    "ours-json": "bench.peers.ours:prepare_json",
+    "ours-xml": "bench.peers.ours:prepare_xml",
     "ours-pdf-cjk": "bench.peers.ours:prepare_pdf_cjk",
     "copy": "bench.peers.copying:prepare",
     "csv-loop": "bench.peers.csv_loop:prepare",
     "polars": "bench.peers.polars_csv:prepare",
     "reportlab": "bench.peers.reportlab_pdf:prepare",
+    "xlsxwriter": "bench.peers.xlsxwriter_xlsx:prepare",
+    "lxml": "bench.peers.lxml_xml:prepare",
     "fpdf2": "bench.peers.fpdf2_pdf:prepare",
 }
 """By name, so that a process has no other contender's library in its memory."""

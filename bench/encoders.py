@@ -55,11 +55,12 @@ def measure() -> dict[str, Any]:
     missing = why_no_node()
     with tempfile.TemporaryDirectory() as directory, children_on_one_core():
         ground = Ground(Path(directory))
-        contests = [_held(ground, contest, node=not missing) for contest in CONTESTS]
-        return {"missing": missing, "contests": contests, "large": _held(ground, LARGE, node=False)}
+        contests = [held(ground, contest, node=not missing) for contest in CONTESTS]
+        return {"missing": missing, "contests": contests, "large": held(ground, LARGE, node=False)}
 
 
-def _held(ground: Ground, contest: Contest, *, node: bool) -> dict[str, Any]:
+def held(ground: Ground, contest: Contest, *, node: bool) -> dict[str, Any]:
+    """A contest's figures; without ``node`` by the contenders in Python alone."""
     contenders = [one for one in contest.contenders if node or one.runtime == "python"]
     messages = {one: ground.messages(contest, one) for one in contenders}
     judges = {
@@ -118,7 +119,7 @@ def _ratio(speed: float, measure: float | None) -> float | None:
 
 def report(result: dict[str, Any]) -> str:
     """The figures as tables for people; below them the large PDF, and what a mark says."""
-    parts = [_table(contest) for contest in result["contests"]]
+    parts = [contest_table(contest) for contest in result["contests"]]
     (large,) = result["large"]["contenders"]
     parts.append(
         f"Sluice's PDF of {large['rows']:,} rows: {large['peak_mib']:.0f} MiB at most,"
@@ -137,7 +138,8 @@ def _speed(figures: dict[str, Any]) -> str:
     return thousands(figures["rows_per_second"]["median"]) + mark
 
 
-def _table(contest: dict[str, Any]) -> str:
+def contest_table(contest: dict[str, Any]) -> str:
+    """The figures of one contest as a table."""
     title = f"{contest['format'].upper()}, {contest['data_set']}"
     headings = (
         *(title, "rows", "rows/s", "CPU s per million rows", "peak MiB"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.checks import check_csv
 from bench.fonts import OPEN_SANS, cjk_font
+from bench.format_checks import check_rows
 from bench.pdf_check import check_pdf, qpdf_says
 from bench.rows import DataSet, MessageFile, read_messages
 from schemas.vocabulary import Format
@@ -47,6 +48,8 @@ def judged(file_format: Format, messages: MessageFile, path: Path) -> str:
     rows = data_set.rows(messages.rows)
     if file_format is Format.CSV:
         return check_csv(path, data_set.columns, rows, _COMPARED_ROWS).words()
+    if file_format is not Format.PDF:
+        return check_rows(file_format, path, data_set.columns, rows).words()
     fonts = [OPEN_SANS, *([cjk_font()] if data_set is DataSet.HAN else [])]
     findings = check_pdf(path, rows, messages.rows, fonts)
     says = qpdf_says(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.node_packages import NODE_DIRECTORY, node_version
 
-_PYTHON_PEERS = ("orjson", "polars", "reportlab", "fpdf2")
+_PYTHON_PEERS = ("orjson", "polars", "reportlab", "fpdf2", "XlsxWriter", "lxml")
 
 
 def machine() -> str:

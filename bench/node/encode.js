@@ -4,7 +4,7 @@
 'use strict';
 
 const fs = require('node:fs');
-const { sinkFor } = require('./sinks');
+const { load, sinkFor } = require('./sinks');
 
 function* readMessages(path) {
   const file = fs.openSync(path, 'r');
@@ -23,6 +23,7 @@ function peakBytes() {
 }
 
 async function main([contender, messages, path, job]) {
+  load(contender);
   const cpu = process.cpuUsage();
   const begun = process.hrtime.bigint();
   const sink = sinkFor(contender, { ...JSON.parse(job), path });

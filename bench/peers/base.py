@@ -3,9 +3,11 @@
 Invariant: everything that an export costs is in these calls, and nothing that a process pays once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeAlias
+
+from schemas.records import Cell, Row
 
 TITLE = "Bench"
 ROWS_PER_PAGE = 50
@@ -31,3 +33,8 @@ class PeerEncoder(Protocol):
 
 
 NewEncoder: TypeAlias = Callable[[Job], PeerEncoder]
+
+
+def cells_of(row: Row, job: Job) -> Sequence[Cell]:
+    """The cells of a row in column order, whether it is an array or an object by key."""
+    return [*map(row.get, job.columns)] if isinstance(row, dict) else row

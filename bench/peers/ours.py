@@ -78,6 +78,26 @@ def prepare_pdf_cjk() -> NewEncoder:
     return _prepare(Format.PDF, [cjk_font()])
 
 
+def prepare_xlsx() -> NewEncoder:
+    """For XLSX."""
+    return _prepare(Format.XLSX)
+
+
+def prepare_ndjson() -> NewEncoder:
+    """For NDJSON."""
+    return _prepare(Format.NDJSON)
+
+
+def prepare_json() -> NewEncoder:
+    """For JSON."""
+    return _prepare(Format.JSON)
+
+
+def prepare_xml() -> NewEncoder:
+    """For XML."""
+    return _prepare(Format.XML)
+
+
 def request_for(
     file_format: Format,
     columns: Sequence[str],
