@@ -1,7 +1,9 @@
 """Which batches are encoded natively; what becomes of an export is in the tests of partitions."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from consumer.exports.messages import LargeMessage
 from consumer.formats import native
+from consumer.formats.base import Encoders
 from consumer.formats.native import NativeEncoders, PythonEncoders, find_encoders
 from consumer.formats.pdf import PdfWriter
 from schemas.completions import ExportCompleted, ExportFailed
@@ -213,3 +216,20 @@ def test_the_version_is_the_crates() -> None:
     assert f'\nversion = "{native.VERSION}"\n' in (root / "native/Cargo.toml").read_text("utf-8")
     encoders = find_encoders()
     assert isinstance(encoders, NativeEncoders | PythonEncoders)
+
+
+def test_turns_of_five_slots_at_once_make_the_files_of_one(bench: Bench, tmp_path: Path) -> None:
+    def file_of(place: str, encoders: Encoders, number: int) -> bytes:
+        one = Bench(tmp_path / place / str(number), encoders=encoders)
+        one.request(columns=["a", "b"])
+        for seq in range(30):
+            rows = [[seq * number, f'{number}: é {n}, "{seq}"'] for n in range(300)]
+            one.batch(seq, *(rows if seq % 2 else [{"b": b, "a": a} for a, b in rows]))
+        one.batch(30, last=True)
+        assert only(one.turn()).rows == 9_000
+        assert applied(one)[encoders.name == "python"] >= 30
+        return content(one)
+
+    with ThreadPoolExecutor(5) as slots:
+        at_once = [*slots.map(partial(file_of, "five", bench.encoders), range(5))]
+    assert at_once == [file_of("one", PythonEncoders(), number) for number in range(5)]
