@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::cells::Cell;
-use crate::scan::{Classes, Scanner};
+use crate::scan::{Classes, PLAIN, Scanner};
 use crate::types::{ColumnType, fits};
 
 /// Larger records are read in pieces, in Python: `LARGE_BYTES`.
@@ -102,7 +102,7 @@ pub fn read<'a>(value: &'a [u8], table: &Table, rows: &mut impl Rows) -> Option<
 }
 
 fn id<'a>(scanner: &mut Scanner<'a>) -> Option<&'a str> {
-    let Cell::Text(text) = scanner.value(&crate::scan::plain_classes())? else { return None };
+    let Cell::Text(text) = scanner.value(&PLAIN)? else { return None };
     let Cow::Borrowed(id) = text.text else { return None };
     let bytes = id.as_bytes();
     let is_id = (1..=128).contains(&bytes.len())
@@ -112,14 +112,14 @@ fn id<'a>(scanner: &mut Scanner<'a>) -> Option<&'a str> {
 }
 
 fn natural(scanner: &mut Scanner) -> Option<u64> {
-    match scanner.value(&crate::scan::plain_classes())? {
+    match scanner.value(&PLAIN)? {
         Cell::Integer(digits) if digits.len() <= MOST_COUNT_DIGITS => digits.parse().ok(),
         _ => None,
     }
 }
 
 fn flag(scanner: &mut Scanner) -> Option<bool> {
-    match scanner.value(&crate::scan::plain_classes())? {
+    match scanner.value(&PLAIN)? {
         Cell::Bool(is_set) => Some(is_set),
         _ => None,
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: one value has one text, Python's.
 
-use crate::scan::{Scanner, Text, plain_classes};
+use crate::scan::{PLAIN, Scanner, Text};
 
 /// Any JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,13 @@ pub fn repr(number: f64, out: &mut Vec<u8>) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(number);
     let unsigned = text.strip_prefix('-').unwrap_or(text);
+    // As it mostly is: without an exponent, where `repr` has none either.
+    let whole = unsigned.bytes().position(|byte| !byte.is_ascii_digit());
+    let is_plain = whole.is_some_and(|whole| (1..=16).contains(&whole)) && !unsigned.contains('e');
+    if is_plain && !unsigned.starts_with("0.0000") {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     if unsigned.len() < text.len() {
         out.push(b'-');
     }
@@ -85,7 +92,7 @@ fn write_value(scanner: &mut Scanner, out: &mut Vec<u8>) -> Option<()> {
     match scanner.peek()? {
         open @ (b'[' | b'{') => write_container(scanner, open, out),
         _ => {
-            match scanner.value(&plain_classes())? {
+            match scanner.value(&PLAIN)? {
                 Cell::Null => out.extend(b"null"),
                 Cell::Bool(is_true) => out.extend(if is_true { "true" } else { "false" }.bytes()),
                 Cell::Integer(text) | Cell::Decimal(text) => out.extend(text.bytes()),

@@ -34,7 +34,8 @@ pub const fn plain_classes() -> Classes {
     classes
 }
 
-static PLAIN: Classes = plain_classes();
+/// Those of strings in which nothing else is looked for.
+pub static PLAIN: Classes = plain_classes();
 
 /// The text of a string, and all classes of its bytes together.
 #[derive(Clone, Debug, PartialEq)]
