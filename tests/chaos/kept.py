@@ -10,13 +10,13 @@ from typing import Protocol
 
 import obstore
 
-from consumer.storage import identity
+from consumer.storage import expiring, identity
 from consumer.storage.marks import IN_HAND
 from schemas.completions import ExportCompleted
 from tests.support.object_stores import Bucket
 
-_STAYS_A_WHILE = ("uploads/", "in-hand/", "probe/")
-"""Announcements, marks and probes of the dead: removed some time after their owner's death."""
+_STAYS_A_WHILE = ("uploads/", "in-hand/", "probe/", "expiring/")
+"""Announcements, marks and probes of the dead, notes of what expires: removed some time later."""
 _DRAFT = re.compile(r"manifests/.+\.json-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What S3Proxy has left of a write that it was killed in, and lists as an object of its own."""
 
@@ -60,7 +60,7 @@ class Directory:
     def names(self) -> set[str]:
         files = (path for path in self._root.rglob("*") if path.is_file())
         names = {str(path.relative_to(self._root)) for path in files}
-        return {name for name in names if not name.startswith(f"{IN_HAND}/")}
+        return {name for name in names if not name.startswith((f"{IN_HAND}/", f"{expiring.NAME}/"))}
 
 
 class Objects:

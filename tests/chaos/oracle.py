@@ -6,6 +6,7 @@ nodes' own idea of them. Invariant: it runs after the end, and changes nothing.
 
 import asyncio
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,11 @@ from schemas.completions import (
 )
 from schemas.topics import Topics
 from tests.chaos.kept import Kept
-from tests.chaos.plans import Plan
+from tests.chaos.plans import COMPLETED, Plan, Style
 from tests.support.clients import http_client
 from tests.support.outcomes import committed, headers
+
+_LOOKED_AT = 20
 
 
 class Fault(StrEnum):
@@ -45,6 +48,7 @@ class Fault(StrEnum):
     DEAD_LETTER = "dead letter"
     BEHIND = "group behind"
     METRICS = "no metrics"
+    NOT_GONE = "expired, and not gone"
     NODE = "node ended wrongly"
     FORGOTTEN = "commit taken back by the broker"
 
@@ -84,6 +88,7 @@ async def judge(scene: Scene, plans: Iterable[Plan]) -> list[Violation]:
         *(Violation(Fault.DEAD_LETTER, _where(letter)) for letter in letters),
         *await check_group(scene),
         *await check_metrics(scene.urls),
+        *await check_expired(scene.urls, [name for name, one in events.items() if _expires(one)]),
     ]
 
 
@@ -118,23 +123,32 @@ def check_events(
         elif isinstance(event, ExportCompleted) and event.rows != plan.rows:
             rows = f"has {event.rows} rows, not {plan.rows}"
             yield Violation(Fault.WRONG_END, f"{export_id} ({plan.style}) {rows}")
+        elif _expires(event) != (plan.style is Style.EXPIRES and event.type == COMPLETED):
+            yield Violation(Fault.WRONG_END, f"{export_id} ({plan.style}) expires: {event}")
 
 
 def check_files(
     storage: Kept, events: Mapping[str, TerminalEvent], plans: Mapping[str, Plan]
 ) -> Iterator[Violation]:
-    """Every file is the undisturbed one, every manifest the event, and nothing else is there."""
+    """Every file is the undisturbed one, every manifest the event, and nothing else is there.
+
+    Files that expire have expired, and were removed.
+    """
     due = {storage.identity}
     for export_id in events.keys() & plans.keys():
         event, manifest = events[export_id], storage.manifest(export_id)
         due.add(manifest)
         yield from _check_manifest(manifest, storage.read(manifest), event)
-        if isinstance(event, ExportCompleted):
+        if isinstance(event, ExportCompleted) and not _expires(event):
             file = storage.file(event)
             due.add(file)
             yield from _check_file(file, storage.read(file), event, plans[export_id])
     for name in sorted(storage.names() - due):
         yield Violation(Fault.STRAY, name)
+
+
+def _expires(event: TerminalEvent) -> bool:
+    return isinstance(event, ExportCompleted) and event.expires_at is not None
 
 
 def _check_manifest(name: str, there: bytes | None, event: TerminalEvent) -> Iterator[Violation]:
@@ -210,6 +224,17 @@ async def check_metrics(urls: Sequence[str]) -> list[Violation]:
                     found.append(Violation(Fault.METRICS, f"{url}: {answer.status_code}"))
             except httpx.HTTPError as error:
                 found.append(Violation(Fault.METRICS, f"{url}: {error!r}"))
+    return found
+
+
+async def check_expired(urls: Sequence[str], expired: Sequence[str]) -> list[Violation]:
+    """Nodes answer that such files are gone."""
+    found = []
+    async with http_client(timeout=10) as client:
+        for url, export_id in itertools.product(urls, expired[:_LOOKED_AT]):
+            answer = await client.get(f"{url}/export/download/{export_id}")
+            if answer.status_code != 410:
+                found.append(Violation(Fault.NOT_GONE, f"{export_id}: {answer.status_code}"))
     return found
 
 

@@ -36,6 +36,8 @@ _FORMATS = {
     Format.XML: 10,
 }
 _NEVER_COMPRESSED = {Format.PDF, Format.XLSX}
+KEPT_SECONDS = 2
+"""How long a file is kept that expires."""
 _REQUESTED_AT = "2026-11-21T10:00:00Z"
 
 
@@ -49,6 +51,8 @@ class Style(StrEnum):
     """The request comes again between the batches."""
     LATE = "late"
     """The request and a batch come again after the end."""
+    EXPIRES = "expires"
+    """Likewise, and its file is kept for some seconds."""
     GAP = "gap"
     """A batch is missing; the ones after it come."""
     MALFORMED = "malformed"
@@ -72,6 +76,7 @@ WEIGHTS = {
     Style.REPEATED: 12,
     Style.REQUESTED_TWICE: 10,
     Style.LATE: 8,
+    Style.EXPIRES: 8,
     Style.GAP: 5,
     Style.MALFORMED: 3,
     Style.INVALID: 2,
@@ -137,6 +142,7 @@ class Plan:
             "title": self.weapon if self.style is Style.REQUEST_KILLS else f"Sipariş {self.number}",
             "user": f"user-{self.number % 5}",
             "requested_at": _REQUESTED_AT,
+            **({"expires_in_seconds": KEPT_SECONDS} if self.style is Style.EXPIRES else {}),
             "options": {}
             if self.format in _NEVER_COMPRESSED
             else {"compression": self.compression},
@@ -173,7 +179,7 @@ class Plan:
 
     def late_messages(self) -> Iterator[dict[str, Any]]:
         """What is sent after the end."""
-        if self.style is Style.LATE:
+        if self.style in (Style.LATE, Style.EXPIRES):
             yield self.request()
             yield self._batch(self.batches - 1)
 

@@ -30,6 +30,7 @@ from tests.chaos.kept import Directory, Kept, Objects
 from tests.chaos.load import PARTITIONS, Load
 from tests.chaos.node import POINTS, POINTS_ON_OBJECTS
 from tests.chaos.oracle import Fault, Scene, Violation, check_metrics, judge
+from tests.chaos.plans import KEPT_SECONDS
 from tests.chaos.report import Report, recoveries, spread
 from tests.chaos.schedule import (
     DISTURBANCES,
@@ -41,7 +42,7 @@ from tests.chaos.schedule import (
 )
 from tests.chaos.store_proxy import StoreProxy
 from tests.support.clients import http_client
-from tests.support.nodes import NodeProcess, settings_for
+from tests.support.nodes import SLUICE, NodeProcess, settings_for
 from tests.support.object_stores import bucket_of
 
 PACE = Pace(deaths_seconds=1.2, disturbances_seconds=6, session_seconds=3)
@@ -50,6 +51,7 @@ _AGAIN_SECONDS = 10.0
 _WARM_SECONDS = 60.0
 _SAY_SECONDS = 10.0
 _PROBE_SECONDS = 0.5
+_EXPIRE_SECONDS = 10.0
 _PREFIX = "group/files"
 
 
@@ -147,6 +149,7 @@ class Storm:
                 self._commits.run(),
                 self._say(),
                 self._probe(),
+                self._expire(),
             ),
             _background(self._load.run()) as (loading,),
         ):
@@ -181,6 +184,25 @@ class Storm:
                             await client.get(f"{process.journal.url}/ready")
                 await asyncio.sleep(_PROBE_SECONDS)
 
+    async def _expire(self) -> None:
+        """Remove what has expired while faults strike, sooner than nodes do."""
+        while True:
+            await asyncio.sleep(_EXPIRE_SECONDS)
+            await self._remove_expired()
+
+    async def _remove_expired(self) -> int:
+        removing = await asyncio.create_subprocess_exec(
+            *(SLUICE, "expire"),
+            env=self._settings,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            return await removing.wait()
+        finally:
+            if removing.returncode is None:
+                removing.kill()
+
     async def _settle(self, loading: "asyncio.Task[None]") -> list[Violation]:
         begun = time.monotonic()
         self._load.enough()
@@ -193,7 +215,13 @@ class Storm:
         return [Violation(Fault.LOST, f"{name} has not ended in time") for name in late]
 
     async def _judge(self) -> list[Violation]:
-        """One more node takes everything over, and so sweeps; then the oracle looks."""
+        """One more node takes everything over, and so sweeps; then the oracle looks.
+
+        Expired files are removed before, so that it would make one again that it shouldn't.
+        """
+        await asyncio.sleep(KEPT_SECONDS)
+        if code := await self._remove_expired():
+            return [Violation(Fault.NOT_GONE, f"`sluice expire` ended with {code}")]
         async with NodeProcess(self._settings, self._directory / "last.log") as last:
             await self._swept(last)
             scene = Scene(

@@ -34,6 +34,7 @@ PLANS = {
         Plan("pages", 2, "pdf", 60, 3),
         Plan("gap", 3, "csv", 30, 3, Style.GAP),
         Plan("unwanted", 4, "csv", 30, 3, Style.CANCELLED),
+        Plan("gone", 5, "csv", 30, 3, Style.EXPIRES),
     )
 }
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -70,6 +71,7 @@ def right_event(plan: Plan) -> TerminalEvent:
         location="file:///x",
         bytes=plan.expected.size_bytes,
         sha256=plan.expected.sha256,
+        expires_at=AT if plan.style is Style.EXPIRES else None,
         **ended(plan, plan.rows),
     )
 
@@ -84,7 +86,7 @@ def storage(tmp_path: Path, events: Mapping[str, TerminalEvent]) -> Path:
     """As an undisturbed run leaves it."""
     for name, event in events.items():
         (tmp_path / f"{name}.manifest.json").write_bytes(encode_event(event) + b"\n")
-        if isinstance(event, ExportCompleted):
+        if isinstance(event, ExportCompleted) and not event.expires_at:
             (tmp_path / f"{name}.{event.extension}").write_bytes(PLANS[name].file())
     return tmp_path
 
@@ -117,6 +119,14 @@ def test_wrong_rows_are_found(
     assert [it.fault for it in check_events(events, PLANS)] == [Fault.WRONG_END]
 
 
+@pytest.mark.parametrize(("export_id", "expires_at"), [("gone", None), ("whole", AT)])
+def test_what_expires_wrongly_is_found(
+    events: dict[str, TerminalEvent], export_id: str, expires_at: datetime | None
+) -> None:
+    events[export_id] = events[export_id].model_copy(update={"expires_at": expires_at})
+    assert [it.fault for it in check_events(events, PLANS)] == [Fault.WRONG_END]
+
+
 def test_a_wrong_end_is_found(events: dict[str, TerminalEvent]) -> None:
     events["unwanted"] = events["whole"].model_copy(update={"export_id": "unwanted"})
     assert [it.fault for it in check_events(events, PLANS)] == [Fault.WRONG_END]
@@ -130,6 +140,7 @@ def test_a_wrong_end_is_found(events: dict[str, TerminalEvent]) -> None:
         ("gap.manifest.json", b"{}", [Fault.MANIFEST]),
         ("gap.manifest.json", None, [Fault.MANIFEST]),
         ("gap.csv", b"", [Fault.STRAY]),
+        ("gone.csv", b"", [Fault.STRAY]),
         (".parts/3/whole.csv.x-1", b"", [Fault.STRAY]),
         (".parts/probe/x", b"", [Fault.STRAY]),
     ],
