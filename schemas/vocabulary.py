@@ -44,6 +44,7 @@ class ColumnType(StrEnum):
 class FailReason(StrEnum):
     """Why an export failed: the ``reason`` of ``export.failed`` and of ``export_fail_total``."""
 
+    # Those that say that the input was wrong are in ``producer.retry.attempts``, too.
     INVALID_REQUEST = "invalid_request"
     INVALID_BATCH = "invalid_batch"
     SEQUENCE_GAP = "sequence_gap"

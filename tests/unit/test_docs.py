@@ -20,6 +20,7 @@ from consumer.metrics.catalogue import (
     Dropped,
 )
 from consumer.metrics.document import declared
+from producer.retry.attempts import RETRIED
 from schemas import exact_json
 from schemas.codec import decode_request
 from schemas.completions import (
@@ -167,6 +168,14 @@ def test_every_reason_is_documented() -> None:
     assert failures == list(FailReason), "docs/contract.md, Reasons"
     reasons = [word for word in letters if not word.startswith("sluice_")]
     assert reasons == list(DeadLetterReason), "docs/contract.md, Dead letters"
+
+
+def test_the_reasons_that_are_retried_are_documented() -> None:
+    """A new reason is either the input's fault, or may pass: that is to be decided."""
+    listed = re.search(r"`--reason` is ([^;]+?)[;.]", " ".join(CONTRACT.split()))
+    assert listed
+    found = set(re.findall(r"`(\w+)`", listed[1]))
+    assert found == {*RETRIED}, "producer/retry/attempts.py, WRONG_INPUT; docs/contract.md, retry"
 
 
 def test_every_field_and_header_of_an_event_is_documented() -> None:

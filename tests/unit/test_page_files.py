@@ -86,7 +86,8 @@ def test_nothing_is_inline_or_from_elsewhere() -> None:
 def test_every_reason_has_words() -> None:
 
     words = (FILES / "words.js").read_text("utf-8").partition("REASONS")[2]
-    assert re.findall(r"^  (\w+): \[", words, re.MULTILINE) == [*FailReason]
+    found = re.findall(r"^  (\w+): \[", words, re.MULTILINE)
+    assert found == [*FailReason], "sluice/http/browser/words.js, REASONS"
 
 
 def test_every_format_and_state_can_be_chosen() -> None:
