@@ -8,6 +8,7 @@ process nor Kafka's data.
 """
 
 import asyncio
+import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -42,6 +43,7 @@ _EXPORTS_SECONDS = 300.0
 _REFRESH_SECONDS = 0.1
 _STORE_DIRECTORY = Path(".store")
 _BUCKET = "sluice-demo"
+_KEY_BYTES = 32
 
 
 class DemoStorage(StrEnum):
@@ -84,13 +86,15 @@ def _run_demo(storage: DemoStorage, keep: bool) -> int:
 
 
 def _on(settings: Settings, bootstrap_servers: str) -> Settings:
-    """The same settings, on the embedded Kafka and any free HTTP port."""
+    """The same settings, on the embedded Kafka and any free HTTP port; the page makes links."""
+    keys = settings.link_keys or SecretStr(secrets.token_urlsafe(_KEY_BYTES))
     return settings.model_copy(
         update={
             "bootstrap_servers": bootstrap_servers,
             "security_protocol": "PLAINTEXT",
             "group_instance_id": None,
             "http_port": 0,
+            "link_keys": keys,
         }
     )
 

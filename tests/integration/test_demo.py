@@ -149,4 +149,6 @@ def test_kept_it_serves_the_page_until_a_signal_comes(tmp_path: Path) -> None:
         assert "<title>Exports · Sluice</title>" in page.text
         listed = httpx.get(f"{url}export", params={"state": "completed"}).json()["exports"]
         assert len(listed) == 5
+        link = httpx.post(f"{url}export/{listed[0]['export_id']}/link").json()["url"]
+        assert len(httpx.get(link).content) == listed[0]["bytes"]
         interrupted(process, signal.SIGTERM)
