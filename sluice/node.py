@@ -229,6 +229,7 @@ async def run_node(settings: Settings) -> None:
             url=server.url,
             storage=node.storage_root,
             storage_id=node.storage_id,
+            encoders=node.encoders,
         )
         working = asyncio.create_task(node.run(), name="node")
         serving = asyncio.create_task(server.wait(), name="http")
