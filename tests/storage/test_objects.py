@@ -1,15 +1,20 @@
 """What only an object store can show: lost answers, orphans of the dead, keys and attributes."""
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import obstore
 import pytest
 from obstore.store import MemoryStore
 
+from broker.ports import LOOPBACK
 from consumer.errors import LaneStopped, PartLost, StorageUnavailable
 from consumer.storage.objects import attempts, bucket
 from consumer.storage.objects import storage as storage_module
 from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.client import open_bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from tests.support.faulty_bucket import URL, Faulty, files, process
@@ -290,6 +295,29 @@ def test_a_lost_answer_to_the_id_is_read_back(faulty: Faulty, tmp_path: Path) ->
 )
 def test_errors_show_nothing_that_a_store_echoes(text: str, words: str) -> None:
     assert bucket.in_words(ValueError(text)) == words
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<ListBucketResult>"]
+)
+def test_a_store_that_hangs_up_has_words(answer: bytes) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # until the server is closed
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        login = {"access_key_id": "a", "secret_access_key": "b"}
+        endpoint = f"http://{LOOPBACK}:{server.getsockname()[1]}"
+        found = open_bucket("s3://bucket", {"endpoint": endpoint, **login})
+        with pytest.raises(StorageUnavailable, match="files can't be listed: the connection broke"):
+            list(found.list("files"))
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_probes_of_processes_that_ended_meanwhile_are_removed(

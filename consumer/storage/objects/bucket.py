@@ -39,7 +39,8 @@ _CAUSES = {
     "tcp connect error": "no connection can be made",
     "redirect without LOCATION": "the bucket is in another region",
     "kind: Connect": "no connection can be made",
-    "kind: Http": "the connection broke off",
+    "kind: Request": "the connection broke off",
+    "kind: Interrupted": "the connection broke off",
 }
 
 
