@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -17,10 +17,8 @@ from clients.errors import ClientError
 from producer.publisher import Export
 from schemas.completions import Source
 from schemas.requests import ExportRequested
+from sluice.http.lease import Lease
 from sluice.http.problems import Refusal
-
-if TYPE_CHECKING:
-    from sluice.http.uploads import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +44,7 @@ class CancelAttempt:
     """
 
     request: ExportRequested
-    lease: "Lease"
+    lease: Lease
     mark: bytes
     requesting: asyncio.Task[Export]
     is_first: bool = False

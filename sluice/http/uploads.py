@@ -19,6 +19,7 @@ from schemas.completions import Source
 from schemas.records import Row
 from schemas.requests import ExportRequested
 from sluice.http.broken import BrokenUploads, CancelAttempt, IsOurs
+from sluice.http.lease import Lease
 from sluice.http.problems import Refusal, unavailable
 from sluice.http.repeats import ATTEMPT, new_mark
 
@@ -32,19 +33,6 @@ DELIVERY_SECONDS = 30.0
 _ABANDON_SECONDS = 2.0
 _STOP_SECONDS = 3.0
 _AWAY = "Kafka doesn't answer"
-
-
-class Lease:
-    """A publisher that has started or is starting, with a count of its users."""
-
-    def __init__(self, starting: asyncio.Task[ExportPublisher]) -> None:
-        self.starting = starting
-        self.users = 0
-
-    @property
-    def publisher(self) -> ExportPublisher:
-        """The publisher, once it has started."""
-        return self.starting.result()
 
 
 class UploadGateway:
