@@ -56,11 +56,13 @@ class EncodedRows:
     """Rows that were checked and encoded natively: ``data`` are the bytes of the file.
 
     Where these depend on the rows before, as pages do, ``rows`` is what they are made of.
+    ``replaced_characters`` are those that the format can't hold.
     """
 
     count: int
     data: bytes
     rows: Any = None
+    replaced_characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

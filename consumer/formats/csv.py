@@ -14,7 +14,7 @@ from consumer.formats.base import WholeCells
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
 from schemas.formulas import PASSED_OVER, STARTS, escaped, is_formula
 from schemas.options import CsvOptions
-from schemas.records import Cell
+from schemas.records import Cell, EncodedRows
 from schemas.requests import ExportRequested
 
 _ROWS_AT_ONCE = 1_000
@@ -63,13 +63,14 @@ class CsvWriter(WholeCells):
         self._head_is_out = False
 
     @property
-    def begun(self) -> bool:
+    def native_place(self) -> bool:
         """Whether the file's beginning was handed out: the mark and its first line."""
         return self._head_is_out
 
-    def go_on_after_rows(self) -> None:
-        """Rows were encoded elsewhere, from the file's beginning on if there were none yet."""
+    def adopt(self, rows: EncodedRows) -> bytes:
+        """See ``NativeWriter``."""
         self._head_is_out = True
+        return rows.data
 
     def native_options(self) -> dict[str, object]:
         """What ``native/src/csv.rs`` needs to know of the options, texts ready to be written."""

@@ -13,7 +13,7 @@ import orjson
 
 from consumer.formats.base import WholeCells
 from consumer.formats.cells import json_without_recursion
-from schemas.records import Cell
+from schemas.records import Cell, EncodedRows
 from schemas.requests import ExportRequested
 
 # Between two rows that are written at once. No text of JSON holds a line break, so it is found.
@@ -29,6 +29,20 @@ class _ObjectsWriter(WholeCells):
     def __init__(self, request: ExportRequested) -> None:
         self._keys = tuple(column.key for column in request.columns)
         self._has_rows = False
+
+    @property
+    def native_place(self) -> bool:
+        """Whether a row was written."""
+        return self._has_rows
+
+    def native_options(self) -> dict[str, object]:
+        """What ``native/src/json.rs`` needs to know, texts ready to be written."""
+        return {"first": self._first, "between": self._between}
+
+    def adopt(self, rows: EncodedRows) -> bytes:
+        """See ``NativeWriter``."""
+        self._has_rows = True
+        return rows.data
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: all but what stands between the last one and the next."""

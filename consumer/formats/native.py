@@ -5,44 +5,72 @@ answers is exactly what decoding and the format's writer would make, or None: th
 and words what is wrong.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import structlog
 
 from consumer.formats.base import BatchEncoder, Encoders, FormatWriter
 from consumer.formats.csv import CsvWriter
+from consumer.formats.json import JsonWriter, NdjsonWriter
 from consumer.formats.pdf.native_pages import NativePdfModule
 from consumer.formats.pdf.native_records import NativePdf
+from consumer.formats.xlsx import XlsxWriter
+from consumer.formats.xml import XmlWriter
 from schemas.records import Batch, EncodedRows
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "0.2.0"
+VERSION: Final = "0.3.0"
 """Of the crate that this code was written for."""
 _MODULE = "sluice_native"
 
-_Encoded = tuple[str, int, bool, int | None, int, bytes]
+_MOST_SHEET_BYTES: Final = 2 * 1024 * 1024
+"""Of a sheet's XML that a batch makes at one go: packing it takes some 20 ms."""
+
+_Encoded = tuple[str, int, bool, int | None, int, bytes, int]
 
 
-class _CsvEncoder(Protocol):
-    def encode(self, value: bytes, begun: bool, most_bytes: int) -> _Encoded | None: ...
+@runtime_checkable
+class NativeWriter(FormatWriter, Protocol):
+    """A writer that goes on after rows that were encoded natively."""
+
+    @property
+    def native_place(self) -> int | None:
+        """Where the next row goes, in the words of the format's encoder; None: not natively."""
+
+    def native_options(self) -> dict[str, object]:
+        """What the format's encoder needs to know, of a writer that has written nothing."""
+
+    def adopt(self, rows: EncodedRows) -> bytes:
+        """The file's bytes of such rows; the next ones follow them."""
+
+
+class _RowEncoder(Protocol):
+    def encode(self, value: bytes, place: int, most_bytes: int) -> _Encoded | None: ...
+
+
+class _RowEncoderClass(Protocol):
+    def __call__(
+        self,
+        keys: Sequence[str],
+        types: Sequence[str | None],
+        **options: Any,  # noqa: ANN401
+    ) -> _RowEncoder:
+        """See ``native_options`` of the format's writer."""
 
 
 class Native(NativePdfModule, Protocol):
     """The module that ``native/src/binding.rs`` makes."""
 
     VERSION: str
-
-    def CsvEncoder(  # noqa: N802 - it is a class
-        self,
-        keys: list[str],
-        types: list[str | None],
-        **options: Any,  # noqa: ANN401
-    ) -> _CsvEncoder:
-        """See ``CsvWriter.native_options``."""
+    CsvEncoder: _RowEncoderClass
+    JsonEncoder: _RowEncoderClass
+    XmlEncoder: _RowEncoderClass
+    XlsxEncoder: _RowEncoderClass
 
 
 def find_encoders() -> Encoders:
@@ -99,37 +127,56 @@ class NativeEncoders:
 
     def encoder(self, request: ExportRequested) -> BatchEncoder:
         """The encoder of an export's batches."""
+        native = self._native
         match request.format:
             case Format.CSV:
-                return NativeCsv(self._native, request)
+                return NativeRows(native.CsvEncoder, CsvWriter(request), request)
+            case Format.NDJSON:
+                return NativeRows(native.JsonEncoder, NdjsonWriter(request), request)
+            case Format.JSON:
+                return NativeRows(native.JsonEncoder, JsonWriter(request), request)
+            case Format.XML:
+                return NativeRows(native.XmlEncoder, XmlWriter(request), request)
+            case Format.XLSX:
+                writer = XlsxWriter(request, dated_at=None)
+                return NativeRows(native.XlsxEncoder, writer, request, _MOST_SHEET_BYTES)
             case Format.PDF:
-                return NativePdf(self._native, request)
-            case _:
-                return _Python()
+                return NativePdf(native, request)
 
 
-class NativeCsv:
-    """Encodes the batches of one CSV export; a ``BatchEncoder``."""
+class NativeRows:
+    """Encodes the batches of one export, a row after the other; a ``BatchEncoder``.
 
-    def __init__(self, native: Native, request: ExportRequested) -> None:
+    ``blank`` is a writer of the export that has written nothing.
+    """
+
+    def __init__(
+        self,
+        make: _RowEncoderClass,
+        blank: NativeWriter,
+        request: ExportRequested,
+        most_bytes: int | None = None,
+    ) -> None:
         columns = request.columns
-        self._encoder = native.CsvEncoder(
-            [column.key for column in columns],
-            [column.type for column in columns],
-            **CsvWriter(request).native_options(),
-        )
+        keys, types = [column.key for column in columns], [column.type for column in columns]
+        self._encoder = make(keys, types, **blank.native_options())
+        self._first_place = blank.native_place
+        self._most_bytes = most_bytes
 
     def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> Batch | None:
         """See ``BatchEncoder``."""
-        begun = isinstance(writer, CsvWriter) and writer.begun
-        found = self._encoder.encode(value, begun, most_bytes)
+        place = writer.native_place if isinstance(writer, NativeWriter) else self._first_place
+        if place is None:
+            return None
+        most_bytes = min(most_bytes, self._most_bytes or most_bytes)
+        found = self._encoder.encode(value, place, most_bytes)
         if found is None:
             return None
-        export_id, seq, last, total_rows, count, data = found
-        return Batch(export_id, seq, [], last, total_rows, encoded=EncodedRows(count, data))
+        export_id, seq, last, total_rows, count, data, replaced = found
+        rows = EncodedRows(count, data, replaced_characters=replaced)
+        return Batch(export_id, seq, [], last, total_rows, encoded=rows)
 
     def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
         """See ``BatchEncoder``."""
-        assert isinstance(writer, CsvWriter), "the writer is that of the format"  # noqa: S101
-        writer.go_on_after_rows()
-        return rows.data
+        assert isinstance(writer, NativeWriter), "the writer is that of the format"  # noqa: S101
+        return writer.adopt(rows)

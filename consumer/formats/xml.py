@@ -15,7 +15,7 @@ from consumer.formats.base import WholeCells
 from consumer.formats.cells import LONG_TEXT, cell_text, number_texts
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.options import XmlOptions
-from schemas.records import Cell
+from schemas.records import Cell, EncodedRows
 from schemas.requests import ExportRequested
 from schemas.vocabulary import FailReason
 from schemas.xml_names import element_name
@@ -54,6 +54,26 @@ class XmlWriter(WholeCells):
         namespace = f' xmlns:xsi="{_XSI}"' if nil else ""
         self._head = f'<?xml version="1.0" encoding="UTF-8"?>\n<{options.root}{namespace}>\n'
         self._tail = f"</{options.root}>\n"
+
+    @property
+    def native_place(self) -> bool:
+        """Whether the file's beginning was handed out."""
+        return not self._head
+
+    def native_options(self) -> dict[str, object]:
+        """What ``native/src/xml.rs`` needs to know, texts ready to be written."""
+        elements = zip(self._starts, self._ends, self._nulls, strict=True)
+        return {
+            "head": self._head.encode(),
+            "row": [self._row.encode(), self._row_end.encode()],
+            "elements": [[text.encode() for text in element] for element in elements],
+        }
+
+    def adopt(self, rows: EncodedRows) -> bytes:
+        """See ``NativeWriter``."""
+        self._head = ""
+        self.replaced_characters += rows.replaced_characters
+        return rows.data
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows: whole lines.

@@ -83,20 +83,33 @@ fn write_digits(digits: &str, point: i32, out: &mut Vec<u8>) {
     }
 }
 
-/// Compact JSON of an array or object, as Python's `json` writes it.
-pub fn compact_json(nested: &str, out: &mut Vec<u8>) -> Option<()> {
-    write_value(&mut Scanner::new(nested), out)
+/// A finite double as orjson writes it: where `repr` has `1e-05` and `1e-07`, `0.00001` and `1e-7`.
+pub fn orjson_double(number: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
 }
 
-fn write_value(scanner: &mut Scanner, out: &mut Vec<u8>) -> Option<()> {
+/// How a double is written.
+type WriteDouble = fn(f64, &mut Vec<u8>);
+
+/// Compact JSON of an array or object, as Python's `json` writes it.
+pub fn compact_json(nested: &str, out: &mut Vec<u8>) -> Option<()> {
+    write_value(&mut Scanner::new(nested), repr, out)
+}
+
+/// Compact JSON of an array or object, as orjson writes it.
+pub fn orjson(nested: &str, out: &mut Vec<u8>) -> Option<()> {
+    write_value(&mut Scanner::new(nested), orjson_double, out)
+}
+
+fn write_value(scanner: &mut Scanner, double: WriteDouble, out: &mut Vec<u8>) -> Option<()> {
     match scanner.peek()? {
-        open @ (b'[' | b'{') => write_container(scanner, open, out),
+        open @ (b'[' | b'{') => write_container(scanner, open, double, out),
         _ => {
             match scanner.value(&PLAIN)? {
                 Cell::Null => out.extend(b"null"),
                 Cell::Bool(is_true) => out.extend(if is_true { "true" } else { "false" }.bytes()),
                 Cell::Integer(text) | Cell::Decimal(text) => out.extend(text.bytes()),
-                Cell::Double(number) => repr(number, out),
+                Cell::Double(number) => double(number, out),
                 Cell::Text(text) => write_string(&text.text, out),
                 Cell::Nested(_) => return None,
             }
@@ -105,7 +118,12 @@ fn write_value(scanner: &mut Scanner, out: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-fn write_container(scanner: &mut Scanner, open: u8, out: &mut Vec<u8>) -> Option<()> {
+fn write_container(
+    scanner: &mut Scanner,
+    open: u8,
+    double: WriteDouble,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let close = if open == b'[' { b']' } else { b'}' };
     let mut keys = Vec::new();
     scanner.take(open)?;
@@ -125,7 +143,7 @@ fn write_container(scanner: &mut Scanner, open: u8, out: &mut Vec<u8>) -> Option
             out.push(b':');
             keys.push(key);
         }
-        write_value(scanner, out)?;
+        write_value(scanner, double, out)?;
         goes_on = scanner.goes_on(close)?;
         if goes_on {
             out.push(b',');
@@ -135,7 +153,8 @@ fn write_container(scanner: &mut Scanner, open: u8, out: &mut Vec<u8>) -> Option
     Some(())
 }
 
-fn write_string(text: &str, out: &mut Vec<u8>) {
+/// A JSON string, characters beyond ASCII as they are.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in text.bytes() {
         match byte {

@@ -6,9 +6,12 @@ pub mod batch;
 pub mod cells;
 pub mod csv;
 pub mod formulas;
+pub mod json;
 pub mod pdf;
 pub mod scan;
 pub mod types;
+pub mod xlsx;
+pub mod xml;
 
 #[cfg(feature = "python")]
 mod binding;

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer.core.batch_sequence import BatchSequence
+from consumer.core.batch_sequence import BatchSequence, Pieces
 from consumer.errors import ExportFailure
-from consumer.formats.csv import CsvWriter
-from consumer.formats.native import Native, NativeCsv, load
+from consumer.formats.base import FormatWriter
+from consumer.formats.native import Native, NativeEncoders
+from consumer.formats.registry import Formats
 from schemas.errors import Invalid, Unreadable
+from schemas.options import JsonOptions, Options, XlsxOptions, XmlOptions
 from schemas.records import Batch, decode_batch
 from schemas.requests import Column, ExportRequested
 from schemas.vocabulary import ColumnType, Format
@@ -24,49 +26,52 @@ from tests.support.json_texts import CELLS_REFUSED, CELLS_TAKEN
 from tests.support.strategies import cells, floats, integers, texts
 
 MOST_BYTES = 1 << 22
+FORMATS = Formats()
+ROW_FORMATS = [Format.CSV, Format.NDJSON, Format.JSON, Format.XML, Format.XLSX]
 
 
-@pytest.fixture(scope="module")
-def native() -> Native:
-    module = load()
-    if module is None:
-        pytest.skip("the native encoders are not built")
-    return module
+def new_writer(request: ExportRequested, *, begun: bool) -> tuple[FormatWriter, list[bytes]]:
+    """A writer and what it has written: if it has begun, so much that an XLSX has, too."""
+    writer = FORMATS.writer(request, None)
+    return writer, [writer.append([[None] * len(request.columns)] * 100)] if begun else []
 
 
 def by_python(request: ExportRequested, value: bytes, *, begun: bool) -> tuple[Any, ...] | None:
-    """The batch and its bytes, or None where an export would fail by it."""
-    columns = request.columns
-    sequence = BatchSequence([c.key for c in columns], [c.type for c in columns])
-    writer = CsvWriter(request)
-    if begun:
-        writer.append([[None] * len(columns)])
+    """The batch and a file that ends with it, or None where an export would fail by it."""
+    writer, written = new_writer(request, begun=begun)
     try:
         batch = decode_batch(value)
-        sequence.next_seq = batch.seq
-        sequence.accept(batch)
-        data = b"".join(map(writer.append, sequence.pieces(batch)))
+        written += map(writer.append, pieces(request, batch))
     except (Unreadable, Invalid, ExportFailure):
         return None
-    return _shown(batch, data)
+    return _shown(batch, writer, written)
 
 
-def _shown(batch: Batch, data: bytes) -> tuple[Any, ...]:
-    return batch.export_id, batch.seq, batch.last, batch.total_rows, batch.row_count, data
+def pieces(request: ExportRequested, batch: Batch) -> Pieces:
+    columns = request.columns
+    sequence = BatchSequence([c.key for c in columns], [c.type for c in columns])
+    sequence.next_seq = batch.seq
+    sequence.accept(batch)
+    return sequence.pieces(batch)
+
+
+def _shown(batch: Batch, writer: FormatWriter, written: list[bytes]) -> tuple[Any, ...]:
+    file = b"".join([*written, *writer.finish()])
+    fields = (batch.export_id, batch.seq, batch.last, batch.total_rows, batch.row_count)
+    return *fields, file, writer.replaced_characters
 
 
 def by_native(
     native: Native, request: ExportRequested, value: bytes, *, begun: bool
 ) -> tuple[Any, ...] | None:
-    writer = CsvWriter(request)
-    if begun:
-        writer.go_on_after_rows()
-    batch = NativeCsv(native, request).encode(value, writer, MOST_BYTES)
+    writer, written = new_writer(request, begun=begun)
+    encoder = NativeEncoders(native).encoder(request)
+    batch = encoder.encode(value, writer, MOST_BYTES)
     if batch is None:
         return None
     assert batch.encoded
     assert batch.rows == []
-    return _shown(batch, batch.encoded.data)
+    return _shown(batch, writer, [*written, encoder.adopt(writer, batch.encoded)])
 
 
 def require_equal(
@@ -81,13 +86,17 @@ def require_equal(
     return made is not None
 
 
-def csv_of(width: int = 2, **given_options: Any) -> ExportRequested:
+def export_of(file_format: Format, width: int = 2, **given_options: Any) -> ExportRequested:
     return ExportRequested(
         export_id="a",
-        format=Format.CSV,
+        format=file_format,
         columns=tuple(Column(key=str(place)) for place in range(width)),
         **given_options,
     )
+
+
+def csv_of(width: int = 2, **given_options: Any) -> ExportRequested:
+    return export_of(Format.CSV, width, **given_options)
 
 
 # JSON in all its spellings: what a library would never write is valid, too.
@@ -147,32 +156,70 @@ def records(
 keys_of = st.lists(st.text(max_size=4) | st.sampled_from(['"', "\\", 'a":1,"b', "é"]), unique=True)
 
 
+options_of: dict[Format, st.SearchStrategy[Options]] = {
+    Format.CSV: options,
+    Format.NDJSON: st.just(JsonOptions()),
+    Format.JSON: st.just(JsonOptions()),
+    Format.XML: st.builds(
+        XmlOptions, row=st.sampled_from(["row", "é"]), null=st.sampled_from(["absent", "nil"])
+    ),
+    Format.XLSX: st.builds(XlsxOptions, header=st.booleans()),
+}
+
+
 @st.composite
-def exports(draw: st.DrawFn, *, column_types: bool = False) -> ExportRequested:
+def exports(draw: st.DrawFn, file_format: Format, *, column_types: bool = False) -> ExportRequested:
     keys = draw(keys_of.filter(lambda keys: 1 <= len(keys) <= 4))
     types = st.none() | st.sampled_from([*ColumnType]) if column_types else st.none()
     return ExportRequested(
         export_id="a",
-        format=Format.CSV,
+        format=file_format,
         columns=tuple(Column(key=key, header=draw(formula_like), type=draw(types)) for key in keys),
-        options=draw(options),
+        options=draw(options_of[file_format]),
     )
 
 
-@given(st.data(), exports(), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@pytest.mark.parametrize("file_format", ROW_FORMATS)
+@given(data=st.data(), begun=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_what_is_usual_is_encoded_natively_to_the_same_bytes(
-    native: Native, data: st.DataObject, request_: ExportRequested, begun: bool
+    native: Native, file_format: Format, data: st.DataObject, begun: bool
 ) -> None:
-    value = data.draw(records(tuple(column.key for column in request_.columns)))
-    assert require_equal(native, request_, value, begun=begun)
+    request = data.draw(exports(file_format))
+    value = data.draw(records(tuple(column.key for column in request.columns)))
+    # How wide an XLSX is has to be known first.
+    assert require_equal(native, request, value, begun=begun or file_format is Format.XLSX)
 
 
-@given(st.data(), exports(column_types=True), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@pytest.mark.parametrize("file_format", ROW_FORMATS)
+@given(data=st.data(), begun=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+def test_any_cut_into_batches_makes_one_file_by_either_or_both(
+    native: Native, file_format: Format, data: st.DataObject, begun: bool
+) -> None:
+    request = data.draw(exports(file_format))
+    keys = tuple(column.key for column in request.columns)
+    encoder = NativeEncoders(native).encoder(request)
+    (plain, by_plain), (mixed, by_both) = (new_writer(request, begun=begun) for _ in range(2))
+    for value in data.draw(st.lists(records(keys), max_size=4)):
+        batch = decode_batch(value)
+        by_plain += map(plain.append, pieces(request, batch))
+        encoded = encoder.encode(value, mixed, MOST_BYTES) if data.draw(st.booleans()) else None
+        if encoded and encoded.encoded:
+            by_both.append(encoder.adopt(mixed, encoded.encoded))
+        else:
+            by_both += map(mixed.append, pieces(request, batch))
+    assert b"".join([*by_both, *mixed.finish()]) == b"".join([*by_plain, *plain.finish()])
+    assert mixed.replaced_characters == plain.replaced_characters
+
+
+@pytest.mark.parametrize("file_format", ROW_FORMATS)
+@given(data=st.data(), begun=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_whatever_is_sent_the_answer_is_pythons_or_none(
-    native: Native, data: st.DataObject, request_: ExportRequested, begun: bool
+    native: Native, file_format: Format, data: st.DataObject, begun: bool
 ) -> None:
+    request_ = data.draw(exports(file_format, column_types=True))
     keys = tuple(column.key for column in request_.columns)
     value = bytearray(data.draw(records(keys, cell_texts)))
     for _ in range(data.draw(st.integers(0, 2))):
@@ -190,13 +237,14 @@ TYPED = [*NUMBERS, *DAYS, *(f"{day}{time}" for day in DAYS for time in TIMES), "
 TYPED_CELLS = [*map(json.dumps, TYPED), "1", "-0", "1.5", "1e5", "9" * 30, "true", "null", "[]"]
 
 
+@pytest.mark.parametrize("file_format", [Format.CSV, Format.XLSX])
 @pytest.mark.parametrize("column_type", ColumnType)
 def test_cells_of_a_typed_column_are_taken_where_python_takes_them(
-    native: Native, column_type: ColumnType
+    native: Native, column_type: ColumnType, file_format: Format
 ) -> None:
     request = ExportRequested(
         export_id="a",
-        format=Format.CSV,
+        format=file_format,
         columns=(Column(key="a", type=column_type), Column(key="b")),
     )
     for cell in TYPED_CELLS:
@@ -206,10 +254,14 @@ def test_cells_of_a_typed_column_are_taken_where_python_takes_them(
 
 
 @pytest.mark.parametrize("shape", [b"[%b,1]", b'{"0":%b,"1":1}', b'{"1":%b}', b'[1,[{"a":%b}]]'])
-def test_every_spelling_of_a_cell_is_pythons_or_refused(native: Native, shape: bytes) -> None:
+@pytest.mark.parametrize("file_format", ROW_FORMATS)
+def test_every_spelling_of_a_cell_is_pythons_or_refused(
+    native: Native, file_format: Format, shape: bytes
+) -> None:
+    request, begun = export_of(file_format), file_format is Format.XLSX
     for cell in (*CELLS_TAKEN, *CELLS_REFUSED):
         value = b'{"export_id":"a","seq":0,"rows":[' + shape % cell + b"]}"
-        taken = require_equal(native, csv_of(), value)
+        taken = require_equal(native, request, value, begun=begun)
         assert taken == (cell in CELLS_TAKEN), cell
 
 
@@ -277,8 +329,10 @@ def test_a_key_that_needs_escapes_is_found_in_every_spelling_and_only_so(native:
     assert not require_equal(native, request, b'{"export_id":"a","seq":0,"rows":[%b]}' % wrong)
 
 
-def test_doubles_have_pythons_text(native: Native) -> None:
-    chance, request = random.Random(7), csv_of(width=2)
+@pytest.mark.parametrize("file_format", [Format.CSV, Format.NDJSON])
+def test_doubles_have_pythons_text(native: Native, file_format: Format) -> None:
+    chance = random.Random(7)
+    request = export_of(file_format)
     bits = [chance.getrandbits(64) for _ in range(20_000)]
     bits += [(exponent << 52) + step for exponent in range(2046) for step in (-1, 0, 1)]
     doubles = [struct.unpack("<d", struct.pack("<Q", n & (1 << 64) - 1))[0] for n in bits]
@@ -321,7 +375,8 @@ def test_a_large_record_is_left_to_python(native: Native) -> None:
 def test_other_threads_run_while_a_record_is_encoded(native: Native) -> None:
     row = b'["%b",1]' % (b"x" * 90)
     value = b'{"export_id":"a","seq":0,"rows":[%b]}' % b",".join([row] * 10_000)
-    encoder, interval = NativeCsv(native, csv_of()), sys.getswitchinterval()
+    encoder = NativeEncoders(native).encoder(csv_of())
+    interval = sys.getswitchinterval()
     begin, ran = threading.Event(), threading.Event()
 
     def run() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.rows import DataSet
 from consumer.core.batch_sequence import BatchSequence
-from consumer.formats.native import Native, load
+from consumer.formats.native import Native
 from consumer.formats.pdf import FontStack, PdfWriter, load_fonts
 from consumer.formats.pdf.native_records import NativePdf
 from consumer.formats.pdf.repertoire import _stands_alone
@@ -31,14 +31,6 @@ usual = st.sampled_from(
     ["Muğla", "Ελλάδα", "2026-11-21", "1234.50", "a(b)c\\", None, True, 7, 0.5, "漢字", "日本 x"]
 )
 typed = {"integer": st.integers(-(10**9), 10**20), "string": texts, "decimal": DECIMALS}
-
-
-@pytest.fixture(scope="module")
-def native() -> Native:
-    module = load()
-    if module is None:
-        pytest.skip("the native encoders are not built")
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Which batches are encoded natively; what becomes of an export is in the tests of partitions."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -12,15 +13,18 @@ import pytest
 
 from consumer.exports.messages import LargeMessage
 from consumer.formats import native
-from consumer.formats.base import Encoders
+from consumer.formats.base import Encoders, FormatWriter
 from consumer.formats.native import NativeEncoders, PythonEncoders, find_encoders
 from consumer.formats.pdf import PdfWriter
+from consumer.formats.registry import Formats
 from schemas.completions import ExportCompleted, ExportFailed
 from schemas.requests import ExportRequested
 from schemas.unread_value import UnreadValue
 from schemas.vocabulary import FailReason
 from tests.support.partition import RECORDS, Bench, only
 from tests.support.pdf import FONTS
+
+FORMATS = Formats()
 
 
 @pytest.fixture
@@ -127,6 +131,52 @@ def test_a_pdf_that_grows_too_large_fails_in_the_same_words(bench: Bench, tmp_pa
         one.batch(0, *[[n] for n in range(400)])
         event = one.failure()
         found.append((event.reason, event.message))
+    assert found[0] == found[1]
+    assert found[0][0] is FailReason.TOO_LARGE
+
+
+def any_writer(request: ExportRequested, dated_at: datetime | None) -> FormatWriter:
+    return FORMATS.writer(request, dated_at)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson", "json", "xml", "xlsx"])
+def test_every_format_of_rows_is_encoded_natively_to_the_same_file(
+    bench: Bench, tmp_path: Path, file_format: str
+) -> None:
+    made = []
+    rows = [[n, f"=Muğla\x01{n}", n / 7, [n]] for n in range(900)]
+    for encoders in (bench.encoders, PythonEncoders()):
+        one = Bench(tmp_path / encoders.name, encoders=encoders, writer=any_writer)
+        one.request(format=file_format, columns=["a", "b", "c", "d"])
+        one.batch(0, *rows[:300])
+        one.batch(0, *rows[:300])
+        one.batch(1, *rows[300:310])
+        one.raw(RECORDS, one.encode({"export_id": "a", "seq": 2, "rows": rows[310:505]}))
+        one.batch(3, *rows[505:], last=True)
+        event = only(one.turn())
+        assert isinstance(event, ExportCompleted)
+        made.append((event.sha256, event.rows, event.replaced_characters))
+        # The first batch shows how wide the columns of an XLSX are.
+        by_native = 2 if file_format == "xlsx" else 3
+        assert applied(one) == ((by_native, 4 - by_native) if encoders.name == "native" else (0, 4))
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("file_format", ["xml", "xlsx"])
+def test_a_file_of_any_format_that_grows_too_large_fails_in_the_same_words(
+    bench: Bench, tmp_path: Path, file_format: str
+) -> None:
+    found = []
+    for encoders in (bench.encoders, PythonEncoders()):
+        one = Bench(tmp_path / encoders.name, encoders=encoders, writer=any_writer)
+        one.max_export_bytes = 20_000
+        one.partition = one.owner()
+        one.request(format=file_format, columns=["a"])
+        for seq in range(5):  # no two rows are alike, so that packing them takes little away
+            names = (b"%d" % n for n in range(200 * seq, 200 * seq + 200))
+            one.batch(seq, *[[hashlib.sha256(name).hexdigest()] for name in names])
+        event = one.failure()
+        found.append((event.reason, event.message, event.rows))
     assert found[0] == found[1]
     assert found[0][0] is FailReason.TOO_LARGE
 

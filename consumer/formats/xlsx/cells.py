@@ -28,7 +28,8 @@ _TEXT_ALONE = frozenset({str})
 _TEXTS_AND_GAPS = frozenset({str, NoneType})
 _WORD_KINDS = frozenset({bool, NoneType})
 _SPACES = b" \t\n"  # what XML takes for space, once CR is written as a number
-_TRIGGERS = b"=+-@"
+TRIGGERS = b"=+-@"
+"""What text begins with that is a formula when someone edits the cell."""
 _SPECIAL_LAST = frozenset({b" ", b"\t", b"\n"})
 _SPECIAL_FIRST = _SPECIAL_LAST | {b"=", b"+", b"-", b"@"}
 _TOO_LONG_FOR_GENERAL = 10**11  # from here on the general format shows 1E+11
@@ -157,7 +158,7 @@ def _is_any_special(xml: bytes) -> bool:
 
 def _text_cell(xml: bytes, style: int = styles.GENERAL) -> bytes:
     """Of text that is XML: what counts at its ends, that leaves as it is."""
-    if xml and xml[0] in _TRIGGERS:
+    if xml and xml[0] in TRIGGERS:
         style = styles.QUOTED_HEADER if style == styles.HEADER else styles.QUOTED
     head = _SPACED_TEXT if xml and (xml[0] in _SPACES or xml[-1] in _SPACES) else _TEXT
     if style:

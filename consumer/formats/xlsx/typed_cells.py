@@ -20,7 +20,8 @@ from schemas.vocabulary import ColumnType
 _DAY: Final = timedelta(days=1)
 # Of Excel's calendar from March 1900 on, as it has a leap day before that never was.
 _DAY_0: Final = datetime(1899, 12, 30, tzinfo=UTC)
-_DAYS: Final = range(61, 2_958_466)  # from March 1900 to the end of 9999
+DAYS: Final = range(61, 2_958_466)
+"""Those that are shown as dates: from March 1900 to the end of 9999."""
 _ALWAYS_KEPT: Final = 15  # digits that a double keeps, whatever they are
 _MOST_CHARACTERS: Final = 400  # of a text that a double may be; to read more takes long
 
@@ -37,7 +38,7 @@ def _date_cell(value: Cell) -> bytes:
     if value is None:
         return cell(None)
     days = parse_date(value).toordinal() - _DAY_0.toordinal()
-    return number_cell(days, styles.DATE) if days in _DAYS else text_cell(value)
+    return number_cell(days, styles.DATE) if days in DAYS else text_cell(value)
 
 
 def _timestamp_cell(value: Cell) -> bytes:
@@ -45,7 +46,7 @@ def _timestamp_cell(value: Cell) -> bytes:
         return cell(None)
     time = parse_timestamp(value)
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _DAY_0
-    if since.days not in _DAYS:
+    if since.days not in DAYS:
         return text_cell(value)
     style = styles.TIMESTAMP_MILLIS if since.microseconds else styles.TIMESTAMP
     return number_cell(since / _DAY, style)

@@ -10,14 +10,15 @@ from datetime import datetime
 from consumer.formats.base import WholeCells
 from consumer.formats.xlsx import parts, styles
 from consumer.formats.xlsx.archive import Archive
-from consumer.formats.xlsx.cells import text_cell
+from consumer.formats.xlsx.cells import TRIGGERS, text_cell
 from consumer.formats.xlsx.names import first_name, further_name
 from consumer.formats.xlsx.rows import RowEncoder
+from consumer.formats.xlsx.typed_cells import DAYS
 from consumer.formats.xlsx.widths import Widths
 from schemas.options import XlsxOptions
-from schemas.records import Cell
+from schemas.records import Cell, EncodedRows
 from schemas.requests import ExportRequested
-from schemas.sheets import MOST_SHEET_ROWS
+from schemas.sheets import MOST_CELL_CHARACTERS, MOST_SHEET_ROWS
 
 
 class XlsxWriter(WholeCells):
@@ -43,6 +44,32 @@ class XlsxWriter(WholeCells):
         self._workbook_is_begun = False
         self._rows = 0  # of the export
         self._sheet_rows = int(options.header)  # of the current sheet
+
+    @property
+    def native_place(self) -> int | None:
+        """The number of the next row in its sheet; None while widths are not known."""
+        return self._sheet_rows + 1 if self._workbook_is_begun else None
+
+    def native_options(self) -> dict[str, object]:
+        """What ``native/src/xlsx`` needs to know: styles and bounds, which no request changes."""
+        return {
+            "styles": [
+                *(styles.QUOTED, styles.WHOLE, styles.DATE),
+                *(styles.TIMESTAMP, styles.TIMESTAMP_MILLIS, styles.fraction(1)),
+            ],
+            "most_decimals": styles.MOST_DECIMALS,
+            "triggers": TRIGGERS,
+            "most_cell_characters": MOST_CELL_CHARACTERS,
+            "most_sheet_rows": MOST_SHEET_ROWS,
+            "days": (DAYS.start, DAYS.stop),
+        }
+
+    def adopt(self, rows: EncodedRows) -> bytes:
+        """See ``NativeWriter``; the rows' XML is packed here."""
+        self._archive.write(rows.data)
+        self._rows += rows.count
+        self._sheet_rows += rows.count
+        return self._archive.take()
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Take rows; return what is packed of them.
