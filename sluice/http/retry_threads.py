@@ -15,8 +15,7 @@ from consumer.daemon_threads import DaemonThreads
 from producer.retry.retrying import Retried, Retry, run_again
 from schemas.topics import Topics
 
-MOST_AT_ONCE = 2
-"""Retries of a node; more wait. Each holds some MiB."""
+_AT_ONCE = 1  # of a node; more wait. One holds up to 16 MiB of a batch several times over
 
 
 class RetryThreads:
@@ -25,7 +24,7 @@ class RetryThreads:
     def __init__(self, topics: Topics, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
         self._options = client_options
-        self._threads = DaemonThreads(MOST_AT_ONCE, "retry")
+        self._threads = DaemonThreads(_AT_ONCE, "retry")
 
     async def run_again(self, retry: Retry) -> Retried:
         """Raises as ``run_again``."""

@@ -3,6 +3,7 @@
 from tests.hostile import (
     kinds_connections,
     kinds_floods,
+    kinds_following,
     kinds_formats,
     kinds_http,
     kinds_records,
@@ -21,6 +22,7 @@ KINDS: tuple[Kind, ...] = (
     *kinds_records.KINDS,
     *kinds_http.KINDS,
     *kinds_connections.KINDS,
+    *kinds_following.KINDS,
     *kinds_floods.KINDS,
     *kinds_storage.KINDS,
 )

@@ -60,7 +60,7 @@ async def _huge_heads(target: Target) -> None:
         Text(b"", b"\0", 4_000_000, b""),
         Text(b"", b"GET ", 2_000_000, b""),
     ):
-        noted(target, await _exchange(target, head.pieces()), _ERRORS)
+        noted(target, await exchange(target, head.pieces()), _ERRORS)
 
 
 async def _huge_queries(target: Target) -> None:
@@ -73,7 +73,7 @@ async def _huge_queries(target: Target) -> None:
     ):
         path = b"POST /export/run?" + query.whole() + b" HTTP/1.1\r\nHost: h\r\n"
         end = b"Content-Type: %s\r\nContent-Length: 4\r\n\r\n[1]\n" % NDJSON.encode()
-        noted(target, await _exchange(target, [path, end]), _ERRORS | {"202"})
+        noted(target, await exchange(target, [path, end]), _ERRORS | {"202"})
 
 
 async def _huge_lookups(target: Target) -> None:
@@ -86,7 +86,7 @@ async def _huge_lookups(target: Target) -> None:
         b"limit=" + b"9" * 60_000,
     ):
         path = b"GET /export?" + query + b" HTTP/1.1\r\nHost: h\r\n\r\n"
-        noted(target, await _exchange(target, [path]), _ERRORS)
+        noted(target, await exchange(target, [path]), _ERRORS)
 
 
 async def _odd_chunks(target: Target) -> None:
@@ -104,7 +104,7 @@ async def _odd_chunks(target: Target) -> None:
         [both, b"0\r\n\r\n"],
         [head, *many.pieces()],
     ):
-        status = await _exchange(target, pieces, seconds=20)
+        status = await exchange(target, pieces, seconds=20)
         noted(target, status, _ANY | {"no answer"})
 
 
@@ -138,7 +138,7 @@ async def _many_requests(target: Target) -> None:
 async def _taken(target: Target, export_id: str, body: Text) -> bool:
     """POST an export and wait for its end; whether it was taken, as it is if there is no crowd."""
     head = post("/export/run", JSON, len(body))
-    status = noted(target, await _exchange(target, [head, *body.pieces()]), frozenset({"202"}))
+    status = noted(target, await exchange(target, [head, *body.pieces()]), frozenset({"202"}))
     if status == "202":
         target.wanted[export_id] = COMPLETED
         await target.bed.downstream.ended(export_id, 30)
@@ -159,7 +159,7 @@ async def _odd_downloads(target: Target) -> None:
         b"If-Match: " + b'W/"' + b"x" * 60_000 + b'"',
         b"If-Range: " + b"," * 60_000,
     ):
-        noted(target, await _exchange(target, [line + header + b"\r\n\r\n"]), _ANY | {"412", "304"})
+        noted(target, await exchange(target, [line + header + b"\r\n\r\n"]), _ANY | {"412", "304"})
 
 
 async def _slow_readers(target: Target) -> None:
@@ -190,7 +190,7 @@ async def _whole_answer(connection: Connection) -> str:
     return status
 
 
-async def _exchange(target: Target, pieces: Iterable[bytes], seconds: float = 60) -> str:
+async def exchange(target: Target, pieces: Iterable[bytes], seconds: float = 60) -> str:
     exchange: Awaitable[str] = exchanged(_url(target), itertools.chain(pieces))
     try:
         return await asyncio.wait_for(exchange, seconds)

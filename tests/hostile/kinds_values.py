@@ -20,7 +20,7 @@ FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Each format, and some of its options."""
 TYPES = ("string", "integer", "number", "decimal", "boolean", "date", "timestamp")
-_STAMPS_MS = (-1, 0, 1, 1_000, 1_420_070_399_999)
+_STAMPS_MS = (-1, 0, 1, 1_000, 1_420_070_399_999, 253_402_300_800_000, 2**63 - 1)
 _LAST_BATCH = b'{"export_id":"%s","seq":0,"last":true,"rows":[%s]}'
 _BATCH_ENDS = TYPED | {"sequence_gap", "row_count_mismatch"}
 
@@ -251,7 +251,7 @@ async def _runs(target: Target) -> None:
 
 
 async def _timestamps(target: Target) -> None:
-    """From none at all to the last one before there was Kafka; brokers refuse those to come."""
+    """From none at all to the last one that there is."""
     topics, producer = target.bed.topics, target.bed.producer
     for stamp, (file_format, options) in itertools.product(_STAMPS_MS, FORMATS):
         export_id = target.new_id()
