@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.topics import Topics
 from tests.chaos.disk import Disk, small_disk
+from tests.support import breaking_writer
 from tests.support.clients import http_client
 from tests.support.hasty_node import hasty
 from tests.support.nodes import NodeProcess, node_on
@@ -133,6 +134,38 @@ async def _undisturbed(
     async with node_on(servers, topics, directory, "again.log", **again):
         completions = f"{again['OUTPUT_PREFIX']}.completions"
         return by_id(await events(servers, completions, at_least=3))
+
+
+@pytest.mark.long
+async def test_what_other_reasons_ended_runs_again_too(
+    bootstrap_servers: str, topics: Topics, upstream: Upstream, shell: Shell, tmp_path: Path
+) -> None:
+    crowded = hasty("consumer.exports.open_exports:MOST_OPEN=1")
+    async with node_on(
+        bootstrap_servers, topics, tmp_path, command=crowded, IDLE_TIMEOUT_SECONDS=3
+    ):
+        await upstream.request("idle")
+        await upstream.batch("idle", 0, rows_of(0, 50))
+        await upstream.request("crowd")
+        await upstream.batch("crowd", 0, rows_of(0, 100), last=True)
+        await ends(bootstrap_servers, topics, 2)
+        await upstream.batch("idle", 1, rows_of(50, 50), last=True)
+    broken = breaking_writer.COMMAND
+    async with node_on(bootstrap_servers, topics, tmp_path, "broken.log", command=broken):
+        await upstream.request("breaks-2")
+        await upstream.batch("breaks-2", 0, rows_of(0, 100), last=True)
+        failed = await ends(bootstrap_servers, topics, 3)
+    reasons = {one: end.reason.value for one, end in failed.items()}
+    assert reasons == {"idle": "timed_out", "crowd": "too_many_open", "breaks-2": "internal"}
+    async with node_on(bootstrap_servers, topics, tmp_path, "repaired.log"):
+        chosen = [part for reason in reasons.values() for part in ("--reason", reason)]
+        done = shell.run("retry", *chosen, "--wait")
+        assert (done.returncode, done.stderr) == (0, ""), done
+        found = await ends(bootstrap_servers, topics, 6)
+    for export_id in reasons:
+        retried = found[f"{export_id}-retry-1"]
+        assert retried.retry_of == export_id
+        assert content(retried) == csv_bytes(rows_of(0, 100))
 
 
 async def test_a_retry_of_a_retry_counts_on(

@@ -3,8 +3,8 @@
 ``python -m tests.support.hasty_node MODULE:NAME=SECONDS …``.
 
 What is no setting, as no operator needs another value, is a constant of a module. It is replaced
-before the node starts, so the product has no hooks. Invariant: only a wait gets shorter; that the
-product's own value does what it should is for a test of ``make test-long``.
+before the node starts, so the product has no hooks. Invariant: a wait gets shorter, or a bound
+lower; that the product's own value does what it should is for a test of ``make test-long``.
 """
 
 import importlib
