@@ -38,9 +38,36 @@ fn check_value(text: &str) {
     match (cell, serde_json::from_str::<Value>(text)) {
         (Some(cell), Ok(value)) => assert!(is_same(&cell, &value), "{cell:?} of {value}"),
         (Some(cell), Err(error)) => panic!("{cell:?} of what is no JSON: {error}"),
-        (None, Ok(value)) => assert!(!is_usual(&value, 0), "{value} is not taken"),
+        (None, Ok(value)) => {
+            // What a second member of its name hides from serde_json may be unusual.
+            let hides = members_of(&value) < members_in(text);
+            assert!(hides || !is_usual(&value, 0), "{value} is not taken");
+        }
         (None, Err(_)) => {}
     }
+}
+
+fn members_of(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(members_of).sum(),
+        Value::Object(members) => members.len() + members.values().map(members_of).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// How many members there are in a JSON text: each has a colon that stands in no string.
+fn members_in(text: &str) -> usize {
+    let (mut count, mut is_string, mut is_escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            b':' if !is_string => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Whether the reader has to take a value.
