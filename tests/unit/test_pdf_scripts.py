@@ -148,9 +148,9 @@ def test_a_bracket_from_right_to_left_is_mirrored() -> None:
     [
         *("ب" + "\u064b" * 1_000_000, "ก" + "\u0e34" * 4_000, "क\u094d" * 2_000),
         *("ب" + "\u200d" * 4_000, "\u202b\u2067\u202e" * 1_300 + "ب", "(ב)a" * 1_000),
-        "(" * 1_300 + "ב" + ")" * 1_300,
+        *("(" * 1_300 + "ב" + ")" * 1_300, "ב1 " + "%" * 8_000),
     ],
-    ids=["marks", "vowels", "viramas", "joiners", "embeddings", "pairs", "brackets"],
+    ids=["marks", "vowels", "viramas", "joiners", "embeddings", "pairs", "brackets", "percents"],
 )
 def test_hostile_text_is_set_in_linear_time(text: str) -> None:
     started = time.process_time()

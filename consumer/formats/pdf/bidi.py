@@ -114,10 +114,17 @@ def _weak(classes: str, own: str) -> str:
         classes = classes.replace("A", "R")
     classes = re.sub("(?<=0)[+,](?=0)", "0", classes)
     classes = re.sub("(?<=1),(?=1)", "1", classes)
-    classes = re.sub("%+(?=0)|(?<=0)%+", lambda found: "0" * len(found[0]), classes)
+    classes = re.sub("%+", _terminators, classes)
     classes = re.sub("[+,%]", "N", classes)
     after_left = "(?:^|L)[^LR]*" if own == "L" else "L[^LR]*"
     return re.sub(after_left, lambda found: found[0].replace("0", "L"), classes)
+
+
+def _terminators(found: re.Match[str]) -> str:
+    """Rule W5: what stands next to a number is of it. A lookahead would be tried for each sign."""
+    beside = found.string[max(0, found.start() - 1) : found.start()]
+    beside += found.string[found.end() : found.end() + 1]
+    return "0" * len(found[0]) if "0" in beside else found[0]
 
 
 def _brackets(text: str, classes: str, own: str) -> str:
@@ -129,7 +136,7 @@ def _brackets(text: str, classes: str, own: str) -> str:
             continue
         if own not in within:
             # The other way, if what stands before runs that way too.
-            before = (_DIRECTION.get(one) for one in reversed(resolved[:opening]))
+            before = (_DIRECTION.get(resolved[place]) for place in range(opening - 1, -1, -1))
             other = next(filter(None, before), own)
         resolved[opening] = resolved[closing] = own if own in within else other
     return "".join(resolved)
