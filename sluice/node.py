@@ -37,7 +37,7 @@ from sluice.http.repeats import FirstRequests
 from sluice.http.retry_threads import RetryThreads
 from sluice.http.server import HttpServer
 from sluice.http.storage_calls import StorageCalls
-from sluice.http.tls import server_context
+from sluice.http.tls import ServerCertificate
 from sluice.http.uploads import DELIVERY_SECONDS, UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.logs import hushed_while_away, silent_libraries
@@ -287,7 +287,7 @@ def _publisher(settings: Settings) -> ExportPublisher:
 def _http_server(app: ASGIApp, settings: Settings) -> HttpServer:
     certificate, key = settings.http_certfile, settings.http_keyfile
     try:
-        tls = server_context(certificate, key) if certificate else None
+        tls = ServerCertificate(certificate, key).context if certificate else None
     except OSError as error:  # since the settings were read
         raise UsageError(f"SLUICE_HTTP_CERTFILE: {certificate}: {error}") from None
     return HttpServer(app, settings.http_host, settings.http_port, tls)

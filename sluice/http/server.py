@@ -10,7 +10,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,13 +29,18 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reac
 
 
 class HttpServer:
-    """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one. ``tls``: by HTTPS alone.
+    """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one.
 
-    It handles no signals: its caller decides when to stop it.
+    ``tls`` is called for each connection; with it, it serves by HTTPS alone. It handles no signals:
+    its caller decides when to stop it.
     """
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._host = host
         self._wanted_port = port

@@ -7,12 +7,18 @@ more than ``most_connections()`` are in their handshake; each further one ends t
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from sluice.http.connections import HEAD_SECONDS, Protocol, most_connections
 
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 2.0  # for a client to say that it saw the end of the last response
 
 
@@ -29,10 +35,53 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     return context
 
 
-class Handshakes:
-    """Makes the protocols of new connections, as uvicorn does by ``Protocol``."""
+class ServerCertificate:
+    """How the server shows itself, from files that may be renewed while it runs.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    A new connection looks at them if none has for ten seconds. What is there and can't serve, as a
+    certificate whose key isn't there yet, is logged and looked at again: the last one serves on.
+
+    Raises:
+        OSError: as ``server_context``.
+    """
+
+    def __init__(self, certificate: Path, key: Path | None) -> None:
+        self._files = (certificate, key)
+        self._seen = self._look()
+        self._context = server_context(certificate, key)
+        self._looked_at = time.monotonic()
+
+    def context(self) -> ssl.SSLContext:
+        """That of the files now."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            self._renew()
+        return self._context
+
+    def _renew(self) -> None:
+        certificate, key = self._files
+        try:
+            if (found := self._look()) == self._seen:
+                return
+            self._context, self._seen = server_context(certificate, key), found
+        except OSError as error:
+            log.warning("certificate not renewed", certificate=str(certificate), error=str(error))
+        else:
+            log.info("certificate renewed", certificate=str(certificate))
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        stats = [path.stat() for path in self._files if path]
+        return [(one.st_ino, one.st_mtime_ns, one.st_size) for one in stats]
+
+
+class Handshakes:
+    """Makes the protocols of new connections, as uvicorn does by ``Protocol``.
+
+    ``context`` is called for each of them.
+    """
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self.context = context
         self.under_way: dict[_Handshake, None] = {}
         """The oldest first; each keeps its task."""
@@ -91,7 +140,7 @@ class _Handshake(asyncio.Protocol):
             transport = await asyncio.get_running_loop().start_tls(
                 self._transport,
                 self,
-                self._handshakes.context,
+                self._handshakes.context(),
                 server_side=True,
                 ssl_handshake_timeout=HEAD_SECONDS,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,

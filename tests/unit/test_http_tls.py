@@ -12,7 +12,7 @@ import pytest
 
 from sluice.http import tls as tls_module
 from sluice.http.server import HttpServer
-from sluice.http.tls import server_context
+from sluice.http.tls import ServerCertificate, server_context
 from tests.support.certificates import OPENSSL, Authority
 from tests.support.http import World, app_of
 from tests.support.waiting import until
@@ -30,7 +30,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def server(world: World, authority: Authority) -> AsyncIterator[HttpServer]:
     issued = authority.issue("node")
     context = server_context(issued.certificate, issued.key)
-    async with app_of(world) as app, HttpServer(app, "127.0.0.1", 0, context) as server:
+    async with app_of(world) as app, HttpServer(app, "127.0.0.1", 0, lambda: context) as server:
         yield server
 
 
@@ -122,7 +122,7 @@ async def test_a_stop_ends_handshakes(world: World, authority: Authority) -> Non
     issued = authority.issue("other")
     context = server_context(issued.certificate, issued.key)
     async with app_of(world) as app:
-        server = HttpServer(app, "127.0.0.1", 0, context)
+        server = HttpServer(app, "127.0.0.1", 0, lambda: context)
         async with server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             await until(lambda: server._handshakes and len(server._handshakes.under_way) == 1)
@@ -134,3 +134,39 @@ def test_a_certificate_in_one_file_with_its_key_serves(
     authority: Authority, tmp_path: Path
 ) -> None:
     assert server_context(authority.issue("both").keystore, None)
+
+
+def shown_serial(port: int, authority: Authority) -> str:
+    """The serial number of the certificate that a new connection is shown."""
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        trusting(authority).wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+    ):
+        shown = tls.getpeercert()
+        assert shown
+        return str(shown["serialNumber"])
+
+
+async def test_a_renewed_certificate_is_taken_without_a_restart(
+    world: World, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_module, "_LOOK_SECONDS", 0.0)
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    first, second = authority.issue("first"), authority.issue("second")
+    certificate.write_bytes(first.certificate.read_bytes())
+    key.write_bytes(first.key.read_bytes())
+    context = ServerCertificate(certificate, key).context
+    async with app_of(world) as app, HttpServer(app, "127.0.0.1", 0, context) as server:
+
+        async def serial() -> str:
+            return await asyncio.to_thread(shown_serial, server.port, authority)
+
+        before = await serial()
+        # Two files can't be renewed at once; meanwhile the last pair serves.
+        certificate.write_bytes(second.certificate.read_bytes())
+        assert await serial() == before
+        key.write_bytes(second.key.read_bytes())
+        renewed = await serial()
+        assert renewed != before
+        key.unlink()
+        assert await serial() == renewed
