@@ -28,7 +28,7 @@ VERSION: Final = "0.3.0"
 """Of the crate that this code was written for."""
 _MODULE = "sluice_native"
 
-_MOST_SHEET_BYTES: Final = 2 * 1024 * 1024
+_MOST_SHEET_BYTES: Final = 1024 * 1024
 """Of a sheet's XML that a batch makes at one go: packing it takes some 20 ms."""
 
 _Encoded = tuple[str, int, bool, int | None, int, bytes, int]

@@ -107,3 +107,8 @@ def test_until_widths_are_known_and_where_a_sheet_ends_python_encodes(native: Na
     assert encoder.encode(one, MOST_SHEET_ROWS, 1_000) is not None
     assert encoder.encode(two, MOST_SHEET_ROWS, 1_000) is None
     assert encoder.encode(one, MOST_SHEET_ROWS + 1, 1_000) is None
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(1_000, True), (2_000, False)])
+def test_what_takes_long_to_pack_is_left_to_python(native: Native, rows: int, fits: bool) -> None:
+    assert taken(native, xlsx_request(["a"]), [["x" * 500]] * rows) == fits
