@@ -68,11 +68,14 @@ check: install native-check ## format, lint, types, imports, unit and property t
 	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n $(TEST_WORKERS)
 
 native-check: ## format, lint and tests of native/, where cargo is
-	@# A distribution's cargo comes without clippy and rustfmt, and builds all the same.
-	@if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then set -e; cd native; \
+	@# A distribution's cargo comes without clippy and rustfmt, and builds all the same; an old one
+	@# doesn't know the crate's edition.
+	@if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 \
+	    && cargo metadata --no-deps --format-version 1 --manifest-path native/Cargo.toml >/dev/null 2>&1; \
+	then set -e; cd native; \
 	    cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml -- --config-path .; cargo clippy --quiet --locked --all-features --all-targets -- -D warnings; \
 	    cargo test --quiet --locked; \
-	else echo "sluice: no cargo with clippy and rustfmt: native/ is not checked"; fi
+	else echo "sluice: no cargo of 1.88 or newer with clippy and rustfmt: native/ is not checked"; fi
 
 native-fuzz: ## fuzz the JSON reader of native/ (FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz)
 	cd native && cargo +nightly fuzz run record -- \
