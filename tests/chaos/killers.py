@@ -109,6 +109,7 @@ def main() -> None:
     """Run the node that the environment sets up."""
     from sluice.cli import main as command  # noqa: PLC0415 - after it is armed
 
+    os.environ["SLUICE_ENCODERS"] = "python"  # those in Rust obey no cell
     sys.argv[1:] = ["serve"]
     command()
 
