@@ -7,6 +7,7 @@ from dataclasses import astuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from clients.topics import require_topics
 from schemas.topics import Topics
 
 
@@ -20,6 +21,8 @@ async def created_topics(bootstrap_servers: str, partitions: int) -> AsyncIterat
     try:
         answer = await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
         assert all(error[1] == 0 for error in answer.topic_errors), answer
+        # A node that starts at once would find that they are missing: a broker learns of them late.
+        await require_topics(names, bootstrap_servers=bootstrap_servers)
         yield topics
         await admin.delete_topics(names)
     finally:
