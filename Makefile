@@ -51,7 +51,7 @@ demo: install ## run the five scenarios on an embedded Apache Kafka
 # first ones. Three of them for two cores, as tests wait: two workers used 67 % of both, three 81 %.
 PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: install ## the tests, on a real Kafka (about 15 minutes on two cores)
+test: install ## the tests, on a real Kafka (about 14 minutes on two cores)
 	$(PYTEST_APART) -m "not long"
 
 test-long: install ## the longest tests: those of `make test` in their long form
