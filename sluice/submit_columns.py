@@ -6,7 +6,7 @@ option.
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -58,13 +58,8 @@ def given_columns(
     """
     described = _describe(column)
     headers = {key: facts["header"] for key, facts in described.items() if "header" in facts}
-    for pair in header:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--header {pair}: must be of the form KEY=TEXT")
-        if key in headers:
-            raise UsageError(f"--header {key}: is given twice")
-        headers[key] = text
+    for key, text in _pairs("--header", "KEY=TEXT", header, headers):
+        headers[key] = text  # noqa: PERF403 - each is looked for among those before
     chosen = [*described] or None if columns is None else _parse_columns(columns)
     for option, keys in (("--column", described), ("--header", headers)):
         if chosen is not None and (unknown := [key for key in keys if key not in chosen]):
@@ -82,17 +77,11 @@ def parse_options(file_format: Format, pairs: Sequence[str]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     fields = OPTIONS[file_format].model_fields
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--option {pair}: must be of the form name=value")
-        if name in options:
-            raise UsageError(f"--option {name}: is given twice")
+    for name, given in _pairs("--option", "name=value", pairs, options):
         if name not in fields:
             known = f"{file_format}, which has {', '.join(fields)}{meant(name, [*fields])}"
             raise UsageError(f"--option {name}: is not an option of {known}")
-        if name == "delimiter":
-            text = TAB_NAMES.get(text, text)
+        text = TAB_NAMES.get(given, given) if name == "delimiter" else given
         options[name] = _typed(text, fields[name].annotation)
     return options
 
@@ -101,6 +90,23 @@ def meant(given: str, known: Sequence[str]) -> str:
     """A hint at what is nearest to a name that is not known; empty if nothing is near."""
     near = get_close_matches(given, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _pairs(
+    option: str, form: str, pairs: Sequence[str], taken: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Name and text of each; ``taken`` may grow with them.
+
+    Raises:
+        UsageError: one is of another form, or its name is taken.
+    """
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{option} {pair}: must be of the form {form}")
+        if name in taken:
+            raise UsageError(f"{option} {name}: is given twice")
+        yield name, text
 
 
 def _parse_columns(columns: str) -> list[str]:

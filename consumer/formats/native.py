@@ -7,7 +7,7 @@ and words what is wrong.
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast
 
 import structlog
 
@@ -34,7 +34,6 @@ _MOST_SHEET_BYTES: Final = 1024 * 1024
 _Encoded = tuple[str, int, bool, int | None, int, bytes, int]
 
 
-@runtime_checkable
 class NativeWriter(FormatWriter, Protocol):
     """A writer that goes on after rows that were encoded natively."""
 
@@ -147,7 +146,8 @@ class NativeEncoders:
 class NativeRows:
     """Encodes the batches of one export, a row after the other; a ``BatchEncoder``.
 
-    ``blank`` is a writer of the export that has written nothing.
+    ``blank`` is a writer of the export that has written nothing; the others that it is given are of
+    the same class.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class NativeRows:
 
     def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> Batch | None:
         """See ``BatchEncoder``."""
-        place = writer.native_place if isinstance(writer, NativeWriter) else self._first_place
+        place = cast("NativeWriter", writer).native_place if writer else self._first_place
         if place is None:
             return None
         most_bytes = min(most_bytes, self._most_bytes or most_bytes)
@@ -178,5 +178,4 @@ class NativeRows:
 
     def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
         """See ``BatchEncoder``."""
-        assert isinstance(writer, NativeWriter), "the writer is that of the format"  # noqa: S101
-        return writer.adopt(rows)
+        return cast("NativeWriter", writer).adopt(rows)

@@ -42,18 +42,9 @@ from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.letters import letter_fields
-from tests.support.serving import serving
+from tests.support.serving import STATUS, serving
 from tests.support.world_publisher import WorldPublisher
 
-STATUS = NodeStatus(
-    running=2,
-    queued=3,
-    open_exports=5,
-    assigned_partitions=[0, 4, 11],
-    lag=17,
-    partition_lag={0: 5, 4: 12, 11: 0},
-    capacity=5,
-)
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
