@@ -6,8 +6,8 @@ nothing under it but the retry that resumes it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,7 +31,7 @@ Cancel: TypeAlias = Callable[["CancelAttempt"], Awaitable[None]]
 _GIVE_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0
 _POLL_SECONDS = 0.5
-# How long a client may take to retry after Kafka was unavailable, before its export is cancelled.
+# How long a client may take to retry after its last 503 or 429, before its export is cancelled.
 _RETRY_SECONDS = 5.0
 
 
@@ -58,6 +58,14 @@ class CancelAttempt:
         return task.done() and (task.cancelled() or task.exception() is not None)
 
 
+@dataclass(slots=True)
+class _RetryWindow:
+    """Until when a retry may resume an attempt, by the loop's clock; ``arrived`` extend it."""
+
+    until: float
+    arrived: int = 0
+
+
 class BrokenUploads:
     """The attempts that broke off, by export id."""
 
@@ -65,7 +73,7 @@ class BrokenUploads:
         self._is_ours = is_ours
         self._cancel = cancel
         self._attempts: dict[str, CancelAttempt] = {}
-        self._open: set[str] = set()  # ids that a retry may still resume
+        self._open: dict[str, _RetryWindow] = {}  # by ids that a retry may still resume
         self._stopping = asyncio.Event()
 
     def __contains__(self, export_id: str) -> bool:
@@ -81,28 +89,45 @@ class BrokenUploads:
         self._forget(attempt)
         return replace(attempt)  # so that ``settle`` sees that the former one is gone
 
+    @contextmanager
+    def arriving(self, request: ExportRequested) -> Iterator[None]:
+        """Keep the attempt that a request retries open while the block checks the request.
+
+        If the block refuses it, as when the queue is full, the attempt waits for the next retry.
+        """
+        attempt = self._attempts.get(request.export_id)
+        window = self._open.get(request.export_id)
+        if window is None or attempt is None or attempt.request != request:
+            yield
+            return
+        window.arrived += 1
+        try:
+            yield
+        finally:
+            window.arrived -= 1
+            window.until = _now() + _RETRY_SECONDS
+
     def add(self, attempt: CancelAttempt, *, retried: bool) -> None:
         """Hold a broken attempt; call ``settle`` next. ``retried``: its client may retry."""
         self._attempts[attempt.request.export_id] = attempt
         if retried and not attempt.has_rows:
-            self._open.add(attempt.request.export_id)
+            self._open[attempt.request.export_id] = _RetryWindow(_now() + _RETRY_SECONDS)
 
     async def settle(self, attempt: CancelAttempt) -> None:
         """Cancel an attempt, unless a retry resumes it or its request is not in Kafka.
 
         Tries for a minute, then leaves the export to its idle timeout. Raises nothing.
         """
-        if attempt.request.export_id in self._open:
-            await self._wait_for_retry(attempt)
-        clock = asyncio.get_running_loop().time
-        until = clock() + _GIVE_UP_SECONDS
-        while self._is_current(attempt) and clock() < until:
+        if window := self._open.get(attempt.request.export_id):
+            await self._wait_for_retry(attempt, window)
+        until = _now() + _GIVE_UP_SECONDS
+        while self._is_current(attempt) and _now() < until:
             with suppress(Refusal):
                 if not await self._is_in_kafka(attempt):
                     self._forget(attempt)
                 elif self._is_current(attempt):
                     # From here on no retry may resume it: its cancellation may be on its way.
-                    self._open.discard(attempt.request.export_id)
+                    self._open.pop(attempt.request.export_id, None)
                     await self._cancel(attempt)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -115,10 +140,9 @@ class BrokenUploads:
 
     async def wait_until_ended(self, attempt: CancelAttempt) -> None:
         """Hold the id of a cancelled attempt until its export has ended, for a minute at most."""
-        clock = asyncio.get_running_loop().time
-        until = clock() + _GIVE_UP_SECONDS
+        until = _now() + _GIVE_UP_SECONDS
         try:
-            while self._is_current(attempt) and clock() < until:
+            while self._is_current(attempt) and _now() < until:
                 with suppress(Refusal):
                     if not await self._is_ours(*await self._identity(attempt)):
                         return
@@ -127,11 +151,17 @@ class BrokenUploads:
             if self._is_current(attempt):
                 self._forget(attempt)
 
-    async def _wait_for_retry(self, attempt: CancelAttempt) -> None:
+    async def _wait_for_retry(self, attempt: CancelAttempt, window: _RetryWindow) -> None:
         """Wait until the request's outcome is known; if it is in Kafka, wait for a retry."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_RETRY_SECONDS if await self._fetch_source(attempt) else 0):
-                await self._stopping.wait()
+        if await self._fetch_source(attempt) is None:
+            return
+        window.until = _now() + _RETRY_SECONDS
+        while self._is_current(attempt) and (window.arrived or _now() < window.until):
+            seconds = _POLL_SECONDS if window.arrived else window.until - _now()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+                    return
 
     def stop(self) -> None:
         """Stop waiting for retries."""
@@ -155,4 +185,8 @@ class BrokenUploads:
 
     def _forget(self, attempt: CancelAttempt) -> None:
         del self._attempts[attempt.request.export_id]
-        self._open.discard(attempt.request.export_id)
+        self._open.pop(attempt.request.export_id, None)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

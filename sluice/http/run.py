@@ -182,6 +182,16 @@ async def _publish(
     Raises:
         Refusal: the id is another export's, the queue is full, a row is wrong, or Kafka is away.
     """
+    with deps.uploads.arriving(submission.request):
+        return await _publish_if_admitted(deps, submission, chunks, note)
+
+
+async def _publish_if_admitted(
+    deps: RunDependencies,
+    submission: Submission,
+    chunks: AsyncGenerator[_Rows, None],
+    note: Callable[..., None],
+) -> Repeated | None:
     exports, wanted = deps.exports, submission.request
     unfinished = await exports.count_unfinished(wanted.user)
     if exports.is_under_way(wanted):

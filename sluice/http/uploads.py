@@ -69,6 +69,10 @@ class UploadGateway:
         """Whether an upload of this id broke off here and its end isn't known yet."""
         return export_id in self._broken
 
+    def arriving(self, request: ExportRequested) -> AbstractContextManager[None]:
+        """A request is being checked; if it retries an upload that broke off, that one waits."""
+        return self._broken.arriving(request)
+
     @asynccontextmanager
     async def export(self, request: ExportRequested, *, retried: bool) -> AsyncIterator["Upload"]:
         """Publish a request; the block sends its rows.

@@ -120,6 +120,32 @@ async def test_a_retry_goes_on_where_kafka_did_not_say_whose_the_id_is(
     assert world.is_finished("e-1")
 
 
+async def test_a_retry_that_is_refused_before_it_resumes_is_waited_for_again(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its count of unfinished exports takes longer than a client has for a retry, and fails."""
+    monkeypatch.setattr(broken, "_RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(uploads, "_REQUEST_SECONDS", 0.2)
+    counts = world.counts
+
+    async def refused_late(user: str) -> tuple[int, int]:
+        await asyncio.sleep(0.8)
+        raise BacklogUnavailable("Kafka doesn't answer")
+
+    world.held = asyncio.Event()
+    assert_problem(await run(client, export_id="e-1"), 503, "Kafka doesn't answer")
+    world.held.set()
+    for _ in range(2):
+        monkeypatch.setattr(world, "counts", refused_late)
+        assert_problem(await run(client, export_id="e-1"), 503, "Kafka doesn't answer")
+        await asyncio.sleep(0.3)
+    monkeypatch.setattr(world, "counts", counts)
+    assert (await run(client, export_id="e-1")).status_code == 202
+    assert world.cancelled() == []
+    assert len(world.requests) == 1
+    assert world.published_rows("e-1") == GOOD["data"]
+
+
 async def test_without_a_retry_a_late_request_is_cancelled_and_its_id_kept_until_the_end(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
