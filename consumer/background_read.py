@@ -1,6 +1,7 @@
-"""A read beside the group that goes on in the back, and begins again when it breaks off.
+"""A background read outside the consumer group that restarts when it fails.
 
-Invariant: a reason why it broke off is given once, until it is followed again or there is another.
+Invariant: each reason for a failure is reported once, until the read works again or fails for
+another reason.
 """
 
 import asyncio
@@ -13,14 +14,14 @@ from consumer.errors import BacklogUnavailable
 
 AWAY = "Kafka doesn't answer"
 FORESEEN = (BacklogUnavailable, KafkaError, OSError, TimeoutError, ValueError)
-"""What such a read breaks off with; anything else is a fault of our own."""
+"""The expected failures of such a read; anything else is a bug."""
 
-# Between two tries, so that a Kafka that is away isn't called in a tight loop.
+# Between attempts: don't call an unreachable Kafka in a tight loop.
 _AGAIN_SECONDS = 1.0
 
 
 class BackgroundRead:
-    """``read`` goes on until it breaks off; then ``on_break`` is called, in the handler."""
+    """Runs ``read`` until it fails; then calls ``on_break``, inside the exception handler."""
 
     def __init__(
         self, name: str, read: Callable[[], Awaitable[None]], on_break: Callable[[Exception], None]
@@ -32,7 +33,7 @@ class BackgroundRead:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to read; returns at once, whether Kafka answers or not."""
+        """Start reading in the background; returns at once, even if Kafka is unreachable."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
@@ -42,11 +43,11 @@ class BackgroundRead:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def followed(self) -> None:
-        """It reads what is new by now."""
+        """The read has caught up and now follows new messages."""
         self._reason = None
 
     def new_reason(self, error: Exception) -> str | None:
-        """Why it broke off; None: for the same reason as before."""
+        """Why the read failed; None if the reason is the one already reported."""
         before, self._reason = self._reason, in_words(error)
         return None if self._reason == before else self._reason
 
@@ -54,13 +55,13 @@ class BackgroundRead:
         while True:
             try:
                 await self._read()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is read again
+            except Exception as error:  # noqa: BLE001 - any failure leads to another read
                 self._on_break(error)
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def in_words(error: Exception) -> str:
-    """For people: why such a read broke off."""
+    """Why such a read failed, as text for people."""
     if isinstance(error, (OSError, *NO_CONNECTION)):
         return AWAY
     return str(error) or type(error).__name__

@@ -1,7 +1,8 @@
 """What the service reads from the cluster: topics, committed offsets, ends of logs.
 
-Read-only. Invariant: offsets fetched after a partition's producer has started are stable, as that
-start waited for the predecessor's transaction to end; and none is older than one returned before.
+Read-only. Invariant: offsets fetched after a partition's producer has started are final, because
+that start waits for the predecessor's transaction to end; and no offset is older than one returned
+earlier.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from schemas.topics import Topics
 _CALL_SECONDS = 10.0
 _PING_SECONDS = 5.0
 _RETRY_SECONDS = 0.1
-# As long as commits that went back are doubted; shorter than the 5 s that a question to the backlog
-# may take, so that it hears the reason.
+# How long to disbelieve commits that went back. Shorter than the 5 s of a backlog query, so that
+# the query's error can name the reason.
 _BACK_SECONDS = 2.0
 
 
 class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types
-    """The coordinator returned an older commit than before: going on there would repeat events."""
+    """The coordinator returned an older commit than before; resuming there would repeat events."""
 
 
 class Cluster:
@@ -41,8 +42,8 @@ class Cluster:
         self._options = client_options
         self.contact = Contact(client_options["bootstrap_servers"])
         self._admin = AIOKafkaAdminClient(**client_options)
-        # read_uncommitted: the end that read_committed shows is the last stable offset, and a
-        # batch can be visible before a request that an open transaction holds back.
+        # read_uncommitted: read_committed ends at the last stable offset, and a batch can be
+        # visible before its request, if that is in an open transaction.
         self._ends = AIOKafkaConsumer(
             **client_options, isolation_level="read_uncommitted", enable_auto_commit=False
         )
@@ -55,7 +56,7 @@ class Cluster:
         """Connect.
 
         Raises:
-            NodeRefused: no broker answers, or it refuses us.
+            NodeRefused: no broker answers, or the brokers refuse the connection.
         """
         try:
             async with asyncio.timeout(_CALL_SECONDS):
@@ -63,7 +64,7 @@ class Cluster:
                 await self._ends.start()
                 await self._stable_ends.start()
         except (KafkaError, OSError) as error:
-            # ``__aexit__`` isn't called when entering fails.
+            # ``__aexit__`` isn't called if ``__aenter__`` fails.
             await self.__aexit__()
             raise await self._unusable(error) from error
         return self
@@ -74,7 +75,7 @@ class Cluster:
         await self._stable_ends.stop()
 
     async def check_topics(self) -> int:
-        """Check that the node can work with the topics; the largest dead letter, in bytes.
+        """Check that the topics are usable; returns the largest dead letter in bytes.
 
         Raises:
             NodeRefused: a topic is missing, partition counts differ, an input is compacted, or a
@@ -102,15 +103,15 @@ class Cluster:
         for name in (topics.requests, topics.records):
             if "compact" in configs[name].get("cleanup.policy", ""):
                 raise NodeRefused(f"{name} is compacted: set its cleanup.policy to delete")
-        # Kafka's default, where the broker doesn't say.
+        # Kafka's default, if the broker doesn't report it.
         return int(configs[topics.dead_letters].get("max.message.bytes", 1_048_588))
 
     async def ping(self) -> bool:
-        """Whether a broker answers; ``contact`` notes it."""
+        """Whether a broker answers; reports the result to ``contact``."""
         called_at = time.monotonic()
         try:
             async with asyncio.timeout(_PING_SECONDS):
-                # Of no topics: to describe the cluster brings every topic of it along.
+                # Ask for no topics: describing the cluster would return every one.
                 await self._admin.describe_topics([])
         except (KafkaError, OSError):
             answers = False
@@ -120,10 +121,10 @@ class Cluster:
         return answers
 
     async def fetch_committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
-        """The group's offsets and metadata of requests and records; None where there is none.
+        """Fetch the group's commits for requests and records; None where there is no commit.
 
         Raises:
-            CommitsWentBack: for some seconds they have been older than those returned before.
+            CommitsWentBack: they have been older than those returned before for some seconds.
             KafkaError, TimeoutError: Kafka doesn't answer.
         """
         return (await self.fetch_all_committed([partition]))[partition]
@@ -131,7 +132,7 @@ class Cluster:
     async def fetch_all_committed(
         self, partitions: Iterable[int]
     ) -> dict[int, tuple[Committed | None, Committed | None]]:
-        """As ``fetch_committed``, of several partitions."""
+        """``fetch_committed`` for several partitions."""
         pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
             found = await self._fetch_unmoved([one for pair in pairs.values() for one in pair])
@@ -147,18 +148,18 @@ class Cluster:
         return any(one for pair in committed.values() for one in pair)
 
     async def fetch_log_starts(self, partition: int) -> tuple[int, int]:
-        """The first offsets that there are, of requests and records."""
+        """Fetch the first available offsets of requests and records."""
         requests, records = self._pair(partition)
         async with asyncio.timeout(_CALL_SECONDS):
             starts = await self._ends.beginning_offsets([requests, records])
         return starts[requests], starts[records]
 
     async def fetch_end(self, partition: TopicPartition) -> int:
-        """The offset after the last message, committed or not."""
+        """Fetch the offset after the last message, committed or not."""
         return (await self.fetch_ends([partition]))[partition]
 
     async def fetch_ends(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offsets after the last messages, committed or not."""
+        """Fetch the offsets after the last messages, committed or not."""
         async with asyncio.timeout(_CALL_SECONDS):
             ends: dict[TopicPartition, int] = await self._ends.end_offsets(partitions)
         return ends
@@ -166,17 +167,17 @@ class Cluster:
     async def fetch_stable_ends(
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, int]:
-        """The last stable offsets: below them no transaction is open."""
+        """Fetch the last stable offsets, below which no transaction is open."""
         async with asyncio.timeout(_CALL_SECONDS):
             ends: dict[TopicPartition, int] = await self._stable_ends.end_offsets(partitions)
         return ends
 
     async def fetch_request_partitions(self) -> list[TopicPartition]:
-        """The partitions of the requests topic."""
+        """Fetch the partition numbers of the requests topic."""
         return await self._fetch_partitions(self._topics.requests)
 
     async def fetch_completions_since(self, millis: int) -> dict[TopicPartition, tuple[int, int]]:
-        """First and end of what is in the completions at or after a time, committed or not."""
+        """Fetch first and end offsets of completions at or after a time, committed or not."""
         partitions = await self._fetch_partitions(self._topics.completions)
         ends = await self.fetch_ends(partitions)
         async with asyncio.timeout(_CALL_SECONDS):
@@ -193,16 +194,16 @@ class Cluster:
         return TopicPartition(topics.requests, partition), TopicPartition(topics.records, partition)
 
     async def _fetch_unmoved(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        """All of them, none older than before: a coordinator that restarted has returned such."""
+        """Fetch commits, none older than before: restarted coordinators have returned such."""
         deadline = time.monotonic() + _BACK_SECONDS
         while True:
             found = await self._fetch_committed(partitions)
-            # -1 of a partition without a commit is older than any: commits that expired are noticed
+            # A partition without a commit has -1, below any commit, so expired commits are noticed
             # too.
             back = [one for one in partitions if found[one].offset < self._newest.get(one, -1)]
             if back:
                 ends = await self.fetch_ends(back)
-                # Where the log ends before the commit, the topic is another one of the same name.
+                # If the log ends before the commit, the topic was recreated under the same name.
                 back = [one for one in back if ends[one] >= self._newest[one]]
             if not back:
                 self._newest.update((one, found[one].offset) for one in partitions)
@@ -223,22 +224,22 @@ class Cluster:
                     self.group_id, partitions=partitions
                 )
             except KafkaError as error:
-                # A new cluster has no group coordinator until a client has looked for it.
+                # A new cluster has no group coordinator until a client looks for one.
                 if not error.retriable:
                     raise
             else:
-                # aiokafka doesn't look at an error of the whole answer, such as a coordinator that
-                # is loading; it has no partitions then, which would read as: nothing committed.
+                # aiokafka ignores the response's top-level error, such as a loading coordinator.
+                # The response then has no partitions, which would look like nothing committed.
                 if found.keys() >= {*partitions}:
                     return found
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def fetch_partition_counts(self) -> dict[str, int]:
-        """How many partitions each of the four topics has; 0: it is not there."""
+        """Fetch the partition counts of the four topics; 0 if a topic is missing."""
         topics = self._topics
         names = [topics.requests, topics.records, topics.completions, topics.dead_letters]
         async with asyncio.timeout(_CALL_SECONDS):
-            # Of all topics: to describe one by name would create it where brokers auto-create.
+            # Ask for all topics: naming one would create it on brokers that auto-create.
             found = {topic["topic"]: topic for topic in await self._admin.describe_topics()}
         return {name: len(found.get(name, {}).get("partitions", ())) for name in names}
 

@@ -1,8 +1,7 @@
-"""Threads for calls that may hang, as those into a storage may: they never keep the process alive.
+"""Threads for calls that may hang, such as storage calls; they never keep the process alive.
 
-The threads of ``concurrent.futures`` are joined as the interpreter ends, so one call that hangs
-would keep a node from ending after SIGTERM. Invariant: no call waits while a thread is idle or may
-still be started.
+The interpreter joins the threads of ``concurrent.futures`` on exit, so one hanging call would keep
+a node alive after SIGTERM. Invariant: no call waits while a thread is idle or could be started.
 """
 
 import threading
@@ -17,7 +16,7 @@ _Call = Callable[[], None]
 
 
 class DaemonThreads(Executor):
-    """At most ``most`` threads, each started when it is first needed."""
+    """At most ``most`` threads, each started on first need."""
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
@@ -26,7 +25,7 @@ class DaemonThreads(Executor):
         self._lock = threading.Lock()
         self._count = 0
         self._idle = 0
-        self._unclaimed = 0  # calls that wait for whichever thread is free first
+        self._unclaimed = 0  # calls waiting for the first free thread
         self._ended = False
 
     @property
@@ -55,7 +54,7 @@ class DaemonThreads(Executor):
             if self._ended:
                 raise RuntimeError("the threads were shut down")
             if self._idle:
-                # Promised to this call, so that the next one doesn't count on it.
+                # Reserved for this call, so that the next one doesn't count on it.
                 self._idle -= 1
             elif self._count < self._most:
                 self._start()
@@ -65,7 +64,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. Threads end when they are idle; nobody waits for one that hangs."""
+        """Accept no more calls. Idle threads end; nothing waits for one that hangs."""
         with self._lock:
             self._ended = True
             for _ in range(self._idle):
@@ -80,7 +79,7 @@ class DaemonThreads(Executor):
     def _work(self) -> None:
         while call := self._calls.get():
             call()
-            del call  # what it holds is not for as long as this thread is idle
+            del call  # don't keep the call's objects alive while this thread is idle
             with self._lock:
                 if self._unclaimed:
                     self._unclaimed -= 1

@@ -1,7 +1,7 @@
-"""Messages that are read beside the group, decoded while the event loop goes on.
+"""Decodes messages read outside the group without blocking the event loop.
 
-A legal request may take 0.1 s to decode, and one fetch brings some MiB of them. Invariant: the
-event loop decodes for 5 ms at a stretch, and nothing above 64 KiB.
+A valid request may take 0.1 s to decode, and one fetch returns several MiB of them. Invariant: the
+event loop decodes for at most 5 ms at a time, and no value above 64 KiB.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _Decoded = TypeVar("_Decoded")
 async def decoded(
     messages: Iterable[Consumed], decode: Callable[[Consumed], _Decoded]
 ) -> AsyncIterator[tuple[Consumed, _Decoded]]:
-    """Each message with what ``decode`` makes of it, in order. Raises as ``decode``."""
+    """Each message with its decoded value, in order. Raises as ``decode``."""
     loop = asyncio.get_running_loop()
     until = time.monotonic() + _STRETCH_SECONDS
     for message in messages:
@@ -34,5 +34,5 @@ async def decoded(
 
 
 def _is_quick(value: object) -> bool:
-    # What is no bytes is the beginning of a value that was not read.
+    # A value that isn't ``bytes`` is only the beginning of one.
     return value is None or (isinstance(value, bytes) and len(value) <= _QUICK_BYTES)

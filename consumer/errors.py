@@ -1,4 +1,4 @@
-"""What can go wrong in the service, grouped by how it reacts.
+"""The service's errors, grouped by reaction.
 
 ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
@@ -12,8 +12,8 @@ ConsumerError
 └── BacklogUnavailable   retry later: what is unfinished in the group isn't known now
     └── RequestsHidden   the same, for as long as an upstream's transaction is open
 
-A message that can't be tied to an export is ``schemas.errors.Unreadable``: a dead letter. Losing a
-partition is an event, not an error.
+A message that belongs to no export raises ``schemas.errors.Unreadable`` and becomes a dead letter.
+Losing a partition is an event, not an error.
 """
 
 from schemas.vocabulary import FailReason
@@ -24,7 +24,7 @@ class ConsumerError(Exception):
 
 
 class ExportFailure(ConsumerError):  # noqa: N818 - an outcome of the contract
-    """This export ends as failed; nothing else is disturbed."""
+    """This export ends as failed; nothing else is affected."""
 
     def __init__(self, reason: FailReason, message: str) -> None:
         super().__init__(message)
@@ -32,15 +32,15 @@ class ExportFailure(ConsumerError):  # noqa: N818 - an outcome of the contract
 
 
 class StorageUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
-    """The storage refused. The same call may be retried."""
+    """The storage refused; the same call may be retried."""
 
 
 class PartLost(ConsumerError):  # noqa: N818 - an event rather than a fault
-    """A partial file was swept by the partition's next owner, or can't be trusted any more."""
+    """The partition's next owner removed a partial file, or the file can't be trusted any more."""
 
 
 class PartUnsynced(PartLost):
-    """The disk did not take the file of ``export_id``; it may have lost some of it."""
+    """The file of ``export_id`` could not be synced; the disk may have lost part of it."""
 
     def __init__(self, export_id: str, message: str) -> None:
         super().__init__(message)
@@ -48,11 +48,11 @@ class PartUnsynced(PartLost):
 
 
 class AttemptAgain(ConsumerError):  # noqa: N818 - what is to be done
-    """Our code broke as it wrote an export's file; see ``consumer.core.second_attempts``."""
+    """A bug broke an export while its file was written; see ``consumer.core.second_attempts``."""
 
 
 class MessageFault(ConsumerError):  # noqa: N818 - an event, and no fault of the message's sender
-    """Our code broke on the message at ``offset`` of the records (``is_batch``) or requests."""
+    """A bug broke on the message at ``offset`` of the records (``is_batch``) or requests."""
 
     def __init__(self, offset: int, message: str, *, is_batch: bool) -> None:
         super().__init__(message)
@@ -61,16 +61,16 @@ class MessageFault(ConsumerError):  # noqa: N818 - an event, and no fault of the
 
 
 class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves
-    """This partition can't go on; the message says what a person can do."""
+    """This partition can't continue; the message says what a person can do."""
 
 
 class NodeRefused(ConsumerError):  # noqa: N818 - the state it leaves
-    """The node can't start as things are; the message says what a person can do."""
+    """The node can't start; the message says what a person can do."""
 
 
 class BacklogUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
-    """The backlog isn't known now; the message says why."""
+    """The backlog is unknown at the moment; the message says why."""
 
 
 class RequestsHidden(BacklogUnavailable):
-    """The id was not found, but an open transaction holds requests back that may be of this id."""
+    """The id was not found, but an open transaction may hold a request with it."""

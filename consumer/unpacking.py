@@ -1,8 +1,8 @@
-"""Batches that were handed on as they came, unpacked in pieces, on a thread.
+"""Unpacks packed record batches piece by piece, on a thread.
 
-What they hold may decompress to gigabytes; a piece is bounded by bytes and time, and a large value
-is not read before a turn asks for it. Blocking code, but for ``unpacked``. Invariant: the messages
-of a batch come in order, each once, and none below the first offset that is wanted.
+A batch may decompress to gigabytes, so each piece is bounded in bytes and time, and a large value
+is read only when a turn needs it. Everything blocks except ``unpacked``. Invariant: the messages of
+a batch come in order, each once, and none below the first offset wanted.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from consumer.daemon_threads import DaemonThreads
 from consumer.exports.messages import LargeMessage
 from schemas.limits import LARGE_BYTES
 
-# As a turn's share of bytes and time.
+# The same limits as a turn's.
 PIECE_BYTES = 1024 * 1024
 PIECE_SECONDS = 0.05
 
-# For reads beside the group. On the event loop's own threads, small bodies wait to be parsed.
+# For reads outside the group. Not the event loop's own threads: HTTP bodies wait there.
 THREADS = DaemonThreads(2, "unpack")
 
 Consumed: TypeAlias = ConsumerRecord | LargeMessage
 
 
 class Unpacking:
-    """The messages of a packed batch, a piece at a time; ``ended`` once all were given."""
+    """The messages of one packed batch, a piece at a time; ``ended`` once all were returned."""
 
     def __init__(
         self, packed: ConsumerRecord, first_offset: int = 0, most_bytes: int = MAX_RECORD_BYTES
@@ -51,7 +51,7 @@ class Unpacking:
         )
 
     def piece(self) -> list[Consumed]:
-        """The next messages, up to a piece's bytes and time; it may be none yet."""
+        """The next messages, up to a piece's bytes and time; possibly none."""
         given: list[Consumed] = []
         held, until = 0, time.monotonic() + PIECE_SECONDS
         for record in self._stream:
@@ -59,7 +59,7 @@ class Unpacking:
                 message = self._message(record)
                 given.append(message)
                 if isinstance(message, LargeMessage):
-                    return given  # its value is next in the stream
+                    return given  # the stream stands at its value
                 held += held_bytes(message)
             if held >= PIECE_BYTES or time.monotonic() >= until:
                 return given
@@ -87,17 +87,17 @@ class Unpacking:
 
 
 def is_packed(message: Consumed) -> bool:
-    """Whether a message stands for a whole batch."""
-    # A large message's value is read by looking at it.
+    """Whether a message is a whole packed batch."""
+    # Check the class first: accessing a large message's value reads it.
     return not isinstance(message, LargeMessage) and type(message.value) is PackedBatch
 
 
 async def unpacked(
     messages: Sequence[ConsumerRecord], first_offset: int = 0
 ) -> AsyncIterator[Sequence[Consumed]]:
-    """The same messages, those of packed batches among them; in pieces, as these are read.
+    """The messages, with packed batches unpacked, in pieces as they are read.
 
-    A large one comes without its value: no event is large, and no large request is read.
+    Large messages come without their value: no event is large, and large requests aren't read.
     """
     begin, loop = 0, asyncio.get_running_loop()
     for end, message in enumerate(messages):

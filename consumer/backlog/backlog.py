@@ -1,9 +1,9 @@
 """What the whole group has accepted and not finished, known on every node.
 
-Reads the requests topic beside the group, and looks at what the group has committed; which request
-is unfinished is decided in ``core/backlog.py``. Nothing is written, and what an open transaction
-holds back was not accepted yet. Any doubt reads all of it again. Invariant: an answer stands on
-ends and commits that were fetched after its question.
+Reads the requests topic outside the group and fetches the group's commits; ``core/backlog.py``
+decides which requests are unfinished. Writes nothing. A request inside an open transaction doesn't
+count as accepted yet. After any inconsistency everything is read again. Invariant: every answer is
+based on end offsets and commits fetched after its question was asked.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ __all__ = ["MOST_FOLLOWED", "Backlog", "BacklogUnavailable", "RequestsHidden"]
 log = structlog.get_logger(__name__)
 
 MOST_FOLLOWED = 100_000
-"""UnfinishedRequest exports that are held in memory; what is read of more waits for room."""
+"""Unfinished requests held in memory; beyond that, reading pauses until some have ended."""
 
 _ANSWER_SECONDS = 5.0
-_AT_A_STRETCH = 2_000  # exports that are listed before other tasks have their turn
+_AT_A_STRETCH = 2_000  # exports listed before yielding to other tasks
 _STILL_READ = "the requests topic is still being read"
 _CONSUMER_OPTIONS = {
     "fetch_max_wait_ms": 1000,
-    "metadata_max_age_ms": 30_000,  # new partitions are seen as soon as by the group's members
+    "metadata_max_age_ms": 30_000,  # notice new partitions as soon as the group's members do
 }
 
 
 class Backlog:
-    """The group's unfinished exports. Use it as an async context manager; it reads in the back."""
+    """The group's unfinished exports. An async context manager that reads in the background."""
 
     def __init__(
         self,
@@ -57,28 +57,28 @@ class Backlog:
         self._reading = BackgroundRead("backlog", self._read, self._note)
 
     async def __aenter__(self) -> Self:
-        """Begin to read; returns at once, whether Kafka answers or not."""
+        """Start reading in the background; returns at once, even if Kafka is unreachable."""
         self._reading.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop reading; a question that waits is refused."""
+        """Stop reading; pending calls raise ``BacklogUnavailable``."""
         await self._reading.stop()
 
     async def count(self, *, fresh: bool = False) -> int:
-        """Exports accepted and unfinished in the group; ``most_followed`` stands for more, too.
+        """Count the exports accepted and unfinished in the group, up to ``most_followed``.
 
-        At once, as of about a second ago; or ``fresh``: after all that was accepted or committed
-        before the call.
+        Returns at once a count that may be a second old; if ``fresh``, waits for one that includes
+        everything accepted or committed before the call.
 
         Raises:
-            BacklogUnavailable: Kafka doesn't answer, or there is more to read than 5 s allow.
+            BacklogUnavailable: Kafka doesn't answer, or reading takes more than 5 s.
         """
         async with self._reader_ready() as reader:
             return await reader.count(fresh=fresh)
 
     async def counts(self, user: str) -> tuple[int, int]:
-        """A fresh ``count``, and how many of those exports are this user's. Raises as ``count``."""
+        """A fresh ``count``, in all and for this user. Raises as ``count``."""
         async with self._reader_ready() as reader:
             return await reader.counts(user)
 
@@ -89,7 +89,7 @@ class Backlog:
         """
         async with self._reader_ready() as reader:
             held = await reader.unfinished()
-        # Kafka has answered: this takes a busy node as long as it takes.
+        # No deadline: Kafka has answered, and listing takes a busy node as long as it takes.
         listed: list[ListedExport] = []
         for start in range(0, len(held), _AT_A_STRETCH):
             listed += starmap(_listed, held[start : start + _AT_A_STRETCH])
@@ -97,21 +97,21 @@ class Backlog:
         return listed
 
     async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
-        """The unfinished export of this id, as of now; None: there is none in the whole group.
+        """The unfinished export of this id as of now, or None if the group has none.
 
-        A look for the manifest after a None finds it, if the export has ended. ``accepted``:
-        it surely has been requested, so it is in no transaction that is still open.
+        If it has ended, its manifest can be read after a None is returned. Pass ``accepted`` if the
+        request is known to be committed, so that no open transaction can hide it.
 
         Raises:
-            RequestsHidden: it may be in a transaction that is open.
-            BacklogUnavailable: as ``count``; or there are more than ``most_followed``.
+            RequestsHidden: an open transaction may hold it.
+            BacklogUnavailable: as ``count``, or more than ``most_followed`` exports are unfinished.
         """
         async with self._reader_ready() as reader:
             return await reader.find(export_id, accepted=accepted)
 
     @asynccontextmanager
     async def _reader_ready(self) -> AsyncIterator[BacklogReader]:
-        """The reader for a question; what goes wrong comes out as BacklogUnavailable."""
+        """The reader, for one question; its failures become ``BacklogUnavailable``."""
         if self._trouble:
             raise BacklogUnavailable(self._trouble)
         reader, pieces_read = self._reader, 0
@@ -122,7 +122,7 @@ class Backlog:
                 pieces_read = reader.pieces_read
                 yield reader
         except TimeoutError:
-            # Pieces that came show that Kafka answers: there is only much to read.
+            # Kafka answers, there is just a lot to read.
             reads = reader is not None and reader.pieces_read > pieces_read
             raise BacklogUnavailable(_STILL_READ if reads else AWAY) from None
         except (KafkaError, OSError, ValueError) as error:
@@ -139,19 +139,20 @@ class Backlog:
                 self._reader_is_there.set()
                 await reader.run()
             finally:
-                # Before it closes: calls from now on wait for the next reader.
+                # First of all: later calls wait for the next reader.
                 self._reader = None
                 self._reader_is_there.clear()
                 await reader.close()
 
     def _note(self, error: Exception) -> None:
-        """Log why, once; questions are refused meanwhile, unless it is only read again."""
+        """Log why, once. Questions are refused meanwhile, unless everything is just read again."""
         if not isinstance(error, FORESEEN):
             log.error("backlog failed", exc_info=error)
         if reason := self._reading.new_reason(error):
             say = log.debug if self._cluster.contact.explains(error) else log.warning
             say("backlog is not followed", reason=reason)
-        # After a doubt all is read again at once, and calls wait for that; else they are refused.
+        # After an inconsistency everything is read again at once and calls wait for it; after any
+        # other failure they are refused.
         self._trouble = None if isinstance(error, BacklogUnavailable) else in_words(error)
 
 

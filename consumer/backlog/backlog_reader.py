@@ -1,8 +1,8 @@
-"""One reading of the requests topic for the backlog: from the commits to the first doubt.
+"""One pass over the requests topic, from the commits until an inconsistency is found.
 
-The requests go into a ``PartitionBacklog`` for each partition, the group's commits prune them. Ends
-and commits are fetched by *looks*, which questions of about the same time share. Invariant:
-``_positions`` are taken when all that lies below them is in the partitions.
+Requests go into one ``PartitionBacklog`` per partition and the group's commits prune them. A *look*
+fetches end offsets and commits; questions asked at about the same time share one. Invariant:
+``_positions`` advance only once everything below them is in the partitions' backlogs.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from schemas.errors import Unreadable
 from schemas.records import export_id_of
 from schemas.times import from_millis, to_millis
 
-_POLL_MS = 100  # a marker moves the position, but doesn't end a poll
+_POLL_MS = 100  # a transaction marker moves the position without ending a poll
 _POLL_RECORDS = 500
 _CALL_SECONDS = 5.0
-# How old an answer may be that needn't be fresh.
+# The maximum age of an answer that needn't be fresh.
 _LOOK_SECONDS = 1.0
-# Questions of this time share one look.
+# Questions within this time share one look.
 _BETWEEN_LOOKS_SECONDS = 0.05
-_LOOK_SHARE = 5  # looks may take one part in so many of the time, however much is open
+_LOOK_SHARE = 5  # looks take at most this fraction of the time, however much is open
 _HIDDEN_SECONDS = 2.0
 _READ_AGAIN = "the backlog is being read again"
 
@@ -44,14 +44,14 @@ _NOTHING = Committed(0, "")
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the partitions ended: ``stable`` of what was accepted, ``all`` with what is hidden."""
+    """End offsets: ``stable`` of committed messages, ``all`` with those in open transactions."""
 
     stable: Mapping[TopicPartition, int]
     all: Mapping[TopicPartition, int]
 
 
 class BacklogReader:
-    """See the module. ``begin`` it, then ``run`` it, then ``close`` it; ``consumer`` is started."""
+    """Call ``begin``, ``run``, then ``close``. ``consumer`` is already started."""
 
     def __init__(self, consumer: AIOKafkaConsumer, cluster: Cluster, most_followed: int) -> None:
         self._consumer = consumer
@@ -69,15 +69,15 @@ class BacklogReader:
         self._doubt: BaseException | None = None
         self._closed = False
         self.pieces_read = 0
-        """Of a batch, or of what a call gave; that it grows shows that Kafka answers."""
+        """Messages read so far; growth shows that Kafka answers."""
 
     async def begin(self) -> None:
         """Start from what is committed.
 
         Raises:
-            BacklogUnavailable: not now; begin again.
+            BacklogUnavailable: not available now; begin again.
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
-            ValueError: what was committed can't be read.
+            ValueError: the committed metadata can't be parsed.
         """
         partitions = await self._cluster.fetch_request_partitions()
         if not partitions:
@@ -91,7 +91,7 @@ class BacklogReader:
             self._partitions[one] = self._partition_backlog(one)
         self._consumer.assign(partitions)
         for one, backlog in self._partitions.items():
-            # Requests below the log's start are gone: they can't be read any more.
+            # Requests below the log's start have been removed by retention.
             self._positions[one] = max(starts[one], backlog.start)
             self._consumer.seek(one, self._positions[one])
 
@@ -99,20 +99,20 @@ class BacklogReader:
         """Read until cancelled.
 
         Raises:
-            BacklogUnavailable: something is in doubt. Else as ``begin``.
+            BacklogUnavailable: an inconsistency was found. Otherwise as ``begin``.
         """
         while self._doubt is None:
             if time.monotonic() >= self._look_due_at + _LOOK_SECONDS:
                 await self.look()
             if self._full:
-                # Room comes by looks alone, which forget what has ended.
+                # Only looks make room, by dropping what has ended.
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 await self._poll()
         raise self._doubt
 
     async def close(self) -> None:
-        """Refuse the questions that wait for an answer."""
+        """Refuse all pending questions."""
         self._closed = True
         self._tell_moved()
         for look in self._looks:
@@ -120,19 +120,19 @@ class BacklogReader:
         await asyncio.gather(*self._looks, return_exceptions=True)
 
     async def unfinished(self) -> list[tuple[Requested, bool]]:
-        """All of them, as of about a second ago, and whether each has begun. Raises as ``run``."""
+        """All unfinished exports, maybe a second old, and whether each has begun. As ``run``."""
         await self.count(fresh=False)
         return [one for backlog in self._partitions.values() for one in backlog.unfinished()]
 
     async def count(self, *, fresh: bool) -> int:
-        """The unfinished exports. Raises as ``run``."""
+        """Count the unfinished exports. Raises as ``run``."""
         if fresh or not self._whole:
             await self._read_to((await self.look()).stable)
             self._whole = True
         return self._held
 
     async def counts(self, user: str) -> tuple[int, int]:
-        """A fresh ``count``, and how many of them are this user's. Raises as ``run``."""
+        """A fresh ``count``, in all and for this user. Raises as ``run``."""
         every = await self.count(fresh=True)
         return every, sum(one.count_of(user) for one in self._partitions.values())
 
@@ -148,20 +148,20 @@ class BacklogReader:
         return found
 
     async def look(self) -> Ends:
-        """Fetch ends and commits, from now on; and forget what has ended. Raises as ``run``."""
+        """Fetch current end offsets and commits, and drop what has ended. Raises as ``run``."""
         if self._next_look is None:
             self._next_look = asyncio.create_task(self._look_in_turn(), name="backlog-look")
             self._looks.add(self._next_look)
             self._next_look.add_done_callback(self._looked)
         look = self._next_look
-        await asyncio.wait([look])  # it goes on for the others if this call is cancelled
+        await asyncio.wait([look])  # if this call is cancelled, the look continues for the others
         if look.cancelled():
             raise BacklogUnavailable(_READ_AGAIN)
         return look.result()
 
     def _looked(self, look: asyncio.Task[Ends]) -> None:
         self._looks.discard(look)
-        # In a callback, as all callers that waited for this look may have been cancelled.
+        # In a callback, because every caller waiting for this look may have been cancelled.
         if not look.cancelled():
             self._doubt = self._doubt or look.exception()
 
@@ -170,7 +170,7 @@ class BacklogReader:
             if self._doubt:
                 raise BacklogUnavailable(_READ_AGAIN)
             await asyncio.sleep(self._look_due_at - time.monotonic())
-            self._next_look = None  # calls from now on need a later look
+            self._next_look = None  # later calls need a newer look
             begun = time.monotonic()
             try:
                 async with asyncio.timeout(_CALL_SECONDS):
@@ -180,12 +180,11 @@ class BacklogReader:
                 self._look_due_at = begun + min(max(busy, _BETWEEN_LOOKS_SECONDS), _LOOK_SECONDS)
 
     async def _look(self) -> Ends:
-        # Positions first: what was read lies below an end that is fetched after it, unless the
-        # topic was made again.
+        # Take positions first: they lie below ends fetched later, unless the topic was recreated.
         partitions, before = list(self._partitions), dict(self._positions)
         if len(self._consumer.partitions_for_topic(partitions[0].topic) or ()) > len(partitions):
             raise BacklogUnavailable("the requests topic has more partitions than before")
-        # In this order no end of all is below a stable one.
+        # In this order no end of ``all`` can be below one of ``stable``.
         stable = await self._cluster.fetch_stable_ends(partitions)
         ends = Ends(stable, await self._cluster.fetch_ends(partitions))
         if any(before[one] > ends.all[one] for one in partitions):
@@ -206,7 +205,7 @@ class BacklogReader:
         if not backlog.commit(_point(committed)):
             raise BacklogUnavailable("the group's offsets went back")
         self._committed[partition] = committed
-        await asyncio.sleep(0)  # a thousand may be open in each
+        await asyncio.sleep(0)  # one commit may list a thousand open requests
 
     async def _poll(self) -> None:
         fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
@@ -214,8 +213,8 @@ class BacklogReader:
             async for some in unpacked(records, self._positions[one]):
                 await self._put(self._partitions[one], some)
                 self.pieces_read += 1
-        async with asyncio.timeout(_CALL_SECONDS):  # it may be on its way to the log's start
-            # Only now: all below these positions is in the partitions.
+        async with asyncio.timeout(_CALL_SECONDS):  # it may be resetting to the log's start
+            # Only now is everything below these positions in the partitions' backlogs.
             for one in self._partitions:
                 self._positions[one] = await self._consumer.position(one)
         self._tell_moved()
@@ -227,7 +226,7 @@ class BacklogReader:
                 backlog.put(record.offset, request)
 
     async def _read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Wait until all below was read; False: there is no room to read on."""
+        """Wait until everything below is read; False if there is no room to continue."""
         while self._is_behind(ends):
             if self._closed:
                 raise BacklogUnavailable(_READ_AGAIN)
@@ -237,7 +236,7 @@ class BacklogReader:
         return True
 
     async def _read_hidden(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """As ``_read_to``, past transactions that were open; most are so for a moment."""
+        """As ``_read_to``, but waits for open transactions; most close within moments."""
         try:
             async with asyncio.timeout(_HIDDEN_SECONDS):
                 return await self._read_to(ends)
@@ -245,7 +244,7 @@ class BacklogReader:
             raise RequestsHidden("an open transaction holds requests back") from None
 
     def _tell_moved(self) -> None:
-        # A new event for each move: who comes later waits for the next one.
+        # A new event per move: later callers wait for the next one.
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -253,7 +252,7 @@ class BacklogReader:
         return any(self._positions[one] < end for one, end in ends.items())
 
     def _find(self, export_id: str) -> UnfinishedRequest | None:
-        """Of an id that lies on several partitions, which is wrong, rather one that has begun."""
+        """If an id is wrongly on several partitions, prefer one that has begun."""
         found = [one for p in self._partitions.values() if (one := p.find(export_id))]
         return max(found, key=lambda one: one.begun, default=None)
 
@@ -272,10 +271,10 @@ class BacklogReader:
 def requested(
     value: bytes | None, key: bytes | None = None, timestamp_ms: int = 0
 ) -> Requested | None:
-    """The request in a message of the requests topic; None if it opens no export.
+    """Parse a message of the requests topic; None if it opens no export.
 
-    Wrong fields are left to the partition's owner: whatever has a valid id gets a terminal event.
-    ``timestamp_ms`` is the message's, which stands for a time that was not sent.
+    Invalid fields are left to the partition's owner, since every request with a valid id gets a
+    terminal event. ``timestamp_ms``, the message's own, replaces a missing ``requested_at``.
     """
     try:
         sent, _ = request_fields(value, key)

@@ -1,7 +1,8 @@
-"""Single messages of the requests topic, by where they lie, and whether a batch follows one.
+"""Looks up single messages of the requests topic by offset, and whether a batch follows one.
 
-Read beside the group, one at a time, by a consumer that starts with the first question; a search
-for a batch has a consumer of its own. Invariant: no message of another offset is ever given.
+Reads outside the group, one lookup at a time, with a consumer that starts on the first question;
+searches for batches use a consumer of their own. Invariant: a lookup returns the message at exactly
+the given offset or none.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _SEARCH_SECONDS = 1.0
 
 
 class RequestLookup(RunsClients):
-    """Use it as an async context manager; nothing is connected before the first question."""
+    """An async context manager that connects on the first question."""
 
     def __init__(self, client_options: Mapping[str, Any]) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class RequestLookup(RunsClients):
         return self
 
     async def at(self, source: Source) -> Consumed | None:
-        """The message at a place, or None where Kafka no longer has it.
+        """Fetch the message at this place; None if Kafka no longer has it.
 
         Raises:
             BacklogUnavailable: Kafka doesn't answer.
@@ -51,8 +52,8 @@ class RequestLookup(RunsClients):
                 async with asyncio.timeout(_CALL_SECONDS):
                     return await self._read(one, source.offset)
             except BaseException as error:
-                # Cancelled too: a fetch may be half-way.
-                await self._close()  # on any error the next question starts a new consumer
+                # On cancellation too: a fetch may be half done.
+                await self._close()  # after any error the next question starts a new consumer
                 if isinstance(error, (KafkaError, TimeoutError, OSError)):
                     raise BacklogUnavailable("Kafka doesn't answer") from None
                 raise
@@ -60,8 +61,8 @@ class RequestLookup(RunsClients):
     async def has_batch(self, topic: str, source: Source, export_id: str) -> bool:
         """Whether a batch keyed by this id follows the request at ``source`` in the records topic.
 
-        Also one that another producer's open transaction holds back, as no upload of a node is in
-        any. False: none was found in a second. Raises as ``at``.
+        Counts batches in open transactions of other producers too: nodes' uploads use none. False
+        if none was found within a second. Raises as ``at``.
         """
         request = await self.at(source)
         if request is None:
@@ -79,14 +80,14 @@ class RequestLookup(RunsClients):
     async def _read(self, one: TopicPartition, offset: int) -> Consumed | None:
         consumer = await self._started()
         consumer.assign([one])
-        # Beyond the end, as after the topic was recreated, a read would never return.
+        # A read beyond the end, as after the topic was recreated, would never return.
         if (await consumer.end_offsets([one]))[one] <= offset:
             return None
         consumer.seek(one, offset)
         while await consumer.position(one) <= offset:
             fetched = await consumer.getmany(one, timeout_ms=_POLL_MS, max_records=1)
             if records := fetched.get(one):
-                consumer.pause(one)  # it would fetch on
+                consumer.pause(one)  # stop prefetching
                 return await _find(records, offset)
         return None
 
@@ -102,7 +103,7 @@ class RequestLookup(RunsClients):
 
 
 async def _find(fetched: Sequence[Any], offset: int) -> Consumed | None:
-    """The message of an offset among what was fetched from there on."""
+    """Pick the message at an offset from those fetched."""
     async for some in unpacked(fetched, offset):
         for message in some:
             return message if message.offset == offset else None
@@ -112,7 +113,7 @@ async def _find(fetched: Sequence[Any], offset: int) -> Consumed | None:
 async def _is_keyed(
     consumer: AIOKafkaConsumer, one: TopicPartition, since_ms: int, key: bytes
 ) -> bool:
-    """Whether a message with this key is found among those from a time on.
+    """Whether a message with this key exists at or after a timestamp.
 
     An upload's first batch comes right after its request, so there is little to read.
     """

@@ -1,1 +1,1 @@
-"""Decisions without I/O and without a clock: one export's state, and what may be committed."""
+"""Pure decisions, without I/O or a clock: one export's state, and what may be committed."""

@@ -1,9 +1,9 @@
-"""What is accepted and unfinished in one partition, from its requests and its commits.
+"""One partition's accepted and unfinished exports, derived from its requests and commits.
 
-A commit lists the open requests below its position Q, so what is unfinished is known without
-following any completion: requests at or above Q, which nobody has handled yet, and the listed ones.
-A request below Q that isn't listed has ended, or was a repeat, or was none. Pure. Invariant: every
-request that is held is unfinished by the latest commit that was read.
+A commit lists the open requests below its position Q. So the unfinished exports are known without
+reading any completion: the requests at or above Q, which nobody has handled yet, and the listed
+ones. A request below Q that isn't listed has ended, was a repeat, or was invalid. Pure. Invariant:
+every request held is unfinished according to the latest commit read.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from schemas.vocabulary import Format
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What is kept of a request; ``format`` is unknown where a wrong one was sent.
+    """What is kept of a request; ``format`` is ``unknown`` if an invalid one was sent.
 
-    ``title`` is cut where it is long; the time is in milliseconds since the epoch.
+    A long ``title`` is cut; the time is in milliseconds since the epoch.
     """
 
     export_id: str
@@ -34,7 +34,7 @@ class Requested:
 class UnfinishedRequest:
     """An export that was requested and has not ended.
 
-    ``source`` is where its request lies. ``begun``: a committed turn has applied a batch of it.
+    ``source`` is the request's place in Kafka. ``begun``: a committed turn has applied a batch.
     """
 
     export_id: str
@@ -45,10 +45,9 @@ class UnfinishedRequest:
 
 
 class PartitionBacklog:
-    """The unfinished exports of one partition. ``len`` is how many; an id counts once.
+    """The unfinished exports of one partition. ``len`` counts them; a repeated id counts once.
 
-    ``point`` is what the partition has committed. Requests are given in the order of their offsets,
-    from ``start`` on.
+    ``point`` is what the partition has committed. Pass requests in offset order, from ``start`` on.
     """
 
     def __init__(self, topic: str, partition: int, point: ResumePoint) -> None:
@@ -63,12 +62,12 @@ class PartitionBacklog:
         return len(self._requests)
 
     def count_of(self, user: str) -> int:
-        """How many of them are this user's."""
+        """How many are this user's."""
         return self._by_user[user]
 
     @property
     def start(self) -> int:
-        """The first offset that has to be read."""
+        """The first offset to read."""
         return min((self._point.requests_position, *self._point.open_requests))
 
     def find(self, export_id: str) -> UnfinishedRequest | None:
@@ -82,7 +81,7 @@ class PartitionBacklog:
         return UnfinishedRequest(export_id, request.user, request.format, source, begun)
 
     def unfinished(self) -> Iterator[tuple[Requested, bool]]:
-        """All that is held, and whether a committed turn has applied a batch of it."""
+        """All unfinished exports, and whether each has begun."""
         for offset, request in self._requests.items():
             yield request, offset in self._begun_requests
 
@@ -91,22 +90,22 @@ class PartitionBacklog:
         return offset >= self._point.requests_position or offset in self._open
 
     def put(self, offset: int, request: Requested) -> None:
-        """A wanted request was read. One whose id is here is a repeat: it will be ignored."""
+        """Add a wanted request. One whose id is already here is a repeat and will be ignored."""
         if self.wants(offset) and request.export_id not in self._offsets:
             self._requests[offset] = request
             self._offsets[request.export_id] = offset
             self._by_user[request.user] += 1
 
     def commit(self, point: ResumePoint) -> bool:
-        """The partition has committed ``point``: forget what has ended by it.
+        """The partition has committed ``point``: drop what has ended since.
 
-        Returns False if it went back, as after a reset of the group's offsets; then requests that
-        were forgotten are unfinished, and have to be read again.
+        Returns False if the commit went back, as after a reset of the group's offsets. Then
+        requests dropped earlier are unfinished again and have to be read again.
         """
         if point == self._point:
             return True
         position = self._point.requests_position
-        # Open below the former position, and not open before: it was forgotten here.
+        # Open below the former position but not held: it was dropped here.
         reopened = any(offset < position for offset in {*point.open_requests} - self._open)
         if reopened or point.requests_position < position:
             return False
@@ -119,7 +118,7 @@ class PartitionBacklog:
         del self._offsets[request.export_id]
         self._by_user[request.user] -= 1
         if not self._by_user[request.user]:
-            del self._by_user[request.user]  # users come and go without end
+            del self._by_user[request.user]  # or the dict would grow with every user ever seen
 
     def _set(self, point: ResumePoint) -> None:
         self._point = point
@@ -127,7 +126,7 @@ class PartitionBacklog:
         self._begun_requests = frozenset(point.begun_requests)
 
     def _handled(self) -> Iterator[int]:
-        """Offsets of held requests below the position: the first ones, as they came in order."""
+        """Offsets of held requests below the position; requests arrive in offset order."""
         for offset in self._requests:
             if offset >= self._point.requests_position:
                 return

@@ -1,14 +1,16 @@
-"""One export's sequence of batches: what to do with the next one.
+"""One export's sequence of batches: what to do with each.
 
 Pure: batches in, rows in pieces or a verdict out. Rules (the contract, ``export.records``):
 
-- ``seq`` counts from 0 by 1; a lower one is a repeat and is dropped, a higher one is a gap;
-- a row is an array of exactly one cell per column, or an object by column key, in which a missing
-  key is null and an unknown one is wrong;
-- a cell is of its column's type, where it has one (``schemas.column_types``);
-- ``total_rows``, which comes with the last batch, must be the number of rows.
+- ``seq`` counts up from 0; a lower one than expected is a repeat and is dropped, a higher one is a
+  gap;
+- a row is an array with exactly one cell per column, or an object by column key, in which a missing
+  key means null and an unknown key is an error;
+- a cell must match its column's type, if it has one (``schemas.column_types``);
+- ``total_rows``, sent with the last batch, must equal the number of rows.
 
-Invariant: ``rows`` counts batches applied whole; a batch that raises changes nothing.
+Invariant: ``rows`` counts the rows of completely applied batches; a batch that raises changes
+nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,25 +26,25 @@ from schemas.vocabulary import ColumnType, FailReason
 
 
 class BatchSequence:
-    """The state of one export: which batch comes next, and how many rows there are."""
+    """One export's progress: which batch comes next, and how many rows were applied."""
 
     __slots__ = ("_keys", "_types", "next_seq", "rows")
 
     def __init__(self, keys: Sequence[str], types: Sequence[ColumnType | None] = ()) -> None:
-        """``types`` are those of the columns; there may be fewer, or none."""
+        """``types`` are the columns' types; there may be fewer than columns, or none."""
         self._keys = tuple(keys)
         self._types = {place: one for place, one in enumerate(types) if one is not None}
         self.next_seq = 0
         self.rows = 0
 
     def accept(self, batch: Batch, *, bounded: bool = True) -> bool:
-        """Whether a batch is the next one; a repeat isn't, and is to be dropped.
+        """Whether a batch is the next one; drop it if not, as it is a repeat.
 
         Nothing changes until ``apply`` is called with the same batch.
 
         Raises:
-            ExportFailure: a gap, or more cells than a batch may have, where that is ``bounded``;
-                a row of more values than are ever built is none in any case.
+            ExportFailure: there is a gap; the batch has too many cells, if ``bounded``; or a row
+                has more values than are ever parsed.
         """
         if batch.seq < self.next_seq:
             return False
@@ -55,20 +57,20 @@ class BatchSequence:
         return True
 
     def pieces(self, batch: Batch, after: int = 0) -> "Pieces":
-        """The rows of the next batch in column order, some at a time, after the first ``after``."""
+        """The next batch's rows after the first ``after``, in column order, some at a time."""
         return Pieces(batch, self._keys, self._types, self.rows, after)
 
     def apply(self, batch: Batch) -> None:
-        """Count an accepted batch, once its rows are in the file."""
+        """Count an accepted batch once its rows are in the file."""
         self.next_seq = batch.seq + 1
         self.rows += batch.row_count
 
 
 class Pieces(Iterator[Sequence[Sequence[Cell]]]):
-    """The rows of one batch in column order. No generator, as that would keep the last ones.
+    """The rows of one batch in column order. Not a generator: it would keep the last rows alive.
 
-    ``done`` counts the rows handed out. Raises ExportFailure for a row of the wrong shape, or a
-    cell of the wrong type.
+    ``done`` counts the rows returned. Raises ExportFailure for a row of the wrong shape or a cell
+    of the wrong type.
     """
 
     __slots__ = ("_batch", "_keys", "_rows_before", "_source", "_types", "done")
@@ -100,7 +102,7 @@ class Pieces(Iterator[Sequence[Sequence[Cell]]]):
         return ordered
 
     def require_total(self) -> None:
-        """Raises ExportFailure for a wrong total of rows."""
+        """Raise ExportFailure if ``total_rows`` is wrong."""
         total, expected = self._rows_before + self._batch.row_count, self._batch.total_rows
         if expected is not None and expected != total:
             raise ExportFailure(
@@ -112,8 +114,9 @@ class Pieces(Iterator[Sequence[Sequence[Cell]]]):
 def _in_column_order(
     rows: list[Row], keys: tuple[str, ...], seq: int, first: int
 ) -> Sequence[Sequence[Cell]]:
-    # Most batches hold nothing but rows of the right length, all arrays or all objects: a few
-    # passes at C speed. An object of as many keys as there are columns that has each has no other.
+    # Most batches hold only rows of the right length, all arrays or all objects: a few passes at C
+    # speed suffice. An object with as many keys as columns that has every column has no unknown
+    # key.
     kinds = set(map(type, rows))
     if kinds <= {list} and set(map(len, rows)) <= {len(keys)}:
         return rows  # type: ignore[return-value]  # each was just seen to be a list

@@ -1,7 +1,7 @@
-"""What one batch may cost, and what one turn may.
+"""Limits on the cost of one batch and of one turn.
 
-Pure: sizes and times are given. Invariant: a batch of too many cells is refused before one of them
-is built. What a batch makes of its file is counted as it is made, in ``exports.application``.
+Pure: sizes and times are passed in. Invariant: a batch of too many cells is refused before any of
+them is parsed. The bytes a batch adds to its file are limited in ``exports.application``.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,24 +13,24 @@ from schemas.records import Batch
 from schemas.vocabulary import FailReason
 
 TURN_BYTES = 1024 * 1024
-"""Of messages that a turn handles."""
+"""Message bytes that a turn handles."""
 TURN_SECONDS = 0.05
 PIECE_CELLS = 20_000
 """Cells that are put in order and encoded at a time: 10 to 40 ms, and less than 10 MiB. The usual
 batch is one piece."""
 
 PIECE_KEY_CHARACTERS = 500_000
-"""Of all keys times the rows of a piece; in an XML file a character may take 14 bytes."""
+"""Characters of all keys, times the rows of a piece; in XML a character may take 14 bytes."""
 
 
 def require_few_cells(batch: Batch, columns: int) -> None:
-    """Refuse a batch of too many cells before any row of it is built.
+    """Refuse a batch of too many cells before any of its rows is parsed.
 
-    Its cells are its rows times the columns, as an object may leave out any; or the JSON values in
-    its rows, nested ones included, if these are more.
+    Its cells are its rows times the columns, since an object may omit keys; or the JSON values in
+    its rows, nested ones included, if there are more of these.
 
     Raises:
-        ExportFailure: there are more than a batch may have.
+        ExportFailure: it has more cells than a batch may.
     """
     cells = batch.row_count * columns
     if cells <= MOST_BATCH_CELLS and batch.large is None:
@@ -41,7 +41,7 @@ def require_few_cells(batch: Batch, columns: int) -> None:
             f"batch {batch.seq}: row {batch.row_count + 1} holds more than"
             f" {MOST_ELEMENT_VALUES:,} values",
         )
-    values = batch.large.values if batch.large else 0  # fewer than fit into a small one
+    values = batch.large.values if batch.large else 0  # small batches can't have too many
     if max(cells, values) > MOST_BATCH_CELLS:
         what = f"{batch.row_count:,} rows of {columns} columns" if cells > values else "its rows"
         raise ExportFailure(
@@ -52,17 +52,17 @@ def require_few_cells(batch: Batch, columns: int) -> None:
 
 
 def rows_at_once(keys: Sequence[str]) -> int:
-    """How many rows make a piece of a table with these columns.
+    """How many rows make up a piece, for these columns.
 
-    Some formats write the keys in each row, where a batch may hold a thousand rows of two bytes: of
-    256 keys of 1,000 characters they are gigabytes.
+    Some formats repeat the keys in each row. A thousand two-byte rows with 256 keys of 1,000
+    characters would become gigabytes.
     """
     cells = PIECE_CELLS // len(keys)
     return max(1, min(cells, PIECE_KEY_CHARACTERS // (1 + sum(map(len, keys)))))
 
 
 class TurnBudget:
-    """A turn's share: bytes of messages, and seconds by a monotonic clock."""
+    """A turn's budget: bytes of messages, and seconds on a monotonic clock."""
 
     __slots__ = ("_bytes_left", "_monotonic", "_until")
 
@@ -72,10 +72,10 @@ class TurnBudget:
         self._until = monotonic() + seconds
 
     def spend(self, size_bytes: int) -> None:
-        """A message of this size was handled."""
+        """Count a handled message of this size."""
         self._bytes_left -= size_bytes
 
     @property
     def spent(self) -> bool:
-        """Whether the turn is to end."""
+        """Whether the turn should end."""
         return self._bytes_left <= 0 or self._monotonic() >= self._until

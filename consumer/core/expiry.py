@@ -1,9 +1,9 @@
-"""What has expired and is to be removed now. Pure.
+"""Which files have expired and are due for removal. Pure.
 
-What will expire is noted in the storage under a *slot*, two minutes of a day, so that what is due
-is found without a look at what isn't. A note is made in a slot that is not over: that of the
-expiry, or of now where this is later. Invariant: notes of a slot are removed only once it is over
-by ``GRACE`` on the clock of who does, so none is lost that is made in it meanwhile.
+Each expiry is noted in the storage under a *slot*, a period of two minutes, so that due files are
+found without listing all others. A note goes into a slot that is not over: the slot of the expiry,
+or the current one if that is later. Invariant: a slot's notes are removed only when it has been
+over for ``GRACE`` on the remover's clock, so no note added meanwhile is lost.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -13,18 +13,18 @@ from typing import NamedTuple
 
 SLOT = timedelta(minutes=2)
 GRACE = timedelta(minutes=2)
-"""Clocks of nodes may differ by so much: a file is there for as long as any of them shows it."""
+"""How far nodes' clocks may differ: a file stays until it has expired on every clock."""
 OTHERS_GRACE = timedelta(minutes=5)
-"""What the partition's owner hasn't removed by then, any node does."""
+"""After this, any node removes what the partition's owner hasn't."""
 UNDECIDED = timedelta(days=1)
-"""A note, or a file, whose export has no manifest for so long: no attempt lasts for a day."""
+"""After this, a note or file without a manifest is abandoned: no attempt lasts a day."""
 _FORM = "%Y-%m-%d/%H%M"
 
 
 class Removed(NamedTuple):
-    """What was removed at a time, or would be: files or (``manifests``) manifests, by export.
+    """What one step removed, or would remove: files or (``manifests``) manifests, by export.
 
-    Bytes are those of files. ``refused`` says what wasn't removed, and why.
+    ``bytes`` are those of files. ``refused`` names what wasn't removed, and why.
     """
 
     exports: tuple[tuple[str, int], ...] = ()
@@ -33,13 +33,13 @@ class Removed(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Of all together."""
+        """The total."""
         return sum(size for _, size in self.exports)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Which files are due: of ``partitions`` before one time, of others before another."""
+    """Which files are due; those of ``partitions`` are due earlier than others."""
 
     now: datetime
     ours_before: datetime
@@ -48,7 +48,7 @@ class Due:
 
     @classmethod
     def for_owner(cls, now: datetime, partitions: Collection[int]) -> "Due":
-        """For the node that owns these partitions: whole slots only."""
+        """Due for the node that owns these partitions: complete slots only."""
         ours_before, others_before = _floor(now - GRACE), _floor(now - OTHERS_GRACE)
         return cls(now, ours_before, others_before, frozenset(partitions))
 
@@ -58,25 +58,25 @@ class Due:
         return cls(now, now, now)
 
     def before(self, partition: int) -> datetime:
-        """What expired before is due."""
+        """Everything that expired before this time."""
         return self.ours_before if partition in self.partitions else self.others_before
 
     def begun(self, slots: Iterable[str]) -> Iterator[str]:
-        """Those of which something may be due; names that are none of slots are passed over."""
+        """The slots in which something may be due; names that aren't slots are skipped."""
         return (slot for slot in slots if (start := _start(slot)) and start < self.ours_before)
 
     def begun_days(self, days: Iterable[str]) -> Iterator[str]:
-        """Likewise of days."""
-        # Names of days sort as the days do.
+        """Likewise, the days."""
+        # Day names sort chronologically.
         return (day for day in sorted(days) if day <= self.ours_before.strftime("%Y-%m-%d"))
 
     def covers(self, slot: str, partition: int) -> bool:
-        """Whether a partition's files in a slot are due, or some of them may be."""
+        """Whether some of a partition's files in a slot may be due."""
         start = _start(slot)
         return start is not None and start < self.before(partition)
 
     def is_over(self, slot: str) -> bool:
-        """Whether no more notes are made in a slot."""
+        """Whether a slot gets no more notes."""
         start = _start(slot)
         return start is not None and start + SLOT + GRACE <= self.now
 

@@ -1,18 +1,18 @@
-"""Whose turn is next: users share a node's slots; between lanes of one user the priority counts.
+"""Whose turn is next: users share a node's slots; among one user's lanes, priority decides.
 
-Pure: who waits, and the seconds that turns took, go in; who is next comes out. The rules:
+Pure: takes who waits and how long turns took; decides who is next. The rules:
 
-- The user who has used the least slot time is next, of equals the one that waited longest. A turn
-  under way counts as ``turn_seconds`` until it ends.
-- Slot time can't be saved up. A user who had nothing waiting goes on no lower than the *level*,
-  which is what the one chosen last had used. A user who isn't remembered begins level with the
-  highest of those who wait: otherwise a stream of new users would starve these.
-- Of one user's lanes the highest priority is next, and of equals the longest waiting. A lane ranks
-  one priority higher for every ``PASSES_PER_PRIORITY`` turns of its user's that passed it by.
+- The user with the least used slot time is next; among equals, the longest waiting. A running turn
+  counts as ``turn_seconds`` until it ends.
+- Slot time can't be saved up. A user who had nothing waiting continues no lower than the *level*,
+  the used time of the user chosen last. An unknown user starts level with the highest of those
+  waiting: otherwise a stream of new users would starve the others.
+- Among one user's lanes the highest priority is next; among equals, the longest waiting. A lane
+  gains one priority for every ``PASSES_PER_PRIORITY`` turns of its user that passed it by.
 
-So nobody starves: while a user waits for one of c slots, another gets at most c + 1 turns' worth of
-them; and of a user's n lanes, one of priority p is passed by at most ``PASSES_PER_PRIORITY`` * (9 -
-p) + n - 1 times. Invariant: users remembered are those who wait or work, and ``MOST_IDLE`` others.
+So nobody starves. While a user waits for one of c slots, another gets at most c + 1 turns' worth of
+time; and of a user's n lanes, one of priority p is passed by at most ``PASSES_PER_PRIORITY`` * (9 -
+p) + n - 1 times. Invariant: only users who wait or work, and ``MOST_IDLE`` others, are remembered.
 """
 
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ from itertools import count
 PASSES_PER_PRIORITY = 10
 MOST_IDLE = 100
 MOST_CHARGED = 10
-"""Turns' worth that one turn is charged as at most: a storage that stalls is no user's fault."""
+"""The most turns' worth that one turn is charged: a stalling storage is no user's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a lane wants a turn for: a user's messages, or (None) those of nobody known yet."""
+    """Whose messages a lane wants a turn for; None while their user isn't known."""
 
     user: str | None
     priority: int
@@ -41,13 +41,13 @@ class QueuePlace:
 
     @property
     def rank(self) -> int:
-        """Its priority among its user's, and what it gained by waiting."""
+        """Its priority, raised by waiting."""
         return self.claim.priority + self.passed // PASSES_PER_PRIORITY
 
 
 @dataclass(slots=True)
 class _Account:
-    """What a user has used, and those of its lanes that wait (longest first) or work."""
+    """A user's used time, and its lanes that wait (longest first) or work."""
 
     used_seconds: float
     waiting: list[tuple[int, QueuePlace]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class _Account:
 
 
 class FairQueue:
-    """See the module. ``turn_seconds`` is what a turn is expected to take at most."""
+    """``turn_seconds`` is the expected maximum duration of a turn."""
 
     def __init__(self, turn_seconds: float) -> None:
         self._turn_seconds = turn_seconds
@@ -66,15 +66,15 @@ class FairQueue:
 
     @property
     def remembered(self) -> int:
-        """How many users are known."""
+        """How many users are remembered."""
         return len(self._accounts) + len(self._idle)
 
     def wait(self, claim: Claim) -> QueuePlace:
-        """A lane begins to wait; its place goes to ``leave``, or, once chosen, to ``end``."""
+        """A lane starts waiting; pass its place to ``leave`` or, once chosen, to ``end``."""
         account = self._accounts.get(claim.user)
         if account is None:
             account = self._accounts[claim.user] = _Account(self._beginning(claim.user))
-        # Slot time isn't saved up while nothing waits.
+        # A user with nothing waiting saves no slot time.
         if not account.waiting:
             account.used_seconds = max(account.used_seconds, self._level)
         place = QueuePlace(claim)
@@ -82,18 +82,18 @@ class FairQueue:
         return place
 
     def leave(self, place: QueuePlace) -> None:
-        """A lane waits no longer."""
+        """A lane stops waiting."""
         account = self._accounts[place.claim.user]
         account.waiting = [entry for entry in account.waiting if entry[1] is not place]
         self._rest(place.claim.user, account)
 
     def choose(self) -> QueuePlace | None:
-        """The one whose turn begins now; None if nobody waits."""
+        """Choose whose turn begins now; None if nobody waits."""
         waiting = [account for account in self._accounts.values() if account.waiting]
         if not waiting:
             return None
         account = min(waiting, key=lambda each: (self._standing(each), each.waiting[0][0]))
-        # It never falls, as users who end take what they had used with them.
+        # The level never falls, even if users with more used time have left.
         self._level = max(self._level, account.used_seconds)
         chosen = max(account.waiting, key=lambda entry: entry[1].rank)  # the first of equals
         account.waiting.remove(chosen)
@@ -103,14 +103,14 @@ class FairQueue:
         return chosen[1]
 
     def end(self, place: QueuePlace, seconds: float) -> None:
-        """A turn has ended, and held its slot for so long."""
+        """A turn has ended after holding its slot for ``seconds``."""
         account = self._accounts[place.claim.user]
         account.working -= 1
         account.used_seconds += min(seconds, MOST_CHARGED * self._turn_seconds)
         self._rest(place.claim.user, account)
 
     def _standing(self, account: _Account) -> float:
-        # Else the user with the least would be given every free slot at once.
+        # Otherwise the user with the least time would get every free slot at once.
         return account.used_seconds + account.working * self._turn_seconds
 
     def _beginning(self, user: str | None) -> float:
@@ -125,5 +125,5 @@ class FairQueue:
         del self._accounts[user]
         self._idle[user] = account.used_seconds
         if len(self._idle) > MOST_IDLE:
-            # The one that has been idle for longest: a dict keeps its order.
+            # The one idle for longest: a dict keeps insertion order.
             del self._idle[next(iter(self._idle))]

@@ -1,12 +1,12 @@
-"""A lane's states as tables of data: what the lane does in each, and what may follow. Pure.
+"""A lane's states as tables: what the lane does in each, and which may follow. Pure.
 
-A state is a command: the one thing that the lane does now. Its result is an event, and the table
-names the next state. There are two tables, as h11 has two for the sides of a connection: ``LANE``,
-and ``GROUP`` for what the consumer group decided last, which may change at any time. Both have
+A state is a command: the one thing the lane does now. The result is an event, and the table names
+the next state. There are two tables, as h11 has one for each side of a connection: ``LANE``, and
+``GROUP`` for the consumer group's latest decision, which may change at any time. Both have
 ``BEGIN`` and ``RESUME``: no lane begins or resumes while its partition is revoked.
 docs/architecture.md shows ``LANE`` as a diagram.
 
-Invariant: an event that the current state's row doesn't have raises, and changes nothing.
+Invariant: an event that isn't in the current state's row raises and changes nothing.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 
 class State(Enum):
-    """What a lane does. Other tasks matter to it between two states, never within one."""
+    """What a lane does. Other tasks affect it only between two states, never within one."""
 
     HELD = "wait for the group, after a fault for a heartbeat first"
     FENCING = "start the producer"
@@ -61,12 +61,12 @@ class Event(Enum):
 
 
 class Assignment(Enum):
-    """What the group decided last."""
+    """The group's latest decision."""
 
     OURS = auto()
     REVOKED = auto()
     KEPT = auto()
-    """Ours again, but the consumer has lost its positions: the lane has to rest and resume."""
+    """Assigned to us again, but the consumer lost its positions: the lane must rest and resume."""
 
 
 S = TypeVar("S", State, Assignment)
@@ -75,11 +75,11 @@ Step: TypeAlias = Callable[[], Awaitable[Event]]
 """Performs a state; returns its result."""
 
 OWNED: Table[State] = {
-    # Fetch nothing before the predecessor is fenced: its commit could land after the fetch.
+    # Fetch nothing before the predecessor is fenced: it could still commit after the fetch.
     State.FENCING: {Event.DONE: State.FETCHING},
     State.FETCHING: {Event.DONE: State.SWEEPING},
     State.SWEEPING: {Event.DONE: State.READING_MARKS},
-    # Commit even if the marks name no message: it proves that nobody has fenced us.
+    # Commit even if no mark names a message: the commit proves that nobody has fenced us.
     State.READING_MARKS: {Event.MARKS_LEFT: State.COMMITTING_DEATHS, Event.DONE: State.OPENING},
     State.COMMITTING_DEATHS: {Event.DONE: State.REMOVING_MARKS},
     State.REMOVING_MARKS: {Event.DONE: State.OPENING},
@@ -98,7 +98,7 @@ OWNED: Table[State] = {
         Event.ORPHAN_FOUND: State.CONFIRMING,
     },
     State.SEARCHING_OWNER: {Event.DONE: State.WORKING, Event.ORPHAN_FOUND: State.CONFIRMING},
-    # Confirm before the next turn: it may read a request of the orphan's id.
+    # Confirm before the next turn, which may read a request with the orphan's id.
     State.CONFIRMING: {Event.COMMITTING: State.CONFIRMING, Event.DONE: State.WORKING},
     State.WAITING: {Event.DONE: State.WORKING},
     State.QUIESCING: {Event.COMMITTING: State.QUIESCING, Event.DONE: State.RESTING},
@@ -106,7 +106,7 @@ OWNED: Table[State] = {
     State.RESTING: {Event.RESUME: State.WORKING},
 }
 
-# After any fault the lane loads again: only what is committed is certain.
+# After any failure the lane reloads: only what is committed is certain.
 FAULTS = {Event.FAILED: State.UNLOADING, Event.LOST: State.LEAVING}
 
 LANE: Table[State] = {
@@ -142,7 +142,7 @@ class IllegalTransition(Exception):  # noqa: N818 - it names what was tried, as 
 
 
 class LaneMachine:
-    """The current state of one lane. Only the model's mutants pass another table."""
+    """The current state of one lane. Only the mutation tests of the model pass another table."""
 
     def __init__(self, lane: Table[State] = LANE) -> None:
         self.state = State.HELD
@@ -150,10 +150,10 @@ class LaneMachine:
         self._lane = lane
 
     def on(self, event: Event) -> State:
-        """Apply an event; returns the state that follows.
+        """Apply an event; return the next state.
 
         Raises:
-            IllegalTransition: no row has it; nothing has changed.
+            IllegalTransition: the current state has no such transition; nothing has changed.
         """
         try:
             state = self._lane[self.state][event] if event in OF_LANE else self.state

@@ -1,7 +1,7 @@
-"""Lists of exports, newest first: the last that ended, merged with the unfinished ones.
+"""Lists of exports, newest first: the latest ended ones merged with the unfinished ones.
 
-Pure. Invariant: an export's place in the order is its request's time and its id, which no end
-changes, so a page that goes on from another neither repeats nor leaves out one that was there.
+Pure. Invariant: exports are ordered by request time and id, which never change, so consecutive
+pages neither repeat nor skip an export.
 """
 
 import heapq
@@ -17,15 +17,15 @@ from schemas.limits import MOST_NAME_CHARACTERS
 from schemas.times import format_time, of_millis
 
 MOST_ENDED = 10_000
-"""Ended exports that are kept: 7 MiB, 11 with the longest of names (measured)."""
-# Of a title in lists; the file has all of it.
+"""Ended exports that are kept: 7 MiB, 11 MiB with the longest names (measured)."""
+# Of a title in lists; the file shows the whole title.
 MOST_TITLE_CHARACTERS = 200
 _CURSOR_DIVIDER = "~"  # no id holds one
 _MILLIS = re.compile("-?[0-9]{1,15}")  # of any year that a request may name
 
 
 class ExportState(StrEnum):
-    """What an export is doing."""
+    """The state of an export."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -35,21 +35,21 @@ class ExportState(StrEnum):
 
 
 class Position(NamedTuple):
-    """Where an export stands in the order: milliseconds since the epoch, and its id."""
+    """An export's place in the order: milliseconds since the epoch, and its id."""
 
     requested_at_ms: int
     export_id: str
 
     def encode(self) -> str:
-        """As the ``before`` of a next page."""
+        """The ``before`` parameter of the next page."""
         return f"{self.requested_at_ms}{_CURSOR_DIVIDER}{self.export_id}"
 
     @classmethod
     def decode(cls, text: str) -> "Position":
-        """The position of a ``before``.
+        """Parse a ``before`` parameter.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is malformed.
         """
         millis, divider, export_id = text.partition(_CURSOR_DIVIDER)
         if not (divider and _MILLIS.fullmatch(millis)):
@@ -61,7 +61,7 @@ class Position(NamedTuple):
 class ListedExport:
     """An export in a list. Times are in milliseconds since the epoch.
 
-    ``rows`` and ``bytes`` are None where they aren't known, as of an export that another node runs.
+    ``rows`` and ``bytes`` are None where unknown, as for an export running on another node.
     """
 
     export_id: str
@@ -77,11 +77,11 @@ class ListedExport:
 
     @property
     def position(self) -> Position:
-        """Where it stands in the order."""
+        """Its place in the order."""
         return Position(self.requested_at_ms, self.export_id)
 
     def fields(self, now_ms: int) -> dict[str, Any]:
-        """As lists show it in JSON at a time, with times as the contract writes them."""
+        """Its JSON fields in a list as of a time, with times in the contract's format."""
         return {
             "export_id": self.export_id,
             "state": self.state,
@@ -99,7 +99,7 @@ class ListedExport:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list is to hold. None matches any; ``text`` is part of an id or a title."""
+    """A list's filter. None matches anything; ``text`` is part of an id or a title."""
 
     state: str | None = None
     user: str | None = None
@@ -108,7 +108,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.text is not None:
-            # Once, not for each export: 10,000 times a text of 10,000 letters took 0.4 s.
+            # Case-fold once, not per export: 10,000 times a text of 10,000 letters took 0.4 s.
             object.__setattr__(self, "text", self.text.casefold())
 
     def matches(self, one: ListedExport) -> bool:
@@ -126,13 +126,13 @@ class Wanted:
 
 
 class EndedExports:
-    """The exports whose events were published last, at most ``most`` of them."""
+    """The most recently ended exports, at most ``most`` of them."""
 
     def __init__(self, most: int = MOST_ENDED) -> None:
         self.most = most
         self._by_id: dict[str, tuple[ListedExport, int]] = {}
         self._order: list[Position] = []
-        # By the event's time, as the one that goes is the oldest there; lists go by the request's.
+        # Ordered by the event's time, to drop the oldest; lists are ordered by the request's time.
         self._by_age: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
@@ -143,24 +143,24 @@ class EndedExports:
 
     @property
     def oldest_ms(self) -> int | None:
-        """When the oldest event was published, once there are as many as are kept; else None."""
+        """The time of the oldest event if the limit is reached, else None."""
         if len(self) < self.most:
             return None
         self._drop_stale()
         return self._by_age[0][0]
 
     def put(self, one: ListedExport, published_at_ms: int) -> bool:
-        """An event was read; again, too, as Kafka may be read twice. The oldest one goes.
+        """Add an event; it may be one read before. Beyond the limit the oldest is dropped.
 
         Returns whether it is new.
         """
         before = self._by_id.get(one.export_id)
-        # The tail is read backwards: an older event may come later.
+        # The tail is read backwards, so an older event may arrive later.
         if before and before[1] > published_at_ms:
             return False
         if before:
             self._remove(before[0])
-            # An event has no title; the one that was found stays.
+            # An event has no title; keep the one found before.
             if one.title is None and before[0].requested_at_ms == one.requested_at_ms:
                 one = replace(one, title=before[0].title)
         self._by_id[one.export_id] = (one, published_at_ms)
@@ -172,12 +172,12 @@ class EndedExports:
         return before is None or before[0].completed_at_ms != one.completed_at_ms
 
     def name(self, export_id: str, title: str) -> None:
-        """The title of an export was found, which its event doesn't have."""
+        """Set an export's title, which isn't in its event."""
         if found := self._by_id.get(export_id):
             self._by_id[export_id] = (replace(found[0], title=title), found[1])
 
     def newest(self, before: Position | None = None) -> Iterator[ListedExport]:
-        """From the newest on, or from the one that comes after ``before``."""
+        """Newest first, starting after ``before`` if given."""
         end = len(self._order) if before is None else bisect_left(self._order, before)
         for place in range(end - 1, -1, -1):
             yield self._by_id[self._order[place].export_id][0]
@@ -187,7 +187,7 @@ class EndedExports:
         del self._order[bisect_left(self._order, one.position)]
 
     def _drop_stale(self) -> None:
-        """Those that were published again, or went."""
+        """Drop entries whose export was published again or removed."""
         while self._by_age:
             published_at_ms, export_id = self._by_age[0]
             held = self._by_id.get(export_id)
@@ -203,15 +203,15 @@ def page(
     limit: int,
     before: Position | None = None,
 ) -> tuple[list[ListedExport], Position | None]:
-    """A page of those that match, newest first, and where the next one begins, if there is one.
+    """The page of matching exports, newest first, and the next page's position, if any.
 
-    An export that is in both has ended: the event is committed before the offsets behind it are
-    fetched again.
+    An export in both has ended: its event is committed before the group's offsets are fetched
+    again.
     """
     newest_open = newest(ended, unfinished, wanted, limit, before)
     newest_ended = (one for one in ended.newest(before) if wanted.matches(one))
     merged = heapq.merge(newest_open, newest_ended, key=_position, reverse=True)
-    # One more than is shown says whether there is a next page.
+    # One more than is shown, to know whether there is a next page.
     found = list(islice(merged, limit + 1))
     shown = found[:limit]
     return shown, shown[-1].position if len(found) > limit else None
@@ -224,8 +224,8 @@ def newest(
     limit: int,
     before: Position | None = None,
 ) -> list[ListedExport]:
-    """All of the unfinished ones that ``page`` looks at; so these can be found a part at a time."""
-    # Not sorted whole: there may be a hundred thousand for a page of 200.
+    """The unfinished exports that ``page`` would use; lets a caller filter them in parts."""
+    # A heap, not a full sort: there may be a hundred thousand for a page of 200.
     return heapq.nlargest(
         limit + 1,
         (
@@ -248,7 +248,7 @@ def _position(one: ListedExport) -> Position:
 
 
 def known_title(sent: Mapping[str, object]) -> str | None:
-    """The title that was sent, cut where it is long, or None where there is no such one."""
+    """The title as sent, cut if long; None if absent or invalid."""
     title = sent.get("title")
     if not isinstance(title, str) or not 0 < len(title) <= MOST_NAME_CHARACTERS:
         return None

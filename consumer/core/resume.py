@@ -1,15 +1,15 @@
-"""What a partition commits: where its next owner resumes, and what was open.
+"""What a partition commits: where its next owner resumes, and which exports were open.
 
 Kafka keeps one offset and up to 4096 characters of metadata for each of the two input partitions:
 
     requests   offset: the position Q              metadata: offsets of open requests
     records    offset: the resume offset R         metadata: the position P, and first batches
 
-R is the lowest first-batch offset of an open export, so its file can be made again from there; at
-or above P nothing was handled yet. An open export is begun when a batch of it was applied: what its
-upstream had sent before its request was an orphan, and stays one in a replay. The state grows with
-open exports, not with traffic. Behind all that stand the messages that nodes died on, if there are
-such; builds that don't know of them read past. Pure.
+R is the lowest first-batch offset of an open export, so that its file can be remade from there;
+nothing at or above P was handled yet. An open export is *begun* once a batch of it was applied:
+batches sent before the request were orphans and stay orphans in a replay. The state grows with open
+exports, not with traffic. The messages that nodes died on, if any, come last; older builds skip
+them. Pure.
 
 Invariant: Q is above every open request's offset, and R is at most P.
 """
@@ -23,9 +23,9 @@ from itertools import accumulate, pairwise
 from consumer.core.suspects import Mark, MessagePlace, Suspect, with_marks
 
 METADATA_LIMIT = 4096
-"""Characters that a broker takes (offset.metadata.max.bytes); one more kills the producer."""
+"""The broker's limit in characters (offset.metadata.max.bytes); one more kills the producer."""
 
-# The second where open exports have different first batches; older builds read only the first.
+# The second if open exports have different first batches; older builds read only the first.
 _VERSION = "1"
 _WITH_FIRST_BATCHES = "2"
 
@@ -40,11 +40,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where to go on. ``open_requests`` are offsets, ascending.
+    """Where to resume. ``open_requests`` are ascending offsets.
 
-    ``first_batches`` are, of those open exports that are begun, the offsets of the request and of
-    the first batch, by ascending request. ``suspects`` are messages that nodes died on, by place,
-    none of them below what will be read again.
+    ``first_batches`` maps the request offset of each begun export to that of its first batch,
+    ascending. ``suspects`` are messages that nodes died on, by place, all of them still to be read
+    again.
     """
 
     requests_position: int
@@ -56,22 +56,22 @@ class ResumePoint:
 
     @property
     def begun_requests(self) -> tuple[int, ...]:
-        """The offsets of those open requests that are begun, ascending."""
+        """The offsets of open requests that are begun, ascending."""
         return tuple(request for request, _ in self.first_batches)
 
     @property
     def first_request(self) -> int:
-        """The first offset of the requests that is needed."""
+        """The first request offset that is needed."""
         return min((self.requests_position, *self.open_requests))
 
     def will_read(self, place: MessagePlace) -> bool:
-        """Whether who resumes here reads the message at this place."""
+        """Whether the next owner will read the message at this place."""
         if place.is_batch:
             return place.offset >= self.records_resume
         return place.offset >= self.requests_position or place.offset in self.open_requests
 
     def suspecting(self, marks: Iterable[Mark]) -> "ResumePoint":
-        """The same, with those messages that will be read and that owners died on."""
+        """This point with those suspects that will be read again."""
         due = [mark for mark in marks if mark.place and self.will_read(mark.place)]
         return replace(self, suspects=with_marks(self.suspects, due))
 
@@ -82,30 +82,31 @@ class ResumePoint:
     def committed_records(self, most_characters: int = METADATA_LIMIT) -> Committed:
         """What to commit for the partition of the records topic.
 
-        The distance to P, then who of the open requests is begun: by an ascending number each, the
-        distance to P plus its place among them. That says all where each was begun by the batch at
-        R, or none is open, and an older build reads it. Where not, for each in order: 0 while it
-        isn't begun, else how far its first batch lies from that of the one before, which is little
-        for exports that begin in the order of their requests; unless that passes the limit.
+        The metadata begins with the distance to P, then one ascending number per begun request: the
+        distance to P plus its place among the open requests. That is complete if every begun export
+        began with the batch at R, or none is open, and older builds can read it. Otherwise one
+        number follows per open request: 0 if it isn't begun, else the distance of its first batch
+        from the previous one's, which is small if exports begin in the order of their requests.
+        This second part is left out if it passes the limit.
 
-        Suspects follow; in the former way after a place that nothing open has.
+        Suspects follow; in the first form, after a place that no open request has.
         """
         ahead, firsts = self.records_position - self.records_resume, dict(self.first_batches)
         places = [at for at, offset in enumerate(self.open_requests, 1) if offset in firsts]
         if self.suspects:
-            # Builds that know no suspects stop at a place that no open request has.
+            # Builds that don't know suspects stop at a place that no open request has.
             places.append(len(self.open_requests) + 1)
         suspects = list(self._packed_suspects())
         text = _VERSION + _packed([ahead, *_gaps(places), *suspects])
         if any(first != self.records_resume for first in firsts.values()):
             longer = _WITH_FIRST_BATCHES + _packed([*self._steps(ahead, firsts), *suspects])
-            # One that is too long would kill the producer. After the shorter one a replay may take
-            # an orphan for the export's first batch.
+            # Metadata that is too long would kill the producer. With the shorter form, a replay may
+            # take an orphan for the export's first batch.
             text = longer if len(longer) <= most_characters else text
         return Committed(self.records_resume, text)
 
     def _packed_suspects(self) -> Iterator[int]:
-        """Each as its distance, two bits for its topic and its deaths, and the mark of the one."""
+        """Each as its distance, two bits for topic and deaths, and the mark of a first death."""
         for suspect in self.suspects:
             place = suspect.place
             origin = self.records_resume if place.is_batch else self.requests_position
@@ -123,7 +124,7 @@ class ResumePoint:
 
 
 def resume_point(requests: Committed, records: Committed) -> ResumePoint:
-    """Read what was committed. Empty metadata, as Kafka's own tools write it, says: none open.
+    """Parse a commit. Empty metadata, as written by Kafka's own tools, means none open.
 
     Raises:
         ValueError: the metadata isn't ours, or of a version that this build doesn't know.
@@ -152,12 +153,12 @@ def resume_point(requests: Committed, records: Committed) -> ResumePoint:
 def whole_resume_point(
     committed: tuple[Committed | None, Committed | None], log_starts: tuple[int, int]
 ) -> ResumePoint:
-    """Where to go on in two logs, of requests and records, that begin at ``log_starts``.
+    """Where to resume, for requests and records logs that begin at ``log_starts``.
 
-    What was never committed resumes at its log's start.
+    A log without a commit resumes at its start.
 
     Raises:
-        ValueError: as ``resume_point``, or messages that are needed are gone.
+        ValueError: as ``resume_point``, or needed messages were removed.
     """
     requests = committed[0] or Committed(log_starts[0], "")
     records = committed[1] or Committed(log_starts[1], "")
@@ -184,7 +185,7 @@ def _first_batches(
 
 
 def _divide(open_requests: tuple[int, ...], gaps: list[int]) -> tuple[tuple[int, ...], list[int]]:
-    """The requests that are begun, and what follows the first place that nothing open has."""
+    """The begun requests, and what follows the first place that no open request has."""
     begun: list[int] = []
     at = 0
     for count, gap in enumerate(gaps, 1):
@@ -197,7 +198,7 @@ def _divide(open_requests: tuple[int, ...], gaps: list[int]) -> tuple[tuple[int,
 
 
 def _suspects(numbers: list[int], requests_position: int, records_resume: int) -> Iterator[Suspect]:
-    """The reverse of ``ResumePoint._packed_suspects``; one that is cut off says nothing."""
+    """The reverse of ``ResumePoint._packed_suspects``; a truncated entry is dropped."""
     rest = iter(numbers)
     for number in rest:
         is_batch, twice = bool(number & 2), bool(number & 1)
@@ -208,16 +209,16 @@ def _suspects(numbers: list[int], requests_position: int, records_resume: int) -
 
 
 def encode_ascending(numbers: Iterable[int]) -> str:
-    """Ascending numbers as text: a version, then the gap of each to the last.
+    """Ascending numbers as text: a version, then each number's gap to the one before.
 
-    A thousand open requests fit the limit while no gap between them passes two million offsets;
-    who admits requests has to look at the length.
+    A thousand open requests fit the limit if no gap between them exceeds two million offsets; the
+    caller that admits requests has to check the length.
     """
     return _VERSION + _packed(_gaps(numbers))
 
 
 def decode_ascending(text: str) -> Iterator[int]:
-    """The numbers of ``encode_ascending``. Raises ValueError as ``resume_point``."""
+    """The reverse of ``encode_ascending``. Raises ValueError as ``resume_point``."""
     if text.startswith(_WITH_FIRST_BATCHES):
         raise ValueError(f"metadata of the records: {text:.20}")
     yield from accumulate(_unpacked(_known(text)))
@@ -234,7 +235,7 @@ def _gaps(ascending: Iterable[int]) -> Iterator[int]:
 
 
 def _packed(numbers: Iterable[int]) -> str:
-    """Base64 of varints."""
+    """Encode as base64 of varints."""
     packed = bytearray()
     for number in numbers:
         rest = number
@@ -246,9 +247,9 @@ def _packed(numbers: Iterable[int]) -> str:
 
 
 def _unpacked(text: str) -> Iterator[int]:
-    """The numbers that were packed after a version of one character."""
+    """Decode the numbers that follow the one-character version."""
     try:
-        # Strictly: the default skips what isn't base64, and would take foreign metadata for ours.
+        # Strict: the default skips invalid characters and would accept foreign metadata.
         packed = base64.b64decode(text[1:], validate=True)
     except binascii.Error:
         raise ValueError(f"metadata that is not ours: {text:.20}") from None
@@ -264,7 +265,7 @@ def _unpacked(text: str) -> Iterator[int]:
 
 
 def _folded(number: int) -> int:
-    """Small whole numbers of either sign as small ones without (zigzag)."""
+    """Zigzag: map small integers of either sign to small non-negative ones."""
     return number * 2 if number >= 0 else -number * 2 - 1
 
 

@@ -1,9 +1,9 @@
-"""Which exports that broke our own code are attempted once more; of one partition. Pure.
+"""Which of a partition's exports get a second attempt after a bug in our code. Pure.
 
-An attempt is a reload of the lane, which this outlives: all that is open is made again from its
-first batch. Invariant: a request gets one second attempt; a lane begins one a minute at most, and
-only where at most ``MOST_READ_AGAIN`` messages are read again, so that faults without end keep no
-other export of the partition from its end.
+A second attempt is a reload of the lane, which remakes all open exports from their first batches;
+this object outlives it. Invariant: a request gets one second attempt; a lane starts at most one a
+minute, and only if at most ``MOST_READ_AGAIN`` messages have to be read again, so that endless
+failures don't keep the partition's other exports from ending.
 """
 
 import math
@@ -11,18 +11,18 @@ from collections.abc import Callable
 
 INTERVAL_SECONDS = 60.0
 MOST_READ_AGAIN = 100
-"""At the largest size of a message that is half a minute of work: less than the interval."""
+"""With messages of the largest size, half a minute of work: less than the interval."""
 
 
 class SecondAttempts:
-    """See the module. Requests are known by their offsets, times are monotonic seconds."""
+    """Requests are identified by offset; times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._begun_requests: set[int] = set()
         self._last = -math.inf
 
     def begin(self, request: int, read_again: int, now: float) -> bool:
-        """An export broke our code; whether the partition is loaded again for it."""
+        """An export broke our code; returns whether to reload the partition for it."""
         if request in self._begun_requests or read_again > MOST_READ_AGAIN:
             return False
         if now - self._last < INTERVAL_SECONDS:
@@ -32,9 +32,9 @@ class SecondAttempts:
         return True
 
     def has_begun(self, request: int) -> bool:
-        """Whether what is made of this request is its second attempt."""
+        """Whether this request is in its second attempt."""
         return request in self._begun_requests
 
     def keep(self, will_read: Callable[[int], bool]) -> None:
-        """Forget the requests that no owner of the partition reads again."""
+        """Forget the requests that will never be read again."""
         self._begun_requests = {request for request in self._begun_requests if will_read(request)}

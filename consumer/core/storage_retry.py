@@ -1,7 +1,7 @@
-"""How long a refusing storage is waited for, and when to try again.
+"""How long to keep retrying a refusing storage, and when to retry.
 
-Pure: the clock is given, in monotonic seconds. One partition's budget outlives a reload of its
-lane, or a fault that makes it reload would be waited for without end.
+Pure: takes monotonic seconds. A partition's budget outlives reloads of its lane; otherwise a
+failure that causes reloads would be retried forever.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class RetryBudget:
-    """How long the storage may refuse, as it is used up and renewed."""
+    """How long the storage may still refuse."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -21,7 +21,7 @@ class RetryBudget:
         self._retry_at = 0.0
 
     def refused(self, now: float) -> bool:
-        """The storage refused; whether it has done so for too long."""
+        """The storage refused; returns whether it has done so for too long."""
         if self._refused_since is None:
             self._refused_since = now
         longer = max(self._backoff_seconds * 2, FIRST_BACKOFF_SECONDS)
@@ -30,26 +30,26 @@ class RetryBudget:
         return now - self._refused_since >= self._timeout_seconds
 
     def served(self) -> None:
-        """The storage took what it was given."""
+        """The storage accepted a write."""
         self._refused_since = None
         self._backoff_seconds = self._retry_at = 0.0
 
     def wait_seconds(self, now: float) -> float:
-        """How long to wait before it is called again: 0 but after a refusal."""
+        """How long to wait before the next call; 0 except after a refusal."""
         return max(0.0, self._retry_at - now)
 
     def unsynced(self, export_id: str, now: float) -> None:
-        """The file of an export could not be brought to the disk, and has to be made again."""
-        # Since the first failure: each attempt after it makes the whole file again.
+        """An export's file could not be synced and has to be remade."""
+        # Count from the first failure: each later attempt remakes the whole file.
         self._unsynced_since.setdefault(export_id, now)
 
     def ended(self, export_ids: Iterable[str]) -> None:
-        """These exports have ended; whatever their files went through is over."""
+        """These exports have ended; forget their sync failures."""
         for export_id in export_ids:
             self._unsynced_since.pop(export_id, None)
 
     def given_up(self, now: float) -> frozenset[str]:
-        """The exports whose files could not be brought to the disk for too long."""
+        """The exports whose files could not be synced for too long."""
         return frozenset(
             export_id
             for export_id, since in self._unsynced_since.items()

@@ -1,9 +1,9 @@
-"""Messages that nodes died on: suspects after one death, to be set aside after two.
+"""Messages that nodes died on: suspects after one death, set aside after two.
 
-A node that is killed can't say why, but it leaves a mark of the message that it had in hand. A kill
-by chance leaves one too, so one death proves nothing. Nor does a second one beside other messages:
-one of them may have killed. Pure: suspects and marks in, suspects out. Invariant: a mark counts
-once, however often it is found.
+A killed node can't report why, but it leaves a mark naming the message it was handling. An
+unrelated kill leaves one too, so one death proves nothing; nor does a second death while other
+messages were being handled, since one of those may be the cause. Pure: takes suspects and marks,
+returns suspects. Invariant: a mark counts once, however often it is found.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ MOST_MARKED = 2
 """Messages that one mark may be of. To write one costs as much as a small message does; but each of
 them is a suspect after a death, and a second one by chance is the likelier the more there are."""
 MOST_SUSPECTS = 64
-"""So many are kept of a partition; each takes up to 20 of a commit's 4096 characters."""
+"""Suspects kept per partition; each takes up to 20 of a commit's 4096 characters."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class MessagePlace:
-    """Where a message lies in its partition: in the records (``is_batch``) or the requests."""
+    """A message's place in its partition: in the records (``is_batch``) or the requests."""
 
     is_batch: bool
     offset: int
@@ -26,11 +26,11 @@ class MessagePlace:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an owner of the partition left behind: its ``name``, and what it may have had in hand.
+    """A mark left by an owner: its ``name``, and a message that it may have had in hand.
 
-    There are several of one name where the owner marked some messages at once.
+    There are several with one name if the owner marked several messages at once.
 
-    ``alone``: its node had nothing else in hand (see ``exports.gate`` for the exception).
+    ``alone``: its node was handling nothing else (see ``exports.gate`` for the exception).
     """
 
     name: int
@@ -42,7 +42,7 @@ class Mark:
 class Suspect:
     """A message that nodes died on: once, leaving the mark of this name, or (None) twice.
 
-    The second of these deaths is one at which it was alone.
+    At the second of these deaths it was alone.
     """
 
     place: MessagePlace
@@ -50,14 +50,14 @@ class Suspect:
 
     @property
     def died_on_twice(self) -> bool:
-        """Whether it is to be set aside."""
+        """Whether it should be set aside."""
         return self.mark is None
 
 
 def with_marks(suspects: Iterable[Suspect], marks: Iterable[Mark]) -> tuple[Suspect, ...]:
-    """Suspects and what was found besides, by place; where these are too many, the surest."""
+    """Merge suspects with newly found marks, by place; if there are too many, keep the surest."""
     found = {suspect.place: suspect for suspect in suspects}
-    # Those alone last: only such a mark counts as a second death, so it has to find the first.
+    # Marks made alone come last: only they count as a second death, after a first is known.
     for mark in sorted(marks, key=lambda mark: mark.alone):
         if mark.place is None:
             continue
@@ -66,13 +66,13 @@ def with_marks(suspects: Iterable[Suspect], marks: Iterable[Mark]) -> tuple[Susp
             found[mark.place] = Suspect(mark.place, mark.name)
         elif mark.alone and known.mark != mark.name:
             found[mark.place] = Suspect(mark.place, None)
-    # Where they don't all fit, those to be set aside are kept: to forget one costs a node.
+    # If not all fit, keep those to be set aside: forgetting one costs a node.
     surest = sorted(found.values(), key=lambda one: (not one.died_on_twice, one.place))
     return tuple(sorted(surest[:MOST_SUSPECTS], key=lambda one: one.place))
 
 
 class Suspects:
-    """Those of one partition, as its owner works through them."""
+    """One partition's suspects, as its owner works through them."""
 
     def __init__(self, suspects: Iterable[Suspect]) -> None:
         self._found = {suspect.place: suspect for suspect in suspects}
@@ -81,17 +81,17 @@ class Suspects:
         return bool(self._found)
 
     def find(self, place: MessagePlace) -> Suspect | None:
-        """The suspect that lies there."""
+        """The suspect at this place."""
         return self._found.get(place)
 
     def clear(self, place: MessagePlace) -> None:
-        """The node has outlived this message: it was a coincidence, or will show again."""
+        """The node survived this message: the death was a coincidence, or it will happen again."""
         self._found.pop(place, None)
 
     def keep(self, will_read: Callable[[MessagePlace], bool]) -> tuple[Suspect, ...]:
-        """Those that a next owner will read, by place; the others are forgotten.
+        """The suspects that a next owner will read, by place; drop the others.
 
-        What was set aside is among them: while an open export lies before it, it is read again.
+        Includes messages already set aside: while an open export precedes one, it is read again.
         """
         if self._found:
             found = sorted(self._found.items())

@@ -1,8 +1,8 @@
-"""How far back a topic has to be read for its last messages, without reading it from its start.
+"""How far back to read a topic for its last messages, without reading all of it.
 
 Offsets have gaps: transactions leave markers, and retention removes records; and one partition may
-have all that is new. So a reading goes back step by step, twice as far each time, in those
-partitions that may still hold one of the last. Pure. Invariant: each offset is in one span at most.
+have all recent messages. So reading goes back step by step, twice as far each time, in those
+partitions that may still hold one of the last. Pure. Invariant: each offset is in at most one span.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class _Reached:
 
 
 class Tail:
-    """The spans to read; ``ends`` and ``starts`` are the offsets that each partition has.
+    """The spans to read; ``starts`` and ``ends`` are each partition's offsets.
 
-    ``most`` messages of all partitions together are wanted.
+    The last ``most`` messages of all partitions together are wanted.
     """
 
     def __init__(self, starts: Mapping[int, int], ends: Mapping[int, int], most: int) -> None:
@@ -30,15 +30,15 @@ class Tail:
         self._reached = {one: _Reached(end, step) for one, end in ends.items()}
 
     def saw(self, partition: int, published_at_ms: int) -> None:
-        """A message was read."""
+        """Note a message that was read."""
         reached = self._reached[partition]
         if reached.oldest_ms is None or published_at_ms < reached.oldest_ms:
             reached.oldest_ms = published_at_ms
 
     def further(self, oldest_ms: int | None) -> dict[int, range]:
-        """The offsets to read next, by partition; empty once nothing is left that may be wanted.
+        """The offsets to read next, by partition; empty once no more are needed.
 
-        ``oldest_ms`` is the time of the oldest message that is kept; None: there is room for more.
+        ``oldest_ms`` is the time of the oldest message kept; None if there is room for more.
         """
         spans: dict[int, range] = {}
         for one, reached in self._reached.items():
@@ -51,7 +51,7 @@ class Tail:
 
     @staticmethod
     def _is_enough(reached: _Reached, oldest_ms: int | None) -> bool:
-        # Strictly older: messages of the same millisecond may still be wanted.
+        # Strictly older: messages of the same millisecond may still be needed.
         return (
             oldest_ms is not None
             and reached.oldest_ms is not None

@@ -1,7 +1,7 @@
-"""A node's part in the consumer group, for as long as the node runs.
+"""A node's membership in the consumer group over its whole life.
 
-A member that can't go on (thrown out, fenced, a poll that keeps failing) is stopped and another one
-is made. Invariant: at most one member lives at a time.
+A member that can't continue (expelled, fenced, a poll that keeps failing) is stopped and replaced.
+Invariant: at most one member exists at a time.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from consumer.lanes.transactions import Destination
 
 log = structlog.get_logger(__name__)
 
-# A member that fails at once must not join in a tight loop: each join is a rebalance for all.
+# A member that fails at once must not rejoin in a tight loop: each join rebalances the group.
 _REJOIN_SECONDS = 1.0
 _MOST_THREADS = 256
 
 
 class ConsumerGroup:
-    """Runs members, one after the other; provides what a node's status needs."""
+    """Runs members one after the other; provides what the node's status needs."""
 
     def __init__(
         self,
@@ -38,30 +38,30 @@ class ConsumerGroup:
         capacity: int,
     ) -> None:
         self.slots = Slots(capacity)
-        # More than slots: a turn that hangs in the storage has none, but keeps its thread.
+        # More than slots: a turn that hangs in the storage gives up its slot but keeps its thread.
         self._threads = DaemonThreads(_MOST_THREADS, "turn")
         self._metrics = context.metrics
         self._contact = cluster.contact
         self._metrics.slots(capacity)
         self._member: Member | None = None
-        # A consumer that was stopped can't be started again, so each membership has another.
+        # A stopped consumer can't be restarted, so each membership has its own.
         self._make: Callable[[], Member] = lambda: Member(
             membership, cluster, destination, context, self.slots, self._threads
         )
 
     @property
     def lanes(self) -> list[Lane]:
-        """The lanes of the partitions assigned now, in order."""
+        """The lanes of the currently assigned partitions, in order."""
         member = self._member
         return [member.lanes[number] for number in sorted(member.lanes)] if member else []
 
     @property
     def settled(self) -> bool:
-        """Whether the node is a member and no rebalance is on its way."""
+        """Whether the node is a member and no rebalance is in progress."""
         return self._member is not None and self._member.settled
 
     def problems(self) -> list[str]:
-        """Why the node isn't ready, as far as its membership goes."""
+        """Why the node isn't ready, as far as the group is concerned."""
         if not self.settled or self._member is None:
             return ["not a settled member of the consumer group"]
         found = [
@@ -75,7 +75,7 @@ class ConsumerGroup:
         return found
 
     async def run(self) -> None:
-        """Take part until cancelled; then drain, commit and leave."""
+        """Stay in the group until cancelled; then drain, commit and leave."""
         try:
             while True:
                 await self._take_part()
@@ -91,7 +91,7 @@ class ConsumerGroup:
             say = log.debug if self._contact.explains(error) else log.warning
             say("membership ended", error=f"{type(error).__name__}: {error}")
         except Exception:
-            # A fault of ours too ends only this membership: the next one joins after a second.
+            # A bug, too, ends only this membership: the next one joins after a second.
             log.exception("membership ended")
         finally:
             log.info("leaving the group", partitions=[lane.partition for lane in self.lanes])

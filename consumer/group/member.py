@@ -1,10 +1,10 @@
 """One membership in the consumer group: the consumer, its poller, and a lane per partition.
 
-Facts this is built on, all of aiokafka 0.14: rebalances are eager, so kept partitions come back
-with pause flags lost and positions back at committed; no heartbeats are sent while
-``on_partitions_assigned`` is awaited, so it only notes what is new; what a listener raises is
-swallowed, so it is handed to ``run``. Invariant: a lane lives as long as its pair of partitions is
-assigned, over rebalances too.
+Facts about aiokafka 0.14 that this relies on: rebalances are eager, so kept partitions come back
+without their pause flags and at the committed positions; no heartbeats are sent while
+``on_partitions_assigned`` is awaited, so it only records the assignment; a listener's exceptions
+are swallowed, so they are passed to ``run``. Invariant: a lane lives as long as its pair of
+partitions is assigned, across rebalances too.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from consumer.lanes.work import HEARTBEAT_SECONDS
 
 log = structlog.get_logger(__name__)
 
-# For the lanes' ends, and once more for the consumer's, which sends LeaveGroup.
+# For the lanes to end, and again for the consumer, which sends LeaveGroup.
 _STOP_SECONDS = 2.0
-# No bound of a batch: Kafka returns a larger one all the same (KIP-74).
+# No limit on a batch: Kafka returns a larger one all the same (KIP-74).
 _PARTITION_FETCH_BYTES = 1024 * 1024
-_FETCH_BYTES = 8 * 1024 * 1024  # of all partitions, twice while they are divided
+_FETCH_BYTES = 8 * 1024 * 1024  # over all partitions; doubled while a fetch is split among them
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """How a node takes part in its group. Times are in seconds.
+    """The settings of a node's group membership. Times are in seconds.
 
-    ``metadata_age_seconds`` is how often the leader looks for topics that were made again and for
-    added partitions; aiokafka's default is five minutes.
+    ``metadata_age_seconds`` is how often the leader checks for recreated topics and added
+    partitions; aiokafka's default is five minutes.
     """
 
     group_instance_id: str | None
@@ -60,19 +60,19 @@ class Membership:
             "group_instance_id": self.group_instance_id,
             "session_timeout_ms": int(self.session_timeout_seconds * 1000),
             "heartbeat_interval_ms": int(heartbeat * 1000),
-            # The others wait this long for our revoke, so it must exceed the drain.
+            # The other members wait this long for our revoke, so it must exceed the drain.
             "rebalance_timeout_ms": int((self.drain_timeout_seconds + 10) * 1000),
-            # Only range keeps equal partitions of two topics together, and a second assignor
-            # would make each join send two requests.
+            # Only the range assignor keeps equal partitions of two topics together, and a second
+            # assignor would make each join send two requests.
             "partition_assignment_strategy": (RangePartitionAssignor,),
             # A position that the log doesn't have stops its lane; ``latest``, the default, skips
             # messages.
             "auto_offset_reset": "none",
-            # Offsets go with the events, in a partition's own transaction.
+            # Offsets are committed with the events, in the partition's own transaction.
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
-            # With the default of 500 a busy partition beside quiet ones came at 10 MiB/s, with 50
-            # at 45.
+            # With the default of 500, a busy partition beside quiet ones was fetched at 10 MiB/s;
+            # with 50, at 45.
             "fetch_max_wait_ms": 50,
             "metadata_max_age_ms": int(self.metadata_age_seconds * 1000),
             "max_partition_fetch_bytes": _PARTITION_FETCH_BYTES,
@@ -81,7 +81,7 @@ class Membership:
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """See the module. ``run`` it once, then ``stop`` it."""
+    """One membership; ``run`` it once, then ``stop`` it."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             membership.limits,
             Held(),
         )
-        # The listener runs on aiokafka's task: this is how its faults come to ``run``.
+        # The listener runs on aiokafka's task; this passes its exceptions to ``run``.
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing: set[asyncio.Task[None]] = set()
         self.lanes: dict[int, Lane] = {}
@@ -123,7 +123,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Join the group and work until cancelled.
 
         Raises:
-            Exception: the membership can't go on; stop it, and make another.
+            Exception: the membership can't continue; stop it and create another.
         """
         poller = Poller(self._consumer, self._feeds, self._lost, self._around.cluster.contact)
         self._consumer.subscribe([self._topics.requests, self._topics.records], listener=self)
@@ -132,7 +132,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         polling = asyncio.create_task(poller.run(), name="poller")
         try:
             await asyncio.wait([polling, self._failure], return_when=asyncio.FIRST_COMPLETED)
-            # Raises what ended it; both can have, so both are looked at.
+            # Raise what ended it; both may have failed, so check both.
             for ended in (polling, self._failure):
                 if ended.done():
                     ended.result()
@@ -157,7 +157,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     # Callbacks, on aiokafka's own task.
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """A rebalance begins: come to rest, within one deadline."""
+        """A rebalance begins: bring all lanes to rest within one deadline."""
         self.settled = False
         try:
             await self._quiesce_all()
@@ -165,7 +165,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._fail(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """A rebalance has ended: note what is ours, at once."""
+        """A rebalance has ended: record the assignment, without waiting."""
         try:
             self._assign(frozenset(assigned))
         except Exception as error:  # noqa: BLE001 - aiokafka would swallow it
@@ -205,11 +205,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _quiesce_all(self) -> None:
         lanes = list(self.lanes.values())
-        # 1. Rest, all of them within one deadline.
+        # 1. Bring all lanes to rest within one deadline.
         await self._within(
             self._membership.drain_timeout_seconds, *(lane.quiesce() for lane in lanes)
         )
-        # 2. Abandon the others: another owner may handle their messages from now on.
+        # 2. Abandon the rest: another owner may handle their messages from now on.
         for lane in lanes:
             if lane.working:
                 log.warning("partition did not quiesce in time", partition=lane.partition)
@@ -228,7 +228,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._failure.set_exception(error)
 
     async def _within(self, seconds: float, *calls: Any) -> None:  # noqa: ANN401
-        """Await all at once, up to a deadline; what isn't done then is cancelled."""
+        """Await all concurrently up to a deadline; cancel what isn't done by then."""
         if not calls:
             return
         tasks = [asyncio.ensure_future(call) for call in calls]

@@ -1,9 +1,9 @@
 """One poll loop for all partitions of a member: from the consumer into the feeds.
 
-aiokafka counts the time without a ``get`` call in flight against ``max_poll_interval_ms``, so one
-always is. A feed that is full pauses its partition; the poll goes on. A poll brings a few MiB at
-most, of all partitions together, and takes the event loop some 50 ms. Invariant: what a poll
-returned is in the feeds before anything else runs, so a rebalance can't come between.
+aiokafka counts time without a ``get`` call in flight against ``max_poll_interval_ms``, so one is
+always in flight. A full feed pauses its partition; polling continues. A poll returns a few MiB at
+most over all partitions, which takes the event loop some 50 ms. Invariant: the result of a poll is
+in the feeds before anything else runs, so no rebalance can come between.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from consumer.lanes.feed import Feed
 
 log = structlog.get_logger(__name__)
 
-# How late a feed learns of markers, which move its position without a message.
+# How long until a feed learns of markers, which move its position without a message.
 _POLL_MS = 200
 _POLL_RECORDS = 500
-_MOST_ERRORS = 10  # in a row, a second apart: then a new member is built
+_MOST_ERRORS = 10  # in a row, a second apart; then the member is replaced
 
 
 class Poller:
-    """Feeds lanes; ``feeds`` are those of now, ``lost`` is called with one that can't go on."""
+    """Feeds lanes. ``feeds`` returns the current ones; ``lost`` is called with a broken one."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class Poller:
         """Poll until cancelled.
 
         Raises:
-            KafkaError: again and again the same; the consumer is of no use any more.
+            KafkaError: it keeps failing; the consumer is unusable.
         """
         errors = 0
         while True:
-            await asyncio.sleep(0)  # a call that finds messages awaits nothing
+            await asyncio.sleep(0)  # ``getmany`` doesn't yield if messages are at hand
             try:
                 fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
-                # The partition's lane stops; the others are polled on.
+                # This partition's lane stops; keep polling the others.
                 self._report(error)
                 continue
             except KafkaError as error:
@@ -75,14 +75,14 @@ class Poller:
 
     async def _fill(self, feed: Feed, messages: list[ConsumerRecord]) -> None:
         try:
-            # Also of feeds without messages: markers and aborted messages move the position alone.
+            # Feeds without messages too: markers and aborted messages move the position alone.
             position = await self._consumer.position(feed.partition)
         except IllegalStateError:
-            return  # taken away while we polled; the listener knows
+            return  # revoked while we polled; the listener knows
         feed.put(messages, position)
 
     def _report(self, error: KafkaError) -> None:
-        """Tell which partition has no such offset: a dict by partition, or the partition."""
+        """Report the partition that lacks the offset; the error has a dict by partition, or one."""
         about = error.args[0]
         partitions = about if isinstance(about, dict) else {about: "none"}
         for partition, offset in partitions.items():

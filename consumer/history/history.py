@@ -1,8 +1,8 @@
-"""The exports that ended last, known on every node.
+"""The most recently ended exports, known on every node.
 
-Reads the completions topic beside the group: its tail first, backwards by offsets, then what comes,
-committed events only. A node starts without waiting for it. Invariant: an answer is given from the
-whole tail, or not at all.
+Reads committed events from the completions topic, outside the group: first the tail, backwards by
+offset, then new events. A node starts without waiting for it. Invariant: an answer is based on the
+whole tail.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _ANSWER_SECONDS = 3.0
 
 
 class History:
-    """Use it as an async context manager; it reads in the back."""
+    """An async context manager that reads in the background."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class History:
         self._reading = BackgroundRead("history", self._read, self._note)
 
     async def __aenter__(self) -> Self:
-        """Begin to read; returns at once, whether Kafka answers or not."""
+        """Start reading in the background; returns at once, even if Kafka is unreachable."""
         self._reading.start()
         return self
 
@@ -52,10 +52,10 @@ class History:
         await self._reading.stop()
 
     async def ended(self, seconds: float = _ANSWER_SECONDS) -> EndedExports:
-        """The exports that ended last; they change as more end.
+        """The most recently ended exports; changes as more end.
 
         Raises:
-            BacklogUnavailable: they are still being read, for more than ``seconds``.
+            BacklogUnavailable: the topic is still being read after ``seconds``.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -65,11 +65,11 @@ class History:
         return self._ended
 
     def on_end(self, listener: Callable[[ListedExport], None]) -> None:
-        """Call the listener with each export that ends from now on, once it is in ``ended``."""
+        """Call the listener with each export that ends from now on, once ``ended`` has it."""
         self._listeners.append(listener)
 
     def _put_end(self, one: ListedExport) -> None:
-        if self._loaded.is_set():  # what ended before the node began is no news
+        if self._loaded.is_set():  # exports that ended before the node started are no news
             for listener in self._listeners:
                 listener(one)
 
@@ -78,7 +78,7 @@ class History:
             reader = HistoryReader(consumer, self._topics, self._ended, self._put_end)
             await reader.load(await self._cluster.fetch_partition_counts())
             self._reading.followed()
-            # Never cleared: where reading breaks off, what was read stays an answer.
+            # Never cleared: if reading fails later, what was read stays valid.
             self._loaded.set()
             await reader.follow()
 

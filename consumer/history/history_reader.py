@@ -1,7 +1,7 @@
-"""One reading of the completions topic: its tail, and then what comes.
+"""One pass over the completions topic: its tail, then new events.
 
-An event has no title, so the requests are read beside it, from the first one of an export that is
-kept. Invariant: what was read once may be read again, as every step can be repeated.
+Events have no title, so the requests topic is read too, from the first request of an export that is
+kept. Invariant: every step can be repeated, so messages may be read twice.
 """
 
 import time
@@ -29,17 +29,17 @@ log = structlog.get_logger(__name__)
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _TAIL_SECONDS = 30.0
-# Of each partition's requests: where exports that are open now have theirs, mostly.
+# Requests per partition: enough for most exports that are open now.
 _OPEN_OFFSETS = 1_000
 _MOST_TITLES = 20_000
-"""Titles of requests whose events weren't read yet."""
+"""Titles kept for requests whose events haven't been read yet."""
 
 Place: TypeAlias = tuple[int, int]
 """Partition and offset of a request."""
 
 
 class HistoryReader:
-    """Reads into ``ended``; ``consumer`` is started. ``on_end`` gets each end that is new there."""
+    """Reads into ``ended``, and calls ``on_end`` with each new end. ``consumer`` is started."""
 
     def __init__(
         self,
@@ -58,33 +58,33 @@ class HistoryReader:
         self._tail: Tail | None = None
 
     async def load(self, partitions: Mapping[str, int]) -> None:
-        """Read the tail; ``partitions`` are the numbers of partitions by topic.
+        """Read the tail; ``partitions`` are the partition numbers by topic.
 
         Raises:
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
         """
-        # One deadline for events and titles together.
+        # One deadline for both events and titles.
         until = time.monotonic() + _TAIL_SECONDS
         completions = _all_of(self._topics.completions, partitions)
         requests = _all_of(self._topics.requests, partitions)
         starts = await self._consumer.beginning_offsets([*completions, *requests])
         ends = await self._consumer.end_offsets([*completions, *requests])
         await self._load_events(completions, starts, ends, until)
-        # Exports that are still open end later, and their requests lie below the ends of now.
+        # Exports that are open now end later, and their requests lie below the current ends.
         firsts = {one: max(starts[one], ends[one] - _OPEN_OFFSETS) for one in requests}
         for number, offset in self._untitled:
             one = TopicPartition(self._topics.requests, number)
             firsts[one] = max(starts[one], min(offset, firsts[one]))
         spans = {one: range(firsts[one], ends[one]) for one in requests if firsts[one] < ends[one]}
         await self._read(spans, until)
-        # What was written meanwhile comes next.
+        # Messages written meanwhile come next.
         self._positions = {one: ends[one] for one in [*completions, *requests]}
-        # No title will come for these: what is read from here on lies behind their requests.
+        # These will get no title: everything read from here on lies after their requests.
         self._untitled.clear()
         self._tail = None
 
     async def follow(self) -> None:
-        """Read on until cancelled. Raises as ``load``, and BacklogUnavailable: read again."""
+        """Follow new messages until cancelled. As ``load``; BacklogUnavailable: start over."""
         self._seek(self._positions)
         counts = {one.topic: 0 for one in self._positions}
         for one in self._positions:
@@ -93,7 +93,8 @@ class HistoryReader:
             await self._poll()
             for topic, count in counts.items():
                 if len(self._consumer.partitions_for_topic(topic) or ()) > count:
-                    # Those would have to be assigned, and their tails read: begin again.
+                    # New partitions would have to be assigned and their tails read: start over
+                    # instead.
                     raise BacklogUnavailable(f"{topic} has more partitions than before")
 
     async def _load_events(
@@ -116,7 +117,7 @@ class HistoryReader:
                 return
 
     async def _read(self, spans: Mapping[TopicPartition, range], until: float) -> bool:
-        """Read the spans; False: time ran out."""
+        """Read the spans; False if time ran out."""
         if not spans:
             return True
         self._seek({one: span.start for one, span in spans.items()})
@@ -126,7 +127,7 @@ class HistoryReader:
                 return False
             await self._poll()
             for one in [one for one, span in left.items() if self._positions[one] >= span.stop]:
-                # aiokafka would fetch on.
+                # Otherwise aiokafka would keep fetching.
                 self._consumer.pause(one)
                 del left[one]
         return True
@@ -141,7 +142,7 @@ class HistoryReader:
         fetched = await bounded_getmany(self._consumer, _POLL_MS, _POLL_RECORDS)
         for one, records in fetched.items():
             if one.topic == self._topics.requests:
-                # To unpack a heavy batch again, for a title, would hold up who waits for an answer.
+                # Unpacking a heavy batch again for a title would delay callers.
                 light = (record for record in records if not is_packed(record))
                 async for record, title in decoded(light, _title_of):
                     if title is not None:
@@ -151,13 +152,13 @@ class HistoryReader:
                 async for record, event in decoded(some, _event_of):
                     if event:
                         self._put_event(record, event)
-        # Fetched, as transaction markers move them without a record.
+        # Fetch positions: transaction markers move them without a record.
         for one in self._positions:
             self._positions[one] = await self._consumer.position(one)
 
     def _put_event(self, record: Consumed, event: TerminalEvent) -> None:
         place = (event.source.partition, event.source.offset)
-        # Requests and events are read side by side: either of a pair may come first.
+        # Requests and events are read concurrently: either of a pair may come first.
         listed = _listed(event, self._titles.pop(place, None))
         if self._ended.put(listed, record.timestamp):
             self._on_end(listed)
@@ -178,7 +179,7 @@ class HistoryReader:
 def _event_of(record: Consumed) -> TerminalEvent | None:
     try:
         return decode_event(record.value or b"")
-    except ValueError:  # the topic may hold what is no event
+    except ValueError:  # the topic may hold other messages
         return None
 
 
@@ -211,5 +212,5 @@ def _all_of(topic: str, partitions: Mapping[str, int]) -> list[TopicPartition]:
 
 def _bound(held: OrderedDict[Place, str], most: int) -> None:
     if len(held) > most:
-        # The oldest. A dict looks for it past all that it has forgotten.
+        # Remove the oldest. A dict would scan past its deleted entries.
         held.popitem(last=False)

@@ -1,9 +1,9 @@
-"""The commits of one partition: at most one transaction on its way, the next one gathers.
+"""One partition's commits: at most one transaction in flight while the next one fills.
 
-A turn does not wait for a transaction: what turns come to meanwhile goes into the next.
-Invariant: a ``Checkpoint`` is taken between turns, and goes into one transaction.
+A turn does not wait for a transaction: the results of turns meanwhile go into the next.
+Invariant: a ``Checkpoint`` is taken between turns and goes into exactly one transaction.
 
-An event whose manifest was there before is left out if the completions topic has it already.
+An event whose manifest already existed is skipped if the completions topic has it already.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from consumer.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = 1.0
-"""How often progress alone is committed; an event never waits for it."""
+"""How often progress without events is committed; events never wait for it."""
 
 
 class Commits:
@@ -50,19 +50,19 @@ class Commits:
 
     @property
     def looked_for_seconds(self) -> float:
-        """For how long events are being looked for; 0 if none are."""
+        """For how long the completions have been searched for events; 0 if no search is running."""
         return time.monotonic() - self._look_since if self._look_since else 0.0
 
     def advance(self, *, at_once: bool = False) -> bool:
-        """Start a transaction if one is due and none is on its way. Call it between turns.
+        """Start a transaction if one is due and none is in flight. Call it between turns.
 
-        Returns whether one is on its way now.
+        Returns whether one is in flight now.
 
         Raises:
-            KafkaError, TimeoutError: the one before failed; the producer is of no use.
+            KafkaError, TimeoutError: the previous one failed; the producer is unusable.
         """
         if self._transaction and self._transaction.done():
-            # The lane's task has to see the failure: this one's ends here.
+            # Raise the failure in the lane's task; the transaction's own task ends here.
             finished, self._transaction = self._transaction, None
             finished.result()
         if self._transaction is None:
@@ -74,12 +74,12 @@ class Commits:
         return self._transaction is not None
 
     async def wait(self) -> None:
-        """Return when the transaction on its way has ended; never raises."""
+        """Wait for the transaction in flight to end; never raises."""
         if self._transaction:
             await asyncio.wait([self._transaction])
 
     async def drop(self) -> None:
-        """Forget the transaction that is on its way, however it ends; never raises."""
+        """Abandon the transaction in flight, whatever its result; never raises."""
         if self._transaction:
             self._transaction.cancel()
             await asyncio.gather(self._transaction, return_exceptions=True)
@@ -92,7 +92,7 @@ class Commits:
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         outcome, point = checkpoint.outcome, checkpoint.point
-        # 2. Skip what the topic has already.
+        # 2. Skip events that the topic already has.
         await self._skip_published(outcome)
         # Steps 3 to 6 are in PartitionProducer.commit.
         begun = time.monotonic()
@@ -102,17 +102,17 @@ class Commits:
             committed = True
         finally:
             self._metrics.transaction(time.monotonic() - begun, committed)
-        # Only now: a checkpoint that equals it is not worth a transaction.
+        # Only now: equal checkpoints need no transaction.
         self._committed = point
-        # 7. Count what is committed.
-        # A failed transaction counts nothing: the one that commits its events does.
+        # 7. Count what is committed. Count nothing for a failed transaction: the one that commits
+        # its events will.
         for event in outcome.events:
             self._metrics.ended(event)
         for letter in outcome.dead_letters:
             self._metrics.dead_letter(letter.reason)
 
     async def _skip_published(self, outcome: Outcome) -> None:
-        """Leave out events that are in the topic; only one with an earlier manifest can be."""
+        """Skip events that are in the topic; only events with an earlier manifest can be."""
         candidates = [
             event for event in outcome.events if event.export_id in outcome.maybe_published
         ]

@@ -1,12 +1,12 @@
-"""Messages of one partition that our own code broke on, for as long as its lane lives.
+"""One partition's messages on which our own code broke, for the lifetime of its lane.
 
     once     the lane loads again: what broke may have passed
     twice    a trial export is made, of nothing that was sent
                  it breaks too   the fault is ours alone: the lane stops, and nothing is judged
                  it completes    the message is set aside on the third attempt
 
-Unlike a death this is counted in memory: a node that breaks on a message lives on, and the next
-owner finds out for itself. Invariant: no message is set aside while this build breaks on others.
+Unlike deaths, these are counted in memory: the node survives, and the next owner finds out for
+itself. Invariant: no message is set aside while this build breaks on others.
 """
 
 import asyncio
@@ -38,10 +38,10 @@ class Faults:
         self._breaks_on: dict[MessagePlace, str] = {}
 
     async def count(self, fault: MessageFault) -> None:
-        """Note that our code broke on a message; load the partition again afterwards.
+        """Note that our code broke on a message; reload the partition afterwards.
 
         Raises:
-            LaneStopped: it breaks on the trial export too.
+            LaneStopped: our code breaks on the trial export too.
         """
         place = MessagePlace(fault.is_batch, fault.offset)
         self._counts[place] += 1
@@ -52,7 +52,7 @@ class Faults:
             await loop.run_in_executor(self._threads, try_an_export, self._context)
         except Exception as error:
             log.exception("trial export failed unexpectedly", partition=self._partition)
-            del self._counts[place]  # what is wrong now says nothing of the message
+            del self._counts[place]  # the message isn't the cause
             topic = "records" if fault.is_batch else "requests"
             raise LaneStopped(
                 f"this build fails at offset {fault.offset} of the {topic} ({fault}), "
@@ -61,8 +61,8 @@ class Faults:
         self._breaks_on[place] = str(fault)
 
     def above(self, point: ResumePoint) -> Mapping[MessagePlace, str]:
-        """Messages to set aside, of those that an owner resuming there reads; how each broke."""
-        # Nothing below the point is read again, so its counts can go.
+        """The messages to set aside that an owner resuming there will read, with the reason."""
+        # Nothing below the point is read again, so drop those counts.
         for place in [place for place in self._counts if not point.will_read(place)]:
             del self._counts[place]
             self._breaks_on.pop(place, None)

@@ -1,7 +1,8 @@
-"""What was fetched of one topic's partition and not handled yet, and the way to stop and go.
+"""Messages fetched from one topic partition and not handled yet, with backpressure.
 
-Invariants: ``position`` is the offset after all that was put in, markers included, so an empty feed
-whose position has reached an end has been read to that end; and no batch is taken packed.
+Invariants: ``position`` is the offset after everything put in, markers included, so an empty feed
+whose position has reached an end offset has been read to that end; and batches are unpacked before
+they are taken.
 """
 
 import asyncio
@@ -18,17 +19,18 @@ from clients.record_stream import MAX_RECORD_BYTES
 from consumer.exports.messages import LargeMessage
 from consumer.unpacking import Consumed, Unpacking, is_packed
 
-# Of a feed, and of all feeds of a member; a feed that is full pauses its partition, not the poll.
+# Of one feed, and of all feeds of a member. A full feed pauses its partition, not the poll.
 PAUSE_BYTES = 4 * 1024 * 1024
 HELD_BYTES = 48 * 1024 * 1024
 _LEAST_PAUSE_BYTES = 256 * 1024
 
 
 class Held:
-    """What the feeds of a member hold together, and what that leaves for each.
+    """The memory that a member's feeds share.
 
-    A feed may hold as much as is free, so a few hot partitions have what they can use, and many
-    share. Each may hold a little, as messages of one topic can wait for messages of the other.
+    A feed may hold as much as is free, so a few hot partitions get all they can use and many share.
+    Each feed may always hold a little, because messages of one topic can wait for messages of the
+    other.
     """
 
     def __init__(self) -> None:
@@ -36,14 +38,14 @@ class Held:
 
     @property
     def pause_bytes(self) -> int:
-        """A feed that holds more fetches nothing more."""
+        """A feed that holds this much is paused."""
         return min(PAUSE_BYTES, max(_LEAST_PAUSE_BYTES, HELD_BYTES - self.bytes))
 
 
 class Feed:
-    """A bounded queue of one partition of one topic; ``moved`` is called when it has changed.
+    """A bounded queue for one partition of one topic; calls ``moved`` when it changes.
 
-    A message above ``most_bytes`` is cut to its beginning; all such messages come packed.
+    A message above ``most_bytes`` is cut to its beginning; such messages always arrive packed.
     """
 
     def __init__(
@@ -72,32 +74,32 @@ class Feed:
         return len(self._messages)
 
     def start_at(self, offset: int) -> None:
-        """Read on from ``offset``. Raises IllegalStateError if the partition isn't assigned."""
+        """Read from ``offset`` on. Raises IllegalStateError if the partition isn't assigned."""
         self._clear()
         self._consumer.seek(self.partition, offset)
         self._consumer.resume(self.partition)
-        # A packed batch may begin below the offset; its first records are skipped then.
+        # A packed batch may begin below the offset; skip its first records then.
         self.position = self._first_offset = offset
         self.started = True
         self._paused = False
 
     def stop(self) -> None:
-        """Take nothing more, and forget what is there."""
+        """Accept nothing more, and drop the contents."""
         self.started = False
         self._clear()
         if not self._detached:
-            with contextlib.suppress(IllegalStateError):  # it was taken away already
+            with contextlib.suppress(IllegalStateError):  # already revoked
                 self._consumer.pause(self.partition)
 
     def detach(self) -> None:
-        """Leave the consumer alone from now on: the partition may have a new feed by now."""
+        """Don't touch the consumer from now on: the partition may have a new feed."""
         self._detached = True
         self.stop()
 
     def put(self, messages: Sequence[ConsumerRecord], position: int) -> None:
-        """Add what was fetched; ``position`` is the consumer's, after it."""
+        """Add fetched messages; ``position`` is the consumer's position after them."""
         if not self.started or (not messages and position == self.position):
-            # Fetched before a seek, or nothing at all.
+            # Fetched before a seek, or empty.
             return
         for message in messages:
             self._messages.append(message)
@@ -110,7 +112,7 @@ class Feed:
 
     @property
     def next_unpacking(self) -> Unpacking | None:
-        """What is first to be unpacked before more can be taken, if it is: call its ``piece``."""
+        """The batch to unpack before more can be taken, if any: call its ``piece``."""
         if not (self._messages and is_packed(self._messages[0])):
             return None
         if self._unpacking is None:
@@ -119,7 +121,7 @@ class Feed:
         return self._unpacking
 
     async def unpack(self, threads: Executor) -> bool:
-        """Unpack a piece of the batch that is first, if it is packed; whether it still is."""
+        """Unpack a piece of the first batch if it is packed; returns whether it still is."""
         unpacking = self.next_unpacking
         if unpacking:
             loop = asyncio.get_running_loop()
@@ -127,9 +129,9 @@ class Feed:
         return self.next_unpacking is not None
 
     def put_unpacked(self, unpacking: Unpacking, piece: Sequence[Consumed]) -> None:
-        """Add what ``next_unpacking`` gave, in its place."""
+        """Put unpacked messages in the place of their batch."""
         if unpacking is not self._unpacking:
-            return  # the feed was started elsewhere meanwhile
+            return  # the feed was restarted at another offset meanwhile
         if unpacking.ended:
             self._count(-held_bytes(self._messages.popleft()))
             self._unpacking = None
@@ -139,9 +141,9 @@ class Feed:
     def take(
         self, most_bytes: int, most_messages: int | None = None, free_below: int = 0
     ) -> list[Consumed]:
-        """Remove messages from the front: at least one if there is any and it is allowed.
+        """Take messages from the front: at least one, if there is one and the limits allow it.
 
-        Those with an offset below ``free_below`` don't count as one of ``most_messages``.
+        Messages with offsets below ``free_below`` don't count towards ``most_messages``.
         """
         taken: list[Consumed] = []
         size = counted = 0
@@ -153,13 +155,13 @@ class Feed:
             taken.append(message)
             size += _size(message)
         self._count(-size)
-        # Only below half: aiokafka drops what it has fetched of a partition that is paused.
+        # Resume only below half: aiokafka drops its fetched data for paused partitions.
         if self._paused and not self._detached and self._bytes < self._held.pause_bytes / 2:
             self._resume()
         return taken
 
     def behind(self, handled: int) -> int:
-        """Messages between ``handled`` and the end of what may be read (last stable offset)."""
+        """The lag: messages between ``handled`` and the last stable offset."""
         # None until the first fetch after an assignment.
         assigned = self.partition in self._consumer.assignment()
         end = self._consumer.last_stable_offset(self.partition) if assigned else None
@@ -167,7 +169,7 @@ class Feed:
 
     def _resume(self) -> None:
         self._paused = False
-        with contextlib.suppress(IllegalStateError):  # the listener is about to say so
+        with contextlib.suppress(IllegalStateError):  # revoked; the listener is about to run
             self._consumer.resume(self.partition)
 
     def _clear(self) -> None:
@@ -181,5 +183,5 @@ class Feed:
 
 
 def _size(message: Consumed) -> int:
-    # What is read later is not held now.
+    # Values that are read later take no memory now.
     return 0 if isinstance(message, LargeMessage) else held_bytes(message)

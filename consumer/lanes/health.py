@@ -1,6 +1,6 @@
-"""Whether a lane makes progress, and if not, why: what /ready and the metrics show of it.
+"""Whether a lane makes progress, and if not, why; for /ready and the metrics.
 
-Invariant: only taking the partition over again ends ``STOPPED``, whatever fails meanwhile.
+Invariant: only a new takeover of the partition ends ``STOPPED``, whatever fails meanwhile.
 """
 
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from enum import Enum, auto
 
 
 class HealthKind(Enum):
-    """What to expect of a lane."""
+    """What a lane will do next by itself."""
 
     WORKING = auto()
     FAILING = auto()
-    """It keeps failing, or waits for something outside; it goes on by itself when that passes."""
+    """It keeps failing or waits for something outside; it recovers by itself."""
     STOPPED = auto()
-    """It stands still until a person has acted."""
+    """It has stopped until a person acts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``reason`` is a sentence; empty where the lane works."""
+    """``reason`` is a sentence; empty if the lane works."""
 
     kind: HealthKind
     reason: str = ""
 
     def failing(self, reason: str) -> "Health":
-        """After a failure, which doesn't hide why the lane stopped."""
+        """The state after a failure; a lane that had stopped keeps that reason."""
         return self if self.kind is HealthKind.STOPPED else Health(HealthKind.FAILING, reason)
 
     def taken_over(self) -> "Health":
-        """After the lane has loaded; it has to work for a while before it counts as working."""
+        """The state after loading; it counts as working only after it has worked for a while."""
         return WORKING if self.kind is HealthKind.STOPPED else self
 
 

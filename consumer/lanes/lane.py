@@ -1,4 +1,4 @@
-"""One partition's lane: its one task, from taking the partition over to losing it.
+"""One partition's lane: a single task, from takeover to loss of the partition.
 
     load    start the producer (fences the predecessor), fetch what is committed, sweep, start feeds
     work    take from the feeds, a turn in a slot, a transaction on its way while the next turn runs
@@ -6,9 +6,8 @@
     reload  after any doubt: drop the producer and the partial files, wait a heartbeat, load
 
 ``consumer.core.lane_machine`` splits these into states. A kept partition resumes with its producer
-and its exports: any other owner must have started a producer before its first read, so ours would
-be fenced at its next transaction. Invariant: a lane does what the state of its machine says, and
-nothing else.
+and exports: any other owner would have started a producer before its first read, so ours would be
+fenced at the next transaction. Invariant: a lane does only what the state of its machine says.
 """
 
 import asyncio
@@ -36,19 +35,19 @@ from consumer.lanes.work import HEARTBEAT_SECONDS, Work, until_ours
 
 log = structlog.get_logger(__name__)
 
-# Loaded for this long, a lane counts as working again; a fault before that is one of a row.
+# A lane that has been loaded this long counts as working; earlier failures count as consecutive.
 LASTING_SECONDS = 10.0
-# Fewer in a row are no news for /ready: any doubt leads to a reload.
+# /ready ignores fewer consecutive failures: any inconsistency leads to a reload.
 MANY_RELOADS = 3
-# Then the lane takes the partition over again, to see whether a person has acted.
+# How often a stopped lane retries the takeover, in case a person has acted.
 STOPPED_SECONDS = 30.0
-# Of one storage call, until /ready names it; the turn has given its slot back by then
+# How long a storage call may take before /ready reports it; by then the turn has given up its slot
 # (``HANGS_SECONDS``).
 SILENT_SECONDS = 5.0
 
 
 class Lane:
-    """One partition's task, and the group's interface to it."""
+    """One partition's task, and its interface to the group."""
 
     def __init__(self, partition: int, context: LaneContext) -> None:
         self.partition = partition
@@ -57,19 +56,18 @@ class Lane:
         self._machine = LaneMachine()
         self._loop = asyncio.get_running_loop()
         self._moved = asyncio.Event()
-        # Set until the lane works: one that loads has nothing in hand, so a revoke need not wait.
+        # Set until the lane works: a revoke need not wait for a lane that is still loading.
         self._resting = asyncio.Event()
         self._resting.set()
         self.requests, self.records = context.feeds(partition, self._moved.set)
         self._in_hand = context.export_context.in_hand.begin(partition)
         self._work: Work | None = None
-        # Kept beside the work, so that position and lag of a lane that reloads again and again stay
-        # visible.
+        # Kept here, so that position and lag stay visible while a lane keeps reloading.
         self._positions = (0, 0)
         self._dead_letter_bytes = context.destination.dead_letter_bytes
         self._reloads = 0
         self._loaded_at = math.inf
-        # Survives reloads: else each reload would give a refusing storage its whole time again.
+        # Survives reloads: otherwise each reload would restart the time a storage may refuse.
         self._retry_budget = RetryBudget(context.limits.storage_timeout_seconds)
         self._faults = Faults(partition, context.export_context, context.threads)
         self._second_attempts = SecondAttempts()
@@ -79,7 +77,7 @@ class Lane:
 
     @property
     def health(self) -> Health:
-        """Whether it makes progress, and why not."""
+        """Whether it makes progress, and if not, why."""
         silent_seconds = self._in_hand.storage_seconds()
         if silent_seconds > SILENT_SECONDS:
             return WORKING.failing(f"the storage does not answer, for {silent_seconds:.0f} s now")
@@ -87,33 +85,33 @@ class Lane:
 
     @property
     def open_count(self) -> int:
-        """Exports accepted and unfinished."""
+        """The number of exports accepted and unfinished."""
         return self._work.exports.open_count if self._work else 0
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
-        """Rows and bytes so far of an export that is open here."""
+        """Rows and bytes so far of an export open in this lane."""
         return self._work.exports.progress(export_id) if self._work else None
 
     @property
     def positions(self) -> tuple[int, int]:
-        """Offsets to be handled next, of requests and records; while it reloads, as last known."""
+        """The next offsets to handle, of requests and records; the last known during a reload."""
         if self._work:
             self._positions = self._work.exports.next_offsets
         return self._positions
 
     @property
     def lag(self) -> tuple[int, int]:
-        """Messages not handled yet, of requests and records; while it reloads, as last known."""
+        """Messages not handled yet, of requests and records; the last known during a reload."""
         requests, records = self.positions
         return self.requests.behind(requests), self.records.behind(records)
 
     @property
     def working(self) -> bool:
-        """Whether the partition was taken over and is not resting."""
+        """Whether the partition was taken over and isn't resting."""
         return self._work is not None and not self._resting.is_set()
 
     async def quiesce(self) -> None:
-        """Come to rest for a rebalance: returns when turns and transactions are finished."""
+        """Come to rest for a rebalance; returns when turns and transactions have finished."""
         self._machine.on(Event.REVOKED)
         self._moved.set()
         await self._resting.wait()
@@ -124,33 +122,33 @@ class Lane:
         self._moved.set()
 
     def abandon(self) -> None:
-        """The revoke's deadline has passed: decide nothing more."""
+        """The revoke's deadline has passed: make no more decisions."""
         if self._work:
             self._work.exports.abandon()
 
     def stop(self, problem: str) -> None:
-        """Stop loudly: a person has to act."""
+        """Stop and report it: a person has to act."""
         if self._work:
             self._work.stop_requested = problem
             self._moved.set()
 
     async def close(self) -> None:
-        """The partition is lost: remove what is partial, close what is open; never raises."""
-        # First of all: a turn that hangs on its thread may wake up later, and must decide nothing
+        """The partition is lost: remove partial files and close everything; never raises."""
+        # First: a turn that hangs on its thread may wake up later and must not decide anything
         # then.
         self.abandon()
-        # The consumer may have the partition again, with a new lane: this one must not pause that.
+        # The consumer may own the partition again with a new lane, which this one must not pause.
         self.requests.detach()
         self.records.detach()
         self._machine.on(Event.LOST)
         self._task.cancel()
-        # Not awaited itself: that would raise what the task raised.
+        # Don't await the task itself: that would raise its exception.
         await asyncio.wait([self._task])
 
     # The lane's own task.
 
     async def _run(self) -> None:
-        # Unloading can raise in the place of a cancellation, and swallow it.
+        # Unloading can raise in place of a cancellation and so swallow it.
         while not self._task.cancelling():
             await until_ours(self._machine, self._moved)
             seconds = HEARTBEAT_SECONDS
@@ -160,16 +158,16 @@ class Lane:
                 self._say_stopped(str(error))
                 seconds = STOPPED_SECONDS
             except (ConsumerError, KafkaError, OSError) as error:
-                # None of these says who owns what now: even ``ProducerFenced`` may be our own
-                # timed-out transaction. So whatever it is, load again.
+                # None of these tells who owns the partition now: even ``ProducerFenced`` may be our
+                # own timed-out transaction. So reload in any case.
                 self._say_reloading(error)
             except Exception as error:
                 if self._task.cancelling():
-                    return  # the node's threads are gone before a call that hung was
+                    return  # the node shut its threads down while a call hung
                 log.exception("lane failed", partition=self.partition)
                 self._say_reloading(error)
             finally:
-                # A lane that failed on the way to its rest holds up no rebalance.
+                # A lane that failed on its way to rest must not hold up the rebalance.
                 self._resting.set()
             await asyncio.sleep(seconds)
 
@@ -190,7 +188,7 @@ class Lane:
         log.error("lane stopped", partition=self.partition, problem=problem)
 
     async def _own(self) -> None:
-        """Own the partition until something is in doubt, which is raised."""
+        """Own the partition until an inconsistency or failure, which is raised."""
         to = self._context.destination
         producer = PartitionProducer(self.partition, to, self._dead_letter_bytes)
         takeover = Takeover(self.partition, producer, self._context)
@@ -205,23 +203,23 @@ class Lane:
             await self._faults.count(fault)
             raise
         except MessageSizeTooLargeError:
-            # The topic takes less than it says, or than we reckon: forward less the next time.
+            # The topic accepts less than its settings say or we computed: forward less next time.
             self._dead_letter_bytes //= 4
             raise
         finally:
             self._machine.on(Event.FAILED)
             try:
-                # Also when cancelled or lost: ``LEAVING`` stays ``LEAVING`` then.
+                # Also on cancellation or loss: then ``LEAVING`` stays ``LEAVING``.
                 await self._unload(producer)
             finally:
                 self._machine.on(Event.UNLOADED)
 
     async def _drive(self, steps: dict[State, Step]) -> None:
-        """Do what the state says, for as long as ``steps`` has it."""
+        """Perform states for as long as ``steps`` has them."""
         while perform := steps.get(self._machine.state):
             state = self._machine.on(await perform())
             if state is State.WORKING:
-                # Cleared only here: from now on a revoke has to wait for turns and transactions.
+                # Clear it only now: from here on a revoke has to wait for turns and transactions.
                 self._resting.clear()
             elif state is State.RESTING:
                 self._resting.set()
@@ -229,7 +227,7 @@ class Lane:
                 self._note_health(self._work)
 
     def _open(self, takeover: Takeover, producer: PartitionProducer) -> Work:
-        # 5. Begin with the open exports of the resume point.
+        # 5. Start with the open exports of the resume point.
         context, point = self._context, takeover.point
         export_context, metrics = context.export_context, context.export_context.metrics
         given_up = self._retry_budget.given_up(time.monotonic())
@@ -264,18 +262,18 @@ class Lane:
     async def _unload(self, producer: PartitionProducer) -> None:
         self.requests.stop()
         self.records.stop()
-        # Before its state goes: no status may come from exports that are being discarded.
+        # First: no status may be read from exports that are being discarded.
         work, self._work = self._work, None
         if work:
-            # Before the producer, which the transaction uses.
+            # Before the producer, because the transaction uses it.
             await work.commits.drop()
-            # A node that has ended has no threads left; the next owner sweeps.
+            # A node that is shutting down has no threads left; the next owner sweeps.
             with contextlib.suppress(RuntimeError):
                 await self._context.in_thread(work.exports.discard)
         await producer.drop()
 
     def _wake(self) -> None:
-        """From any thread."""
+        """Wake the lane; callable from any thread."""
         with contextlib.suppress(RuntimeError):  # the event loop has ended
             self._loop.call_soon_threadsafe(self._moved.set)
 

@@ -1,4 +1,4 @@
-"""What the lanes of one member share, and the limits of each. Shapes only."""
+"""What the lanes of one member share, and each lane's limits. Data only."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """A lane's limits: open exports before requests wait, timeouts, and bytes of a message."""
+    """A lane's limits: open exports before requests wait, timeouts, and message bytes."""
 
     max_open_exports: int
     idle_timeout_seconds: float
@@ -45,11 +45,11 @@ class LaneContext:
     held: Held
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        """What a blocking call returns; it may hang, so only ``threads`` wait for it."""
+        """Run a blocking call on ``threads``, as it may hang; return its result."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
     def feeds(self, partition: int, moved: Callable[[], None]) -> tuple[Feed, Feed]:
-        """Those of a partition, of requests and records. No large request is held."""
+        """Create a partition's feeds, of requests and records. No large request is held."""
         topics, most_bytes = self.destination.topics, self.limits.max_record_bytes
         requests = TopicPartition(topics.requests, partition)
         records = TopicPartition(topics.records, partition)

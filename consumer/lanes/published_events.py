@@ -1,10 +1,11 @@
-"""Which events the completions topic has already; checked where the commits alone may be wrong.
+"""Checks which events are already in the completions topic, in case the commits are wrong.
 
-An event and the offsets behind it are committed in one transaction. Should these offsets ever go
-back, as a broker's did in a storm (docs/guarantees.md), all since then would be published again. So
-an event whose manifest was there before its request was read is looked for, from shortly before its
-end on. Memory is that of the ids looked for. Invariant: what a fenced predecessor has committed is
-found, as it lies below an end of the log that was fetched after the fencing.
+An event and its offsets are committed in one transaction. If committed offsets went back, as a
+broker's once did in a stress test (docs/guarantees.md), every event since then would be published
+again. So an event whose manifest existed before its request was read is searched for in the topic,
+from shortly before its own time on. Memory is bounded by the ids searched for. Invariant: the
+search finds everything a fenced predecessor committed, because that lies below end offsets fetched
+after the fencing.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ from consumer.unpacking import Consumed, unpacked
 from schemas.completions import TerminalEvent
 from schemas.times import to_millis
 
-# How far the clocks of nodes and of Kafka may be apart for an event to be found.
+# How far node and broker clocks may differ for an event to be found.
 _APART_MS = 60_000
-# Longer than a transaction of another partition, whose owner has died, can stay open.
+# Longer than a dead owner's transaction in another partition can stay open.
 _STALLED_SECONDS = 60.0
 _CALL_SECONDS = 10.0
 _POLL_MS = 200
@@ -32,7 +33,7 @@ _POLL_RECORDS = 500
 
 
 class _Question:
-    """Some events, and which of them were found, once that is known."""
+    """Events to find, and the future set of those found."""
 
     def __init__(self, events: Sequence[TerminalEvent]) -> None:
         self.events = events
@@ -40,7 +41,7 @@ class _Question:
 
 
 class PublishedEvents:
-    """Looks events up in the completions topic. Lanes share it, and what it reads."""
+    """Looks events up in the completions topic. Lanes share it and its reads."""
 
     def __init__(self, cluster: Cluster, client_options: Mapping[str, Any]) -> None:
         self._cluster = cluster
@@ -49,9 +50,9 @@ class PublishedEvents:
         self._one_look = asyncio.Lock()
 
     async def find(self, events: Sequence[TerminalEvent]) -> set[str]:
-        """The event ids of those that were committed; ids of others' events may be among them.
+        """The ids of those events that were committed; may include ids that others asked about.
 
-        Reads until all are found, or else to the end, which waits for open transactions.
+        Reads until all are found or the end is reached, which waits for open transactions.
 
         Raises:
             KafkaError, TimeoutError, OSError: Kafka doesn't answer.
@@ -60,8 +61,8 @@ class PublishedEvents:
         self._waiting.append(question)
         async with self._one_look:
             if question.found is None:
-                # Questions that came while another look was under way are looked up together.
-                # Ours is added: a look that failed has taken its questions off the list.
+                # Questions that arrived during another search are answered together. Add ours
+                # again: a failed search has removed its questions from the list.
                 questions, self._waiting = {question, *self._waiting}, []
                 found = await self._look([event for one in questions for event in one.events])
                 for one in questions:
@@ -77,7 +78,7 @@ class PublishedEvents:
             consumer.assign(list(spans))
             for partition, (first, _) in spans.items():
                 consumer.seek(partition, first)
-            # Ends fetched once, after the fencing: others keep writing to this topic.
+            # Fetch the ends once, after the fencing: others keep writing to this topic.
             ends = {partition: end for partition, (_, end) in spans.items()}
             return await _read_event_ids(consumer, ends, {event.event_id for event in events})
 
@@ -85,7 +86,7 @@ class PublishedEvents:
 async def _read_event_ids(
     consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], wanted: set[str]
 ) -> set[str]:
-    """Those of the event ids that are below the ends."""
+    """Those event ids that are found below the ends."""
     found: set[str] = set()
     moved_at, before = time.monotonic(), 0
     while len(found) < len(wanted):
@@ -95,7 +96,7 @@ async def _read_event_ids(
                 found |= wanted.intersection(_event_ids(some))
         async with asyncio.timeout(_CALL_SECONDS):
             positions = {partition: await consumer.position(partition) for partition in ends}
-        # Positions, not offsets of records: what is last below an end may be a marker.
+        # Compare positions, not record offsets: the last entry below an end may be a marker.
         if all(positions[partition] >= end for partition, end in ends.items()):
             break
         now, read = time.monotonic(), sum(positions.values())

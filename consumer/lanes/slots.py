@@ -1,10 +1,10 @@
-"""Slots: how many partitions of a node may work at a time, and who waits for one.
+"""Slots limit how many of a node's partitions may work at a time.
 
-A slot is held for one bounded turn, never for an export's life: with more exports interleaved in
-a partition than slots, that would be a deadlock. ``FairQueue`` decides who is next. It chooses
-when the event loop comes round, not at once: the lane whose turn has just ended claims the next one
-before that, and competes with the others. Invariant: a place in the order is given up, or ends,
-exactly once, no matter what is cancelled and when.
+A slot is held for one bounded turn, never for an export's lifetime: with more interleaved exports
+in a partition than slots, that would deadlock. ``FairQueue`` decides who is next. It chooses on the
+event loop's next iteration, not at once, so that the lane whose turn just ended can claim its next
+turn and compete with the others. Invariant: a place in the queue is given up or ended exactly once,
+whatever is cancelled and when.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from consumer.core.fair_queue import Claim, FairQueue, QueuePlace
 
 
 class Slots:
-    """``capacity`` slots; ``running`` are held now."""
+    """``capacity`` slots, of which ``running`` are held now."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -29,10 +29,10 @@ class Slots:
 
     @asynccontextmanager
     async def turn(self, claim: Claim) -> AsyncIterator[int]:
-        """Hold a slot for the block; gives how many turns of others were waited for.
+        """Hold a slot for the block; yields how many other turns it waited for.
 
-        These are the turns that began meanwhile, and one more if no slot was free. Cancelled while
-        waiting, none is held.
+        These are the turns that began meanwhile, plus one if no slot was free. If cancelled while
+        waiting, no slot is held.
         """
         before = self._turns_begun - (self.running == self.capacity)
         place = self._order.wait(claim)
@@ -52,7 +52,7 @@ class Slots:
             return await granted
         except asyncio.CancelledError:
             if self._waiting.pop(place, None) is None:
-                self._end(place, 0.0)  # it was granted at the same moment
+                self._end(place, 0.0)  # granted at the same moment
             else:
                 self._order.leave(place)
             raise
@@ -71,8 +71,8 @@ class Slots:
         self._to_be_granted = False
         while self.running < self.capacity and (place := self._order.choose()):
             granted = self._waiting.pop(place)
-            if not granted.done():  # else it was cancelled, and gives the slot back when it wakes
+            if not granted.done():  # otherwise it was cancelled, and returns the slot when it wakes
                 granted.set_result(self._turns_begun)
-            # Counted for a cancelled one too, which ends it when it wakes.
+            # Count cancelled waiters too: they end their turn when they wake.
             self.running += 1
             self._turns_begun += 1

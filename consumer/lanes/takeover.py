@@ -1,7 +1,7 @@
-"""Taking a partition over: fence the former owner, fetch where it was, count what it died on.
+"""Takes a partition over: fence the former owner, fetch its commit, count what it died on.
 
-Each method performs one state of ``consumer.core.lane_machine``. Invariant: all of it happens
-before any message is handled, by an owner whose producer has fenced the others.
+Each method performs one state of ``consumer.core.lane_machine``. Invariant: everything here happens
+before any message is handled, and only after our producer has fenced all others.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Takeover:
-    """One attempt; what it finds is in ``point`` and, once Kafka has it, in ``committed``."""
+    """One takeover; the result is in ``point`` and, once Kafka has it, in ``committed``."""
 
     def __init__(self, partition: int, producer: PartitionProducer, context: LaneContext) -> None:
         self.point = ResumePoint(0, (), 0, 0)
@@ -37,7 +37,7 @@ class Takeover:
 
     @property
     def steps(self) -> dict[State, Step]:
-        """How the states up to ``OPENING`` are performed."""
+        """The methods that perform the states up to ``OPENING``."""
         return {
             State.FENCING: self._fence,
             State.FETCHING: self._fetch,
@@ -60,29 +60,30 @@ class Takeover:
             self.point = whole_resume_point(committed, starts)
         except ValueError as error:
             raise LaneStopped(str(error)) from None
-        # With one of two missing nothing counts as committed, so the first checkpoint writes both.
+        # If one of the two is missing, nothing counts as committed, so the first checkpoint writes
+        # both.
         self.committed = self.point if all(committed) else None
         return Event.DONE
 
     # 3. Remove the partial files of former owners.
     async def _sweep(self) -> Event:
-        # A fenced owner may still write: its part is opened without O_CREAT, so it gets
-        # ``PartLost`` instead of making the file again.
+        # A fenced owner may still write: it opens its part without O_CREAT, so it gets ``PartLost``
+        # instead of recreating the file.
         self.swept = await self._context.in_thread(partial(self._storage.sweep, self._partition))
         self._metrics.swept(self.swept)
         return Event.DONE
 
-    # 4. Read their marks, and commit what they died on.
+    # 4. Read their marks and commit what they died on.
     async def _read_marks(self) -> Event:
         self._marks = await self._context.in_thread(
             partial(self._storage.left_marks, self._partition)
         )
         return Event.MARKS_LEFT if self._marks else Event.DONE
 
-    # Counted by the mark's name: if this takeover dies before the marks are removed, the next one
-    # finds them again and counts nothing twice.
+    # Counted by mark name: if this takeover dies before the marks are removed, the next one finds
+    # them again and counts nothing twice.
     async def _commit_deaths(self) -> Event:
-        # No event and no dead letter: the transaction is of the resume point alone.
+        # The transaction commits only the resume point, no event and no dead letter.
         suspected = self.point.suspecting(self._marks)
         await self._producer.commit(Outcome(), suspected)
         new = [suspect for suspect in suspected.suspects if suspect not in self.point.suspects]
@@ -92,8 +93,8 @@ class Takeover:
         self.point = self.committed = suspected
         return Event.DONE
 
-    # Only now: the commit has proved that nobody has fenced us, and so that no later owner's mark
-    # is among these.
+    # Only now: the commit has proved that nobody has fenced us, so none of these marks is a later
+    # owner's.
     async def _remove_marks(self) -> Event:
         await self._context.in_thread(
             partial(self._storage.remove_marks, self._partition, self._marks)

@@ -1,9 +1,10 @@
-"""One partition's transactional producer: events, dead letters and offsets, all or nothing.
+"""One partition's transactional producer: events, dead letters and offsets, atomically.
 
-Facts this is built on, all of aiokafka 0.14: a failed send does not fail the transaction, so every
+Facts about aiokafka 0.14 that this relies on: a failed send does not fail the transaction, so every
 send is awaited before the commit; TxnOffsetCommit v0 does not fence by generation, so a stable
-transactional id per partition does; ``stop`` can hang while the broker is away, so every call has a
-deadline. Invariant: after any error the producer is of no use; what was committed is read again.
+transactional id per partition does; ``stop`` can hang while the broker is down, so every call has a
+deadline. Invariant: after any error the producer is unusable, and the commits have to be fetched
+again.
 """
 
 import asyncio
@@ -30,11 +31,11 @@ TRANSACTION_TIMEOUT_MS = 30_000
 _usual_partition = DefaultPartitioner()
 _HASHED_BYTES = 1024
 _CALL_SECONDS = 20.0  # below both the transaction's and aiokafka's request timeout (40 s)
-# Applies twice, to the stop and to the cut; both fit the two seconds that a member gives its lanes.
+# Applies to the stop and to the cut-off; both fit the two seconds that a member gives its lanes.
 _STOP_SECONDS = 0.7
-_ENVELOPE_BYTES = 4096  # a record batch's own bytes and our headers, generously
-_LENGTH_BYTES = 5  # the length before a key, a value, a header's name or text is a varint
-# With one that is longer the headers, which name the message's place, might not fit.
+_ENVELOPE_BYTES = 4096  # overhead of a record batch and our headers, rounded up
+_LENGTH_BYTES = 5  # the length before each key, value, header name or header value is a varint
+# With a longer key, the headers that name the message's place might not fit.
 _MOST_KEY_BYTES = 1024
 _NULL = bytes(bytearray(b"null"))
 """Stands for a null value: aiokafka asserts that one of key and value is not null."""
@@ -42,23 +43,23 @@ _NULL = bytes(bytearray(b"null"))
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where transactions go. ``dead_letter_bytes`` is the largest message that topic takes."""
+    """Where transactions go. ``dead_letter_bytes`` is the dead-letter topic's message limit."""
 
     topics: Topics
     group_id: str
-    client_options: Mapping[str, Any] = field(repr=False)  # the password is in it
+    client_options: Mapping[str, Any] = field(repr=False)  # contains the password
     dead_letter_bytes: int
 
     def transactional_id(self, partition: int) -> str:
-        """Stable per partition: starting it fences the owner before."""
+        """Stable per partition, so that starting the producer fences the previous owner."""
         return f"{self.group_id}.{self.topics.requests}.{partition}"
 
 
 class PartitionProducer:
-    """The producer of one partition, from its fencing start to its drop.
+    """One partition's producer, from its fencing start until it is dropped.
 
-    A smaller ``dead_letter_bytes`` than the topic's leaves out more of what is too large. The
-    broker aborts a transaction that passes its timeout, and fences its producer.
+    If ``dead_letter_bytes`` is below the topic's limit, more is left out of large letters. The
+    broker aborts a transaction that exceeds its timeout, and fences its producer.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class PartitionProducer:
             **destination.client_options,
             transactional_id=destination.transactional_id(partition),
             transaction_timeout_ms=transaction_timeout_ms,
-            # With aiokafka's default of 100 a lane came to 25 transactions a second.
+            # With aiokafka's default of 100 a lane reached only 25 transactions a second.
             retry_backoff_ms=20,
-            # aiokafka compresses on the event loop: gzip took 2.9 s of it over a MiB of "a" and
-            # "b". What is worth it, the broker compresses: see ``sluice topics create``.
+            # aiokafka compresses on the event loop: gzip took 2.9 s for a MiB of "a" and "b". The
+            # broker compresses instead; see ``sluice topics create``.
             compression_type=None,
-            # A message may have come compressed, and is sent uncompressed: what the topic takes
-            # decides, not this.
+            # A message may have arrived compressed and is sent uncompressed: the topic's limit
+            # applies, not this one.
             max_request_size=2 * MOST_FORWARDED_BYTES,
             value_serializer=_bytes_or_null,
             partitioner=partition_of,
@@ -99,10 +100,10 @@ class PartitionProducer:
             await self._producer.start()
 
     async def commit(self, outcome: Outcome, point: ResumePoint) -> None:
-        """Send an outcome and commit where to resume, in one transaction.
+        """Publish an outcome and commit the resume point in one transaction.
 
-        Cancelled or failed, the transaction may have been committed or not: drop the producer, and
-        read what is committed after the next one's start.
+        If cancelled or failed, the transaction may or may not have been committed: drop the
+        producer, and fetch the commits after starting the next one.
 
         Raises:
             KafkaError, TimeoutError: drop it.
@@ -110,8 +111,7 @@ class PartitionProducer:
         async with asyncio.timeout(_CALL_SECONDS):
             # 3. Send events and dead letters.
             await self._producer.begin_transaction()
-            # Sent without waiting for each: an acknowledgement is a round trip, and all are awaited
-            # below.
+            # Don't wait for each acknowledgement, which takes a round trip; all are awaited below.
             deliveries = [
                 *await self._send_events(outcome),
                 *await self._send_dead_letters(outcome),
@@ -126,12 +126,12 @@ class PartitionProducer:
             await self._producer.commit_transaction()
 
     async def drop(self) -> None:
-        """Stop it, or at least cut it off; never raises."""
+        """Stop the producer, or at least cut it off; never raises."""
         with contextlib.suppress(Exception):
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
-                    # With the broker away this hangs: the sender goes on trying, in tasks of its
-                    # own.
+                    # This hangs while the broker is down: the sender keeps retrying in its own
+                    # tasks.
                     await self._producer.stop()
             except TimeoutError:
                 await cut_off_producer(self._producer, _STOP_SECONDS)
@@ -159,7 +159,7 @@ class PartitionProducer:
         ]
 
     async def _send(self, topic: str, **record: Any) -> asyncio.Future[Any]:  # noqa: ANN401
-        """The pending acknowledgement. Where another send fails, nobody awaits it; no log then."""
+        """The pending acknowledgement; not logged if another send fails and nobody awaits it."""
         delivery: asyncio.Future[Any] = await self._producer.send(topic, **record)
         delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
         return delivery
@@ -173,18 +173,18 @@ class PartitionProducer:
 
 
 def partition_of(key: bytes | None, partitions: list[int], available: list[int]) -> int:
-    """The partition of a record that we send: Kafka's, of the first KiB of its key.
+    """The partition for a record: Kafka's default, from the first KiB of the key.
 
-    aiokafka hashes in Python, on the event loop: a dead letter's key of 900 KB took 0.27 s of it.
+    aiokafka hashes in Python on the event loop: a dead letter's key of 900 KB took 0.27 s.
     """
     begin = key[:_HASHED_BYTES] if key else key
     return int(_usual_partition(begin, partitions, available))
 
 
 def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
-    """Key, value and headers of a dead letter: as they came, and where they came from.
+    """Key, value and headers of a dead letter: the original ones, and where it came from.
 
-    What the topic would refuse goes without its value, and a header says so.
+    If the topic would refuse it, it goes without its value and a header says so.
     """
     message = letter.message
     ours = [
@@ -193,7 +193,7 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
         ("sluice_partition", str(message.partition).encode()),
         ("sluice_offset", str(message.offset).encode()),
     ]
-    # A message that was requeued, and failed again, has headers of its former place.
+    # A message that was requeued and failed again has headers naming its earlier place.
     theirs = [(name, text) for name, text in message.headers if not name.startswith("sluice_")]
     key, value = message.key, message.value
     if key is None and value is None:
@@ -203,9 +203,7 @@ def dead_letter_record(letter: DeadLetter, most_bytes: int) -> dict[str, Any]:
         return {"key": key, "value": value, "headers": theirs + ours}
     truncated = [*ours, ("sluice_truncated", b"true")]
     if not _fits([key], most_bytes):
-        key = (key or b"")[
-            :_MOST_KEY_BYTES
-        ]  # else the headers, which name the message's place, wouldn't fit
+        key = (key or b"")[:_MOST_KEY_BYTES]  # otherwise the headers naming its place wouldn't fit
     return {"key": key, "value": b"", "headers": truncated}
 
 

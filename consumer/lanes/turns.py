@@ -1,8 +1,8 @@
 """Turns of one partition: a slot, a thread, and retries while the storage refuses.
 
-Encoding is CPU work and writing blocks, so a turn runs on a thread and heartbeats go on. A thread
-can't be cancelled: cancelling ``run`` waits for the turn's end, and the turn decides nothing
-any more. Invariant: no slot is held while the storage refuses, or while a call into it hangs.
+Encoding is CPU work and writing blocks, so a turn runs on a thread while heartbeats continue. A
+thread can't be cancelled: cancelling ``run`` waits for the turn to end, and the turn makes no more
+decisions. Invariant: no slot is held while the storage refuses or a storage call hangs.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from consumer.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 HANGS_SECONDS = 2.0
-"""A storage call that lasts longer hangs: a disk, or a network file system, takes milliseconds."""
+"""A longer storage call counts as hanging: disks and network file systems take milliseconds."""
 _LOOK_SECONDS = 1.0
 
 
@@ -47,15 +47,15 @@ class Turns:
         self._retry_budget = retry_budget
         self._read_refused = False
         self.health = WORKING
-        """``FAILING`` if the storage refuses for too long what can't be given up."""
+        """``FAILING`` if the storage refuses for too long something that can't be given up."""
 
     @property
     def wait_seconds(self) -> float:
-        """How long to wait before the next turn makes sense: 0 but after a refusal."""
+        """How long to wait before the next turn; 0 except after a refusal."""
         return self._retry_budget.wait_seconds(time.monotonic())
 
     async def run(self) -> TurnResult:
-        """Take one turn; one that the storage refused is to be tried again.
+        """Take one turn; call again after one that the storage refused.
 
         Raises:
             PartLost, AttemptAgain, MessageFault, LaneStopped: as ``PartitionExports.turn``.
@@ -64,14 +64,14 @@ class Turns:
             result = await self._taken()
         except PartUnsynced as error:
             self._metrics.storage_retried(error)
-            # The lane loads again, which this budget outlives.
+            # The lane reloads; this budget outlives that.
             self._retry_budget.unsynced(error.export_id, time.monotonic())
             raise
         self._metrics.wrote(result.formats)
         if result.refusal:
             return await self._refused(result, result.refusal)
         self.health = WORKING
-        # That an owner is searched says nothing of the storage.
+        # Searching for an owner says nothing about the storage.
         read = self._read_refused and result.end is not TurnEnd.OWNER_UNKNOWN
         if result.served or read:
             self._read_refused = False
@@ -80,20 +80,20 @@ class Turns:
         return result
 
     async def _taken(self) -> TurnResult:
-        """Take the turn, in a slot for as long as it works."""
+        """Take the turn, holding a slot while it works."""
         turn: asyncio.Future[TurnResult] | None = None
         try:
             async with self._slot():
                 loop = asyncio.get_running_loop()
                 turn = loop.run_in_executor(self._threads, self._exports.turn)
                 await self._worked(turn)
-            # Out of the slot: the turn hangs, and goes on by itself when the storage answers.
+            # Out of the slot: the turn hangs, and continues by itself once the storage answers.
             if not turn.done():
                 await asyncio.wait([turn])
         except asyncio.CancelledError:
             if turn:
-                # Wait all the same: the exports are discarded next, and must not be while a thread
-                # works on them.
+                # Wait all the same: the exports are discarded next, which must not happen while a
+                # thread works on them.
                 self._exports.abandon()
                 await asyncio.wait([turn])
             raise
@@ -111,15 +111,15 @@ class Turns:
                 self._metrics.turn(time.monotonic() - begun)
 
     async def _worked(self, turn: "asyncio.Future[TurnResult]") -> None:
-        """Wait for the turn's end, or until it hangs in the storage; when cancelled, too.
+        """Wait until the turn ends or hangs in the storage, even if cancelled.
 
-        It computes nothing there, and five such partitions would leave no slot to the others. What
-        it computes when the storage answers at last goes over the capacity; but a turn that has
-        lasted so long ends with its next message.
+        A hanging turn computes nothing, and five such partitions would leave no slot to others.
+        When the storage answers at last, its work exceeds the capacity; but a turn that has lasted
+        this long ends with its next message.
         """
         try:
             while not turn.done() and not self._hangs:
-                # Not ``wait_for``: it would cancel the future, and the thread would go on unseen.
+                # Not ``wait_for``, which would cancel the future while the thread keeps running.
                 await asyncio.wait([turn], timeout=_LOOK_SECONDS)
         except asyncio.CancelledError:
             self._exports.abandon()
@@ -144,8 +144,8 @@ class Turns:
 
     async def _refused(self, result: TurnResult, error: StorageUnavailable) -> TurnResult:
         self._metrics.storage_retried(error)
-        # With no write due it was a read that was refused. The next turn repeats it first, so one
-        # that is not refused shows that it has passed.
+        # If no write is due, a read was refused. The next turn repeats it first, so a turn without
+        # a refusal shows that the storage has recovered.
         self._read_refused = not self._exports.writes_due
         too_long = self._retry_budget.refused(time.monotonic())
         given_up = await self._give_up(str(error)) if too_long else None
@@ -159,13 +159,13 @@ class Turns:
         return given_up or result
 
     async def _give_up(self, why: str) -> TurnResult | None:
-        """Let go what was refused, on a thread: a dead letter's value may have to be unpacked."""
+        """Give up what was refused, on a thread: a dead letter's value may have to be unpacked."""
         loop = asyncio.get_running_loop()
         giving_up = loop.run_in_executor(self._threads, self._exports.give_up, why)
         try:
             await asyncio.wait([giving_up])
         except asyncio.CancelledError:
-            # A thread can't be cancelled, and works on the exports until it returns.
+            # A thread can't be cancelled; it works on the exports until it returns.
             await asyncio.wait([giving_up])
             raise
         return giving_up.result()

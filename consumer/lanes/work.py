@@ -1,9 +1,9 @@
-"""A loaded partition at work: take, turn, commit; rest while the group rebalances, and resume.
+"""A loaded partition at work: take, turn, commit; rest during a rebalance, then resume.
 
-Each method performs one state of ``consumer.core.lane_machine`` and returns the event that
-follows. Invariants: a batch has no owner only if the requests were read to an end fetched after it;
-an export is idle only if the records were read to an end fetched after its timeout, so nothing that
-its upstream had sent was on its way.
+Each method performs one state of ``consumer.core.lane_machine`` and returns the next event.
+Invariants: a batch has no owner only if the requests were read to an end fetched after it; an
+export is idle only if the records were read to an end fetched after its timeout, so nothing from
+its upstream was still in flight.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from consumer.lanes.feed import Feed
 from consumer.lanes.lane_context import LaneContext
 from consumer.lanes.turns import Turns
 
-# The group's heartbeat interval. A fault waits this long before the lane loads again: by then the
-# member knows whether it still owns the partition.
+# The group's heartbeat interval. After a failure the lane waits this long before it reloads: by
+# then the member knows whether it still owns the partition.
 HEARTBEAT_SECONDS = 1.0
 PROMPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerSearch:
-    """Read requests up to ``requests_end``; then batches below ``records_below`` have theirs."""
+    """Once requests are read to ``requests_end``, batches below ``records_below`` are decided."""
 
     requests_end: int
     records_below: int
@@ -39,14 +39,14 @@ class OwnerSearch:
 
 @dataclass(frozen=True, slots=True)
 class IdleCheck:
-    """Once the records were read to ``records_end``, what was not active since is idle."""
+    """Once records are read to ``records_end``, exports inactive since are idle."""
 
     records_end: int
     active_before: float
 
 
 class Work:
-    """See the module. ``moved`` is set when messages arrive, and when the group has decided."""
+    """One loaded partition. ``moved`` is set when messages arrive and when the group decides."""
 
     most_open = MOST_OPEN
 
@@ -80,7 +80,7 @@ class Work:
 
     @property
     def steps(self) -> dict[State, Step]:
-        """How the states of a loaded partition are performed."""
+        """The methods that perform the states of a loaded partition."""
         return {
             State.LOADED: self._start,
             State.WORKING: self._work,
@@ -96,14 +96,14 @@ class Work:
     async def _start(self) -> Event:
         # 6. Wait while the group rebalances.
         await until_ours(self._machine, self._moved)
-        # 7. Read on from there.
+        # 7. Start reading there.
         point = self.exports.resume_point()
         return self._start_feeds(point.first_request, point.records_resume)
 
     async def _work(self) -> Event:
-        # Before looking at anything: what arrives from here on ends the next wait.
+        # First: whatever arrives from here on ends the next wait.
         self._moved.clear()
-        # ``KEPT`` rests too: the rebalance has set the consumer back to the committed offsets.
+        # ``KEPT`` rests too: the rebalance has reset the consumer to the committed offsets.
         if self._machine.assignment is not Assignment.OURS:
             return self._rest()
         if self.stop_requested:
@@ -112,20 +112,20 @@ class Work:
         self._take()
         if self._idle_check is None and self._is_long_idle():
             return Event.LONG_IDLE
-        # Handled up to there, not only read: a batch that waits in the queue is activity as well.
+        # Handled up to there, not only read: a batch waiting in the queue is activity too.
         if self._idle_check and self.exports.next_offsets[1] >= self._idle_check.records_end:
             check, self._idle_check = self._idle_check, None
             self.exports.expire(check.active_before)
         return self._due()
 
     async def _check_idle(self) -> Event:
-        """It may take a while until that end is reached; nothing waits for it."""
+        """Reaching that end may take a while; nothing waits for it."""
         called_at = self._monotonic()
         end = await self._context.cluster.fetch_end(self._records.partition)
         answered_at = self._monotonic()
         if answered_at - called_at > PROMPT_SECONDS:
-            # Kafka was away, for upstream too: a node that is back first would end each export
-            # whose upstream retries a moment later. Its whole timeout begins again.
+            # Kafka was down, for upstream too: a node that reconnects first would end every export
+            # whose upstream retries a moment later. So restart the whole timeout.
             self._idle_from = answered_at
         else:
             self._idle_check = IdleCheck(end, self._active_before)
@@ -136,16 +136,16 @@ class Work:
         if result.owner_found:
             self.search = None
         self._orphan_found = result.orphan_pending
-        # One search at a time, or steady requests would keep moving its end.
+        # One search at a time, or a steady flow of requests would keep moving its end.
         if result.end is TurnEnd.OWNER_UNKNOWN and self.search is None:
-            # Noted before the end of the requests is fetched: of a batch that comes later, the
-            # request may lie above that end.
+            # Note this before fetching the requests' end: the request of a later batch may lie
+            # above that end.
             self._records_below = self._records.position
             return Event.OWNER_UNKNOWN
         return self._commit()
 
     async def _search_owner(self) -> Event:
-        """Requests up to an end that is fetched after the batch may hold its owner."""
+        """Read requests to an end fetched after the batch: its owner may be among them."""
         end = await self._context.cluster.fetch_end(self._requests.partition)
         self.search = OwnerSearch(end, self._records_below, self._monotonic())
         return self._commit()
@@ -158,10 +158,10 @@ class Work:
         return Event.DONE
 
     async def _wait(self) -> Event:
-        # With a packed batch in a feed the next piece is due now, and nothing would set ``moved``.
+        # With a packed batch in a feed, the next piece is due now and nothing would set ``moved``.
         if not self._unpacking:
             with contextlib.suppress(TimeoutError):
-                # Progress has to be committed, and idle exports be found, without a message too.
+                # Progress has to be committed and idle exports found without new messages too.
                 async with asyncio.timeout(self.turns.wait_seconds or COMMIT_SECONDS):
                     await self._moved.wait()
         return Event.DONE
@@ -172,15 +172,15 @@ class Work:
             return Event.COMMITTING
         self._requests.stop()
         self._records.stop()
-        # The rebalance sets the consumer's positions back, so the queues would be handled twice.
+        # The rebalance resets the consumer's positions, so the queues would be handled twice.
         self.exports.drop_pending()
         self.search = None
         return Event.DONE
 
     async def _resume(self) -> Event:
         await until_ours(self._machine, self._moved)
-        # Positions alone don't say which requests below them are still to be restored; to go on
-        # from there would skip them.
+        # Positions don't tell which requests below them are still to be restored; resuming there
+        # would skip those.
         if self.exports.restoring:
             raise PartLost("a rebalance came before open requests were read")
         return self._start_feeds(*self.exports.next_offsets)
@@ -194,13 +194,13 @@ class Work:
         if not self.exports.settled:
             return self._settle()
         self._settle_by = None
-        # Another producer's transaction can stay open long; the group can't wait for its end.
+        # Another producer's transaction can stay open for long; the group can't wait for it.
         if self.commits.looked_for_seconds > HEARTBEAT_SECONDS:
             raise PartLost("a rebalance came while events were looked for")
         return Event.REST_DUE
 
     def _settle(self) -> Event:
-        """An end that is concluded outside of turns may take a moment more; a refusal, longer."""
+        """An end concluded outside of turns may need a moment more; a refused one, longer."""
         now, publication = self._monotonic(), self.exports.publication
         self._settle_by = self._settle_by or now + HEARTBEAT_SECONDS
         if not publication.concluding or now >= self._settle_by:
@@ -208,14 +208,14 @@ class Work:
         return Event.TURN_DUE if publication.conclusions_due else Event.NOTHING_DUE
 
     async def _unpack(self) -> bool:
-        """Unpack a piece of what is next in each feed, if it is packed; whether there is more."""
+        """Unpack a piece of each feed's next batch if it is packed; whether more is left."""
         threads = self._context.threads
-        # A piece of each, no more: between two pieces the lane looks whether it has to rest.
+        # Only a piece of each: between pieces the lane checks whether it has to rest.
         more = not self.exports.pending_requests and await self._requests.unpack(threads)
         return (not self.exports.pending_records and await self._records.unpack(threads)) or more
 
     def _take(self) -> None:
-        """Hand over a turn's worth; requests only as far as more exports may be open."""
+        """Hand over a turn's worth of messages; requests only while more exports may be opened."""
         exports = self.exports
         if not exports.pending_requests:
             allowed = self._admissible()
@@ -223,7 +223,7 @@ class Work:
             exports.take_requests(taken)
         if not exports.pending_records:
             exports.take_records(self._records.take(TURN_BYTES))
-        # Of an empty feed also markers and aborted messages are passed, which no consumer is shown.
+        # An empty feed also moves past markers and aborted messages, which no consumer sees.
         exports.advance(
             0 if self._requests else self._requests.position,
             0 if self._records else self._records.position,
@@ -240,14 +240,14 @@ class Work:
         )
 
     def _is_long_idle(self) -> bool:
-        # Before an end is fetched: whatever was sent in that time lies below it.
+        # Before an end is fetched: messages sent in that time lie below it.
         now, since = self._monotonic(), self.exports.idle_since()
         self._active_before = now - self._context.limits.idle_timeout_seconds
         return since is not None and max(since, self._idle_from) <= self._active_before
 
     def _due(self) -> Event:
-        # Dead letters are held until they are committed: while they fill a transaction and more, no
-        # turn adds to them.
+        # Dead letters are held until they are committed: no turn adds more while they fill a
+        # transaction.
         full = self.exports.outcome_full and self.commits.advance()
         if self._can_turn() and not self.turns.wait_seconds and not full:
             return Event.TURN_DUE
@@ -258,7 +258,8 @@ class Work:
         exports, search = self.exports, self.search
         if search is None:
             return exports.runnable
-        # Handled up to it. Waiting for an empty feed instead would never end under steady requests.
+        # Handled up to it. Waiting for an empty feed would never end under a steady flow of
+        # requests.
         if exports.next_offsets[0] >= search.requests_end:
             exports.owners_known(search.records_below)
             self.search = None
