@@ -3,7 +3,7 @@
 Reads the requests topic outside the group and fetches the group's commits; ``core/backlog.py``
 decides which requests are unfinished. Writes nothing. A request inside an open transaction doesn't
 count as accepted yet. After any inconsistency everything is read again. Invariant: every answer is
-based on end offsets and commits fetched after its question was asked.
+based on end offsets and commits fetched after its question.
 """
 
 import asyncio

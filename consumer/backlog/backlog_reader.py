@@ -1,7 +1,7 @@
 """One pass over the requests topic, from the commits until an inconsistency is found.
 
 Requests go into one ``PartitionBacklog`` per partition and the group's commits prune them. A *look*
-fetches end offsets and commits; questions asked at about the same time share one. Invariant:
+fetches end offsets and commits; questions at about the same time share one. Invariant:
 ``_positions`` advance only once everything below them is in the partitions' backlogs.
 """
 

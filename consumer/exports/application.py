@@ -1,7 +1,7 @@
-"""A batch on its way into its export's file, a piece at a time: a turn may end between two pieces.
+"""Applies a batch to its export's file, a piece at a time; a turn may end between two pieces.
 
-Invariant: only a batch that is whole in the file counts; until then its message counts as not
-handled, and what was written of it lies in this process's part alone.
+Invariant: a batch counts only once all of it is in the file; until then its message counts as not
+handled, and its partial output exists only in this process's part.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Batch, EncodedRows, decode_batch
 from schemas.vocabulary import FailReason
 
-# Python's objects of more values take megabytes; between turns these are parsed again instead.
+# More values take megabytes as Python objects; they are parsed again after a pause instead.
 _MOST_KEPT_VALUES = 100_000
 
 
 class Application:
-    """Applies one batch, the next one of an open export; between turns it may be without its rows.
+    """Applies the next batch of an open export; between turns it may let go of the rows.
 
-    ``message`` is where they are read again. The last batch ends the file as well.
-    ``max_export_bytes`` bounds the file, None: nothing does, as what was decided as completed
-    stays so, even if the bounds are other ones by now.
+    ``message`` is where the rows are read again. The last batch also ends the file.
+    ``max_export_bytes`` limits the file; None if there is no limit, because an export that was
+    decided as completed stays so even if the limits have changed.
     """
 
     __slots__ = (
@@ -54,10 +54,10 @@ class Application:
         self._rows_done = 0
 
     def step(self, file: GrowingFile) -> bool:
-        """Write the next piece; whether the batch is whole in the file now.
+        """Write the next piece; returns whether all of the batch is in the file now.
 
         Raises:
-            ExportFailure: a row is wrong, the total is, or a bound was passed.
+            ExportFailure: a row or the total is wrong, or a limit was exceeded.
         """
         if self._ending is None:
             pieces, batch = self._pieces or self._taken_up(), self.batch
@@ -67,24 +67,24 @@ class Application:
                 self._put_rows(file, file.writer.append(next(pieces, [])))
                 if pieces.done < batch.row_count:
                     return False
-            # All rows are there, and nothing of the file's end is written yet.
+            # All rows are in; nothing of the file's end is written yet.
             pieces.require_total()
             if not batch.last:
                 return True
             self._ending = _ending_of(file)
-        # The file's end grows with all batches, so the bound of one batch doesn't apply to it.
+        # The file's end grows with all batches, so the limit of one batch doesn't apply to it.
         if (data := next(self._ending, None)) is None:
             return True
         self._put(file.part, data)
         return False
 
     def pause(self, kept: KeptTexts) -> None:
-        """A turn ends here. Rows that need much memory are read from the message once more."""
+        """Pause at the end of a turn. Rows that need much memory are dropped and read again."""
         pieces, large = self._pieces, self.batch.large
         if large:
             kept.keep(large.divided)
         if pieces is None:
-            return  # it paused before, and is at the end of the file now
+            return  # paused before; now at the end of the file
         if self.batch.encoded:
             # All of its rows are in the file.
             self.batch = replace(self.batch, encoded=EncodedRows(self.batch.row_count, b""))
@@ -92,7 +92,7 @@ class Application:
             self._rows_done, self._pieces = pieces.done, None
         elif values_at_most(self.message.value or b"") > _MOST_KEPT_VALUES:
             self._rows_done, self._pieces = pieces.done, None
-            self.batch = replace(self.batch, rows=[[]] * self.batch.row_count)  # they still count
+            self.batch = replace(self.batch, rows=[[]] * self.batch.row_count)  # these still count
 
     def _taken_up(self) -> Pieces:
         if large := self.batch.large:
@@ -104,7 +104,7 @@ class Application:
         return self._pieces
 
     def _put_rows(self, file: GrowingFile, data: bytes) -> None:
-        self._output_bytes += len(data)  # before compression: that is what they cost
+        self._output_bytes += len(data)  # uncompressed: that is what they cost
         if self._max_export_bytes is not None and self._output_bytes > MOST_BATCH_OUTPUT_BYTES:
             most = f"{MOST_BATCH_OUTPUT_BYTES:,}"
             message = f"batch {self.batch.seq} makes more than {most} bytes of the file"

@@ -1,12 +1,13 @@
-"""What becomes of a batch: applied to its export, dropped, an orphan, or not decided yet.
+"""Routes batches: each is applied to its export, dropped, an orphan, or not decided yet.
 
-- A batch whose owner isn't known waits until the requests topic has been read to an end that was
-  fetched after it: only then is it an orphan.
-- A batch is late only if its export's request was read: a manifest alone may be the work of an
-  attempt whose request is still to come.
-- A verdict on an orphan stands: no later request may be handled before it is committed.
+- A batch with an unknown owner waits until the requests topic has been read to an end fetched after
+  the batch: only then is it an orphan.
+- A batch is late only if its export's request was read: a manifest alone may come from an attempt
+  whose request is still to be read.
+- The decision that a batch is an orphan is final: no later request is handled before it is
+  committed.
 
-Invariant: what becomes of a batch depends on the messages before it, not on which topic was fetched
+Invariant: the result depends on the messages before the batch, not on which topic was fetched
 first.
 """
 
@@ -29,10 +30,10 @@ from schemas.vocabulary import DeadLetterReason, FailReason
 
 
 class BatchRouting:
-    """The batches of one partition, one after the other.
+    """Routes the batches of one partition, one after the other.
 
-    ``next_record`` is the next offset to be handled; those below ``floor`` were handled by earlier
-    owners. Records below ``owners_known_below`` have had their owner's request read.
+    ``next_record`` is the next offset to handle; earlier owners have handled those below ``floor``.
+    For records below ``owners_known_below``, the owner's request has been read if it exists.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class BatchRouting:
         self.next_record = point.records_resume
         self.floor = point.records_position
         self._first_batches = dict(point.first_batches)
-        # The batch whose manifest can't be read, and whose owner is searched before it is given up.
+        # The batch whose manifest can't be read: its owner is searched for before it is given up.
         self._searched_first = -1
         self._partition = partition
         self._context = context
@@ -61,24 +62,24 @@ class BatchRouting:
         self._turn = TurnBudget(context.monotonic, 0)
 
     def pass_by(self, position: int) -> None:
-        """All records below were handled, or are shown to nobody."""
+        """Skip to this offset: all records below were handled or are invisible to consumers."""
         self.next_record = max(self.next_record, position)
 
     def handle(self, message: Message, turn: TurnBudget, aside: SetAside | None = None) -> bool:
-        """Handle a message of the records topic, or set it aside.
+        """Handle a message of the records topic or set it aside.
 
-        False: not yet, as its owner isn't known; or the turn is spent and the batch is applied in
-        part: then ``OpenExports.half_applied`` has it, and the next call goes on.
+        Returns False if its owner isn't known yet, or if the turn is spent and the batch is applied
+        in part: then ``OpenExports.half_applied`` has it and the next call continues.
 
         Raises:
-            PartLost: a batch that was applied in part is gone.
-            StorageUnavailable: hand it in again.
+            PartLost: a partly applied batch is gone.
+            StorageUnavailable: call it again with the same message.
         """
         half = self._exports.half_applied
         if half and half.message.offset != message.offset:
             raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
         if half:
-            half.message = message  # after a rest another one, and the batch it came in
+            half.message = message  # after a rest it is a new object, and so is its batch
             handled = self._exports.resume_batch(half, turn)
         else:
             self._turn = turn
@@ -114,14 +115,14 @@ class BatchRouting:
         return True
 
     def _was_handled(self, message: Message, export: OpenExport) -> bool:
-        """Whether a batch was judged before the export was open: it came before its request."""
+        """Whether a batch was handled before its export was open: it preceded the request."""
         if message.offset >= self.floor:
             return False
         return message.offset < self._first_batches.get(export.origin.source.offset, self.floor)
 
     def _on_unreadable(self, error: Unreadable, message: Message) -> bool:
-        """A dead letter; an open export that its beginning or its key names fails as well."""
-        # An earlier owner has committed its dead letter.
+        """Make it a dead letter, and fail an open export that its beginning or its key names."""
+        # An earlier owner has already committed its dead letter.
         if message.offset < self.floor:
             return True
         export_id = id_in_key(message) if error.reason is DeadLetterReason.UNREADABLE else None
@@ -129,7 +130,7 @@ class BatchRouting:
             export_id = error.export_id or export_id
         export = self._exports.get(export_id) if export_id else None
         unsure = export is None and not self._is_searched(message)
-        # Wait, as a readable batch does: how an export ends must not depend on which topic was
+        # Wait as for a readable batch: how an export ends must not depend on which topic was
         # fetched first.
         if export_id and unsure and not self._has_ended(export_id, message):
             return False
@@ -139,12 +140,12 @@ class BatchRouting:
         elif export:
             self._fail(export, str(error))
         elif export_id:
-            # A request of this id may follow: this is committed before that is handled.
+            # A request with this id may follow: commit this decision before handling it.
             self.orphan_pending = True
         return True
 
     def _on_ownerless(self, export_id: str, message: Message) -> bool:
-        """A batch of no open export: handled before, late, an orphan, or (False) too early."""
+        """A batch without an open export: handled before, late, an orphan, or (False) too early."""
         if message.offset < self.floor:
             self._context.metrics.dropped(Dropped.REPLAYED)
         elif self._has_ended(export_id, message):
@@ -156,9 +157,9 @@ class BatchRouting:
         return True
 
     def give_up_on(self, message: Message, why: str) -> bool:
-        """Whether a batch without an open export is late can't be read: make it a dead letter.
+        """The manifest of a batch without an open export can't be read: make it a dead letter.
 
-        False: not yet. Its request is to be searched first: if that opens an export, it is its own.
+        Returns False if its request has to be searched for first: that may open its export.
         """
         if not self._is_searched(message):
             self._searched_first = message.offset
@@ -172,13 +173,13 @@ class BatchRouting:
         self.orphan_pending = True
 
     def _is_searched(self, message: Message) -> bool:
-        """Whether the request that owns a batch was read, if there is one."""
+        """Whether the request that owns a batch has been read, if it exists."""
         return message.offset < self.owners_known_below
 
     def _has_ended(self, export_id: str, message: Message) -> bool:
-        """Whether the export of a batch has ended here, or is about to.
+        """Whether a batch's export has ended here, or is about to.
 
-        Until its request was searched, a manifest counts only if that was read.
+        Until its request has been searched for, a manifest counts only if the request was read.
         """
         if self._publication.ending(export_id):
             return True
@@ -188,7 +189,7 @@ class BatchRouting:
         except StorageUnavailable:
             if searched or message.offset != self._searched_first:
                 raise
-            # Given up before it was searched: search now, as its request may open the export.
+            # Given up before the search: search now, because its request may open the export.
             return False
         if manifest is None or searched:
             return manifest is not None
@@ -196,15 +197,15 @@ class BatchRouting:
         return source.partition == self._partition and source.offset < self._requests.position
 
     def must_be_read(self, message: Message) -> bool:
-        """Whether a batch is of an export that completed, says its manifest, without its file."""
+        """Whether a batch's export has completed, according to its manifest, but has no file."""
         export_id = id_in_key(message)
         export = self._exports.get(export_id) if export_id else None
         return export is not None and export.decided is not None
 
     def _set_aside(self, message: Message, aside: SetAside) -> bool:
-        """The export fails that its key names; where none is open, as with an unreadable batch."""
-        # In the order of a batch that is read: its export's, handled before, late, to be searched,
-        # an orphan.
+        """Fail the export that its key names; without one, proceed as for an unreadable batch."""
+        # The same order as for a readable batch: its export's, already handled, late, to be
+        # searched for, an orphan.
         export_id = id_in_key(message)
         export = self._exports.get(export_id) if export_id else None
         if export and not self._was_handled(message, export):
@@ -225,6 +226,6 @@ class BatchRouting:
     def _fail(
         self, export: OpenExport, message: str, reason: FailReason = FailReason.INVALID_BATCH
     ) -> None:
-        """Fail an export by a bad batch, unless an earlier attempt completed it without that."""
+        """Fail an export for a bad batch, unless an earlier attempt completed it without."""
         if export.decided is None:
             self._exports.fail(export, reason, message)

@@ -1,4 +1,4 @@
-"""What can't be tied to an export, on its way to the dead letters topic. Collected, not sent."""
+"""Collects dead letters for the next transaction; sends nothing itself."""
 
 import structlog
 
@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 class DeadLetters:
-    """Those since they were last taken; ``held_bytes`` is what they keep in memory."""
+    """The dead letters since the last ``take``; ``held_bytes`` is their memory."""
 
     def __init__(self) -> None:
         self.held_bytes = 0
@@ -20,8 +20,8 @@ class DeadLetters:
         return bool(self._letters)
 
     def add(self, reason: DeadLetterReason, message: Message, why: str) -> None:
-        """Keep a message for its reason; ``why`` is for the log."""
-        # Reduced at once: a value that the topic can't take isn't held until the commit.
+        """Add a message with its reason; ``why`` is for the log."""
+        # Reduce at once: don't hold a value that the topic can't take until the commit.
         forwarded = forwardable(message)
         self._letters.append(DeadLetter(reason, forwarded))
         self.held_bytes += held_bytes(forwarded)
@@ -35,6 +35,6 @@ class DeadLetters:
         )
 
     def take(self) -> list[DeadLetter]:
-        """All of them, once."""
+        """Return all letters and forget them."""
         taken, self._letters, self.held_bytes = self._letters, [], 0
         return taken

@@ -1,7 +1,8 @@
-"""A batch from its message's bytes to the file's, without Python's objects in between.
+"""Encodes a batch from its message's bytes to the file's bytes, without Python objects in between.
 
-Only what an encoder takes as it is; all else is decoded, checked and worded in Python. Invariant:
-an export ends the same, with the same bytes, whichever way its batches took.
+Handles only what an encoder accepts as it is; everything else is decoded and checked in Python,
+which also words the errors. Invariant: an export ends the same, with the same bytes, whichever way
+its batches took.
 """
 
 from typing import Final
@@ -17,17 +18,17 @@ MOST_ENCODED_BYTES: Final = 4 * 1024 * 1024
 
 
 def encoded_batch(export: OpenExport, message: Message, context: ExportContext) -> Batch | None:
-    """The batch of a message whose key names an export, with its rows encoded, if that can be.
+    """The message's batch with its rows encoded; None if no encoder can, or no export is named.
 
-    The key says only whose encoder is worth a try: the batch counts if it names that export, too.
+    The key only selects the encoder to try: the batch must name the same export.
     """
     value = None if isinstance(message, LargeMessage) else message.value
-    if type(value) is not bytes:  # nor an ``UnreadValue``
+    if type(value) is not bytes:  # excludes ``UnreadValue`` too
         return None
     if export.encoder is None:
         export.encoder = context.encoders.encoder(export.request)
     most_bytes = MOST_ENCODED_BYTES
-    # Which byte is too much shows in pieces only, and compressed ones are fewer.
+    # Only in pieces is it known which byte exceeds the limit, and compression reduces them.
     if export.decided is None and export.request.compression is Compression.NONE:
         most_bytes = min(most_bytes, context.max_export_bytes - export.size_bytes)
     writer = export.file.writer if export.file else None

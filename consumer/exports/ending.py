@@ -1,6 +1,6 @@
-"""One export on its way out, and how its end is concluded: sync, decide, publish.
+"""One export's end, and how it is concluded: sync, decide, publish.
 
-Blocking. Invariant: a conclusion may be repeated after a refusal, and comes to the same end.
+Blocking. Invariant: a conclusion can be repeated after a refusal, with the same result.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Ending:
-    """An export that is to end as ``proposed``, unless a manifest decided otherwise before.
+    """An export that will end as ``proposed``, unless a manifest has already decided otherwise.
 
-    ``bound``: its manifest was there when its request was read, so its event may be as well.
-    ``first_batch`` is the offset of its first batch, if it completes by its last.
+    ``bound``: its manifest existed when its request was read, so its event may be published
+    already. ``first_batch`` is the offset of its first batch, if its last batch completes it.
     """
 
     proposed: TerminalEvent
@@ -39,14 +39,14 @@ class Ending:
 
     @property
     def follows_from_batches(self) -> bool:
-        """Whether a successor that reads its batches again reaches the same end."""
+        """Whether a successor that rereads its batches comes to the same end."""
         return isinstance(self.proposed, ExportCompleted) and self.first_batch is not None
 
     def fail(self, message: str, now: datetime) -> bool:
-        """The storage refused it for too long: if it completes, it fails instead.
+        """The storage refused for too long: fail the export if it would have completed.
 
-        False: it is to end as it is. A failure needs its manifest as well, and what an earlier
-        attempt decided stays.
+        Returns False if its end can't change: a failure needs a manifest too, and an earlier
+        attempt's decision stands.
         """
         if self.bound or not isinstance(self.proposed, ExportCompleted):
             return False
@@ -58,12 +58,12 @@ class Ending:
 def conclude(
     ending: Ending, storage: Storage, is_abandoned: Callable[[], bool]
 ) -> TerminalEvent | None:
-    """Decide and publish; the steps of "An end's way out". None: another request's end is the id's.
+    """Decide and publish ("An end's way out"). None if another request with this id has ended it.
 
     Raises:
         StorageUnavailable: call it again.
-        PartLost: another owner interfered, or the partition was given up.
-        LaneStopped: the storage holds what this build can't have made.
+        PartLost: another owner interfered, or the partition is lost.
+        LaneStopped: the storage holds something that this build can't have made.
     """
     proposed, part = ending.proposed, ending.part
     _require_ours(is_abandoned)
@@ -72,14 +72,14 @@ def conclude(
         if isinstance(proposed, ExportCompleted):
             part.sync()
         else:
-            part.discard()  # first of all: a full disk needs the room for the manifest
-    _require_ours(is_abandoned)  # an upload may have taken long
+            part.discard()  # first: a full disk needs the space for the manifest
+    _require_ours(is_abandoned)  # the upload may have taken long
     # 3. Decide: create the manifest, or take the event of the one that is there.
     event = storage.decide(proposed)
-    # Another request of this id, in another partition, was faster.
+    # Another request with this id, in another partition, was faster.
     if event.source != proposed.source:
         if part:
-            # With the event, as the object that it names has to stay.
+            # Pass the event: the object that it names has to stay.
             part.discard(event)
         return None
     # 4. Have the file that the manifest names.
@@ -97,10 +97,10 @@ def _require_ours(is_abandoned: Callable[[], bool]) -> None:
 
 def _publish(decided: ExportCompleted, ending: Ending) -> None:
     if not isinstance(ending.proposed, ExportCompleted):
-        # After the reload the manifest is read with the request, and the file is made.
+        # After the reload the manifest is read with the request and the file is made.
         raise PartLost(f"{decided.export_id} was decided by another owner: it completed")
     if ending.part is None:
-        return  # sent again: its file was seen where the manifest says
+        return  # sending it again: its file exists where the manifest says
     if ending.part.sha256 != decided.sha256:
         raise LaneStopped(
             f"the manifest of {decided.export_id} names other bytes than its batches make: it was "
@@ -110,7 +110,7 @@ def _publish(decided: ExportCompleted, ending: Ending) -> None:
 
 
 def log_end(event: TerminalEvent) -> None:
-    """One line an export. A failure is someone's to look at, so it is a warning and says why."""
+    """Log one line per export. A failure needs attention, so it is a warning with the reason."""
     say, more = log.info, dict[str, int | str]()
     match event:
         case ExportCompleted():

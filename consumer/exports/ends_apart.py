@@ -1,10 +1,10 @@
-"""Ends of exports that are concluded outside of turns, as an upload may take minutes.
+"""Concludes exports outside of turns, because an upload may take minutes.
 
-Each is a call on the storage's own threads; turns and commits of the partition go on meanwhile. One
-that follows from its batches counts as open until it is concluded: a successor reaches it again.
-Any other one, as a failure or a cancellation, may have a cause that is not read again, so until it
-is concluded nothing is committed, and no message is handled. Invariant: an ending is touched by its
-call alone while that is under way.
+Each end is a call on the storage's own threads, while the partition's turns and commits continue.
+An end that follows from the batches counts as open until it is concluded: a successor would come to
+it again. The cause of any other end, such as a failure or a cancellation, may not be read again, so
+nothing is committed and no message handled until it is concluded. Invariant: while a call is
+running, only that call touches its ending.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Call:
-    """The calls for one ending, of which at most one is under way."""
+    """The calls for one ending, at most one of them running."""
 
     ending: Ending
     budget: RetryBudget
@@ -35,13 +35,13 @@ class _Call:
 def ends_apart(
     partition: int, context: ExportContext, moved: Callable[[], None]
 ) -> "EndsApart | None":
-    """Those of one partition, if its storage has threads for them."""
+    """The partition's ``EndsApart``, if its storage concludes ends on threads."""
     threads = context.storage.threads
     return EndsApart(partition, context, threads, moved) if threads else None
 
 
 class EndsApart:
-    """Those of one partition. ``moved`` is called, from any thread, when one is to be collected."""
+    """One partition's ends. ``moved`` is called, from any thread, when one can be collected."""
 
     def __init__(
         self,
@@ -58,35 +58,35 @@ class EndsApart:
         self._abandoned = False
 
     def get(self, export_id: str) -> Ending | None:
-        """The ending of this id."""
+        """The ending of this export id."""
         call = self._calls.get(export_id)
         return call.ending if call else None
 
     def resumable(self) -> Iterator[Ending]:
-        """Those that count as open."""
-        calls = list(self._calls.values())  # another thread may ask how many there are
+        """The endings that count as open."""
+        calls = list(self._calls.values())  # another thread may count them
         return (call.ending for call in calls if call.ending.follows_from_batches)
 
     @property
     def settled(self) -> bool:
-        """Whether all count as open."""
+        """Whether all endings count as open."""
         return all(call.ending.follows_from_batches for call in self._calls.values())
 
     @property
     def trouble(self) -> str | None:
-        """What the storage refuses for too long that can't be given up, if there is such."""
+        """Why the storage refuses an end that can't be given up, if it has done so for too long."""
         return next((call.trouble for call in self._calls.values() if call.trouble), None)
 
     def begin(self, ending: Ending) -> None:
         """Conclude an end."""
-        # A budget for each: another end that succeeds must not renew it.
+        # One budget per end: the success of another end must not renew it.
         call = _Call(ending, RetryBudget(self._context.storage_timeout_seconds))
         self._calls[ending.export_id] = call
         self._submit(call)
 
     @property
     def due(self) -> bool:
-        """Whether ``collect`` has something to do."""
+        """Whether ``collect`` has work to do."""
         now = self._context.monotonic()
         return any(
             call.under_way.done() if call.under_way else not call.budget.wait_seconds(now)
@@ -95,13 +95,13 @@ class EndsApart:
 
     @property
     def under_way(self) -> bool:
-        """Whether a call is under way, or was and is to be collected."""
+        """Whether a call is running, or has finished and not been collected."""
         return any(call.under_way for call in self._calls.values())
 
     def collect(self) -> list[tuple[Ending, TerminalEvent | None]]:
-        """Those that were concluded, each with its event; begin again with those that were refused.
+        """The concluded ends with their events; restarts those that were refused.
 
-        Raises as ``conclude``, but for refusals.
+        Raises as ``conclude``, except for refusals.
         """
         concluded = []
         for call in list(self._calls.values()):
@@ -120,18 +120,18 @@ class EndsApart:
         return concluded
 
     def abandon(self) -> None:
-        """Decide nothing any more; from any thread, at any time."""
+        """Make no more decisions; callable from any thread, at any time."""
         self._abandoned = True
         for call in list(self._calls.values()):
             if part := call.ending.part:
                 part.stop()
 
     def discard(self) -> None:
-        """Drop the parts of calls that are not under way; a call that is drops its own."""
+        """Discard the parts of calls that aren't running; a running call discards its own."""
         self.abandon()
         for call in self._calls.values():
             part = call.ending.part
-            # A call that had not begun drops nothing by itself.
+            # A call that never started discards nothing.
             if part and (call.under_way is None or call.under_way.cancel()):
                 part.discard()
         self._calls.clear()
@@ -140,14 +140,14 @@ class EndsApart:
         ending = call.ending
         size = ending.part.size if ending.part else 0
         try:
-            # By size, so that small files don't wait behind large ones.
+            # Threads by size, so that small files don't wait behind large ones.
             call.under_way = self._threads(size).submit(self._concluded, ending)
-        except RuntimeError:  # they were shut down
+        except RuntimeError:  # the threads were shut down
             raise PartLost("the node ends") from None
         call.under_way.add_done_callback(lambda _: self._moved())
 
     def _concluded(self, ending: Ending) -> TerminalEvent | None:
-        """On a thread of the storage's."""
+        """Conclude; runs on a thread of the storage."""
         metrics, began, size = self._context.metrics, self._context.monotonic(), None
         metrics.upload_began()
         try:
@@ -157,12 +157,12 @@ class EndsApart:
         finally:
             metrics.upload_ended(self._context.monotonic() - began, size)
             if self._abandoned and ending.part:
-                ending.part.discard()  # nobody else does; of no effect on what is published
+                ending.part.discard()  # nobody else does; published files are unaffected
 
     def _refused(self, call: _Call, error: StorageUnavailable) -> None:
         self._context.metrics.storage_retried(error)
         too_long = call.budget.refused(self._context.monotonic())
-        # It stays among the calls all the same: a failure has its manifest to be written, too.
+        # Keep it among the calls: a failure needs its manifest written, too.
         given_up = too_long and call.ending.fail(str(error), self._context.now())
         call.trouble = f"the storage refuses: {error}" if too_long and not given_up else None
         log.warning(

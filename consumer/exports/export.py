@@ -1,4 +1,4 @@
-"""One open export: its request, how far it is, and the file that it is becoming."""
+"""One open export: its request, its progress, and its growing file."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from schemas.requests import ExportRequested
 
 
 class GrowingFile(NamedTuple):
-    """The way of an export's rows: through the writer and the compressor into the part."""
+    """The path of an export's rows: through writer and compressor into the part."""
 
     writer: FormatWriter
     compressor: Compressor
@@ -21,12 +21,12 @@ class GrowingFile(NamedTuple):
 
 
 class OpenExport:
-    """A request that was accepted and has not ended.
+    """An accepted request that has not ended.
 
-    ``decided`` is the manifest of an earlier attempt that completed: it binds this one. ``file``
-    and ``encoder`` come with the first batch; ``first_offset`` is its own, once it was applied.
-    ``active_at`` is a monotonic time in seconds, ``attempts`` 2 where an attempt before this one
-    broke our own code, else None.
+    ``decided`` is the manifest of an earlier attempt that completed, which binds this one. ``file``
+    and ``encoder`` are set with the first batch, ``first_offset`` once it was applied.
+    ``active_at`` is in monotonic seconds. ``attempts`` is 2 if our own code broke in an earlier
+    attempt, else None.
     """
 
     # There may be a thousand open exports in each partition.
@@ -65,7 +65,7 @@ class OpenExport:
         self.started_at: datetime | None = None
 
     def progress(self, now: datetime) -> Progress:
-        """How far it is at ``now``."""
+        """Its progress at ``now``."""
         return Progress(self.assembly.rows, self.started_at, now, self.attempts)
 
     @property
@@ -75,5 +75,5 @@ class OpenExport:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its file so far."""
+        """Size of its file so far."""
         return self.part.size if self.part else 0

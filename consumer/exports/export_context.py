@@ -1,4 +1,4 @@
-"""What every partition of a node works with: storage, formats, metrics, limits, clocks."""
+"""What all partitions of a node share: storage, formats, metrics, limits, clocks."""
 
 import threading
 import time
@@ -27,13 +27,13 @@ def _utc_now() -> datetime:
 class ExportContext:
     """Shared by all partitions and threads of a node.
 
-    ``writer`` makes a format writer for a request and its date, if it has one. ``now`` is for what
-    people read, ``monotonic`` (seconds) for durations. ``in_hand`` says what each partition works
-    on now. ``large_work`` is held to decode or encode a large message: one may take 200 MiB for a
-    moment, so that five at once would be more than a node has. ``kept_texts`` are those of large
-    batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end,
-    ``retention_seconds`` how long files are kept at most. ``encoders`` make batches
-    into bytes without Python's objects, where they can.
+    ``writer`` creates a format writer for a request and its date, if any. ``now`` is for times
+    shown to people, ``monotonic`` (seconds) for durations. ``in_hand`` holds what each partition is
+    working on. Hold ``large_work`` while decoding or encoding a large message: one may take 200 MiB
+    for a moment, and five at once would be more than a node has. ``kept_texts`` keeps texts of
+    large batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an
+    end, ``retention_seconds`` the longest time that files are kept. ``encoders`` turn batches into
+    bytes without Python objects where they can.
     """
 
     storage: Storage
@@ -50,10 +50,10 @@ class ExportContext:
     encoders: Encoders = field(default_factory=PythonEncoders)
 
     def kept_seconds(self, request: ExportRequested) -> int | None:
-        """How long the file of an export is kept; None: until someone removes it."""
+        """How long an export's file is kept; None if it doesn't expire."""
         bounds = (self.retention_seconds, request.expires_in_seconds)
         return min((bound for bound in bounds if bound is not None), default=None)
 
     def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
-        """Held while a message is decoded, so that large ones are one at a time."""
+        """Hold this while decoding a message, so that large ones are decoded one at a time."""
         return self.large_work if len(value or b"") > LARGE_BYTES else _FREELY

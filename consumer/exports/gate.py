@@ -1,10 +1,10 @@
-"""Which threads have a message in hand at a time: any number, or a single one, with a suspect.
+"""Lets any number of threads handle messages at a time, or a single one with a suspect.
 
-When a node dies, each message that it has in hand is under suspicion. One that is a suspect already
-is handled alone, so that the next death shows whether it was this one. Threads wait here within
-their turns, between two messages. Invariant: a thread that goes in alone finds nobody inside, and
-is followed only by one that has waited for ``MOST_SECONDS``; no thread waits longer, however many
-suspects come one after the other, as a message that hangs must not keep others from work.
+When a node dies, every message it was handling becomes a suspect. A message that is already a
+suspect is handled alone, so that the next death shows whether it is the cause. Threads wait here
+within their turns, between two messages. Invariant: a thread that enters alone finds nobody inside,
+and another joins it only after waiting for ``MOST_SECONDS``; no thread waits longer, however many
+suspects follow each other, because a hanging message must not keep others from working.
 """
 
 import time
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from threading import Condition, Lock
 
 MOST_SECONDS = 5.0
-"""More than a message is in hand between two storage calls: a turn, and a row of 16 MiB."""
+"""Longer than any message takes between two storage calls: a turn, plus a row of 16 MiB."""
 
 
 class Gate:
-    """One node's."""
+    """The gate of one node."""
 
     def __init__(self, most_seconds: float = MOST_SECONDS) -> None:
         self._most_seconds = most_seconds
@@ -26,24 +26,24 @@ class Gate:
         self._alone = False
         self._kept_until = 0.0
         self.wanted = 0
-        """How many want to be alone; threads inside should leave, and enter again."""
+        """How many threads want to be alone; those inside should leave and enter again."""
 
     def enter(self) -> None:
-        """Go in beside others, unless one is alone there, or wants to be, not for too long yet."""
-        with self._lock:  # less than the condition's own way in
+        """Enter beside others; first wait, for a limited time, for those that are to be alone."""
+        with self._lock:  # cheaper than entering the condition
             if self._alone or self.wanted:
                 self._wait_until(lambda: not self._alone and not self.wanted)
             self._inside += 1
 
     def leave(self) -> None:
-        """Go out, after ``enter``, or an ``enter_alone`` that returned False."""
+        """Leave after ``enter``, or after ``enter_alone`` returned False."""
         with self._lock:
             self._inside -= 1
             if self.wanted:
                 self._changed.notify_all()
 
     def enter_alone(self) -> bool:
-        """Go in when nobody is inside; False: someone is for so long that it is beside others."""
+        """Enter once nobody is inside; False if that took too long and it entered beside others."""
         with self._lock:
             self.wanted += 1
             self._keep()
@@ -51,16 +51,16 @@ class Gate:
             self.wanted -= 1
             if is_alone:
                 self._alone = True
-                # Once more: from now on it is the message itself that takes time.
+                # Set it again: from now on the message itself takes the time.
                 self._keep()
             else:
-                # Beside others, then; those who wait see that nobody wants to be alone.
+                # Enter beside others, then; waiting threads see that nobody wants to be alone.
                 self._inside += 1
                 self._changed.notify_all()
             return is_alone
 
     def leave_alone(self) -> None:
-        """Go out, after ``enter_alone``."""
+        """Leave after ``enter_alone`` returned True."""
         with self._lock:
             self._alone = False
             self._changed.notify_all()
@@ -69,7 +69,7 @@ class Gate:
         self._kept_until = time.monotonic() + self._most_seconds
 
     def _wait_until(self, free: Callable[[], bool]) -> bool:
-        own_until = time.monotonic() + self._most_seconds  # each suspect renews ``_kept_until``
+        own_until = time.monotonic() + self._most_seconds  # every suspect renews ``_kept_until``
         while not (is_free := free()):
             left = min(self._kept_until, own_until) - time.monotonic()
             if left <= 0:

@@ -1,10 +1,10 @@
-"""What each partition of a node works on now: the message in hand, the storage call under way.
+"""What each partition of a node is working on: the message in hand, the running storage call.
 
-The turn's thread writes and any thread reads, without a lock: each write is one attribute, so a
-reader may see a message whose handling has just ended, never half of one. A mark in the storage
-says the same to the partition's next owner, should this node die. Not while a storage call is under
-way: if that hangs, it is no fault of the message. Invariant: what is read here is reported, and
-decides nothing about an export.
+The turn's thread writes and any thread reads, without a lock: each write sets one attribute, so a
+reader may see a message whose handling has just ended, but never half of one. A mark in the storage
+tells the partition's next owner the same if this node dies, except during a storage call: if that
+hangs, the message is not to blame. Invariant: this state is for reports only and decides nothing
+about an export.
 """
 
 import time
@@ -16,10 +16,10 @@ from consumer.storage.base import MessageMark
 
 
 class InHand:
-    """One partition's. ``message`` is None between messages and while ends are written out.
+    """One partition's work. ``message`` is None between messages and while ends are written out.
 
-    As a context manager it marks a storage call: ``storage_since`` is a monotonic time in seconds
-    while one is under way, else None. A call that fails ends the message's being in hand.
+    As a context manager it marks a storage call: ``storage_since`` is its start in monotonic
+    seconds, None if no call is running. After a failed call the message is no longer in hand.
     """
 
     __slots__ = (
@@ -57,12 +57,13 @@ class InHand:
     def take(
         self, message: Message, *, is_batch: bool, last: int | None = None, alone: bool = False
     ) -> None:
-        """Have a message in hand; ``alone``: if it can be, while the node has no other.
+        """Take a message in hand; ``alone``: if possible, while the node handles no other.
 
-        The mark is of those up to ``last``, too, which are taken next: a write for each message
-        would hand the interpreter to another thread each time.
+        The mark also covers the following messages up to ``last``: a write per message would hand
+        the interpreter to another thread each time.
         """
-        # Within a turn too: a suspect would have to wait for the whole turn of each other thread.
+        # Do this within a turn too: otherwise a suspect would wait for every other thread's whole
+        # turn.
         if self._held and (alone or self._wants_alone or self._gate.wanted):
             self._let_go()
         self.message = message
@@ -73,13 +74,14 @@ class InHand:
         self._hold(message)
 
     def put_down(self) -> None:
-        """Have none."""
+        """Have no message in hand."""
         self.message = None
         self._let_go()
 
     def close(self) -> None:
-        """The partition is given up: remove the mark, but of a message that is still in hand."""
-        # A turn that hangs may have one in hand still, and its mark has to stay for the next owner.
+        """The partition is given up: remove the mark, unless its message is still in hand."""
+        # A hanging turn may still have a message in hand, and its mark has to stay for the next
+        # owner.
         if not self._held:
             self._mark.remove()
 
@@ -95,7 +97,7 @@ class InHand:
             self._hold(self.message)
 
     def storage_seconds(self) -> float:
-        """For how long the storage call under way has lasted; 0 if there is none."""
+        """How long the running storage call has lasted; 0 if there is none."""
         since = self.storage_since
         return 0.0 if since is None else self._clock() - since
 
@@ -107,20 +109,20 @@ class InHand:
                 self._is_alone = False
                 self._gate.enter()
             self._held = True
-        self.storage_since = self._clock()  # as any other, this call may hang
+        self.storage_since = self._clock()  # this call may hang, like any other
         self._mark.set(self._is_batch, message.offset, self._last, alone=self._is_alone)
         self.storage_since = None
 
     def _let_go(self) -> None:
         if self._held:
-            # Before the gate opens: the next one alone has to be the only one marked.
+            # Before the gate opens: the next message handled alone must be the only one marked.
             self._mark.clear()
             self._held = False
             (self._gate.leave_alone if self._is_alone else self._gate.leave)()
 
 
 class Unmarked:
-    """``MessageMark`` of what nobody is to see."""
+    """A ``MessageMark`` that records nothing."""
 
     def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
         """See ``MessageMark.set``."""
@@ -133,16 +135,17 @@ class Unmarked:
 
 
 class PartitionsInHand:
-    """Those of a node, the newest of each partition."""
+    """A node's ``InHand`` objects, the newest of each partition."""
 
     def __init__(self, gate: Gate | None = None) -> None:
         self._newest: dict[int, InHand] = {}
         self._gate = gate or Gate()
 
     def begin(self, partition: int, mark: MessageMark | None = None) -> InHand:
-        """One for who works on the partition from now on; without a mark on no message of it.
+        """Create one for the partition's new owner; without ``mark`` it records nothing.
 
-        A turn of the owner before may still hang in the storage. It keeps writing to its own.
+        A turn of the previous owner may still hang in the storage; it keeps writing to its own
+        object.
         """
         begun = self._newest[partition] = InHand(partition, mark or Unmarked(), self._gate)
         return begun

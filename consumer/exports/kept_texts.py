@@ -1,7 +1,7 @@
-"""The texts of large batches that are applied in part, between two turns.
+"""Texts of partly applied large batches, kept between two turns.
 
-To read one again costs up to 100 ms, as it is decompressed; to keep one for each partition would
-cost 16 MiB each. Invariant: a node keeps at most ``KEPT_BYTES`` of them, whatever its partitions.
+Reading one again costs up to 100 ms, because it is decompressed; keeping one per partition would
+cost 16 MiB each. Invariant: a node keeps at most ``KEPT_BYTES``, however many partitions it has.
 """
 
 import threading
@@ -14,7 +14,7 @@ KEPT_BYTES: Final = 48 * 1024 * 1024
 
 
 class KeptTexts:
-    """Counts those of all partitions of a node. A batch that ended is not counted: it is gone."""
+    """Counts the kept texts of all partitions of a node; batches that were freed don't count."""
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -22,9 +22,9 @@ class KeptTexts:
         self._kept: WeakSet[Divided] = WeakSet()
 
     def keep(self, text: Divided) -> None:
-        """A turn ends within a batch: keep its text if there is room, else let go of it."""
+        """A turn ends within a batch: keep its text if there is room, else drop it."""
         with self._lock:
-            # It may be counted from an earlier turn.
+            # It may already be counted from an earlier turn.
             self._kept.discard(text)
             if sum(other.held_bytes for other in self._kept) + text.held_bytes > self._most_bytes:
                 text.let_go()

@@ -1,8 +1,8 @@
-"""A storage whose calls are seen while they last: ``InHand`` says since when one is under way.
+"""A storage whose running calls are visible: ``InHand`` has the start of the current one.
 
-A thread that hangs in a system call can't be cancelled, and raises nothing. By the mark the lane
-distinguishes it from one that computes. Invariant: every call that may block a turn is marked;
-those outside of turns aren't, as they end by themselves.
+A thread that hangs in a system call can't be cancelled and raises nothing. The mark lets the lane
+tell it from a thread that computes. Invariant: every call that may block a turn is marked; calls
+outside of turns aren't, because they end by themselves.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from schemas.completions import ExportCompleted, TerminalEvent
 
 
 class MarkedStorage:
-    """``Storage``, for one partition: passes on to the node's."""
+    """One partition's ``Storage``, which delegates to the node's."""
 
     def __init__(self, storage: Storage, in_hand: InHand) -> None:
         self._storage = storage
@@ -30,7 +30,7 @@ class MarkedStorage:
         decided: ExportCompleted | None = None,
     ) -> Part:
         """See ``Storage.open_part``."""
-        # Not marked, as nothing is written yet.
+        # Not marked: nothing is written yet.
         part = self._storage.open_part(partition, export_id, extension, decided)
         return MarkedPart(part, self._in_hand, apart=self.threads is not None)
 
@@ -85,7 +85,7 @@ class MarkedStorage:
 
 
 class MarkedPart:
-    """``Part``, for one partition; ``apart``: its end is concluded outside of turns."""
+    """One partition's ``Part``; ``apart``: its end is concluded outside of turns."""
 
     def __init__(self, part: Part, in_hand: InHand, *, apart: bool) -> None:
         self._part = part
@@ -109,7 +109,7 @@ class MarkedPart:
 
     def append(self, data: bytes) -> None:
         """See ``Part.append``."""
-        # Not marked either: it takes bytes into memory.
+        # Not marked either: it only buffers bytes in memory.
         self._part.append(data)
 
     def flush(self) -> None:

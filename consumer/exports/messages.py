@@ -1,6 +1,6 @@
-"""What goes in and out of a partition's exports: Kafka's messages in, an outcome out.
+"""What a partition's exports take and return: Kafka messages in, an outcome out.
 
-No Kafka client here: the shapes only.
+Data types only, no Kafka client.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from schemas.vocabulary import DeadLetterReason
 
 
 class Message(Protocol):
-    """A consumed record, as aiokafka's ``ConsumerRecord`` is one."""
+    """A consumed record; aiokafka's ``ConsumerRecord`` is one."""
 
     @property
     def topic(self) -> str:
@@ -48,9 +48,9 @@ class Message(Protocol):
 
 @dataclass(slots=True)
 class LargeMessage:
-    """A consumed record whose value is read when a turn comes to it, so that few are held at once.
+    """A consumed record whose value is read only when its turn comes, so that few are held at once.
 
-    Its headers are left out: only dead letters show any, and it is too large to be forwarded whole.
+    It has no headers: only dead letters use them, and it is too large to be forwarded whole.
     """
 
     topic: str
@@ -65,9 +65,9 @@ class LargeMessage:
 
     @property
     def value(self) -> bytes | None:
-        """Read the first time, and held until ``release``. Blocks; for a turn's thread.
+        """The value, read on first use and held until ``release``. Blocks; for a turn's thread.
 
-        What can't be read is an ``UnreadValue``.
+        An ``UnreadValue`` if it can't be read.
         """
         if self._value is None:
             try:
@@ -77,13 +77,13 @@ class LargeMessage:
         return self._value
 
     def release(self) -> None:
-        """Let go of the value; it is read again when it is needed again."""
+        """Drop the value; it is read again when needed."""
         self._value = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """What is kept of a consumed record for its dead letter."""
+    """The part of a consumed record that is kept for its dead letter."""
 
     topic: str
     partition: int
@@ -95,14 +95,14 @@ class KeptMessage:
 
 
 def value_bytes(message: Message) -> int:
-    """How long a message's value is; one that is not held is not read for that."""
+    """The length of a message's value, without reading one that isn't held."""
     if isinstance(message, LargeMessage):
         return message.value_bytes
     return len(message.value or b"")
 
 
 def forwardable(message: Message) -> Message:
-    """A message as its dead letter holds it: without value and headers if these are too large."""
+    """A message as its dead letter holds it: without value and headers if they are too large."""
     large = isinstance(message, LargeMessage)
     size = value_bytes(message) + sum(
         len(name) + len(text or b"") for name, text in message.headers
@@ -110,7 +110,7 @@ def forwardable(message: Message) -> Message:
     if size <= MOST_FORWARDED_BYTES and not large:
         return message
     place = (message.topic, message.partition, message.offset, message.timestamp, message.key)
-    # Read while it is in hand: later its batch would have to be decompressed again.
+    # Read it now, while in hand: later its batch would have to be decompressed again.
     if size <= MOST_FORWARDED_BYTES:
         return KeptMessage(*place, message.value)
     return KeptMessage(*place, UnreadValue("it is too large to forward", too_large=True))
@@ -118,7 +118,7 @@ def forwardable(message: Message) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """``why`` a message is left unread; ``reason`` is of its dead letter, if it fails no export."""
+    """``why`` a message is left unread; ``reason`` is its dead letter's, if it fails no export."""
 
     why: str
     reason: DeadLetterReason
@@ -126,7 +126,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that can't be tied to an export."""
+    """A message that belongs to no export."""
 
     reason: DeadLetterReason
     message: Message
@@ -134,9 +134,9 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Outcome:
-    """What turns publish, in order; it goes into one transaction.
+    """What turns publish, in order, in one transaction.
 
-    ``maybe_published`` are the exports whose manifest was there before: their events may be, too.
+    ``maybe_published`` are exports whose manifest already existed: so may their events.
     """
 
     events: list[TerminalEvent] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """The open exports of one partition, and what can happen to one of them.
 
-Batches become bytes of a part; an end becomes an ``Ending``. No decision about messages is made
-here, and nothing that the storage could refuse is done. Invariant: an export is open here, ending
-in ``Publication``, or ended: never two of them.
+Turns batches into bytes of a part, and ends into an ``Ending``. It decides nothing about messages,
+and does nothing that the storage could refuse. Invariant: an export is open here, ending in
+``Publication``, or ended; never two of these.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class OpenExports:
-    """See the module."""
+    """The open exports of one partition."""
 
     def __init__(
         self,
@@ -50,18 +50,18 @@ class OpenExports:
         self.most_open = MOST_OPEN
         self.formats_written: set[Format] = set()
         self.half_applied: Application | None = None
-        """The batch of which a turn applied some; it is the next of the records."""
+        """The partly applied batch, if any; it is the next of the records."""
 
     def __len__(self) -> int:
-        """Those on their way out that count as open, too."""
+        """Includes ending exports that count as open."""
         return len(self._open) + sum(1 for _ in self._publication.resumable())
 
     def __iter__(self) -> Iterator[OpenExport]:
-        # A copy: ending one of them changes the dict.
+        # A copy: ending an export changes the dict.
         return iter(list(self._open.values()))
 
     def get(self, export_id: str) -> OpenExport | None:
-        """The open export of this id."""
+        """The open export with this id."""
         return self._open.get(export_id)
 
     def open_requests(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class OpenExports:
         return tuple(sorted(origin.source.offset for origin in origins))
 
     def first_batches(self) -> Iterator[tuple[int, int]]:
-        """Offsets of request and first batch of those of which a batch was applied."""
+        """Offsets of request and first batch, for exports with an applied batch."""
         for export in self._open.values():
             if export.first_offset is not None:
                 yield export.origin.source.offset, export.first_offset
@@ -80,13 +80,13 @@ class OpenExports:
                 yield ending.origin.source.offset, ending.first_batch
 
     def idle_since(self) -> float | None:
-        """When the export that is idle for longest was active: monotonic seconds."""
+        """When the longest-idle export was last active: monotonic seconds."""
         return min((export.active_at for export in self._open.values()), default=None)
 
     def admit(
         self, request: ExportRequested, origin: Origin, decided: ExportCompleted | None
     ) -> None:
-        """Open an export, or end it at once where there are too many."""
+        """Open an export, or end it at once if too many are open."""
         if self._is_full(origin.source.offset):
             message = f"{len(self)} exports are open in partition {self._partition}"
             self.refuse(origin, FailReason.TOO_MANY_OPEN, message)
@@ -97,28 +97,28 @@ class OpenExports:
         )
 
     def refuse(self, origin: Origin, reason: FailReason, message: str) -> None:
-        """End an export as failed that was not opened."""
+        """End a request as failed without opening it."""
         progress = Progress(0, None, self._context.now())
         self._publication.end(Ending(origin.failed(reason, message, progress), origin))
 
     def apply(self, export: OpenExport, batch: Batch, message: Message, turn: TurnBudget) -> bool:
-        """Write a batch into its export, which may end by it; see ``resume_batch``.
+        """Apply a batch to its export, which may end it; see ``resume_batch``.
 
         Raises:
-            LaneStopped: it is known to have completed, but its batches don't come to that.
-            AttemptAgain: our own code broke on it; load the partition again.
+            LaneStopped: its manifest says completed, but its batches don't lead to that.
+            AttemptAgain: our own code broke on it; reload the partition.
         """
         most_bytes = None if export.decided else self._context.max_export_bytes
         try:
             if export.assembly.accept(batch, bounded=export.decided is None):
                 return self._go_on(Application(export, batch, message, most_bytes), turn)
             self._context.metrics.dropped(Dropped.REPEAT)
-        except Exception as error:  # noqa: BLE001 - what is none of ours is logged
+        except Exception as error:  # noqa: BLE001 - unexpected errors are logged
             self._broken(export, message, error)
         return True
 
     def resume_batch(self, application: Application, turn: TurnBudget) -> bool:
-        """Apply a batch further; False: the turn is spent, and some of it is left.
+        """Continue applying a batch; False if the turn is spent before all of it is applied.
 
         Raises:
             LaneStopped, AttemptAgain: as ``apply``.
@@ -132,7 +132,7 @@ class OpenExports:
     def _go_on(self, application: Application, turn: TurnBudget) -> bool:
         export = application.export
         file = self._open_file(export)
-        # Before the first byte: whatever ends the turn, what was appended has to be flushed.
+        # Before the first byte: however the turn ends, appended bytes have to be flushed.
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
         while not self._step(application, file):
@@ -140,11 +140,11 @@ class OpenExports:
                 application.pause(self._context.kept_texts)
                 self.half_applied = application
                 return False
-        batch = application.batch  # only now, as its rows may have been read once more
+        batch = application.batch  # only now, because its rows may have been read again
         export.assembly.apply(batch)
         if export.first_offset is None:
             export.first_offset = application.message.offset
-        # Of a new batch only: a repeat is no activity.
+        # Only a new batch counts: a repeat is no activity.
         export.active_at = self._context.monotonic()
         self.half_applied = None
         self._context.metrics.applied(natively=batch.encoded is not None)
@@ -153,17 +153,18 @@ class OpenExports:
         return True
 
     def _step(self, application: Application, file: GrowingFile) -> bool:
-        """Write a piece; whether the batch is whole. Large batches of a node take turns."""
+        """Write a piece; returns whether the batch is complete. Large batches take turns."""
         if not application.batch.large:
             return application.step(file)
         with self._context.large_work:
             return application.step(file)
 
     def _broken(self, export: OpenExport, batch: Message, error: Exception) -> None:
-        """What goes wrong with a batch ends its export, or this attempt at it.
+        """Handle an error with a batch: it ends the export, or this attempt at it.
 
         Raises:
-            LaneStopped: as ``apply``. To fail it instead would reload the partition endlessly.
+            LaneStopped: as ``apply``. Failing the export instead would reload the partition
+            endlessly.
             AttemptAgain: as ``apply``.
         """
         reason, message = FailReason.INTERNAL, f"{type(error).__name__}: {error!s:.200}"
@@ -171,7 +172,7 @@ class OpenExports:
         if isinstance(error, ExportFailure):
             reason, message = error.reason, str(error)
         else:
-            # A fault in a writer must not stop the partition: it may strike again on replay.
+            # A bug in a writer must not stop the partition: it may recur on replay.
             again = export.decided is None and self._may_attempt_again(export, batch)
             log.error(
                 "export failed unexpectedly",
@@ -190,7 +191,7 @@ class OpenExports:
         if self._second_attempts is None:
             return False
         firsts = [first for _, first in self.first_batches()]
-        # What this turn ended isn't committed yet, so it is read again as well.
+        # Exports that this turn ended aren't committed yet, so they are read again too.
         firsts += [] if self._publication.settled else self._closing_from
         read_again = batch.offset - min(firsts, default=batch.offset)
         request, now = export.origin.source.offset, self._context.monotonic()
@@ -202,28 +203,28 @@ class OpenExports:
         self._close(export, Ending(export.origin.failed(reason, message, progress), export.origin))
 
     def cancel(self, export: OpenExport, message: str | None) -> None:
-        """End an open export as cancelled; ``message`` is why, where its sender says so."""
+        """End an open export as cancelled; ``message`` is the sender's reason, if given."""
         progress = export.progress(self._context.now())
         event = export.origin.cancelled(message or "cancelled on request", progress)
         self._close(export, Ending(event, export.origin))
 
     def expire(self, active_before: float) -> None:
-        """Fail the exports that were not active since a monotonic time.
+        """Fail the exports that have been idle since a monotonic time.
 
         Raises:
-            LaneStopped: one of them is known to have completed, but its batches don't come to that.
+            LaneStopped: the manifest of one says completed, but its batches don't lead to that.
         """
         for export in self:
             if export.active_at > active_before:
                 continue
-            # A completed manifest binds, so it can't time out.
+            # A completed manifest is binding, so it can't time out.
             if export.decided:
                 raise _differs(export, export.decided, f"they end after {export.assembly.rows}")
             seconds = round(self._context.monotonic() - export.active_at)
             self.fail(export, FailReason.TIMED_OUT, f"no batch came for {seconds} seconds")
 
     def discard(self) -> None:
-        """Remove the parts of all."""
+        """Remove all parts."""
         for export in self._open.values():
             if export.part:
                 export.part.discard()
@@ -231,7 +232,7 @@ class OpenExports:
         self.half_applied = None
 
     def _open_file(self, export: OpenExport) -> GrowingFile:
-        """The export's file, begun with its first batch."""
+        """The export's file, created with its first batch."""
         if export.file is None:
             origin, request = export.origin, export.request
             export.file = GrowingFile(
@@ -274,7 +275,7 @@ class OpenExports:
         count = len(self)
         if count >= self.most_open:
             return True
-        # Only many open exports come near the limit, so their length is not computed before.
+        # Only many open exports come near the limit, so don't compute the length before.
         crowd = count >= MOST_OPEN // 2
         return crowd and len(encode_ascending((*self.open_requests(), offset))) > METADATA_LIMIT
 

@@ -1,6 +1,6 @@
-"""What becomes of a request: opened, refused, a repeat, a cancellation, a dead letter.
+"""Routes requests: each is opened, refused, a repeat, a cancellation, or a dead letter.
 
-Invariant: a request is handled once; what lies below the resumed position only restores the exports
+Invariant: a request is handled once; requests below the resumed position only restore the exports
 that were open there.
 """
 
@@ -30,15 +30,15 @@ from schemas.errors import Unreadable
 from schemas.requests import CancelRequested, ExportRequested
 from schemas.vocabulary import FailReason
 
-_READ_AHEAD = 64  # about what a turn handles
+_READ_AHEAD = 64  # roughly a turn's worth
 _CANCEL = b'"export.cancel_requested"'
-_PEEKED_BYTES = 16 * 1024  # more than a cancellation has; what is longer isn't looked at
+_PEEKED_BYTES = 16 * 1024  # larger than any cancellation; longer values aren't examined
 
 
 class RequestRouting:
-    """The requests of one partition, one after the other.
+    """Routes the requests of one partition, one after the other.
 
-    ``position`` is the next offset to be handled, once all of ``to_restore`` are.
+    ``position`` is the next offset to handle, after all of ``to_restore``.
     """
 
     def __init__(
@@ -60,31 +60,31 @@ class RequestRouting:
         self._ahead: dict[str, TerminalEvent | None] = {}
 
     def read_ahead(self, requests: Iterable[Message]) -> None:
-        """Read the manifests of the next of these requests, together.
+        """Read the manifests of the next requests, all at once.
 
-        They are of use until the next call, in the same turn: meanwhile an export that was unknown
-        may end. Raises StorageUnavailable.
+        They are valid until the next call in the same turn, since an unknown export may end
+        meanwhile. Raises StorageUnavailable.
         """
         self._ahead.clear()
         read = islice(requests, _READ_AHEAD)
         ids = dict.fromkeys(id_in_key(one) for one in read if not self.passes_over(one))
         unknown = [one for one in ids if one is not None and not self._is_known(one)]
-        # A single one is read when its request is.
+        # A single one is read with its request.
         if len(unknown) > 1:
             self._ahead.update(self._context.storage.read_ahead(unknown))
 
     def pass_by(self, position: int) -> None:
-        """All requests below were handled, or are shown to nobody.
+        """Skip to this offset: all requests below were handled or are invisible to consumers.
 
         Raises:
-            LaneStopped: those to be restored would have been among them.
+            LaneStopped: requests to be restored would be skipped.
         """
         if position >= self._floor:
             self._require_restored()
         self.position = max(self.position, position)
 
     def passes_over(self, request: Message) -> bool:
-        """Whether a request was handled before, and left nothing open: it isn't even read."""
+        """Whether a request was handled before and left nothing open: it needn't be read."""
         return request.offset < self._floor and request.offset not in self.to_restore
 
     def handle(self, message: Message, aside: SetAside | None = None) -> None:
@@ -100,7 +100,8 @@ class RequestRouting:
             self._set_aside(message, aside)
         else:
             self._read(message)
-        # Only now: one that the storage refused is handed in again, and has to be found as it was.
+        # Only now: after a refusal by the storage the same request comes again, and must find the
+        # same state.
         self.to_restore.discard(message.offset)
         self.position = max(self.position, message.offset + 1)
 
@@ -133,12 +134,12 @@ class RequestRouting:
         error: str = "",
         reason: FailReason = FailReason.INVALID_REQUEST,
     ) -> None:
-        """A request with a valid id; None stands for one that fails, for a reason."""
+        """Handle a request with a valid id; ``request`` is None if it fails for a reason."""
         manifest = self._manifest(origin.export_id)
         if self._is_known(origin.export_id) or (manifest and manifest.source != origin.source):
             self._context.metrics.duplicate(origin.format, origin.user)
         elif manifest and self._lacks_its_file(manifest):
-            # An attempt died between manifest and file: the file has to be made, as decided.
+            # An attempt died between manifest and file: make the file as decided.
             if request is None:
                 raise LaneStopped(
                     f"the manifest of {origin.export_id} says that it completed, but to this build"
@@ -146,7 +147,7 @@ class RequestRouting:
                 )
             self._exports.admit(request, origin, manifest)
         elif manifest:
-            # It has ended: its event is sent, unless the topic has it already.
+            # It has ended: send its event, unless the topic already has it.
             self._publication.end(Ending(manifest, origin, bound=True))
         elif request is None:
             self._exports.refuse(origin, reason, error)
@@ -157,21 +158,21 @@ class RequestRouting:
             self._exports.admit(request, origin, None)
 
     def _manifest(self, export_id: str) -> TerminalEvent | None:
-        """The manifest; what was read ahead serves once, as a repeat may come after the end."""
+        """The manifest. One read ahead is used once, because a repeat may come after the end."""
         if export_id in self._ahead:
             return self._ahead.pop(export_id)
         return self._context.storage.manifest(export_id)
 
     def _on_cancel(self, request: CancelRequested) -> None:
         export = self._exports.get(request.export_id)
-        # A completed manifest binds, however early the cancellation lies in the topic.
+        # A completed manifest is binding, however early the cancellation is in the topic.
         if export is None or export.decided:
             self._context.metrics.cancel_ignored()
         else:
             self._exports.cancel(export, request.message)
 
     def must_be_read(self, message: Message) -> bool:
-        """Whether a request is of an export that completed, says its manifest, without its file."""
+        """Whether a request's manifest says completed but the file is missing."""
         if (export_id := id_in_key(message)) is None:
             return False
         manifest = self._context.storage.manifest(export_id)
@@ -179,7 +180,7 @@ class RequestRouting:
         return ours and manifest is not None and self._lacks_its_file(manifest)
 
     def _lacks_its_file(self, manifest: TerminalEvent) -> TypeGuard[ExportCompleted]:
-        """Whether there is a file to be made: one that has expired is not made again."""
+        """Whether a file has to be made; an expired one isn't made again."""
         return (
             isinstance(manifest, ExportCompleted)
             and not manifest.expired(self._context.now())
@@ -187,9 +188,9 @@ class RequestRouting:
         )
 
     def _set_aside(self, message: Message, aside: SetAside) -> None:
-        """Its export fails; a dead letter where it can't have been the request of one."""
+        """Fail its export; make it a dead letter if it can't have been an export's request."""
         export_id = id_in_key(message)
-        # Cancellations go to every partition: one must not end an export of another.
+        # Cancellations go to every partition: this one must not end another partition's export.
         short = value_bytes(message) <= _PEEKED_BYTES
         cancels = short and _CANCEL in (message.value or b"")
         if export_id is None or self._is_known(export_id) or cancels:

@@ -1,13 +1,13 @@
-"""Which export a message belongs to, and what becomes of it.
+"""Decides which export a message belongs to and what to do with it.
 
 Requests and batches have a module each. Both follow these rules (the contract, and
 ``docs/architecture.md``):
 
-- a message is handled once: what lies below the resumed positions only rebuilds the exports that
-  were open there, each from its first batch on;
-- what nodes died on twice is set aside: its key alone says which export it was for.
+- a message is handled once: messages below the resumed positions only rebuild the exports that were
+  open there, each from its first batch on;
+- a message that nodes died on twice is set aside: its key alone names its export.
 
-Invariant: a fault of our own at a message is no verdict on it.
+Invariant: a bug of ours that a message triggers does not decide what becomes of it.
 """
 
 import structlog
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Routing:
-    """Handles the messages of one partition, one after the other."""
+    """Routes the messages of one partition, one after the other."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Routing:
     def handle(
         self, message: Message, turn: TurnBudget, *, is_batch: bool, aside: SetAside | None = None
     ) -> bool:
-        """Handle a message, or set it aside; False: not yet, see ``BatchRouting.handle``.
+        """Handle a message or set it aside; False if it has to wait, see ``BatchRouting.handle``.
 
         Raises:
-            MessageFault: our own code broke. Else as both modules.
+            MessageFault: our own code broke. Otherwise as both modules.
         """
         try:
             if is_batch:
@@ -59,7 +59,7 @@ class Routing:
         except ConsumerError:
             raise
         except Exception as error:
-            # No verdict on the message: what broke may break on every one, or have passed by now.
+            # Don't blame the message yet: the bug may hit every message, or be gone by now.
             log.exception(
                 "message failed unexpectedly",
                 topic=message.topic,
@@ -71,8 +71,9 @@ class Routing:
         return True
 
     def must_be_read(self, message: Message, *, is_batch: bool) -> bool:
-        """Whether a message is of an export that completed, says its manifest, without its file.
+        """Whether a message belongs to an export whose manifest says completed but has no file.
 
-        That binds: the file has to be made, and an attempt before this one outlived the message.
+        The manifest is binding, so the file has to be made; an earlier attempt survived the
+        message.
         """
         return (self.batches if is_batch else self.requests).must_be_read(message)

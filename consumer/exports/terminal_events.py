@@ -1,8 +1,8 @@
-"""Where a request came from, and the terminal events that can be made of it.
+"""A request's origin, and the terminal events built from it.
 
-Pure: times are given. Invariant: what an event says of its request comes from the request's record
-alone, so it is the same on every node. Only where the record has no timestamp to go by do
-``requested_at`` and ``duration_ms`` count from when a node read it; a file never shows that.
+Pure: times are passed in. Invariant: an event's data about its request comes only from the
+request's record, so it is the same on every node. Only if the record has no usable timestamp do
+``requested_at`` and ``duration_ms`` start when a node read it; a file never shows that time.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class _EndFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an export came: rows applied, when the first was, when it ended, in which attempt."""
+    """An export's progress: rows applied, time of the first batch, time of the end, attempts."""
 
     rows: int
     started_at: datetime | None
@@ -45,8 +45,8 @@ class Progress:
 class Origin:
     """A request's identity.
 
-    ``dated_at`` is what a file may show as its date: the request's own time, or that of its record,
-    or None. ``counts_from_ms`` is where its duration begins, in milliseconds since the epoch.
+    ``dated_at`` is the date a file may show: the request's own time, or its record's, or None.
+    ``counts_from_ms`` is the start of its duration, in milliseconds since the epoch.
     """
 
     export_id: str
@@ -66,7 +66,7 @@ class Origin:
 
     def cancelled(self, message: str, progress: Progress) -> ExportCancelled:
         """``export.cancelled``."""
-        # Only an open export is cancelled, and its format is known.
+        # Only open exports are cancelled, and their format is known.
         return ExportCancelled(format=Format(self.format), message=message, **self._ended(progress))
 
     def completed(  # noqa: PLR0913 - each is a field of the event
@@ -81,7 +81,7 @@ class Origin:
         truncated_cells: int | None,
         kept_seconds: int | None,
     ) -> ExportCompleted:
-        """``export.completed``; ``kept_seconds`` until its file expires, None: it never does."""
+        """``export.completed``; the file expires after ``kept_seconds``, or never if None."""
         return ExportCompleted(
             format=Format(self.format),
             location=location,
@@ -102,7 +102,7 @@ class Origin:
             "requested_at": self.requested_at,
             "started_at": progress.started_at,
             "completed_at": progress.ended_at,
-            # The node's clock may be behind that of the request's record.
+            # The node's clock may be behind the clock that stamped the request.
             "duration_ms": max(0, to_millis(progress.ended_at) - self.counts_from_ms),
             "source": self.source,
             "retry_of": self.retry_of,
@@ -111,7 +111,7 @@ class Origin:
 
 
 def origin_of(request: ExportRequested, message: Message, read_at: datetime) -> Origin:
-    """The origin of a valid request that this node read at ``read_at``."""
+    """The origin of a valid request, read by this node at ``read_at``."""
     return _origin(
         message,
         read_at,
@@ -124,7 +124,7 @@ def origin_of(request: ExportRequested, message: Message, read_at: datetime) -> 
 
 
 def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime) -> Origin:
-    """The origin of a request with wrong fields: those that are right, and defaults."""
+    """The origin of a request with invalid fields: its valid fields, and defaults."""
     sent = error.fields
     return _origin(
         message,
@@ -138,7 +138,7 @@ def origin_of_invalid(error: InvalidRequest, message: Message, read_at: datetime
 
 
 def origin_of_unread(export_id: str, message: Message, read_at: datetime) -> Origin:
-    """The origin of a request that was set aside: its id is its key, the rest is unknown."""
+    """The origin of a request that was set aside: its key is the id, the rest is unknown."""
     return _origin(message, read_at, export_id, known_format({}), known_user({}), None)
 
 
@@ -151,11 +151,11 @@ def _origin(
     requested_at: datetime | None,
     retry_of: str | None = None,
 ) -> Origin:
-    """A timestamp before ``schemas.times.EARLIEST`` stands for none.
+    """Build the origin; a timestamp before ``schemas.times.EARLIEST`` counts as absent.
 
-    A producer may set any, and -1 is Kafka's word for none. Taken as it is, 1000 made a duration of
-    56 years, and with it the P95. One later than ``read_at`` is a clock that runs ahead: nothing
-    has lasted since then.
+    Producers may set any timestamp, and Kafka writes -1 for none. Taken literally, 1000 made a
+    duration of 56 years, and distorted the P95. One later than ``read_at`` is from a clock that
+    runs ahead: the duration then starts at ``read_at``.
     """
     recorded_at, read_ms = recorded_time(message.timestamp), to_millis(read_at)
     dated_at = requested_at or recorded_at
@@ -176,7 +176,7 @@ def _later(moment: datetime, seconds: int | None) -> datetime | None:
 
 
 def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
-    """The format that was sent, or ``unknown`` where there is no such one."""
+    """The format as sent, or ``unknown`` if invalid."""
     sent_format = sent.get("format")
     if isinstance(sent_format, str) and sent_format in set(Format):
         return Format(sent_format)
@@ -184,14 +184,14 @@ def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
 
 
 def known_user(sent: dict[str, Any]) -> str:
-    """The user that was sent, or ``anonymous`` where there is no such one."""
+    """The user as sent, or ``anonymous`` if invalid."""
     user = sent.get("user")
     shortened = user[:MOST_USER_CHARACTERS] if isinstance(user, str) else ""
     return shortened if is_user(shortened) else "anonymous"
 
 
 def known_time(sent: dict[str, Any]) -> datetime | None:
-    """The time of the request that was sent, or None where there is no such one."""
+    """The request time as sent, or None if invalid."""
     try:
         return parse_time(sent.get("requested_at"))
     except ValueError:
@@ -199,30 +199,30 @@ def known_time(sent: dict[str, Any]) -> datetime | None:
 
 
 def known_retry_of(sent: dict[str, Any]) -> str | None:
-    """The export that was sent as retried, or None where there is no such one."""
+    """The ``retry_of`` as sent, or None if invalid."""
     retry_of = sent.get("retry_of")
     return retry_of if isinstance(retry_of, str) and is_export_id(retry_of) else None
 
 
 def id_in_key(message: Message) -> str | None:
-    """The export id that a message has for a key, if it has one."""
+    """The export id in a message's key, if it is one."""
     export_id = (message.key or b"").decode(errors="replace")
     return export_id if is_export_id(export_id) else None
 
 
 def source_of(message: Message) -> Source:
-    """Where it lies."""
+    """A message's place in Kafka."""
     return Source(topic=message.topic, partition=message.partition, offset=message.offset)
 
 
 def died_on_twice(message: Message) -> SetAside:
-    """Why a message is set aside that nodes died on."""
+    """Why a message that nodes died on is set aside."""
     why = f"set aside unread: nodes died twice on {_where(message)}"
     return SetAside(why, DeadLetterReason.NODE_KILLER)
 
 
 def broke_twice(message: Message, error: str) -> SetAside:
-    """Why a message is set aside that our own code breaks on."""
+    """Why a message that our own code breaks on is set aside."""
     why = f"set aside unread: Sluice failed twice at {_where(message)}: {error}"
     return SetAside(why, DeadLetterReason.UNREADABLE)
 

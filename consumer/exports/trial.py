@@ -1,8 +1,8 @@
-"""Whether this build works at all: a small export, from its request to its file.
+"""Checks whether this build works at all: a small export, from its request to its file.
 
-Where our own code breaks on a message, this shows whose fault that is. If the trial completes, the
-message has something that our code can't take; if it breaks too, so would every message. Invariant:
-nothing of it is seen outside but log lines of the export ``sluice-trial``.
+If our own code breaks on a message, this finds the cause. If the trial completes, the message
+contains something that our code can't handle; if the trial breaks too, so would every message.
+Invariant: the only outside trace is log lines of the export ``sluice-trial``.
 """
 
 import json
@@ -30,18 +30,18 @@ _START: Final = ResumePoint(0, (), 0, 0)
 
 
 class TrialFailed(Exception):  # noqa: N818 - an outcome
-    """The trial ended otherwise than it should; the message says how."""
+    """The trial did not complete; the message says how it ended."""
 
 
 def try_an_export(context: ExportContext) -> None:
-    """Make one as a partition would, in a directory of its own. Blocks, for some milliseconds.
+    """Run an export as a partition would, in a temporary directory. Blocks for milliseconds.
 
     Raises:
         TrialFailed: it did not complete.
         Exception: whatever our code breaks with.
     """
     with TemporaryDirectory(prefix="sluice-trial-") as directory:
-        # Metrics and marks of its own: a trial is no work of the node's.
+        # Separate metrics and marks: a trial doesn't count as work of the node.
         apart = replace(
             context,
             storage=LocalStorage(Path(directory)),

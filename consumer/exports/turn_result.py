@@ -1,6 +1,6 @@
-"""What a partition's exports return: the result of a turn, and what one transaction commits.
+"""The result of a turn, and what one transaction commits.
 
-Values only. Invariant: nothing here changes when the exports go on.
+Values only. Invariant: none of them changes when the exports continue.
 """
 
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ class TurnEnd(Enum):
     IDLE = auto()
     """Everything taken was handled."""
     SPENT = auto()
-    """The turn's share was used; there is more."""
+    """The turn's budget was used up; there is more."""
     OWNER_UNKNOWN = auto()
-    """The next batch's owner may lie further on in the requests topic."""
+    """The next batch's owner may be further on in the requests topic."""
     REFUSED = auto()
-    """The storage refused: the next turn goes on where this one was."""
+    """The storage refused: the next turn continues where this one stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """What a turn did, and what it left to be done."""
+    """What a turn did, and what is left to do."""
 
     end: TurnEnd
     refusal: StorageUnavailable | None
-    """Why the storage refused, where it did."""
+    """Why the storage refused, if it did."""
     formats: frozenset[Format]
-    """Formats that it wrote."""
+    """The formats it wrote."""
     ended: tuple[str, ...]
-    """Exports whose events wait to be committed."""
+    """The exports whose events wait to be committed."""
     served: bool
-    """Whether it wrote what was due, or something, or has left something to commit."""
+    """Whether it wrote anything, or left something to commit."""
     owner_found: bool
-    """Whether a batch was handled, or applied in part: its owner is known."""
+    """Whether a batch was handled or partly applied, so that its owner is known."""
     orphan_pending: bool
-    """Whether an orphan's dead letter has to be committed before the next turn, and can be."""
+    """Whether an orphan's dead letter can, and has to, be committed before the next turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An outcome and the resume point that follows from it, for one transaction."""
+    """An outcome and the matching resume point, for one transaction."""
 
     outcome: Outcome
     point: ResumePoint

@@ -50,7 +50,7 @@ class PublishedEvents:
         self._one_look = asyncio.Lock()
 
     async def find(self, events: Sequence[TerminalEvent]) -> set[str]:
-        """The ids of those events that were committed; may include ids that others asked about.
+        """The ids of those events that were committed; may include ids of others' questions.
 
         Reads until all are found or the end is reached, which waits for open transactions.
 
