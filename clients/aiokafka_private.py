@@ -54,6 +54,15 @@ def fetch_without_backoff(consumer: AIOKafkaConsumer) -> None:
     consumer._fetcher._prefetch_backoff = 0
 
 
+def drop_fetched(consumer: AIOKafkaConsumer) -> None:
+    """Drop what a stopped consumer has fetched and not returned.
+
+    The consumer and its tasks are in reference cycles, so it would stay until these are collected.
+    """
+    if consumer._fetcher:
+        consumer._fetcher._records.clear()
+
+
 def release_records(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
     """Break the cycle between a partition's fetched records and their iterator.
 

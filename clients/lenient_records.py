@@ -9,7 +9,7 @@ was started in ``batches_handed_on``. Invariant: a batch gives all of its record
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -122,8 +122,8 @@ class LenientBatch:
 
     def _heavy(self, first_offset: int) -> Iterator[StreamedRecord]:
         if not self._hands_on:
-            stream = RecordStream(self._data, first_offset=first_offset)
-            yield from (record for record in stream if record)
+            with closing(RecordStream(self._data, first_offset=first_offset)) as stream:
+                yield from filter(None, stream)  # it keeps none of them, as a variable would
             return
         packed = PackedBatch(self._data)
         packed.first_offset = first_offset

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, for_code
 
+from clients.aiokafka_private import drop_fetched
 from clients.diagnosis import NO_CONNECTION, why_unreachable
 from clients.errors import ClientError, KafkaUnreachable
 
@@ -85,6 +87,8 @@ async def _stop(client: Client) -> None:
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await client.stop()
+    if isinstance(client, AIOKafkaConsumer):
+        drop_fetched(client)
 
 
 async def unusable(options: dict[str, Any], error: KafkaError) -> ClientError:

@@ -101,7 +101,14 @@ class RecordStream:
         return self
 
     def __next__(self) -> StreamedRecord | None:
-        return next(self._records)
+        record = next(self._records)
+        if record:
+            self._first_offset = record.offset + 1
+        return record
+
+    def close(self) -> None:
+        """Free what it holds, a piece and a codec's window: they are in a reference cycle."""
+        self._records.close()
 
     def read_value(self, large: LargeValue, offset: int) -> bytes | None:
         """The value of a ``LargeValue``, as its ``read``."""
@@ -120,15 +127,13 @@ class RecordStream:
         try:
             return value.read() if isinstance(value, LargeValue) else value
         finally:
-            again._records.close()  # a reference cycle, which keeps a piece and a codec's window
+            again.close()
 
     def _read(self) -> Generator[StreamedRecord | None, None, None]:
         try:
             for _ in range(self._count):
-                for record in self._next():
-                    if record:
-                        self._first_offset = record.offset + 1
-                    yield record
+                # In no variable: until the next one is wanted, it would be held here too.
+                yield from self._next()
         except BrokenData as error:
             if self._last_offset >= self._first_offset:
                 why = f"the rest of its batch can't be read: {error}"
@@ -140,11 +145,10 @@ class RecordStream:
             yield from self._next_large(size)
             return
         try:
-            record = self._parsed((yield from self._source.take(size)))
+            yield self._wanted(self._parsed((yield from self._source.take(size))))
         except (IndexError, UnicodeError) as error:
             # Lengths in it may be wrong, so the records behind it can't be trusted either.
             raise BrokenData(f"a record is broken: {error}") from None
-        yield record if record.offset >= self._first_offset else None
 
     def _next_large(self, size: int) -> Iterator[StreamedRecord | None]:
         source = self._source
@@ -169,6 +173,9 @@ class RecordStream:
         beginning = yield from source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
         yield from source.skip(end - source.position)
         yield self._unread(offset, millis, key, too_large(size, self._most_bytes, beginning))
+
+    def _wanted(self, record: StreamedRecord) -> StreamedRecord | None:
+        return record if record.offset >= self._first_offset else None
 
     def _length_within(self, end: int) -> "_Steps[int]":
         length = yield from self._source.varint()

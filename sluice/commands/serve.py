@@ -1,20 +1,17 @@
 """``sluice serve``: run one node."""
 
-import ctypes
 import gc
 import os
 import sys
 import threading
 import time
 from collections.abc import Awaitable
-from contextlib import suppress
 
 from sluice.foreground import catch_signals, run
+from sluice.heap import return_memory
 from sluice.logs import configure_logging
 from sluice.settings import load_settings
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_MAPPED_BYTES = 4 * 1024 * 1024
 _STUCK_SECONDS = 0.5
 _COLLECTED_OBJECTS = 50_000
 _MARGIN_SECONDS = 4.5  # over the drain: to drop producers, leave the group and close connections
@@ -33,7 +30,7 @@ def serve() -> int:
     catch_signals()
     configure_logging(settings.log_level, settings.log_format)
     _collect_rarely()
-    _return_memory()
+    return_memory()
     tidy_seconds = settings.drain_timeout_seconds + _MARGIN_SECONDS
     code = run(_serve(run_node(settings)), code_on_signal=0, tidy_seconds=tidy_seconds, quiet=False)
     _leave_stuck_threads(code)
@@ -50,20 +47,6 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTED_OBJECTS, 20, 20)
-
-
-def _return_memory() -> None:
-    """Have glibc return to the system what large values held.
-
-    By default each large value that is freed raises the size, up to 32 MiB, below which it keeps
-    what was freed, and it does so for each thread: 220 MiB after a flood, of which none is used.
-    Lower figures give back more, but 1 and 2 MiB cost 7 % of a node's CPU time. Other C libraries
-    have no such call.
-    """
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, 4 * _MAPPED_BYTES)
 
 
 async def _serve(node: Awaitable[None]) -> int:

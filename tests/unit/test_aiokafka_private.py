@@ -18,6 +18,7 @@ from clients.aiokafka_private import (
     close_connections,
     cut_off_producer,
     discard_transaction_error,
+    drop_fetched,
     release_records,
 )
 from clients.bounded_fetch import BoundedFetchResult
@@ -89,6 +90,16 @@ async def test_the_error_of_a_transaction_is_discarded(loop_errors: list[object]
 async def test_a_consumer_has_connections_to_close() -> None:
     consumer = AIOKafkaConsumer(**NOWHERE)
     await close_connections(consumer)
+    consumer._closed = True  # else it complains that it was not stopped
+
+
+async def test_what_a_consumer_has_fetched_is_dropped() -> None:
+    consumer = AIOKafkaConsumer(**NOWHERE)
+    drop_fetched(consumer)  # it never started
+    consumer._fetcher = SimpleNamespace(_records={PLACE: records()})
+    drop_fetched(consumer)
+    assert consumer._fetcher._records == {}
+    assert "self._records[tp] = FetchResult(" in inspect.getsource(aiokafka_fetcher.Fetcher)
     consumer._closed = True  # else it complains that it was not stopped
 
 
