@@ -1,1 +1,1 @@
-"""aiokafka for both sides: what it lacks, and what has to be worked around. No contract."""
+"""aiokafka for both sides: what it lacks, and workarounds. Knows nothing of the contract."""

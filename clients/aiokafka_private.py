@@ -1,4 +1,4 @@
-"""aiokafka's private attributes, each with the reason why no public way serves.
+"""Every use of aiokafka's private attributes, each with the reason why no public API will do.
 
 Invariant: nothing else in the product touches one. Seen in ``SEEN_VERSION``. Where another version
 is installed, or an attribute is gone, tests/unit/test_aiokafka_private.py fails: read the functions
@@ -48,8 +48,8 @@ async def close_connections(consumer: AIOKafkaConsumer) -> None:
 def fetch_without_backoff(consumer: AIOKafkaConsumer) -> None:
     """Have a started consumer fetch a partition again as soon as its messages are used up.
 
-    Otherwise it waits up to 0.1 s for the other partitions. A merge needs a message of each, and
-    spends half of its time on that.
+    Otherwise it waits up to 0.1 s for the other partitions. A merge needs a message from each, and
+    would spend half of its time waiting.
     """
     consumer._fetcher._prefetch_backoff = 0
 
@@ -66,7 +66,7 @@ def drop_fetched(consumer: AIOKafkaConsumer) -> None:
 def release_records(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
     """Break the cycle between a partition's fetched records and their iterator.
 
-    It keeps megabytes until Python's cycle collector runs, which few objects trigger.
+    The cycle keeps megabytes alive until Python's cycle collector runs, which few objects trigger.
     """
     records._records_iterator = None
 

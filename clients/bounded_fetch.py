@@ -14,9 +14,9 @@ from aiokafka.consumer.fetcher import FetchResult
 from clients.aiokafka_private import release_records
 
 CALL_BYTES = 4 * 1024 * 1024
-"""The bound per partition; with ``bounded_getmany``, of all partitions together."""
+"""The limit per partition; with ``bounded_getmany``, for all partitions together."""
 CALL_SECONDS = 0.05
-"""Likewise. An empty header takes two bytes and 50 ns, so bytes alone don't bound it."""
+"""Likewise. An empty header takes two bytes and 50 ns, so a limit on bytes alone is not enough."""
 
 _MESSAGE_BYTES, _HEADER_BYTES = 300, 150
 """Python's objects: a record with its numbers, key and value; a header's pair."""
@@ -35,7 +35,7 @@ def _header_bytes(header: tuple[str, bytes | None]) -> int:
 
 
 class _Budget:
-    """What a call may still return, of all partitions together."""
+    """What a call may still return, over all partitions."""
 
     left_bytes = CALL_BYTES
     until = 0.0
@@ -73,7 +73,7 @@ class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no 
         self._release(self._partition_records)
 
     def check_assignment(self, tp: TopicPartition) -> bool:
-        """As aiokafka's; False: it was dropped."""
+        """As aiokafka's; False if the result was dropped."""
         records = self._partition_records
         kept = bool(super().check_assignment(tp))
         if not kept:
@@ -113,7 +113,7 @@ class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no 
                 left_bytes -= sum(map(_header_bytes, message.headers))
             spent = left_bytes <= 0 or time.monotonic() >= until
             if spent or (max_records is not None and len(given) >= max_records):
-                # The consumer's position follows what was given, not what was fetched.
+                # The consumer's position follows what was returned, not what was fetched.
                 self._update_position()
                 break
         else:

@@ -1,8 +1,8 @@
-"""Whether Kafka answers, in a node's own words: lost, still away, back.
+"""Logs whether Kafka answers, once per change: lost, still unreachable, back.
 
-Each client connects again by itself, and each lane loads again by itself; a line for each of their
-tries says nothing that this doesn't. No I/O here: callers note whether Kafka answered. Invariant:
-what is suppressed is in the log at debug, and one line of this module's stands for it.
+Every client reconnects and every lane reloads by itself; a line for each attempt would add nothing.
+No I/O here: callers note whether Kafka answered. Invariant: every suppressed line is logged at
+debug, and one line of this module represents it.
 """
 
 import time
@@ -18,15 +18,15 @@ from schemas.times import format_time
 log = structlog.get_logger(__name__)
 
 REMINDER_SECONDS = 30.0
-# As many different ones as a warning can name and still be read.
+# The most distinct errors that a readable warning can name.
 _MOST_ERRORS = 5
 
-# What a broker that is away looks like; what one refuses is something else.
+# Errors of an unreachable broker, as opposed to one that refuses.
 _SIGNS = (*NO_CONNECTION, RequestTimedOutError, NoBrokersAvailable, TimeoutError, ConnectionError)
 
 
 class Contact:
-    """With the brokers at ``servers``. ``clock`` gives monotonic seconds."""
+    """Tracks contact with the brokers at ``servers``. ``clock`` returns monotonic seconds."""
 
     def __init__(self, servers: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._servers = servers
@@ -55,9 +55,9 @@ class Contact:
         self.on_answer(answers, call_seconds)
 
     def explains(self, error: BaseException) -> bool:
-        """Whether an error says no more than that Kafka doesn't answer.
+        """Whether an error means only that Kafka doesn't answer.
 
-        Then it is counted here, and a warning follows if Kafka answers the next call.
+        If so it is counted here, and a warning follows if Kafka does answer the next call.
         """
         if not isinstance(error, _SIGNS):
             return False
@@ -72,7 +72,7 @@ class Contact:
             away_seconds = round(now - self._answered_at, 1)
             log.info("Kafka answers again", servers=self._servers, away_seconds=away_seconds)
         elif self._failed_calls and self._failed_at < called_at:
-            # Of calls that failed after this one began nothing is known yet: Kafka may be away.
+            # Calls that failed after this one began prove nothing yet: Kafka may be unreachable.
             log.warning(
                 "calls to Kafka failed, and are retried: Kafka answers",
                 servers=self._servers,
@@ -85,7 +85,7 @@ class Contact:
         self._answered_at, self._answered_time = now, datetime.now(UTC)
 
     def _note_silence(self, now: float) -> None:
-        # The silence explains the calls that failed; a warning of its own would say it twice.
+        # The silence explains the failed calls; another warning would repeat it.
         self._failed_calls, self._errors = 0, set()
         if self._warned_at is not None and now - self._warned_at < REMINDER_SECONDS:
             return

@@ -1,8 +1,8 @@
 """Finds out why Kafka can't be reached, in words that name the setting.
 
-aiokafka logs the reason and raises only that it can't connect. So the bootstrap servers, and the
-brokers in their metadata, are probed once more. Invariant: the result comes within two seconds and
-contains no secret.
+aiokafka logs the reason, but raises only that it can't connect. So this probes the bootstrap
+servers, and the brokers in their metadata, again. Invariant: the result comes within two seconds
+and contains no secret.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 NO_CONNECTION = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
-"""aiokafka's errors that mean no broker answers; their texts are of its internals."""
+"""aiokafka's errors that mean no broker answers; their texts describe its internals."""
 
 _PROBE_SECONDS = 2.0
 _HANGS_UP = (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)
@@ -35,7 +35,7 @@ _ELSEWHERE = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MIS
 async def why_unreachable(client_options: Mapping[str, Any]) -> str | None:
     """Why a client with these options of aiokafka's can't connect; None if it can now.
 
-    The broker is named where it is not one of the bootstrap servers.
+    Names the broker if it isn't a bootstrap server.
     """
     connection = dict(client_options)
     servers = collect_hosts(connection.pop("bootstrap_servers"))
@@ -57,7 +57,7 @@ async def _probe(host: str, port: int, connection: Mapping[str, Any]) -> str | N
         brokers = await _brokers(host, port, connection)
     except (KafkaError, OSError) as error:
         return _in_words(error, connection)
-    # A broker that is advertised may be unreachable where the bootstrap server isn't.
+    # An advertised broker may be unreachable even if the bootstrap server isn't.
     for broker in brokers - {(host, port)}:
         try:
             await _brokers(*broker, connection)
@@ -91,7 +91,7 @@ def _in_words(error: Exception, connection: Mapping[str, Any]) -> str:
         case _ if isinstance(error, _HANGS_UP):
             words = "it closes the connection; is SLUICE_SECURITY_PROTOCOL right?"
         case OSError(errno=int(number)) if number > 0:
-            words = os.strerror(number).lower()  # asyncio's own text is of its internals
+            words = os.strerror(number).lower()  # asyncio's own text describes its internals
         case _:
             words = str(error) or type(error).__name__
     return words

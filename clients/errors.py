@@ -1,8 +1,8 @@
-"""What a client of Kafka can fail at."""
+"""Errors of Kafka clients."""
 
 
 class ClientError(Exception):
-    """It can't be read or written; the message is one line that names the thing."""
+    """A read or write failed; the message is one line that names the topic, place or setting."""
 
 
 class KafkaUnreachable(ClientError):  # noqa: N818 - a state, and may pass

@@ -49,7 +49,7 @@ _one_block = threading.Lock()
 
 
 class BrokenData(ValueError):  # noqa: N818 - it names the data
-    """Bytes that their codec can't decompress, or only with more memory than is allowed."""
+    """The data can't be decompressed, or only with more memory than is allowed."""
 
 
 def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview | None:
@@ -67,7 +67,7 @@ def inflated_within(codec: int, data: memoryview, most_bytes: int) -> memoryview
     if buffer is None or len(buffer) < most_bytes:
         buffer = _scratch.buffer = bytearray(most_bytes)
     try:
-        # The buffer is the bound: codecs fail where their output doesn't fit.
+        # The buffer is the limit: codecs fail if their output doesn't fit.
         size = _inflate_into(codec, data, memoryview(buffer)[:most_bytes])
     except (cramjam.DecompressionError, BrokenData):
         return None
@@ -132,7 +132,7 @@ def _unsnapped(data: memoryview) -> Iterator[bytes]:
     small = bytearray()
     for number, block in enumerate(_snappy_blocks(data)):
         size = cramjam.snappy.decompress_raw_len(block)
-        # The length in front is what the sender claims; these bytes can make only so much.
+        # The length in front is only the sender's claim; these bytes can't produce more than this.
         if size > min(MOST_BLOCK_BYTES, _MOST_SNAPPY_RATIO * len(block) + PIECE_BYTES):
             raise BrokenData(f"a snappy block of {size} bytes")
         if size <= PIECE_BYTES // _SMALL_BLOCKS:
@@ -141,7 +141,7 @@ def _unsnapped(data: memoryview) -> Iterator[bytes]:
                 yield bytes(small)
                 small.clear()
             continue
-        # What was gathered comes before this block.
+        # First yield what was gathered before this block.
         yield bytes(small)
         small.clear()
         for at in range(0, size, MOST_KEPT_BYTES):

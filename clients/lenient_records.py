@@ -1,10 +1,10 @@
 """Reads every record batch, including those that aiokafka's parser can't.
 
-aiokafka decompresses a whole batch on the event loop. At a record that it can't parse every poll
-raises, and the good records before it are lost, so one message would stop all partitions of a
-member. Therefore its parser gets a batch only if that is *light* after decompression too. The
-records of other batches are read one by one; or the batch is passed on unparsed, if the consumer
-was started in ``batches_handed_on``. Invariant: a batch gives all of its records, in order.
+aiokafka decompresses whole batches on the event loop. At a record it can't parse, every poll raises
+and the good records before it are lost, so one message would stop all partitions of a member.
+Therefore aiokafka's parser gets only batches that are *light* even after decompression. The records
+of other batches are read one by one; or the batch is passed on unparsed, if the consumer was
+started in ``batches_handed_on``. Invariant: a batch yields all of its records, in order.
 """
 
 import struct
@@ -33,7 +33,7 @@ _handing_on: ContextVar[bool] = ContextVar("handing_on", default=False)
 
 @contextmanager
 def batches_handed_on() -> Iterator[None]:
-    """A consumer that is started in this block returns batches that aren't light unparsed.
+    """Consumers started in this block return batches that aren't light unparsed.
 
     Each is one message, with the offset of the batch's last record and a ``PackedBatch`` as value.
     """
@@ -90,11 +90,12 @@ class LenientBatch:
         if batch is not None:
             try:
                 for record in batch:
-                    # Too many headers were parsed already; without them a feed holds little.
+                    # Too many headers have been parsed; without them the record takes little
+                    # memory.
                     yield (
                         record if len(record.headers) <= MOST_HEADERS else _without_headers(record)
                     )
-                    # If the parser fails half-way, the stream goes on after the last good record.
+                    # If the parser fails midway, the stream continues after the last good record.
                     first_offset = record.offset + 1
             except (ValueError, CorruptRecordException):  # such as a header's name that isn't UTF-8
                 pass
@@ -127,7 +128,7 @@ class LenientBatch:
             return
         packed = PackedBatch(self._data)
         packed.first_offset = first_offset
-        # Its last offset, so that the position behind it is that behind the whole batch.
+        # Its last offset, so that the consumer's position moves past the whole batch.
         last_offset = self._batch.next_offset - 1
         yield StreamedRecord(last_offset, self._batch.max_timestamp, 0, None, packed)
 
@@ -139,5 +140,5 @@ def _without_headers(record: Any) -> StreamedRecord:  # noqa: ANN401 - aiokafka'
 
 
 def read_leniently() -> None:
-    """Have every consumer of this process read this way, a bounded amount per call. Idempotent."""
+    """Make every consumer of this process read this way, a bounded amount per call. Idempotent."""
     replace_record_classes(LenientRecords, BoundedFetchResult)

@@ -1,4 +1,4 @@
-"""Starts and stops aiokafka's clients within a time; an error names the cause in one line.
+"""Starts and stops aiokafka's clients within time limits; errors name the cause in one line.
 
 Nothing of exports lives here. Invariant: a client that failed to start is closed.
 """
@@ -36,7 +36,7 @@ AnyClient = TypeVar("AnyClient", bound=Client)
 
 @asynccontextmanager
 async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[AnyClient]:
-    """Run a client that was made with the connection options ``options``.
+    """Run a client for the block; ``options`` are its connection options.
 
     Raises:
         ClientError: Kafka can't be reached, or refuses us; within ten seconds.
@@ -51,7 +51,7 @@ async def started(client: AnyClient, options: dict[str, Any]) -> AsyncIterator[A
 
 
 class RunsClients:
-    """Base of what runs clients for the length of a block: ``__aenter__`` puts them in here."""
+    """Base class for owners of clients: ``__aenter__`` starts them, the block's end stops them."""
 
     def __init__(self) -> None:
         self._running = AsyncExitStack()
@@ -83,7 +83,7 @@ async def _start(client: Client, options: dict[str, Any]) -> None:
 
 
 async def _stop(client: Client) -> None:
-    """Stop a client; after a timeout, as while its broker is away, give up."""
+    """Stop a client; give up after a timeout, as when its broker is unreachable."""
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await client.stop()

@@ -1,4 +1,4 @@
-"""A consumer without a group, for reads beside the group's members. It commits nothing."""
+"""A consumer without a group, for reads outside the consumer group. It commits nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -16,9 +16,9 @@ _OPTIONS = {
     "group_id": None,
     "enable_auto_commit": False,
     "isolation_level": "read_committed",
-    # Records that retention has removed are skipped.
+    # Skip records that retention has removed.
     "auto_offset_reset": "earliest",
-    # Small fetches: it reads beside a node's lanes, in the same memory.
+    # Small fetches: it shares the memory of a node's lanes.
     "fetch_max_bytes": 1024 * 1024,
     "max_partition_fetch_bytes": 256 * 1024,
 }
@@ -48,10 +48,10 @@ async def groupless_consumer(
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop it in any state; never raises.
+    """Stop the consumer in any state; never raises.
 
-    While the broker is away, aiokafka's ``stop`` may be cancelled by a fetch that it cancels itself
-    between two tries; its connections stay open then.
+    While the broker is down, aiokafka's ``stop`` may be cancelled through a fetch that it cancels
+    itself between two attempts; its connections then stay open.
     """
     # In a task of its own, so that a cancellation from inside aiokafka ends only that task.
     stopping = asyncio.ensure_future(consumer.stop())

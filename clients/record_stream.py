@@ -1,7 +1,7 @@
 """The records of one batch, one by one, in bounded memory.
 
 For batches that are too large to decompress at once, or that aiokafka's parser refuses. A record
-that is too large is skipped in pieces and returned without its value; so is the rest of a batch
+that is too large is skipped in pieces and returned without its value. So is the rest of a batch
 after broken bytes. Format: Kafka's record batch, magic 2. Invariant: each record comes once and in
 order; at most one record, a codec's window and one piece are held.
 """
@@ -19,14 +19,14 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 MOST_HEADERS = 1_000
 """A record with more keeps none: an empty header takes two bytes, and a hundred in memory."""
 MOST_KEY_BYTES = 1024
-"""How much is kept of the key of a record whose value is skipped."""
+"""Key bytes kept of a record whose value is skipped."""
 MOST_BEGINNING_BYTES = 64 * 1024
-"""Likewise of its value: a request names its export at its beginning."""
+"""Value bytes kept likewise: a request names its export at its beginning."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 # Bits of a batch's attributes.
 _CODEC, _APPEND_TIME = 0x07, 0x08
-# Ten bytes of seven bits: what a 64-bit number takes at most.
+# Ten bytes of seven bits: the most that a 64-bit number takes.
 _MOST_VARINT_BITS = 70
 # Of the smallest record that is counted; see ``is_flood``.
 _FLOOD_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class LargeValue:
         self._offset = offset
 
     def read(self) -> bytes | None:
-        """Decompress the value: from the batch's beginning, unless the stream stands at it.
+        """Decompress the value, from the batch's beginning unless the stream stands at it.
 
         Raises:
             BrokenData: the batch ends within it.
@@ -72,8 +72,8 @@ class StreamedRecord(NamedTuple):
 class RecordStream:
     """An iterator over the records of ``batch`` from ``first_offset`` on.
 
-    While it skips something it yields None now and then, so that a caller with a deadline can stop.
-    A record of more than ``large_bytes``, if given, has a ``LargeValue`` and no headers.
+    While it skips data it yields None now and then, so that a caller with a deadline can stop. A
+    record larger than ``large_bytes``, if given, has a ``LargeValue`` and no headers.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class RecordStream:
         try:
             yield self._wanted(self._parsed((yield from self._source.take(size))))
         except (IndexError, UnicodeError) as error:
-            # Lengths in it may be wrong, so the records behind it can't be trusted either.
+            # Its lengths may be wrong, so the records after it can't be trusted either.
             raise BrokenData(f"a record is broken: {error}") from None
 
     def _next_large(self, size: int) -> Iterator[StreamedRecord | None]:
@@ -167,7 +167,7 @@ class RecordStream:
         value_bytes = yield from self._length_within(end)
         if size <= self._most_bytes:
             yield self._large(offset, millis, key, value_bytes)
-            self._waiting = None  # read or not, the stream continues after it
+            self._waiting = None  # read or not, the stream continues after the value
             yield from source.skip(end - source.position)
             return
         beginning = yield from source.take(min(max(0, value_bytes), MOST_BEGINNING_BYTES))
@@ -283,7 +283,7 @@ _Steps: TypeAlias = Generator[None, None, _T]
 
 
 def _to_its_end(steps: _Steps[_T]) -> _T:
-    """What the steps come to, without a pause."""
+    """Run a generator to its end and return its result."""
     while True:
         try:
             next(steps)
@@ -314,7 +314,7 @@ class _Source:
             self._at = end
             self.position += size
             return self._piece[begin:end]
-        # Its buffer becomes the result; joined pieces would be held twice.
+        # This buffer becomes the result; joining pieces would hold them twice.
         taken = BytesIO()
         missing = size - taken.write(self._piece[begin:])
         while missing:

@@ -18,15 +18,15 @@ from clients.errors import ClientError, KafkaUnreachable
 # With the bound of a message this bounds a publisher's memory.
 WINDOW_MESSAGES = 16
 _FLUSH_TIMEOUT_SECONDS = 2.0
-# The sender has had its two seconds; this is for closing alone.
+# Sending has had its two seconds; this is for closing only.
 _SENDER_TIMEOUT_SECONDS = 0.1
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
-    """aiokafka's producer, but ``stop`` ends while the broker is away too."""
+    """aiokafka's producer, whose ``stop`` returns even while the broker is down."""
 
     async def stop(self) -> None:
-        """Flush and disconnect; what isn't flushed in two seconds is dropped."""
+        """Flush and disconnect; messages not flushed within two seconds are dropped."""
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT_SECONDS):
                 await super().stop()
@@ -56,7 +56,7 @@ class Window:
             ClientError: it is too large, or the window stays full.
         """
         try:
-            # One deadline for the room in the window and for aiokafka's own buffer.
+            # One deadline for both the window and aiokafka's own buffer.
             async with asyncio.timeout(self._timeout_seconds):
                 await self._slots.acquire()
                 try:
@@ -80,7 +80,7 @@ class Window:
     def _free(self, future: asyncio.Future[Any]) -> None:
         self._slots.release()
         if not future.cancelled():
-            # Read here, so that asyncio doesn't log the error of a send that was given up.
+            # Retrieve the error, so that asyncio doesn't log it for an abandoned send.
             future.exception()
 
 

@@ -18,7 +18,7 @@ from clients.lifecycle import CONNECT_TIMEOUT_SECONDS, RunsClients, started
 from clients.topics import require_topics
 
 _POLL_MS = 200
-# With the default of 500, partitions without new records delay the others.
+# With the default of 500 ms, partitions without new records delay the others.
 _FETCH_WAIT_MS = 50
 # An open transaction of another producer holds read_committed readers up as well.
 _STALL_SECONDS = 30.0
@@ -27,7 +27,7 @@ _STALL_SECONDS = 30.0
 class TopicReader(RunsClients):
     """The committed records of some topics. An async context manager, for one task.
 
-    What retention removes meanwhile is skipped, or is an error if not ``skip_removed``.
+    Records removed by retention meanwhile are skipped, or an error if not ``skip_removed``.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class TopicReader(RunsClients):
         return self
 
     async def first_offset_at(self, partition: TopicPartition, at_ms: int) -> int:
-        """The offset of the first record at or after a Kafka timestamp; the end if none is.
+        """The offset of the first record at or after a Kafka timestamp; the end if there is none.
 
         Raises:
             ClientError: Kafka fails to answer.
@@ -111,7 +111,7 @@ class TopicReader(RunsClients):
             self._consumer.assign(list(wanted))
         for partition, span in wanted.items():
             self._consumer.seek(partition, span.start)
-        # A merge holds one record of each partition; a single partition has nothing to wait for.
+        # A merge holds one record per partition; a single partition has nothing to wait for.
         most_records = None if len(offsets) == 1 else 1
         return [self._stream(partition, span, most_records) for partition, span in offsets.items()]
 

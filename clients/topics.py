@@ -17,7 +17,7 @@ from clients.lifecycle import response_error, started, unusable
 from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.topics import Topics
 
-_ALREADY_EXISTS = 36  # Kafka's TOPIC_ALREADY_EXISTS: another process was faster
+_ALREADY_EXISTS = 36  # TOPIC_ALREADY_EXISTS: another process was faster
 _POLL_SECONDS = 0.1
 # A second for topics that exist already, ten for leaders of those just created.
 _SEEN_POLLS = 10
@@ -46,7 +46,7 @@ class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka ships no ty
 
 @asynccontextmanager
 async def _connected(client_options: dict[str, Any]) -> AsyncIterator[_Admin]:
-    """An admin client for the block; a broker that it learns of later may still refuse it."""
+    """An admin client for the block; a broker that it discovers later may still refuse it."""
     async with started(_Admin(**client_options), client_options) as admin:
         try:
             yield admin
@@ -103,7 +103,7 @@ async def create_topics(
         missing = [name for name in names if name not in existing]
         await _create(admin, [_new(topics, name, wanted, replication_factor) for name in missing])
         counts = await _until_ready(admin, names)
-    # Again: another process may have created them at the same time, with another count.
+    # Check again: another process may have created them meanwhile with another count.
     check_pair(topics, counts)
     return [TopicState(name, counts[name], name in missing) for name in names]
 
@@ -158,7 +158,7 @@ async def _until_ready(admin: _Admin, names: list[str]) -> dict[str, int]:
 async def _poll_counts(
     admin: _Admin, names: list[str], *, polls: int, only_led: bool = False
 ) -> dict[str, int]:
-    """Fetch until all exist, ``polls`` times at most: a broker learns of a new topic late."""
+    """Fetch until all exist, at most ``polls`` times: brokers learn of new topics late."""
     counts = await _counts(admin, names, only_led=only_led)
     for _ in range(polls):
         if len(counts) == len(names):
@@ -169,7 +169,7 @@ async def _poll_counts(
 
 
 async def _counts(admin: _Admin, names: Iterable[str], *, only_led: bool = False) -> dict[str, int]:
-    # Describes all topics: by name, a broker that auto-creates topics would create them.
+    # Describe all topics: naming one would create it on a broker that auto-creates topics.
     described = {topic["topic"]: topic for topic in await admin.describe_topics()}
     return {
         name: len(described[name]["partitions"])
