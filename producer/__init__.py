@@ -1,1 +1,1 @@
-"""Upstream's side: the client, generated loads, files to exports, and following completions."""
+"""Clients of the topics: publish exports, generate load, read files, follow completions, replay."""

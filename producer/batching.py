@@ -28,15 +28,15 @@ ROW_MAX_BYTES = 1_000_000
 def most_rows(request: ExportRequested) -> int:
     """The most rows in a batch of this export.
 
-    What stands in each row of the file may be longer than in a message, where a missing key takes
-    no byte: 1,000 empty rows of 256 columns could become 64 MiB by the text for null.
+    A row may be longer in the file than in its message, where a missing key takes no byte: 1,000
+    empty rows of 256 columns could become 64 MiB through the text for null.
     """
     fitting = MOST_BATCH_OUTPUT_BYTES // 2 // _empty_row_bytes(request)
     return max(1, min(BATCH_ROWS, fitting))
 
 
 def _empty_row_bytes(request: ExportRequested) -> int:
-    """What a row takes in the file of which only the texts of cells are left out; at least 1."""
+    """File bytes of a row whose cells are all empty; at least 1."""
     keys = [column.key for column in request.columns]
     match request.options:
         case CsvOptions(null=null):
@@ -118,7 +118,7 @@ class Batcher:
 
 
 def encode_row(row: Row | bytes) -> bytes:
-    """A row as compact UTF-8 JSON; bytes are returned as they are, as already encoded.
+    """A row as compact UTF-8 JSON; bytes count as already encoded and are returned unchanged.
 
     Raises:
         TypeError: it is neither list nor dict, or holds a value that JSON lacks.

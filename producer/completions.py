@@ -1,4 +1,4 @@
-"""Follows the completions topic: one terminal event per export, as they are committed.
+"""Follows the completions topic: terminal events as they are committed.
 
 Reads without a group and commits nothing. Invariant: the start offsets are fixed when the feed is
 entered, so the event of an export that is published afterwards is always read.
@@ -35,7 +35,7 @@ class Completion:
         """The event.
 
         Raises:
-            ClientError: the record is not one; the message names its offset.
+            ClientError: the record is no terminal event; the message names its offset.
         """
         try:
             return decode_event(self.value)
@@ -47,8 +47,8 @@ class Completion:
 class CompletionFeed(RunsClients):
     """Completions of all partitions, from the moment it is entered or from the beginning.
 
-    Only committed ones, in order within a partition. ``client_options`` are aiokafka's. While the
-    broker is away it waits.
+    Only committed events, in order within a partition. ``client_options`` are aiokafka's. Waits
+    while the broker is down.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class CompletionFeed(RunsClients):
         )
 
     async def endings(self, sources: Mapping[str, Source | None]) -> AsyncIterator[TerminalEvent]:
-        """The terminal event of each request in ``sources``, which has their places by id.
+        """The terminal event of each request in ``sources``, which maps export ids to places.
 
-        None stands for any request of the id, as there may be equal ones.
+        None stands for any request with the id, as several equal ones may exist.
 
         Raises:
             ClientError: an id was used before: Sluice ignores a repeated request.

@@ -37,10 +37,10 @@ from schemas.topics import Topics
 log = structlog.get_logger(__name__)
 
 REMEMBERED_EVENTS = 1_000
-"""How many handled events of each partition are remembered, to recognise their copies."""
+"""Handled events remembered per partition, to recognise copies."""
 
 _HEARTBEAT_MS = 1_000  # a rebalance begins for a member with its next heartbeat
-# Over the time for the event in hand: a member that waited for it still joins.
+# Beyond the handling timeout: a member that waited for its event can still join.
 _JOIN_MARGIN_SECONDS = 10.0
 _MOST_ERRORS = 10  # in a row, a second apart
 
@@ -79,7 +79,7 @@ async def completions(
     )
     hand = _Hand(handling_timeout_seconds)
     async with started(consumer, client_options):
-        # Subscribed before its start, it would wait in there for the group's other members.
+        # If subscribed before its start, it would wait there for the group's other members.
         consumer.subscribe([topics.completions], listener=hand)
         try:
             yield Completions(consumer, hand)
@@ -98,7 +98,7 @@ class Completions:
 
     def __init__(self, consumer: AIOKafkaConsumer, hand: "_Hand") -> None:
         self.skipped = 0
-        """Messages skipped because they are not terminal events; each is logged with its offset."""
+        """Messages skipped because they are no terminal events; each is logged with its offset."""
         self.repeated = 0
         """Copies of handled events that were skipped."""
         self._consumer = consumer
@@ -130,7 +130,7 @@ class Completions:
             if event and event.event_id not in self._handled[place.partition]:
                 self._hand.take(_Delivered(event, place))
                 return event
-            # What is skipped is committed too, or it would come again after each restart.
+            # Commit skipped messages too, or they would come again after each restart.
             self.repeated += event is not None
             await self._commit(place)
 
@@ -183,7 +183,7 @@ class Completions:
 
     async def _begin(self, partition: TopicPartition) -> None:
         """Nothing is committed yet: seek to the oldest event."""
-        with suppress(IllegalStateError):  # it was revoked meanwhile
+        with suppress(IllegalStateError):  # revoked meanwhile
             await self._consumer.seek_to_beginning(partition)
 
     async def _commit(self, place: "_PartitionPlace") -> None:

@@ -1,7 +1,7 @@
-"""What upstream's side can fail at, beside what a client of Kafka can."""
+"""Errors of publishing and replaying, besides those of Kafka clients."""
 
 from clients.errors import ClientError
 
 
 class ProducerError(ClientError):
-    """It can't be published or replayed; the message is one line that names the thing."""
+    """Publishing or replaying failed; the message is one line that names what failed."""

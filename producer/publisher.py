@@ -1,7 +1,7 @@
 """The client of an upstream service: a request, then its batches in order.
 
-Reads nothing from Kafka but its topics. Invariant: when ``finish`` returns, all
-of the export is acknowledged; when the block of ``export`` is left by an error, it is cancelled.
+Reads only topic metadata from Kafka. Invariant: when ``finish`` returns, all of the export is
+acknowledged; when an error leaves the block of ``export``, the export is cancelled.
 
     async with ExportPublisher(topics, bootstrap_servers="kafka:9092") as publisher:
         async with publisher.export(request) as export:
@@ -34,7 +34,7 @@ _CANCEL_TIMEOUT_SECONDS = 5.0
 
 
 class ExportPublisher(RunsClients):
-    """Publishes exports, any number at once. After an error of Kafka's, make a new one.
+    """Publishes any number of exports at once. After a Kafka error, create a new one.
 
     Idempotent and compressed; an export's request and batches share a partition number, by
     Kafka's default partitioner on its id. ``client_options`` are aiokafka's: bootstrap servers
@@ -94,7 +94,7 @@ class ExportPublisher(RunsClients):
             if not export.ended:
                 await export.finish()
         except BaseException as error:
-            # Interrupted too: a half published export would stay open until it idles out.
+            # On interruption too: a half-published export would stay open until it times out.
             await self._abandon(request.export_id, error)
             raise
 
@@ -114,7 +114,7 @@ class ExportPublisher(RunsClients):
         return Export(request.export_id, source, self._window, self._topics.records, batcher)
 
     async def forward(self, topic: str, export_id: str, value: bytes, partition: int) -> Delivery:
-        """Send a message unchanged to a partition; the caller keeps its order among others.
+        """Send a message unchanged to a partition; the caller is responsible for the order.
 
         Raises:
             ClientError: it is too large, or Kafka doesn't take it in time.
@@ -134,7 +134,7 @@ class ExportPublisher(RunsClients):
         topic, value = self._topics.requests, encode_request(wanted)
         try:
             async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
-                # All are sent before one is waited for: each acknowledgement is a round trip.
+                # Send all before waiting for any: each acknowledgement is a round trip.
                 deliveries = [
                     await self._window.send(topic, export_id, value, partition)
                     for partition in range(self._request_partitions)
@@ -168,7 +168,7 @@ class Export:
     ) -> None:
         self.export_id = export_id
         self.source = source
-        """The request's place, which the terminal event of this request names."""
+        """The request's place in Kafka, which its terminal event names."""
         self.ended = False
         """Whether all of it was sent and acknowledged."""
         self._window = window
@@ -208,7 +208,7 @@ class Export:
     async def _send(self, message: bytes) -> None:
         if self.ended:
             raise ProducerError(f"{self.export_id} has ended: nothing can be added")
-        # A refusal is seen with the next message, not only at the export's end.
+        # Notice a refusal with the next message, not only at the export's end.
         while self._deliveries and self._deliveries[0].settled:
             await self._deliveries.popleft().acknowledged()
         self._deliveries.append(await self._window.send(self._topic, self.export_id, message))

@@ -106,7 +106,7 @@ async def dead_letters(topic: TopicReader, selection: Selection) -> AsyncIterato
         offset_range = selection.offset_range(partition.partition)
         if offset_range is not None:
             first, stop = offset_range
-            if selection.since is not None:  # none before that is as late
+            if selection.since is not None:  # no earlier one is this late
                 first = max(first, await topic.first_offset_at(partition, selection.since))
             async for record in topic.records(partition, first, stop):
                 letter = parse_dead_letter(record)

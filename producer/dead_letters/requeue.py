@@ -81,7 +81,7 @@ class Requeue(RunsClients):
                 while waiting and (len(waiting) > WINDOW_MESSAGES or _settled(waiting[0][1])):
                     yield await _outcome(*waiting.popleft())
         except ClientError as error:
-            # Not raised yet: letters that were sent still have an outcome.
+            # Don't raise yet: letters already sent still have an outcome.
             broken = error
         while waiting:
             yield await _outcome(*waiting.popleft())
@@ -97,7 +97,7 @@ class Requeue(RunsClients):
                 source.topic, letter.key, letter.value, source.partition, letter.headers
             )
         except ClientError as error:
-            # Of this letter alone: the next one may be accepted.
+            # This letter only: the next one may be accepted.
             return str(error)
 
 

@@ -1,1 +1,1 @@
-"""Recorded exports again, under new ids, as a load: read, paced, sent, followed and summed up."""
+"""Replays recorded exports under new ids, as a load test: read, pace, send, follow, summarise."""

@@ -1,8 +1,8 @@
-"""Which recorded exports are whole, and where their messages lie.
+"""Which recorded exports are complete, and where their messages are.
 
-An export is whole if its batches run from 0 to a ``last`` one without a gap, a fault in their
-fields, or an unreadable one under its key. Repeated batches are replayed too.
-Invariant: what is not whole is never found by ``request_at`` and ``batch_at``.
+An export is whole if its batches run from 0 to a ``last`` one without a gap, without wrong fields,
+and without an unreadable batch under its key. Repeated batches are replayed too.
+Invariant: ``request_at`` and ``batch_at`` find only messages of whole exports.
 """
 
 import sqlite3
@@ -41,7 +41,7 @@ class CatalogueMessage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is of an export: how many batches from the first one on, and whether all."""
+    """How much of an export exists: its consecutive batches from the first on, and whether all."""
 
     batches: int
     is_whole: bool

@@ -1,4 +1,4 @@
-"""Follows the exports that were sent again to their ends.
+"""Follows replayed exports until they end.
 
 Invariant: an event of an export that this replay didn't send is ignored.
 """

@@ -1,4 +1,4 @@
-"""Recorded messages on their way to Kafka, under new ids.
+"""Sends recorded messages to Kafka under new ids.
 
 An export's batches wait for the acknowledgement of its request, and are sent in order. Invariant:
 at most ``_MOST_BYTES`` of batches and one more wait for their acknowledgement.
@@ -35,7 +35,7 @@ class Forwarding:
         self._waiting_bytes = 0
 
     async def request(self, export_id: str, partition: int, value: bytes) -> None:
-        """Send a request that has the new id already. Raises as ``ExportPublisher.forward``."""
+        """Send a request that already has its new id. Raises as ``ExportPublisher.forward``."""
         # Before it is sent: a send that fails may have reached Kafka all the same.
         self.begin(export_id)
         self.half[export_id] = await self._publisher.forward(
@@ -43,7 +43,7 @@ class Forwarding:
         )
 
     def begin(self, export_id: str) -> None:
-        """The export's request is in Kafka, or about to be."""
+        """Note that the export's request is in Kafka, or about to be."""
         self.half[export_id] = None
 
     async def batch(self, export_id: str, partition: int, recorded: bytes, *, last: bool) -> None:
@@ -67,7 +67,7 @@ class Forwarding:
         await self._acknowledged(wait=True)
 
     async def _acknowledged(self, *, wait: bool) -> None:
-        """Process the acknowledgements that have come; or wait for all, or for some room."""
+        """Process acknowledgements that have arrived; or wait for all, or until there is room."""
         while self._batches and (
             wait or self._batches[0].delivery.settled or self._waiting_bytes > _MOST_BYTES
         ):

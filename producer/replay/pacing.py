@@ -1,8 +1,8 @@
-"""When recorded messages are due again, and figures of the schedule and its outcome. Pure.
+"""When replayed messages are due, and statistics of the schedule and its outcome. Pure.
 
-Open loop: the schedule depends on the source alone, never on how fast Sluice is. A load that waits
-for the system under test hides how slow that is. Times are seconds from the start
-of the replay. Invariant: due times of requests never go down.
+Open loop: the schedule depends only on the recording, never on how fast Sluice is. A load that
+waits for the system under test hides how slow it is. Times are seconds from the start of the
+replay. Invariant: due times of requests never go down.
 """
 
 import math
@@ -14,10 +14,10 @@ class ReplayPace(Protocol):
     """When to send. ``recorded_seconds`` counts from the first recorded request."""
 
     def request_due(self, exports_before: int, recorded_seconds: float) -> float:
-        """When a request is due that so many exports, copies included, go before."""
+        """When a request is due that follows this many exports, copies included."""
 
     def batch_due(self, recorded_seconds: float) -> float:
-        """When a batch is due; it is sent after all that was recorded before it in any case."""
+        """When a batch is due; in any case it follows everything recorded before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class AtRate:
     exports_per_second: float
 
     def request_due(self, exports_before: int, _recorded_seconds: float) -> float:
-        """As many seconds in as the rate wants for the exports before."""
+        """After as many seconds as the rate allows for the exports before."""
         return exports_before / self.exports_per_second
 
     def batch_due(self, _recorded_seconds: float) -> float:
@@ -52,7 +52,7 @@ class AtRate:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of some durations, in seconds."""
+    """Percentiles of durations, in seconds."""
 
     p50: float
     p95: float
@@ -69,7 +69,7 @@ def nearest_rank(percent: float, count: int) -> int:
 
 
 def offered_rate(exports: int, together: int, last_due_seconds: float) -> float | None:
-    """The exports per second of a schedule; None where all are due at once.
+    """The exports per second of a schedule; None if all are due at once.
 
     ``together`` of them are due at each time: the last ones end the span, they don't fill it.
     """

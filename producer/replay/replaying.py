@@ -1,4 +1,4 @@
-"""A replay from beginning to end: survey, send, follow, sum up.
+"""A replay from start to end: survey, send, follow, summarise.
 
 The messages are read twice and not held; scratch databases hold facts about exports. Invariant:
 following begins before the first request is sent, so no terminal event is missed.
@@ -26,7 +26,7 @@ from producer.replay.survey import LeftOut, Period, Survey
 from producer.seed.scenarios import new_export_id
 from schemas.topics import Topics
 
-# These messages were accepted once; the broker decides whether they are too large now.
+# These messages were accepted once; let the broker decide whether they are too large now.
 _MOST_MESSAGE_BYTES = 2**30
 
 OnProgress: TypeAlias = Callable[[str, int, int | None], None]

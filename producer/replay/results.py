@@ -1,4 +1,4 @@
-"""The copies that were sent, and how each of them ended.
+"""The replayed copies, and how each of them ended.
 
 Invariant: an export ends once; a repeated terminal event changes nothing. Times are seconds on one
 clock of this process, so latencies need no other host's clock.
@@ -37,14 +37,14 @@ class ReplayResults:
         self.waiting += 1
 
     def waits_for(self, export_id: str) -> bool:
-        """Whether it was sent and has not ended."""
+        """Whether the export was sent and has not ended."""
         found = self._database.execute(
             "SELECT 1 FROM sent WHERE id = ? AND outcome IS NULL", (export_id,)
         )
         return found.fetchone() is not None
 
     def end(self, export_id: str, outcome: str, ended_at: float) -> None:
-        """Set its outcome: ``COMPLETED``, ``CANCELLED`` or the reason why it failed."""
+        """Set its outcome: ``COMPLETED``, ``CANCELLED`` or the reason of its failure."""
         changed = self._database.execute(
             "UPDATE sent SET outcome = ?, ended_at = ? WHERE id = ? AND outcome IS NULL",
             (outcome, ended_at, export_id),
@@ -69,7 +69,7 @@ class ReplayResults:
         return self._percentiles(_LATENCIES, self.outcomes().get(COMPLETED, 0))
 
     def lateness(self) -> Percentiles | None:
-        """Seconds that requests were sent after their due time; None if none was sent."""
+        """Seconds by which requests were late; None if none was sent."""
         return self._percentiles(_LATENESSES, self.sent)
 
     def _percentiles(self, ascending: str, count: int) -> Percentiles | None:

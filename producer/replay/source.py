@@ -1,7 +1,7 @@
 """The two input topics, read by time and offset for a replay.
 
-Invariant: nothing that was published after the source was opened is read, so a replay never reads
-its own messages.
+Invariant: nothing published after the source was opened is read, so a replay never reads its own
+messages.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from schemas.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
-    """What was committed to the input topics before the source was opened."""
+    """The messages committed to the input topics before the source was opened."""
 
     topics: Topics
     partitions: int

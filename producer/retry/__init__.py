@@ -1,1 +1,1 @@
-"""Failed exports again, each under a new id, from their recorded requests and batches."""
+"""Runs failed exports again, each under a new id, from their recorded requests and batches."""

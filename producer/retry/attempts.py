@@ -1,7 +1,7 @@
 """Which attempt at an export comes next.
 
-Invariant: it follows from how the earlier attempts stand, so who retries an export while its retry
-is under way, or after it completed, comes to that same retry.
+Invariant: the next attempt depends only on the state of earlier ones, so retrying an export while
+its retry is running, or after it completed, leads to that same retry.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ WRONG_INPUT = frozenset(
         FailReason.ROW_COUNT_MISMATCH,
     }
 )
-"""To run these again is to fail again."""
+"""An export that failed for one of these would fail again."""
 RETRIED = (*(reason for reason in FailReason if reason not in WRONG_INPUT), CANCELLED)
 """How exports ended that may run again."""
 
@@ -41,7 +41,7 @@ FindExport: TypeAlias = Callable[[str], Awaitable[KnownAttempt | None]]
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The attempt that a retry makes. ``begun_at``: where its request lies, if there is one."""
+    """The next attempt. ``begun_at``: the place of its request, if it already has one."""
 
     attempt: RetryAttempt
     begun_at: Source | None = None
@@ -60,9 +60,9 @@ def outcome_of(event: TerminalEvent) -> str:
 
 
 async def next_attempt(export_id: str, retry_of: str | None, find: FindExport) -> Next:
-    """The first attempt after this one that has not failed; raises as ``find``, too.
+    """The first attempt after this one that has not failed. Also raises as ``find``.
 
-    An export that has the id of an attempt, and is none of this original, is passed over.
+    Skips exports that have the id of an attempt but belong to another original.
 
     Raises:
         RetriedTooOftenError: there is none.

@@ -1,6 +1,6 @@
-"""Ended exports as the completions topic has them, to be run again by their ids or their ends.
+"""Finds ended exports in the completions topic, by id or by how they ended, to retry them.
 
-Invariant: of events that nobody could want, as of exports that completed at once, none is kept.
+Invariant: events that can't matter, as of exports that completed at once, aren't kept.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ _RETRY = b"-retry-"  # in the key of each retry's event
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which exports to run again: all that is given must hold.
+    """Which exports to retry: all given conditions must hold.
 
     Times are in milliseconds since the epoch, of when it ended; ``until_ms`` is excluded.
     """
@@ -32,7 +32,7 @@ class Choice:
     until_ms: int | None = None
 
     def holds(self, one: "Ended") -> bool:
-        """Whether an export is to run again."""
+        """Whether an export matches."""
         return (
             (self.export_ids is None or one.export_id in self.export_ids)
             and one.known.outcome in self.outcomes

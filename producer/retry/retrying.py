@@ -1,9 +1,9 @@
 """Publishes the recorded request and batches of exports again, under the ids of their retries.
 
-All that is published can be published again: the id is derived, a repeated request is ignored, and
-repeated batches are dropped. So two who retry an export at once do no harm, and what broke off is
-completed by the next one. Nothing is cancelled for the same reason. Invariant: an export that isn't
-whole in Kafka is never published.
+Publishing is idempotent: the id is derived, a repeated request is ignored, and repeated batches are
+dropped. So two concurrent retries of an export do no harm, and an interrupted one is completed by
+the next. For the same reason nothing is cancelled. Invariant: an export that isn't complete in
+Kafka is never published.
 """
 
 import time
@@ -31,9 +31,9 @@ _MOST_MESSAGE_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """An export that is to run again as ``attempt``; ``source`` is where its request lies.
+    """An export to run again as ``attempt``; ``source`` is the place of its request.
 
-    ``begun_at`` is where the attempt's request lies, if that is in Kafka already.
+    ``begun_at`` is the place of the attempt's request, if Kafka already has it.
     """
 
     export_id: str
@@ -43,7 +43,7 @@ class Retry:
 
 
 class Missing(Enum):
-    """Why an export can't run again."""
+    """Why an export can't be retried."""
 
     NEVER_WHOLE = auto()
     GONE = auto()
@@ -51,7 +51,7 @@ class Missing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An export that is left as it is; ``why`` goes on from its id."""
+    """An export that isn't retried; ``why`` continues a sentence that begins with its id."""
 
     missing: Missing
     why: str
@@ -59,9 +59,9 @@ class Left:
 
 @dataclass(slots=True)
 class Retried:
-    """What became of exports, by their ids. ``published`` ones are whole in Kafka now.
+    """The results by export id. ``published`` retries are now complete in Kafka.
 
-    ``under_way`` are the others whose retries were whole there before.
+    ``under_way`` are those whose retries were already complete there.
     """
 
     published: list[str] = field(default_factory=list)
@@ -97,13 +97,13 @@ async def run_again(
     on_progress: Callable[[str, int], None] = lambda _what, _done: None,
     **client_options: Any,  # noqa: ANN401 - aiokafka's own
 ) -> Retried:
-    """Publish those that are whole; return when all of that is acknowledged.
+    """Publish retries of complete exports; return when everything is acknowledged.
 
     ``dry_run``: only find out which. The retries have ids of their own. ``on_progress`` is called
     with a step's name and how much of it is done.
 
     Raises:
-        ClientError: Kafka can't be read or written; call it again, and it goes on.
+        ClientError: Kafka can't be read or written; calling it again continues.
     """
     done = Retried()
     async with replay_source(topics, **client_options) as source:
@@ -134,7 +134,7 @@ async def run_again(
 
 
 async def _find_whole(begun: Sequence[Retry], source: ReplaySource) -> list[str]:
-    """The exports whose retries are whole in Kafka."""
+    """The exports whose retries are complete in Kafka."""
     places = [(one.export_id, one.attempt.export_id, one.begun_at) for one in begun]
     with export_catalogue() as exports:
         await Survey(source, _places(place for _, _, place in places), exports).run()
@@ -156,7 +156,7 @@ async def _publish(
     async for message in messages:
         one = by_place.get((message.partition, message.export_id))
         if one is None:
-            continue  # the topic was made again: another export is where this one was
+            continue  # the topic was recreated: another export is in this one's place
         new_id = one.attempt.export_id
         if not message.is_request:
             await forwarding.batch(new_id, message.partition, message.value, last=message.is_last)
@@ -173,7 +173,7 @@ async def _publish(
 def _left(
     one: Retry, source: ReplaySource, exports: ExportCatalogue, batches_from: Mapping[int, int]
 ) -> Left | None:
-    """Why an export can't run again, if it can't."""
+    """Why an export can't be retried, if it can't."""
     number = one.source.partition
     found = exports.find(number, one.export_id)
     if found is None:
@@ -181,7 +181,7 @@ def _left(
     if found.is_whole:
         return None
     records = source.reader.spans[TopicPartition(source.topics.records, number)]
-    # The batches begin where the log does now: the first of them may have been before that.
+    # The batches begin at the log's current start: earlier ones may have been removed.
     if found.batches == 0 and 0 < records.start == batches_from.get(number):
         return Left(Missing.GONE, "Kafka no longer has its batches")
     why = f"it never was whole: batch {found.batches} is missing or wrong"

@@ -1,1 +1,1 @@
-"""Generated exports: scenarios, their rows, and the words in them."""
+"""Generated exports: scenarios, rows and word pools."""

@@ -1,6 +1,6 @@
 """The words that generated rows are made of. Only words; how many is a power of two.
 
-Invariant: a change here changes the rows of every seed.
+Each pool's size is a power of two. Invariant: a change here changes the rows of every seed.
 """
 # ruff: noqa: RUF001, SIM905 - names in several scripts are the point; words read best as text
 

@@ -1,1 +1,1 @@
-"""Files of rows: CSV, NDJSON and JSON, read in constant memory."""
+"""Reads rows from CSV, NDJSON, JSON and XLSX files in constant memory."""

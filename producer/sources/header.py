@@ -27,7 +27,7 @@ class Header:
         return len(self.keys)
 
     def place(self, key: str) -> int:
-        """Where a column stands, from 0.
+        """A column's index, from 0.
 
         Raises:
             SourceError: there is none of this key.
@@ -59,13 +59,13 @@ def _unique_keys(texts: Sequence[str]) -> list[str]:
     keys = []
     for place, text in enumerate(texts, 1):
         key = base = text or f"column_{place}"
-        # The first of a text is called so, whatever others would like to be called.
+        # The first column with a text gets it as its key, whatever others would get.
         is_taken = key in used or (not text and key in called_so)
         for number in count(seen[base] + 2):
             if not is_taken:
                 break
             key = f"{base}_{number}"
-            # From here on the next time: many of one text would take quadratic time.
+            # Continue from here next time: many equal texts would take quadratic time.
             seen[base] = number - 1
             is_taken = key in used or key in called_so
         used.add(key)

@@ -1,7 +1,7 @@
 """Reads a table on a thread of its own, so that a slow pipe never blocks the event loop.
 
-Knows no format. Invariant: rows are handed over before the thread waits for more input, so none is
-held back by a slow source; and only a bounded number is read ahead.
+Independent of the format. Invariant: rows are handed over before the thread waits for more input,
+so a slow source holds none back; and only a bounded number is read ahead.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ class RowStream:
         self.columns: tuple[str, ...] = ()
         """Column keys, known once the stream is entered, as are the next two."""
         self.headers: tuple[str, ...] = ()
-        """What the file calls the columns."""
+        """The columns' names in the file."""
         self.note: str | None = None
-        """What the file's owner should know of it."""
+        """A note for the file's owner, if any."""
         self.bytes_read = 0
         """Bytes of the file that were read."""
         self._name = name
@@ -55,7 +55,7 @@ class RowStream:
         self._open_file = open_file
         self._loop: asyncio.AbstractEventLoop
         self._items: asyncio.Queue[Any] = asyncio.Queue()
-        # A queue of the loop's can't make a thread wait; this does.
+        # An asyncio queue can't make a thread wait; this does.
         self._room = threading.Semaphore(_ITEMS_AHEAD)
         self._abandoned = threading.Event()
         self._chunk: list[Row] = []
@@ -83,7 +83,7 @@ class RowStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._end()
 
     async def chunks(self) -> AsyncIterator[list[Row]]:
@@ -104,7 +104,7 @@ class RowStream:
 
     def _end(self) -> None:
         self._abandoned.set()
-        # Wakes the thread if it waits for room, so that it sees the end.
+        # Wake the thread if it waits for room, so that it sees the end.
         self._room.release()
 
     def _run(self) -> None:

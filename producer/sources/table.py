@@ -1,7 +1,7 @@
 """The result of every source: column keys, known at once, and rows, read lazily.
 
-Knows nothing of files' formats, nor of Kafka. Invariant: a row has as many cells as there are
-columns, in their order; only columns that were not chosen are dropped.
+Knows neither file formats nor Kafka. Invariant: a row has one cell per column, in column order;
+only columns that were not chosen are dropped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from producer.errors import ProducerError
 from schemas.records import Cell
 
-# A chosen column is unknown if none of so many objects has it, as null keys may be left out.
+# A chosen column is unknown if this many objects lack it, as null keys may be left out.
 _OBJECTS_LOOKED_AT = 100
 
 
@@ -24,8 +24,8 @@ class SourceError(ProducerError):
 class SourceTable:
     """Rows in the order of ``columns``. ``rows`` raises SourceError where the source is wrong.
 
-    ``headers`` are what the file calls the columns, in their order. ``note`` is what its owner
-    should know of it before it is read.
+    ``headers`` are the columns' names in the file, in order. ``note`` is for the file's owner, to
+    be shown before it is read.
     """
 
     columns: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""Texts of a file as the JSON values that they spell, where a column has a type.
+"""Converts texts to the JSON values they spell, in columns that have a type.
 
-Invariant: what comes out passes ``schemas.column_types`` for its type.
+Invariant: the values pass ``schemas.column_types`` for their type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _JSON_TYPES = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN}
 
 
 class TypedColumns:
-    """Those columns of a header that have a type.
+    """The columns of a header that have a type.
 
     Raises:
         SourceError: the header lacks one of them.
@@ -47,7 +47,7 @@ class TypedColumns:
 
 
 def _value(cell: Cell, kind: ColumnType) -> Cell:
-    """What a text spells, as a cell of a type; empty is null, but for strings.
+    """The value that a text spells as a cell of a type; empty is null, except in strings.
 
     A number in a column of strings, such as a postal code, is its digits.
 

@@ -1,7 +1,6 @@
 """XLSX to rows, by openpyxl in its read-only mode: the first row of a sheet names the columns.
 
-Invariant: memory is bounded by one row, and by the table of different texts that the cells of a
-workbook share.
+Invariant: memory is bounded by one row plus the workbook's shared strings.
 """
 
 import io
@@ -25,7 +24,7 @@ from schemas.sheets import MOST_SHEET_ROWS
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
-# What openpyxl raises of a file that isn't what it should be; it has no error of its own for it.
+# What openpyxl raises for a broken file; it has no error class of its own for that.
 _BROKEN = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, zlib.error, BadZipFile),
@@ -81,7 +80,7 @@ def _open(file: _File, sheet: str | None) -> tuple["ReadOnlyWorksheet", str | No
 
     if file.peek(8).startswith(_OLD_MAGIC):
         raise SourceError("is an old .xls, or protected by a password: save it as a plain .xlsx")
-    # Of what it leaves out of a workbook, such as drawings.
+    # It warns about parts it ignores, such as drawings.
     warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
     try:
         workbook = load_workbook(file, read_only=True, data_only=True, keep_links=False)
@@ -106,7 +105,7 @@ def _rows(
     for number, values in rows:
         if len(values) > width:
             raise SourceError(f"row {number}: {len(values)} cells, where the header has {width}")
-        # Rows without a value stand here once it is known that they are not the last ones.
+        # Emit rows without a value only once a later row follows.
         for _ in range(number - expected):
             yield [None] * width
         expected = number + 1
@@ -116,13 +115,13 @@ def _rows(
 
 def _values(sheet: "ReadOnlyWorksheet", file: _File) -> Iterator[tuple[int, list[Cell]]]:
     """Rows that have a value, up to their last one, with their numbers. Closes the file."""
-    # What a sheet says of its size may be wrong, and would cut rows.
+    # A sheet's declared size may be wrong and would cut rows.
     sheet.reset_dimensions()
     number = 0
     with file:
         try:
             for number, cells in enumerate(sheet.iter_rows(), 1):
-                # openpyxl makes rows of all numbers that are left out, and a number may be any.
+                # openpyxl fills gaps in row numbers with rows, and a row number may be anything.
                 if number > MOST_SHEET_ROWS:
                     raise SourceError(f"row {number}: a sheet has no such row")
                 values = [_value(cell) for cell in cells]
@@ -138,7 +137,7 @@ def _value(cell: Any) -> Cell:  # noqa: ANN401 - openpyxl has no types
     value = cell.value
     match value:
         case str():
-            # openpyxl leaves the numbers of characters that XML can't hold.
+            # openpyxl leaves escapes of characters that XML can't hold.
             return _ESCAPED.sub(_character, value) if "_x" in value else value
         case None | bool() | int() | float():
             return value
@@ -157,7 +156,7 @@ def _character(number: re.Match[str]) -> str:
 
 
 def _moment(value: datetime, number_format: str) -> str:
-    """A date, or a date and time: which of them, the cell's format shows."""
+    """A date, or a date and time, as the cell's format shows."""
     from openpyxl.styles.numbers import is_datetime  # noqa: PLC0415 - as above
 
     if is_datetime(number_format) == "date" and value.time() == time():
