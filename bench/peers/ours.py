@@ -45,6 +45,8 @@ class OurEncoder:
         else:
             for rows in self._assembly.pieces(batch):
                 self._out.write(self._writer.append(rows))
+        while self._writer.is_behind:
+            self._out.write(self._writer.append([]))
         self._assembly.apply(batch)
         self._is_first = False
 

@@ -61,12 +61,15 @@ class Application:
         """
         if self._ending is None:
             pieces, batch = self._pieces or self._taken_up(), self.batch
-            if batch.encoded and self.export.encoder:
+            if file.writer.is_behind:
+                self._put_rows(file, file.writer.append([]))
+            elif batch.encoded and self.export.encoder:
                 self._put_rows(file, self.export.encoder.adopt(file.writer, batch.encoded))
             else:
                 self._put_rows(file, file.writer.append(next(pieces, [])))
-                if pieces.done < batch.row_count:
-                    return False
+            all_taken = batch.encoded or pieces.done >= batch.row_count
+            if file.writer.is_behind or not all_taken:
+                return False
             # All rows are in; nothing of the file's end is written yet.
             pieces.require_total()
             if not batch.last:
@@ -86,7 +89,7 @@ class Application:
         if pieces is None:
             return  # paused before; now at the end of the file
         if self.batch.encoded:
-            # All of its rows are in the file.
+            # The writer has all of its rows.
             self.batch = replace(self.batch, encoded=EncodedRows(self.batch.row_count, b""))
         elif large:
             self._rows_done, self._pieces = pieces.done, None

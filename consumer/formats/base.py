@@ -29,6 +29,10 @@ class FormatWriter(Protocol):
     def truncated_cells(self) -> int | None:
         """Cells that are not shown whole so far, or None where all are."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether rows were taken that take long to encode: ``append`` none, until it isn't."""
+
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows; each has exactly one cell per column, in column order.
 
@@ -47,8 +51,9 @@ class FormatWriter(Protocol):
 
 
 class WholeCells:
-    """The counts of a ``FormatWriter`` that has no pages, and every cell and character whole."""
+    """A ``FormatWriter`` that has no pages, and encodes every cell and character whole, at once."""
 
+    is_behind: bool = False
     pages: int | None = None
     replaced_characters: int | None = None
     truncated_cells: int | None = None

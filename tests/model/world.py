@@ -73,6 +73,7 @@ UNLIMITED = Limits()
 class LineWriter:
     """The simplest ``FormatWriter``: a header, a line for each row, a footer."""
 
+    is_behind = False
     pages = None
     replaced_characters = None
     truncated_cells = None

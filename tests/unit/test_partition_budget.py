@@ -13,10 +13,13 @@ from consumer.errors import LaneStopped, PartLost
 from consumer.exports.export_context import ExportContext
 from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
+from consumer.formats.base import Encoders
 from consumer.formats.csv import CsvWriter
+from consumer.formats.native import PythonEncoders, find_encoders
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed
 from schemas.vocabulary import FailReason
 from tests.support.partition import START, Bench, only, take_outcome, work_off
+from tests.support.pdf import new_writer
 
 MIB = 1024 * 1024
 MANY = 50_000
@@ -82,6 +85,33 @@ def test_a_compressed_file_is_the_same_in_however_many_turns(
     content = gzip.decompress if compression == "gzip" else unzstd
     lines = "".join(f"{n}\r\n" for n in ("n", *range(MANY)))
     assert content((tmp_path / f"b.csv.{suffix}").read_bytes()) == lines.encode()
+
+
+@pytest.mark.parametrize("encoders", [PythonEncoders(), find_encoders()])
+def test_a_turn_ends_within_a_batch_of_letters_that_are_shaped(
+    tmp_path: Path, encoders: Encoders
+) -> None:
+    """A MiB of such letters takes a PDF seconds, so turns end after some pages."""
+    sums: list[str] = []
+    for seconds in (0.0, 1_000.0):
+        root = tmp_path / str(seconds)
+        root.mkdir()
+        bench = Bench(
+            root, max_export_bytes=MIB, encoders=encoders, writer=lambda r, _: new_writer(r)
+        )
+        bench.request(format="pdf", columns=["n", "name"])
+        bench.batch(0, *([n, "سلام دنیا " * 5] for n in range(1_000)))
+        owner = bench.partition
+        bench.feed(owner)
+        owner.turn(0.0)
+        turns = work_off(owner, seconds)
+        assert turns == 1 if seconds else turns >= 4
+        bench.batch(1, last=True)
+        event = only(bench.turn())
+        assert isinstance(event, ExportCompleted)
+        assert (event.rows, event.pages) == (1_000, 20)
+        sums.append(event.sha256)
+    assert sums[0] == sums[1]
 
 
 def unzstd(content: bytes) -> bytes:

@@ -58,6 +58,11 @@ class Copy(NamedTuple):
     tokens: bytes | None = None
     composite: tuple[CompositeSubset, bytes] | None = None
 
+    @property
+    def is_shaped(self) -> bool:
+        """Whether texts were shaped."""
+        return self.codes is None and self.tokens is None and self.composite is None
+
 
 class Wrapped(NamedTuple):
     """The lines of one text, and their widths; ``cut``: they are not all of it."""

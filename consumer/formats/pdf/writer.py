@@ -27,6 +27,8 @@ from schemas.vocabulary import FailReason
 _FEW_ROWS = 16
 """Of a batch, or of a piece of one: more rows than these are of moderate size, as pieces are."""
 _MOST_CHARACTERS = 16 * 1024 * 1024
+_SHAPED_AT_ONCE = 10_000
+"""Characters of texts that were shaped, which take some 40 ms; then others get a turn."""
 
 
 class PdfWriter:
@@ -59,6 +61,13 @@ class PdfWriter:
         self._pending: list[Sequence[Cell]] = []
         self._pending_characters = 0
         self._truncated_natively = 0
+        self._shaped_characters = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether pages wait that rows fill: text that is shaped takes long."""
+        waiting = self._native.has_block if self._native else False
+        return waiting or len(self._pending) >= self._rows_at_once
 
     @property
     def pages(self) -> int:
@@ -77,17 +86,18 @@ class PdfWriter:
         return drawn + self._truncated_natively
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
-        """Take rows; return the pages that they fill.
+        """Take rows; return the pages that they fill, or some of them: see ``is_behind``.
 
         Raises:
             ExportFailure: the file has grown beyond what a PDF can hold, or a page's text beyond
                 what is kept until it is full.
         """
         self._pending.extend(self._shortened(rows) if len(rows) <= _FEW_ROWS else rows)
+        self._shaped_characters = 0
         if self._native:
             return self._drawn_natively(self._native)
         done = 0
-        while len(self._pending) - done >= self._rows_at_once:
+        while len(self._pending) - done >= self._rows_at_once and not self._has_shaped_enough:
             done += self._add_pages(self._pending[done : done + self._rows_at_once], last=False)
         if done:
             del self._pending[:done]
@@ -105,6 +115,7 @@ class PdfWriter:
             self._native = NativePages(native, len(self._columns), self._body, block)
         if len(rows) <= _FEW_ROWS:
             self._count(rows.characters)
+        self._shaped_characters = 0
         return self._drawn_natively(self._native, rows)
 
     def _drawn_natively(self, native: NativePages, rows: NativeRows | None = None) -> bytes:
@@ -114,7 +125,7 @@ class PdfWriter:
             self._pending = []
         if rows is not None:
             native.add(rows)
-        while native.has_block:
+        while native.has_block and not self._has_shaped_enough:
             drawn = native.draw(self.pages + 1)
             for content in drawn.contents:
                 self._document.add_compressed(content)
@@ -125,6 +136,10 @@ class PdfWriter:
                 native.hand_over(*self._lay_out([]))
             self._pending_characters = 0
         return self._document.take()
+
+    @property
+    def _has_shaped_enough(self) -> bool:
+        return self._shaped_characters >= _SHAPED_AT_ONCE
 
     def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
         """Rows without what no page shows: a few may be of megabytes, and wait for others."""
@@ -149,6 +164,8 @@ class PdfWriter:
         Raises:
             ExportFailure: as ``append``.
         """
+        while self.is_behind:
+            yield self.append([])
         if self._native:
             self._pending = [*self._native.last_texts()]
         if self._pending or not self.pages:
@@ -173,6 +190,9 @@ class PdfWriter:
         texts = [*texts_of(rows)]
         replaced = self._body.replaced_characters
         columns = [*map(self._body.prepare, texts)]
+        self._shaped_characters += sum(
+            sum(map(len, copy.texts)) for copy in columns if copy.is_shaped
+        )
         table, frame = self._lay_out(columns)
         block = table.set(columns)
         start = 0
