@@ -3,12 +3,14 @@
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.faults import Kill
+from tests.chaos.node import Side, Step
 
 
 @dataclass(slots=True)
@@ -58,6 +60,12 @@ def recoveries(
     return found
 
 
+def count_steps(step_kills: Sequence[str], points: Sequence[tuple[Side, Step]]) -> dict[str, int]:
+    """How many nodes died at each of the points; those where none did are 0."""
+    died = Counter(point.rpartition(":")[0] for point in step_kills)
+    return {name: died[name] for name in (f"{side}-{step}" for side, step in points)}
+
+
 def spread(seconds: Sequence[float]) -> dict[str, float]:
     """How many, and their median, 95th percentile and maximum."""
     if not seconds:
@@ -80,6 +88,7 @@ def markdown(report: Report) -> str:
         *((f"struck: {kind}", count) for kind, count in report.struck.items()),
         *((f"tried and not seen: {kind}", count) for kind, count in report.missed.items()),
         *((f"not possible here: {kind}", count) for kind, count in report.skipped.items()),
+        *((f"died at a step: {point}", count) for point, count in report.step_kills.items()),
         ("kills of nodes that held partitions", report.kills_of_holders),
         ("node processes", report.processes),
         ("starts refused while broker or disk were away", report.refused_starts),

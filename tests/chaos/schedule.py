@@ -58,23 +58,34 @@ DEATHS = (*[Kind.KILL] * 5, *[Kind.STEP_KILL] * 2, Kind.TERMINATE)
 DISTURBANCES = (Kind.BROKER, Kind.ZOMBIE, Kind.DISK, Kind.NETWORK)
 STORE_DISTURBANCES = (Kind.STORE, Kind.STORE_REFUSES, Kind.STORE_SLOW, Kind.STORE_LOSES)
 """Of a storm whose files are in a bucket, beside the others."""
+DEATHS_ON_OBJECTS = (*[Kind.KILL] * 2, *[Kind.STEP_KILL] * 5, Kind.TERMINATE)
+DISTURBANCES_ON_OBJECTS = (*DISTURBANCES, *STORE_DISTURBANCES, *[Kind.STORE] * 2)
+"""Uploads and decisions are what differs there: most deaths are at their steps, or the store's."""
 _CALM_SECONDS = 9.0  # sometimes, so that a recovery is seen that nothing else disturbs
 
 
 def deaths(
-    seed: int, nodes: int, pace: Pace, points: Sequence[tuple[Side, Step]]
+    seed: int,
+    nodes: int,
+    pace: Pace,
+    points: Sequence[tuple[Side, Step]],
+    kinds: Sequence[Kind] = DEATHS,
 ) -> Iterator[Strike]:
-    """Nodes that are killed, that die at a step, or that are restarted: in rounds, for ever."""
+    """Nodes that are killed, that die at a step, or that are restarted: in rounds, for ever.
+
+    Points have rounds of their own, so that each is tried as often as any other.
+    """
     chance = random.Random(f"deaths {seed}")
+    deck = _dealt(random.Random(f"points {seed}"), points)
     while True:
-        for kind in chance.sample(DEATHS, len(DEATHS)):
-            yield _death(chance, kind, nodes, pace, points)
+        for kind in chance.sample(kinds, len(kinds)):
+            yield _death(chance, kind, nodes, pace, deck)
 
 
 def disturbances(
     seed: int, nodes: int, pace: Pace, kinds: Sequence[Kind] = DISTURBANCES
 ) -> Iterator[Strike]:
-    """Everything else, each kind once in every round, in a new order, for ever."""
+    """Everything else, each of ``kinds`` once in every round, in a new order, for ever."""
     chance = random.Random(f"disturbances {seed}")
     longer_than_session = pace.session_seconds + 1
     while True:
@@ -88,17 +99,25 @@ def disturbances(
             yield Strike(kind, pause, slots, seconds, silent=chance.random() < 0.7)
 
 
+def _dealt(
+    chance: random.Random, points: Sequence[tuple[Side, Step]]
+) -> Iterator[tuple[Side, Step]]:
+    """All of them in every round, in a new order, for ever."""
+    while True:
+        yield from chance.sample(points, len(points))
+
+
 def _death(
     chance: random.Random,
     kind: Kind,
     nodes: int,
     pace: Pace,
-    points: Sequence[tuple[Side, Step]],
+    points: Iterator[tuple[Side, Step]],
 ) -> Strike:
     calm = chance.random() < 0.08
     pause = _CALM_SECONDS if calm else chance.expovariate(1 / pace.deaths_seconds)
     if kind is Kind.STEP_KILL:
-        point = Point(*chance.choice(points), chance.randint(1, 3))
+        point = Point(*next(points), chance.randint(1, 3))
         return Strike(kind, pause, (chance.randrange(nodes),), point=point)
     many = min(nodes, chance.choices((1, 2, 3), (5, 4, 3))[0])
     return Strike(kind, pause, tuple(chance.sample(range(nodes), many)))

@@ -28,13 +28,15 @@ from tests.chaos.faults import Faults
 from tests.chaos.fleet import Fleet, environments_for
 from tests.chaos.kept import Directory, Kept, Objects
 from tests.chaos.load import PARTITIONS, Load
-from tests.chaos.node import POINTS, POINTS_ON_OBJECTS
+from tests.chaos.node import POINTS, POINTS_ON_OBJECTS, Side, Step
 from tests.chaos.oracle import Fault, Scene, Violation, check_metrics, judge
 from tests.chaos.plans import KEPT_SECONDS
-from tests.chaos.report import Report, recoveries, spread
+from tests.chaos.report import Report, count_steps, recoveries, spread
 from tests.chaos.schedule import (
+    DEATHS,
+    DEATHS_ON_OBJECTS,
     DISTURBANCES,
-    STORE_DISTURBANCES,
+    DISTURBANCES_ON_OBJECTS,
     Pace,
     Strike,
     deaths,
@@ -74,12 +76,17 @@ class Plot:
 
     def tracks(self) -> list[Iterator[Strike]]:
         """The schedule."""
-        points = POINTS_ON_OBJECTS if self.on_objects else POINTS
-        kinds = (*DISTURBANCES, *STORE_DISTURBANCES) if self.on_objects else DISTURBANCES
+        fatal = DEATHS_ON_OBJECTS if self.on_objects else DEATHS
+        around = DISTURBANCES_ON_OBJECTS if self.on_objects else DISTURBANCES
         return [
-            deaths(self.seed, self.nodes, self.pace, points),
-            disturbances(self.seed, self.nodes, self.pace, kinds),
+            deaths(self.seed, self.nodes, self.pace, self.points, fatal),
+            disturbances(self.seed, self.nodes, self.pace, around),
         ]
+
+    @property
+    def points(self) -> Sequence[tuple[Side, Step]]:
+        """The named steps at which nodes die."""
+        return POINTS_ON_OBJECTS if self.on_objects else POINTS
 
 
 class Storm:
@@ -282,7 +289,7 @@ class Storm:
             struck=_by_name(self._faults.struck()),
             missed=_by_name(tally.missed),
             skipped=_by_name(tally.skipped),
-            step_kills=dict(Counter(point.split(":")[0] for point in books.step_kills)),
+            step_kills=count_steps(books.step_kills, self._plot.points),
             kills_of_holders=sum(bool(kill.held) for kill in tally.kills),
             processes=books.started,
             refused_starts=len(books.refused_starts),

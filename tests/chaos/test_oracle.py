@@ -21,11 +21,18 @@ from schemas.completions import (
 from schemas.vocabulary import FailReason, Format
 from tests.chaos.faults import Kill
 from tests.chaos.kept import Directory
-from tests.chaos.node import POINTS, POINTS_ON_OBJECTS, Point
+from tests.chaos.node import POINTS, POINTS_ON_OBJECTS, Point, Side, Step
 from tests.chaos.oracle import Fault, check_counts, check_events, check_files
 from tests.chaos.plans import Plan, Style
-from tests.chaos.report import recoveries
-from tests.chaos.schedule import DISTURBANCES, STORE_DISTURBANCES, Kind, Pace, deaths, disturbances
+from tests.chaos.report import count_steps, recoveries
+from tests.chaos.schedule import (
+    DEATHS_ON_OBJECTS,
+    DISTURBANCES_ON_OBJECTS,
+    Kind,
+    Pace,
+    deaths,
+    disturbances,
+)
 
 PLANS = {
     plan.export_id: plan
@@ -165,10 +172,22 @@ def test_a_seed_makes_a_schedule_with_every_kind() -> None:
     pace = Pace(2, 8, 3)
     one, same, other = (list(islice(deaths(seed, 3, pace, POINTS), 100)) for seed in (1, 1, 2))
     assert one == same != other
-    kinds = (*DISTURBANCES, *STORE_DISTURBANCES)
-    around = list(islice(disturbances(1, 3, pace, kinds), 100))
-    assert around == list(islice(disturbances(1, 3, pace, kinds), 100))
+    around = list(islice(disturbances(1, 3, pace, DISTURBANCES_ON_OBJECTS), 100))
+    assert around == list(islice(disturbances(1, 3, pace, DISTURBANCES_ON_OBJECTS), 100))
     assert {strike.kind for strike in [*one, *around]} == set(Kind)
+
+
+def test_each_step_is_tried_as_often_as_any_other() -> None:
+    strikes = deaths(7, 3, Pace(2, 8, 3), POINTS_ON_OBJECTS, DEATHS_ON_OBJECTS)
+    at_steps = (str(strike.point) for strike in strikes if strike.point)
+    tried = list(islice(at_steps, 4 * len(POINTS_ON_OBJECTS)))
+    assert set(count_steps(tried, POINTS_ON_OBJECTS).values()) == {4}
+
+
+def test_a_step_at_which_none_died_counts_as_0() -> None:
+    points = [(Side.BEFORE, Step.UPLOAD), (Side.AFTER, Step.UPLOAD)]
+    died = ["before-upload:1", "before-upload:3"]
+    assert count_steps(died, points) == {"before-upload": 2, "after-upload": 0}
 
 
 def test_a_point_reads_as_it_is_written() -> None:
