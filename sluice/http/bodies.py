@@ -38,8 +38,8 @@ class BrokenOff(Exception):  # noqa: N818 - an event
     """The client disconnected before the end of its body, so no answer reaches it."""
 
 
-def media_type(request: Request) -> str:
-    """``JSON`` or ``NDJSON``.
+def media_type(request: Request, *types: str) -> str:
+    """The media type of a body, one of ``types``.
 
     Raises:
         Refusal: 415, the type is another one, or the body is compressed or not in UTF-8.
@@ -48,11 +48,11 @@ def media_type(request: Request) -> str:
     charsets = [text.strip() for text in parameters if text.strip().startswith("charset=")]
     in_utf8 = set(charsets) <= {"charset=utf-8", 'charset="utf-8"', "charset=utf8"}
     plain = request.headers.get("content-encoding", "identity").lower() == "identity"
-    if kind.strip() not in {JSON, NDJSON} or not in_utf8 or not plain:
+    if kind.strip() not in types or not in_utf8 or not plain:
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the body must be {JSON} or {NDJSON}, in UTF-8 and without content coding",
-            headers={"Accept-Post": f"{JSON}, {NDJSON}"},
+            f"the body must be {' or '.join(types)}, in UTF-8 and without content coding",
+            headers={"Accept-Post": ", ".join(types)},
         )
     return kind.strip()
 
@@ -94,8 +94,7 @@ async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
         Refusal: 400, it is no JSON object; 413, it is too large; 415, it is of another type; 408
             and 503 as ``pieces``.
     """
-    if media_type(request) != JSON:
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
+    media_type(request, JSON)
     content, pace = bytearray(), SpoolPace()
     async for piece in pieces(request, idle_seconds):
         content += piece

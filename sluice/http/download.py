@@ -55,7 +55,7 @@ async def download_by_link(exports: Exports, request: Request, until: int) -> Re
         if left_seconds > 0 and (url := await file.presign(request.method, left_seconds)):
             return Response(
                 status_code=HTTPStatus.TEMPORARY_REDIRECT,
-                headers={"Location": url, "Cache-Control": "no-store"},
+                headers={"Location": url, "Cache-Control": "no-store", **sunset(event)},
             )
     # A request without a token looks public to caches, and they would outlive the link.
     answer.headers["Cache-Control"] = "private, no-cache"

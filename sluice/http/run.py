@@ -22,7 +22,7 @@ from schemas.completions import ExportCompleted, TerminalEvent, encode_event
 from schemas.records import Row
 from sluice.access.askers import Asker
 from sluice.http.audit import audit
-from sluice.http.bodies import JSON, JsonBodies, media_type, pieces
+from sluice.http.bodies import JSON, NDJSON, JsonBodies, media_type, pieces
 from sluice.http.exports import Exports, Repeated
 from sluice.http.ndjson import NdjsonRows
 from sluice.http.problems import Refusal, wrong_fields
@@ -59,7 +59,7 @@ class RunDependencies:
 
 async def run(deps: RunDependencies, request: Request, asker: Asker) -> Response:
     """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
-    kind = media_type(request)
+    kind = media_type(request, JSON, NDJSON)
     query = query_fields(request.scope["query_string"])
     seconds = wait_seconds(query)
     take = _take_json if kind == JSON else _take_ndjson

@@ -83,7 +83,8 @@ async def test_a_link_to_a_directory(
 async def test_a_link_to_a_bucket_leads_there(
     bootstrap_servers: str, topics: Topics, upstream: Upstream, bucket: Bucket, tmp_path: Path
 ) -> None:
-    environment = settings_for(bootstrap_servers, topics, Path("unused"), **SETTINGS)
+    kept = SETTINGS | {"RETENTION_SECONDS": 3600}
+    environment = settings_for(bootstrap_servers, topics, Path("unused"), **kept)
     environment |= bucket.environment("links") | {"SLUICE_SCRATCH_DIR": str(tmp_path / "scratch")}
     async with NodeProcess(environment, tmp_path / "node.log") as node:
         await export(upstream, bootstrap_servers, topics)
@@ -91,10 +92,11 @@ async def test_a_link_to_a_bucket_leads_there(
         async with http_client() as anyone:
             sent_on = await anyone.get(url)
             assert sent_on.status_code == 307
+            streamed = await anyone.get(f"{url}&redirect=false")
+            assert sent_on.headers["sunset"] == streamed.headers["sunset"]
             there = sent_on.headers["location"]
             assert there.startswith(f"{bucket.options['endpoint']}/")
             assert int(parse_qs(urlsplit(there).query)["X-Amz-Expires"][0]) <= 60
-            streamed = await anyone.get(f"{url}&redirect=false")
             assert (streamed.status_code, streamed.content) == (200, WHOLE)
             with_token = await anyone.get(url.partition("?")[0], headers=AUTHORIZED)
             assert (with_token.status_code, with_token.content) == (200, WHOLE)
