@@ -4,6 +4,7 @@ Reads only, and blocks. Invariant: memory grows neither with a file nor with the
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from pydantic import ValidationError
 
@@ -24,8 +25,16 @@ class BucketVerifier:
         self._contents = contents
 
     def all(self) -> Iterator[Verdict]:
-        """All exports that have ended. Raises StorageUnavailable: they can't be listed."""
-        for manifest in self._bucket.list(layout.MANIFESTS):
+        """All exports that have ended.
+
+        Raises StorageUnavailable: they can't be listed, or it is no storage. A prefix that nothing
+        is under is not there, as a directory may not be: it is another one's name, mistyped.
+        """
+        manifests = self._bucket.list(layout.MANIFESTS)
+        first = next(manifests, None)
+        if first is None and self._bucket.head(layout.IDENTITY) is None:
+            raise StorageUnavailable(f"{self._bucket.url} is no storage of a group")
+        for manifest in chain(filter(None, [first]), manifests):
             verdict = self.one(manifest.name)
             # Meanwhile its manifest may have been removed, as it was old enough.
             if verdict.good or self._bucket.head(manifest.name):

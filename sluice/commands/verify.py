@@ -118,9 +118,9 @@ class _OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class _InBucket:
-    """``_Place``: a storage of them, or one file or manifest."""
+    """``_Place``: a storage of them, or one file or manifest; named as it was ``given``."""
 
-    url: str
+    given: str
     name: str | None
     verifier: "BucketVerifier"
 
@@ -128,11 +128,12 @@ class _InBucket:
         """See ``_Place.verdicts``."""
         try:
             if self.name:
-                yield self.verifier.one(self.name)
+                yield replace(self.verifier.one(self.name), name=self.given)
             else:
-                yield from self.verifier.all()
+                for verdict in self.verifier.all():
+                    yield replace(verdict, name=f"{self.given.rstrip('/')}/{verdict.name}")
         except StorageUnavailable as error:
-            yield Verdict(self.url, False, str(error))
+            yield Verdict(self.given, False, str(error))
 
     def partial_files(self) -> int:
         """See ``_Place.partial_files``."""
@@ -153,7 +154,7 @@ def _place(location: str, settings: Settings, contents: ContentVerifier) -> _Pla
         scheme, bucket, path = split_url(location)
         prefix, name = layout.split(path)
         opened = open_bucket(f"{scheme}://{bucket}/{prefix}", settings.bucket_options)
-        return _InBucket(opened.url, name, BucketVerifier(opened, contents))
+        return _InBucket(location, name, BucketVerifier(opened, contents))
     except ValueError as error:
         raise UsageError(f"{printable(without_login(location))}: {error}") from None
 

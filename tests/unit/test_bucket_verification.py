@@ -9,6 +9,7 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 
+from consumer.errors import StorageUnavailable
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.layout import name_of
 from consumer.storage.objects.scratch import Scratch
@@ -52,6 +53,15 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+def test_what_has_neither_exports_nor_an_id_is_no_storage(tmp_path: Path) -> None:
+    bucket = Bucket(MemoryStore(), "s3://bucket/mistyped")
+    verifier = BucketVerifier(bucket, ContentVerifier(lambda _: True))
+    with pytest.raises(StorageUnavailable, match="s3://bucket/mistyped is no storage of a group"):
+        list(verifier.all())
+    ObjectStorage(bucket, Scratch(tmp_path)).found()
+    assert list(verifier.all()) == []
 
 
 def test_what_is_as_its_manifest_says_is_good(world: World) -> None:
