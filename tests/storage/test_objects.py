@@ -1,7 +1,9 @@
 """What only an object store can show: lost answers, orphans of the dead, keys and attributes."""
 
 import contextlib
+import os
 import socket
+import socketserver
 import threading
 from pathlib import Path
 
@@ -19,6 +21,14 @@ from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from tests.support.faulty_bucket import URL, Faulty, files, process
 from tests.support.storages import PARTITION, cancelled, completed, finished, read, synced
+
+
+class _Plain(socketserver.BaseRequestHandler):
+    """What a server of plain HTTP answers to a client that begins with TLS."""
+
+    def handle(self) -> None:
+        self.request.recv(1024)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
 def test_where_things_lie(faulty: Faulty, tmp_path: Path) -> None:
@@ -295,6 +305,34 @@ def test_a_lost_answer_to_the_id_is_read_back(faulty: Faulty, tmp_path: Path) ->
 )
 def test_errors_show_nothing_that_a_store_echoes(text: str, words: str) -> None:
     assert bucket.in_words(ValueError(text)) == words
+
+
+def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    options = {"endpoint": "http://127.0.0.1:1", "metadata_endpoint": "http://127.0.0.1:1"}
+    with pytest.raises(StorageUnavailable, match="no credentials are set"):
+        open_bucket("s3://bucket", options).read("x")
+
+
+def test_a_store_without_tls_is_named() -> None:
+    with socketserver.TCPServer((LOOPBACK, 0), _Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"https://{LOOPBACK}:{server.server_address[1]}"
+        options = {"endpoint": endpoint, "access_key_id": "k", "secret_access_key": "s"}
+        with pytest.raises(StorageUnavailable, match="it speaks no TLS; is its endpoint http://"):
+            open_bucket("s3://bucket", options).read("x")
+        server.shutdown()
+
+
+def test_an_endpoint_of_plain_http_may_be_a_variable_of_the_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    options = {"access_key_id": "k", "secret_access_key": "s"}
+    # It was tried.
+    with pytest.raises(StorageUnavailable, match="no connection can be made"):
+        open_bucket("s3://bucket", options).read("x")
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,13 @@ _PARTS_AT_A_TIME = 2
 _LISTED_AT_A_TIME = 1000
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
+# Where the client library looks for an identity, once it has found no other credentials.
+_IDENTITY_SERVICE = re.compile(r"169\.254\.1(?:69\.254|70\.2)|/latest/api/token|/computeMetadata/")
 _CODE = re.compile(r"<Code>(\w+)</Code>|^\s*\"?(\w+)\"?: ?$")
 # Signs in the client library's own texts; the first that is found counts.
 _CAUSES = {
+    "InvalidContentType": "it speaks no TLS; is its endpoint http://?",
+    "InvalidCertificate": "its certificate is not trusted",
     "kind: Timeout": "it does not answer in time",
     "dns error": "its host is not known",
     "tcp connect error": "no connection can be made",
@@ -221,6 +225,8 @@ class Bucket:
 def in_words(error: Exception) -> str:
     """Why a store refused, in a few words of which none is what it echoed."""
     text = str(error)
+    if _IDENTITY_SERVICE.search(text):
+        return "no credentials are set, and this machine has no identity that gives some"
     if status := _STATUS.search(text):
         code = _CODE.search(text)
         return status[1].strip() + (f" ({code[1]})" if code and code[1] else "")

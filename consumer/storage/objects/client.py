@@ -3,6 +3,7 @@
 Nothing is sent here. Invariant: no message shows the value of an option.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -13,12 +14,12 @@ from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.client_values import ENDPOINTS, check_values, variables_of
 from consumer.storage.objects.multipart import MultipartUploads
 from consumer.storage.objects.urls import split_url
 
 CA_FILE = "ca_file"
 """An option of ours: a file of certificates, in PEM form, to be trusted beside the system's."""
-_ENDPOINTS = {"endpoint", "endpoint_url", "aws_endpoint", "aws_endpoint_url", "aws_endpoint_url_s3"}
 _CLIENT: Any = {
     "connect_timeout": timedelta(seconds=3),
     "timeout": timedelta(seconds=20),
@@ -39,8 +40,10 @@ def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
     """
     scheme, bucket, prefix = split_url(url)
     config = {key: value for key, value in options.items() if key != CA_FILE}
-    client = dict(_CLIENT)
-    if any(value.startswith("http://") for value in config.values()):
+    check_values(config)
+    client, variables = dict(_CLIENT), variables_of(scheme, os.environ)
+    check_values(variables)
+    if any(value.startswith("http://") for value in [*config.values(), *variables.values()]):
         client["allow_http"] = True  # an endpoint of the operator's own choice
     if CA_FILE in options:
         client["root_certificate"] = _certificates(Path(options[CA_FILE]))
@@ -62,7 +65,7 @@ def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
 
 def _at(endpoint: str, bucket: str, config: dict[str, str], client: dict[str, Any]) -> S3Store:
     """A client for an endpoint that names the bucket."""
-    own = {name: value for name, value in config.items() if name not in _ENDPOINTS}
+    own = {name: value for name, value in config.items() if name not in ENDPOINTS}
     own |= {"endpoint": endpoint, "virtual_hosted_style_request": "true"}
     more: Any = {"config": own, "client_options": {**client, "allow_http": True}}
     return S3Store(bucket, **more)

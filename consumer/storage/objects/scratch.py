@@ -60,7 +60,7 @@ class Scratch:
         process = uuid.uuid4().hex[:12]
         self._siblings = self.directory / storage_id
         draft = self._siblings / f"{_UNFINISHED}{process}"
-        with storage_errors(f"{self.directory} can't be written"):
+        with storage_errors(f"the scratch directory {self.directory} can't be written"):
             draft.mkdir(parents=True, mode=0o700)
             # Locked before it has its name: what is unlocked is taken for dead, and removed.
             lock = _locked(draft)
@@ -99,7 +99,7 @@ class Scratch:
     def check(self) -> None:
         """Write and remove a probe. Raises StorageUnavailable."""
         probe = self._place / f"probe-{uuid.uuid4().hex[:12]}"
-        with storage_errors(f"{self.directory} can't be written"):
+        with storage_errors(f"the scratch directory {self.directory} can't be written"):
             try:
                 probe.write_bytes(b"probe")
             finally:
