@@ -63,6 +63,18 @@ def drop_fetched(consumer: AIOKafkaConsumer) -> None:
         consumer._fetcher._records.clear()
 
 
+def look_again(consumer: AIOKafkaConsumer) -> None:
+    """Have a waiting ``getmany`` check its partitions again at once, as when messages arrive."""
+    for waiter in consumer._fetcher._fetch_waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def fetch_within(consumer: AIOKafkaConsumer, wait_ms: int) -> None:
+    """Change ``fetch_max_wait_ms`` of a started consumer, from its next fetch on."""
+    consumer._fetcher._fetch_max_wait_ms = wait_ms
+
+
 def release_records(records: Any) -> None:  # noqa: ANN401 - aiokafka has no types
     """Break the cycle between a partition's fetched records and their iterator.
 

@@ -5,6 +5,7 @@ parse on the event loop. Invariant: a call returns at most its bound and one mes
 """
 
 import time
+from collections.abc import Container
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,11 +36,14 @@ def _header_bytes(header: tuple[str, bytes | None]) -> int:
 
 
 class _Budget:
-    """What a call may still return, over all partitions."""
+    """What a call may still return, over all partitions, and which it leaves unread."""
 
     left_bytes = CALL_BYTES
     until = 0.0
     """Monotonic seconds; set by the first message, as the call may wait for that."""
+
+    def __init__(self, unread: Container[TopicPartition]) -> None:
+        self.unread = unread
 
 
 # A context variable, as ``getmany`` takes no argument that its fetch results would see.
@@ -47,10 +51,17 @@ _budget: ContextVar[_Budget | None] = ContextVar("call_budget", default=None)
 
 
 async def bounded_getmany(
-    consumer: AIOKafkaConsumer, timeout_ms: int, max_records: int
+    consumer: AIOKafkaConsumer,
+    timeout_ms: int,
+    max_records: int,
+    unread: Container[TopicPartition] = (),
 ) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """``getmany`` with one bound for all partitions together; raises the same errors."""
-    token = _budget.set(_Budget())
+    """``getmany`` with one bound for all partitions together; raises the same errors.
+
+    Messages fetched for partitions in ``unread`` stay at the consumer, which fetches no more of
+    them. If ``unread`` shrinks during the call, call ``look_again``.
+    """
+    token = _budget.set(_Budget(unread))
     try:
         fetched: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
             timeout_ms=timeout_ms, max_records=max_records
@@ -90,6 +101,9 @@ class BoundedFetchResult(FetchResult):  # type: ignore[misc]  # aiokafka has no 
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         budget = _budget.get()
+        if budget and self._topic_partition in budget.unread:
+            self._backoff = 0  # the other partitions are fetched meanwhile
+            return []
         left = budget.left_bytes if budget else CALL_BYTES
         now = time.monotonic()
         until = (budget and budget.until) or now + CALL_SECONDS

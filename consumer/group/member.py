@@ -11,16 +11,18 @@ import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from clients.aiokafka_private import look_again
 from clients.lenient_records import batches_handed_on, read_leniently
 from consumer.cluster import Cluster
 from consumer.exports.export_context import ExportContext
-from consumer.group.poller import Poller
+from consumer.group.poller import FETCH_WAIT_MS, Poller
 from consumer.lanes.feed import Feed, Held
 from consumer.lanes.lane import Lane
 from consumer.lanes.lane_context import LaneContext, LaneLimits
@@ -71,9 +73,7 @@ class Membership:
             # Offsets are committed with the events, in the partition's own transaction.
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
-            # With the default of 500, a busy partition beside quiet ones was fetched at 10 MiB/s;
-            # with 50, at 45.
-            "fetch_max_wait_ms": 50,
+            "fetch_max_wait_ms": FETCH_WAIT_MS,
             "metadata_max_age_ms": int(self.metadata_age_seconds * 1000),
             "max_partition_fetch_bytes": _PARTITION_FETCH_BYTES,
             "fetch_max_bytes": _FETCH_BYTES,
@@ -110,7 +110,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             slots,
             threads,
             membership.limits,
-            Held(),
+            Held(partial(look_again, self._consumer)),
         )
         # The listener runs on aiokafka's task; this passes its exceptions to ``run``.
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -125,7 +125,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         Raises:
             Exception: the membership can't continue; stop it and create another.
         """
-        poller = Poller(self._consumer, self._feeds, self._lost, self._around.cluster.contact)
+        poller = Poller(
+            self._consumer,
+            self._feeds,
+            self._around.held,
+            self._lost,
+            self._around.cluster.contact,
+        )
         self._consumer.subscribe([self._topics.requests, self._topics.records], listener=self)
         with batches_handed_on():
             await self._consumer.start()

@@ -7,6 +7,7 @@ they are taken.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -19,10 +20,14 @@ from clients.record_stream import MAX_RECORD_BYTES
 from consumer.exports.messages import LargeMessage
 from consumer.unpacking import Consumed, Unpacking, is_packed
 
-# Of one feed, and of all feeds of a member. A full feed pauses its partition, not the poll.
+# Of one feed, and of all feeds of a member. A full feed holds back its partition, not the poll.
 PAUSE_BYTES = 4 * 1024 * 1024
 HELD_BYTES = 48 * 1024 * 1024
 _LEAST_PAUSE_BYTES = 256 * 1024
+# Full feeds whose next messages stay at the consumer, about 1 MiB each, undecompressed. Any other
+# full feed pauses its partition, which drops what was fetched and costs a fetch on resuming.
+MOST_UNREAD = 4
+_BUSY_SECONDS = 1.0
 
 
 class Held:
@@ -33,8 +38,38 @@ class Held:
     other.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        look_again: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.bytes = 0
+        self.unread: set[TopicPartition] = set()
+        """Partitions whose fetched messages stay at the consumer for now."""
+        self._look_again = look_again
+        self._monotonic = monotonic
+        self._changed_at = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a feed is full and still moves: it became full, or had room, within a second."""
+        return bool(self.unread) and self._monotonic() - self._changed_at < _BUSY_SECONDS
+
+    def leave_unread(self, partition: TopicPartition) -> bool:
+        """Leave fetched messages at the consumer; False: too many partitions do already."""
+        if partition not in self.unread:
+            if len(self.unread) >= MOST_UNREAD:
+                return False
+            self.unread.add(partition)
+            self._changed_at = self._monotonic()
+        return True
+
+    def read_on(self, partition: TopicPartition) -> None:
+        """Let fetched messages be read again; calls ``look_again`` if they were left unread."""
+        if partition in self.unread:
+            self.unread.remove(partition)
+            self._changed_at = self._monotonic()
+            self._look_again()
 
     @property
     def pause_bytes(self) -> int:
@@ -105,7 +140,8 @@ class Feed:
             self._messages.append(message)
             self._count(held_bytes(message))
         self.position = position
-        if self._bytes > self._held.pause_bytes and not self._paused:
+        full = self._bytes > self._held.pause_bytes and not self._paused
+        if full and not self._held.leave_unread(self.partition):
             self._paused = True
             self._consumer.pause(self.partition)
         self._moved()
@@ -155,6 +191,8 @@ class Feed:
             taken.append(message)
             size += _size(message)
         self._count(-size)
+        if self._bytes <= self._held.pause_bytes:
+            self._held.read_on(self.partition)
         # Resume only below half: aiokafka drops its fetched data for paused partitions.
         if self._paused and not self._detached and self._bytes < self._held.pause_bytes / 2:
             self._resume()
@@ -176,6 +214,7 @@ class Feed:
         self._messages.clear()
         self._unpacking = None
         self._count(-self._bytes)
+        self._held.read_on(self.partition)
 
     def _count(self, size: int) -> None:
         self._bytes += size

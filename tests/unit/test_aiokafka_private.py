@@ -19,6 +19,7 @@ from clients.aiokafka_private import (
     cut_off_producer,
     discard_transaction_error,
     drop_fetched,
+    fetch_within,
     release_records,
 )
 from clients.bounded_fetch import BoundedFetchResult
@@ -107,6 +108,14 @@ def test_the_backoff_is_read_at_each_fetch() -> None:
     assert "prefetch_backoff" in inspect.signature(aiokafka_fetcher.Fetcher).parameters
     assert "backoff=self._prefetch_backoff" in inspect.getsource(aiokafka_fetcher.Fetcher)
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+
+
+def test_the_wait_is_read_at_each_fetch() -> None:
+    source = inspect.getsource(aiokafka_fetcher.Fetcher._get_actions_per_node)
+    assert "FetchRequest(\n                self._fetch_max_wait_ms," in source
+    fetcher = SimpleNamespace(_fetch_max_wait_ms=50)
+    fetch_within(SimpleNamespace(_fetcher=fetcher), 5)
+    assert fetcher._fetch_max_wait_ms == 5
 
 
 def test_an_iterator_of_records_is_released() -> None:

@@ -1,4 +1,4 @@
-"""A feed counts what it holds, pauses by what is free, and unpacks batches in their place."""
+"""A feed counts what it holds, holds back by what is free, and unpacks batches in their place."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from clients.record_stream import PackedBatch
 from consumer.exports.messages import LargeMessage
-from consumer.lanes.feed import HELD_BYTES, PAUSE_BYTES, Feed, Held
+from consumer.lanes.feed import HELD_BYTES, MOST_UNREAD, PAUSE_BYTES, Feed, Held
 from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, packed, record
 
@@ -60,27 +60,69 @@ def drained(feed: Feed) -> list[Any]:
 
 
 def test_headers_count() -> None:
-    consumer = Consumer()
-    full = feed(consumer)
+    held = Held()
+    full = feed(Consumer(), held)
     loaded = message(0, b"", headers=(("h" * 10, b"x" * 900_000),))
     for number in range(5):
-        assert not consumer.paused
+        assert not held.unread
         full.put([loaded], number + 1)
-    assert consumer.paused == {PLACE}
-    assert len(full.take(MIB)) == 2
+    assert held.unread == {PLACE}
     full.take(MIB)
-    assert not consumer.paused
+    assert not held.unread
 
 
 def test_many_empty_headers_count_for_what_they_hold() -> None:
-    consumer = Consumer()
-    full = feed(consumer)
+    held = Held()
+    full = feed(Consumer(), held)
     full.put([message(n, b"", headers=(("", b""),) * 1_000) for n in range(30)], 30)
-    assert consumer.paused
+    assert held.unread
+
+
+def full_feed(number: int, consumer: Consumer, held: Held) -> Feed:
+    made = Feed(TopicPartition(PLACE.topic, number), consumer, lambda: None, held)
+    made.start_at(0)
+    made.put([message(n, b"x" * MIB) for n in range(5)], 5)
+    return made
+
+
+def test_what_is_fetched_of_a_few_full_feeds_stays_and_others_pause() -> None:
+    """A paused partition loses what was fetched of it; what stays takes memory uncounted."""
+    consumer, looks = Consumer(), list[None]()
+    held = Held(lambda: looks.append(None))
+    feeds = [full_feed(number, consumer, held) for number in range(MOST_UNREAD + 1)]
+    assert held.unread == {one.partition for one in feeds[:-1]}
+    assert consumer.paused == {feeds[-1].partition}
+    feeds[-1].take(MIB)
+    assert consumer.paused  # not before half of it is taken
+    feeds[-1].take(3 * MIB)
+    assert not consumer.paused
+    assert not looks
+    feeds[0].take(2 * MIB)
+    feeds[1].stop()
+    assert held.unread == {one.partition for one in feeds[2:-1]}
+    assert len(looks) == 2
+    feeds[1].start_at(0)
+    feeds[1].put([message(n, b"x" * MIB) for n in range(5)], 5)
+    assert feeds[1].partition in held.unread
+
+
+def test_a_full_feed_that_nothing_is_taken_of_is_not_busy() -> None:
+    """Else a storage that refuses would have its node fetch two hundred times a second."""
+    now = 100.0
+    held = Held(monotonic=lambda: now)
+    found = [held.busy]
+    full = full_feed(0, Consumer(), held)
+    found.append(held.busy)
+    now += 2
+    found.append(held.busy)
+    full.take(2 * MIB)
+    full.put([message(n, b"x" * MIB) for n in range(5)], 10)
+    assert [*found, held.busy] == [False, True, False, True]
 
 
 def test_feeds_share_what_a_member_may_hold() -> None:
     consumer, held = Consumer(), Held()
+    held.unread = {TopicPartition("other", number) for number in range(MOST_UNREAD)}
     feeds = [feed(consumer, held) for _ in range(72)]
     for one in feeds:
         consumer.paused.clear()
