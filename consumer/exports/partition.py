@@ -1,9 +1,9 @@
-"""One partition's exports as a lane sees them: messages in, turns, an outcome and a resume point.
+"""One partition's exports as its lane sees them: messages in, turns, outcome and resume point.
 
-Blocking code: one thread at a time runs ``turn``; nothing else is called meanwhile but ``abandon``
-and ``progress``. A turn is of requests or of batches, so that it goes to whom it was claimed for.
-Requests come first, so that a batch finds its owner, but let waiting batches have every other turn.
-A turn may end within a batch: its message isn't handled yet, and the next turn of batches goes on.
+Blocking code: one thread at a time runs ``turn``; meanwhile only ``abandon`` and ``progress`` may
+be called. A turn handles either requests or batches, so that it serves the user it was claimed for.
+Requests come first, so that a batch finds its owner, but waiting batches get every other turn. A
+turn may end within a batch: its message isn't handled yet, and the next turn of batches continues.
 Invariant: a ``Checkpoint``'s resume point covers exactly what this and earlier outcomes contain.
 """
 
@@ -18,17 +18,17 @@ from consumer.core.budget import TURN_BYTES, TURN_SECONDS, TurnBudget
 from consumer.core.fair_queue import Claim
 from consumer.core.resume import ResumePoint
 from consumer.core.second_attempts import SecondAttempts
-from consumer.core.suspects import MOST_MARKED, MessagePlace, Suspect, Suspects
+from consumer.core.suspects import MessagePlace
 from consumer.errors import StorageUnavailable
 from consumer.exports.ending import log_end
 from consumer.exports.ends_apart import ends_apart
 from consumer.exports.export_context import ExportContext
 from consumer.exports.marked_storage import MarkedStorage
-from consumer.exports.messages import LargeMessage, Message, Outcome, SetAside, value_bytes
+from consumer.exports.messages import LargeMessage, Message, Outcome, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
+from consumer.exports.quarantine import Quarantine
 from consumer.exports.routing import Routing
-from consumer.exports.terminal_events import broke_twice, died_on_twice
 from consumer.exports.turn_result import Checkpoint, TurnEnd, TurnResult
 from schemas.completions import TerminalEvent
 from schemas.vocabulary import FailReason
@@ -40,12 +40,12 @@ _UNOWNED = Claim(None, 5)
 
 
 class PartitionExports:
-    """See the module.
+    """One partition's exports; see the module.
 
-    ``point`` is where the partition's last owner left off. Exports ``given_up`` fail at once, as
-    the storage could not take their files. Messages that our code ``breaks_on``, and how, are set
-    aside. ``moved`` is called, from any thread, when ends that were begun apart may be collected.
-    Without ``second_attempts`` there are none.
+    ``point`` is where the partition's last owner stopped. Exports in ``given_up`` fail at once,
+    because the storage could not take their files. Messages in ``breaks_on``, with the error that
+    our code raised, are set aside. ``moved`` is called, from any thread, when ends concluded apart
+    can be collected. Without ``second_attempts`` no export gets one.
     """
 
     def __init__(
@@ -60,19 +60,18 @@ class PartitionExports:
     ) -> None:
         self.partition = partition
         self.in_hand = context.in_hand.begin(partition, context.storage.open_mark(partition))
-        """What it works on now; any thread may look."""
-        # Without a mark: a call outside of turns must not look like a turn that hangs.
+        """What it is working on; any thread may read it."""
+        # Unmarked: a call outside of turns must not look like a hanging turn.
         apart = ends_apart(partition, context, moved)
         context = replace(context, storage=MarkedStorage(context.storage, self.in_hand))
         self._context = context
         self.publication = Publication(context.storage, apart)
-        """What is on its way to the storage."""
+        """Pending writes to the storage."""
         self._exports = OpenExports(partition, context, self.publication, second_attempts)
         shared = context, self._exports, self.publication
         self._routing = Routing(partition, point, *shared, given_up)
         self._first_batches = dict(point.first_batches)
-        self._suspects = Suspects(point.suspects)
-        self._breaks_on = breaks_on
+        self._quarantine = Quarantine(point.suspects, breaks_on)
         self._events: list[TerminalEvent] = []
         self._requests: deque[Message] = deque()
         self._records: deque[Message] = deque()
@@ -80,44 +79,45 @@ class PartitionExports:
         self._began_at = point.records_resume
         """The next record when the last turn began."""
 
-    # State, read by the lane between turns.
+    # State that the lane reads between turns.
 
     @property
     def open_count(self) -> int:
-        """Exports accepted and unfinished, those to be restored included."""
+        """The number of exports accepted and unfinished, including those to be restored."""
         return len(self._exports) + len(self._routing.requests.to_restore)
 
     @property
     def restoring(self) -> bool:
-        """Whether requests that the last owner had open are still to be read."""
+        """Whether open requests of the last owner still have to be read."""
         return bool(self._routing.requests.to_restore)
 
     @property
     def pending_requests(self) -> bool:
-        """Whether requests were taken that no turn has handled."""
+        """Whether requests wait to be handled by a turn."""
         return bool(self._requests)
 
     @property
     def pending_records(self) -> bool:
-        """Whether batches were taken that no turn has handled."""
+        """Whether batches wait to be handled by a turn."""
         return bool(self._records)
 
     @property
     def batches_next(self) -> bool:
-        """Whether requests were handled since batches that wait had a turn."""
+        """Whether waiting batches have the next turn, after one of requests."""
         return self._batches_next
 
     @property
     def runnable(self) -> bool:
-        """Whether a turn could do something."""
+        """Whether a turn has anything to do."""
         return self.publication.due or (self.settled and bool(self._queue()))
 
     @property
     def claim(self) -> Claim:
-        """For whom the next turn would be, by the key of its first batch.
+        """Whose turn the next one is, by the key of its first batch.
 
-        Requests are unowned until they are read, and go before other unowned work: a turn of them
-        is short. Batches without an open export are unowned, too, and what the storage refused.
+        Requests have no user until they are read; they precede other work without one, because
+        their turns are short. Batches without an open export and retries of refused writes have
+        none either.
         """
         queue = self._queue()
         if queue is self._requests:
@@ -128,29 +128,29 @@ class PartitionExports:
 
     @property
     def writes_due(self) -> bool:
-        """Whether a turn would begin with what the storage did not take before."""
+        """Whether the next turn begins with writes that the storage hasn't accepted."""
         return self.publication.writes_due
 
     @property
     def settled(self) -> bool:
-        """Whether no end of an export waits for the storage; only then there is a resume point."""
+        """Whether no export's end waits for the storage; only then is there a resume point."""
         return self.publication.settled
 
     @property
     def outcome_full(self) -> bool:
-        """Whether dead letters should be committed before there are more, as they are held."""
+        """Whether the dead letters held should be committed before more are added."""
         return self._routing.dead_letters.held_bytes > TURN_BYTES
 
     @property
     def next_offsets(self) -> tuple[int, int]:
-        """The next offsets to be handled, of requests (once all are restored) and of records."""
+        """The next offsets to handle, of requests (once all are restored) and of records."""
         return self._routing.requests.position, self._routing.batches.next_record
 
     def resume_point(self) -> ResumePoint:
         """What a ``Checkpoint`` would hold, if it is settled.
 
-        In the middle of a replay too: what is still to be restored is open, and the next owner
-        replays from the earliest batch that it needs.
+        Valid during a replay too: requests still to be restored count as open, and the next owner
+        replays from the earliest batch it needs.
         """
         requests, batches = self._routing.requests, self._routing.batches
         open_requests = tuple(sorted((*requests.to_restore, *self._exports.open_requests())))
@@ -161,19 +161,19 @@ class PartitionExports:
             open_requests,
             # R: an export that isn't begun needs nothing below the next record.
             min((batches.next_record, *(first for _, first in firsts))),
-            # P never goes back: what lies below the floor was handled, however far the replay is.
+            # P never goes back: everything below the floor was handled, however far the replay is.
             max(batches.floor, batches.next_record),
             firsts,
         )
-        suspects = self._suspects.keep(point.will_read)
+        suspects = self._quarantine.keep(point.will_read)
         return replace(point, suspects=suspects) if suspects else point
 
     def idle_since(self) -> float | None:
-        """When the export that is idle for longest was active: monotonic seconds, or None."""
+        """When the longest-idle export was last active: monotonic seconds, or None."""
         return self._exports.idle_since()
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
-        """Rows and bytes so far of an open export; from any thread, during a turn too."""
+        """Rows and bytes so far of an open export; callable from any thread, during a turn too."""
         if export := self._exports.get(export_id):
             return export.assembly.rows, export.size_bytes
         return self.publication.progress(export_id)
@@ -189,39 +189,39 @@ class PartitionExports:
         self._records.extend(messages)
 
     def drop_pending(self) -> None:
-        """Forget what was taken and not handled; it will be read again from ``next_offsets``."""
-        # A batch applied in part stays: its message is read again, and found by its offset.
+        """Drop messages not handled yet; they will be read again from ``next_offsets``."""
+        # A partly applied batch stays: its message is read again and found by its offset.
         self._requests.clear()
         self._records.clear()
 
     def advance(self, requests_position: int, records_position: int) -> None:
-        """Move past what Kafka shows to no consumer: markers, and aborted messages.
+        """Move past what no consumer sees: markers and aborted messages.
 
         Raises:
-            LaneStopped: the requests to be restored would have been below.
+            LaneStopped: requests to be restored would be skipped.
         """
-        # Of an empty queue only: what waits lies below its feed's position.
+        # Only if the queue is empty: waiting messages lie below the feed's position.
         if not self._requests:
             self._routing.requests.pass_by(requests_position)
         if not self._records:
             self._routing.batches.pass_by(records_position)
 
     def owners_known(self, below: int) -> None:
-        """The requests of all batches below this offset were read, if there are any."""
+        """All requests that may own a batch below this offset have been read."""
         self._routing.batches.owners_known_below = below
 
     def orphan_committed(self) -> None:
-        """The outcomes so far were committed."""
+        """All outcomes so far have been committed."""
         self._routing.batches.orphan_pending = False
 
     def take_checkpoint(
         self, committed: ResumePoint | None, *, progress: bool
     ) -> Checkpoint | None:
-        """What is to be committed now; None: nothing is, or an end waits for the storage.
+        """What to commit now; None if there is nothing, or an end waits for the storage.
 
-        Without an outcome it is the ``progress`` since what is ``committed``, if that is wanted.
+        Without an outcome, commits the progress since ``committed`` if ``progress`` is true.
         """
-        # The point sorts what is open, so it is not made after every turn for nothing.
+        # The point sorts all open exports: don't build it after every turn for nothing.
         if not self.settled or not (self._has_outcome or progress):
             return None
         point = self.resume_point()
@@ -230,7 +230,7 @@ class PartitionExports:
         return Checkpoint(self._take_outcome(), point)
 
     def expire(self, active_before: float) -> None:
-        """Fail the exports that were not active since a monotonic time; then take a turn.
+        """Fail the exports that have been idle since a monotonic time; then take a turn.
 
         Raises:
             LaneStopped: a person has to act.
@@ -238,7 +238,7 @@ class PartitionExports:
         self._exports.expire(active_before)
 
     def give_up(self, message: str) -> TurnResult | None:
-        """The storage refused for too long: let go what it refused; then take a turn.
+        """The storage refused for too long: give up what it refused; then take a turn.
 
         What was refused is an export's file, which fails, or a look at the manifest of a batch that
         no open export has: a dead letter then. Returns what the refused turn comes to with that;
@@ -248,7 +248,7 @@ class PartitionExports:
 
     def _let_go(self, message: str) -> bool:
         if export := self.publication.refused:
-            # A completed manifest binds: this export waits for the storage, and can't fail.
+            # A completed manifest is binding: this export can't fail and waits for the storage.
             if export.decided is None:
                 self._exports.fail(export, FailReason.STORAGE_UNAVAILABLE, message)
             return export.decided is None
@@ -262,11 +262,11 @@ class PartitionExports:
         return given_up
 
     def abandon(self) -> None:
-        """The partition is lost: decide nothing any more. From any thread, at any time."""
+        """The partition is lost: make no more decisions. Callable from any thread, at any time."""
         self.publication.abandon()
 
     def discard(self) -> None:
-        """Remove the partial files; the state is of no use afterwards."""
+        """Remove the partial files; this object is unusable afterwards."""
         self.publication.discard()
         self._exports.discard()
         self.in_hand.close()
@@ -274,18 +274,18 @@ class PartitionExports:
     # A turn, on a thread.
 
     def turn(self, budget_seconds: float = TURN_SECONDS) -> TurnResult:
-        """Handle what was taken, up to a turn's share of bytes and time, and at most a piece more.
+        """Handle waiting messages within a turn's budget of bytes and time, plus at most one piece.
 
         Raises:
-            PartLost, AttemptAgain, MessageFault: load the partition again.
+            PartLost, AttemptAgain, MessageFault: reload the partition.
             LaneStopped: a person has to act.
         """
         self._began_at, was_due = self._routing.batches.next_record, self.publication.due
         end, refusal = TurnEnd.IDLE, None
         try:
-            # What the storage refused before: until that is settled no message is handled.
+            # First retry what the storage refused: no message is handled until that is settled.
             self._write_out()
-            # An orphan's verdict is committed first: a later request could open its export.
+            # Commit the decision on an orphan first: a later request could open its export.
             if self.settled and not self._routing.batches.orphan_pending:
                 if self._queue() is self._requests:
                     self._routing.requests.read_ahead(self._requests)
@@ -343,58 +343,44 @@ class PartitionExports:
                 if turn.spent:
                     break
         except Exception:
-            # No mark stays: this was no death, and the lane counts it in memory.
+            # Leave no mark: this was no death, and the lane counts it in memory.
             self.in_hand.put_down()
             raise
         finally:
             self._release()
         self.in_hand.put_down()
         self._batches_next = queue is self._requests and bool(self._records)
-        # If requests wait, the owner may be among them; they are handled first.
+        # If requests wait, the owner may be among them; handle those first.
         if not handled and not self._within_a_batch and not self._requests:
             return TurnEnd.OWNER_UNKNOWN
         return TurnEnd.SPENT if self._queue() else TurnEnd.IDLE
 
     def _release(self) -> None:
-        """Hold no large value while others have their turns."""
+        """Hold no large value while other partitions have their turns."""
         for queue in (self._requests, self._records):
             if queue and isinstance(first := queue[0], LargeMessage):
                 first.release()
 
     def _handle(self, queue: deque[Message], turn: TurnBudget) -> bool:
-        """Handle the first of a queue; False: it has no owner yet, or isn't applied whole."""
+        """Handle the queue's first message; False if it has no owner yet or is partly applied."""
         message, is_batch = queue[0], queue is self._records
         if not is_batch and self._routing.requests.passes_over(message):
             return True
-        place = (
-            MessagePlace(is_batch, message.offset) if self._suspects or self._breaks_on else None
-        )
-        suspect = self._suspects.find(place) if place else None
-        if place and (aside := self._to_set_aside(message, place, suspect)):
+        suspect, aside = self._quarantine.find(message, is_batch=is_batch)
+        if aside:
             self.in_hand.put_down()
             if not self._routing.must_be_read(message, is_batch=is_batch):
                 return self._routing.handle(message, turn, is_batch=is_batch, aside=aside)
-        # One by one while there are suspects, so that the next death shows which it was. A mark
-        # covers as many offsets, some of which may be transaction markers.
-        at_once = 1 if self._suspects else min(len(queue), MOST_MARKED)
-        last = min(queue[at_once - 1].offset, message.offset + at_once - 1)
+        last = self._quarantine.last_marked(queue)
         self.in_hand.take(message, is_batch=is_batch, last=last, alone=suspect is not None)
         handled = self._routing.handle(message, turn, is_batch=is_batch)
         if suspect and handled:
-            self._suspects.clear(suspect.place)
+            self._quarantine.clear(suspect)
         return handled
 
-    def _to_set_aside(
-        self, message: Message, place: MessagePlace, suspect: Suspect | None
-    ) -> SetAside | None:
-        if suspect and suspect.died_on_twice:
-            return died_on_twice(message)
-        error = self._breaks_on.get(place)
-        return broke_twice(message, error) if error else None
-
     def _queue(self) -> deque[Message] | None:
-        """What the next turn is of; None: of nothing."""
-        # Until all open requests are restored, a batch of one would seem to have no owner.
+        """The queue that the next turn handles; None if there is nothing."""
+        # Until all open requests are restored, their batches would seem to have no owner.
         batches = bool(self._records) and not self.restoring
         if self._requests and not (batches and self._batches_next):
             return self._requests

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
-from consumer.exports.messages import Message, SetAside
+from consumer.exports.messages import Message
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
 from schemas.limits import MOST_USER_CHARACTERS
 from schemas.requests import ExportRequested, is_user
 from schemas.times import parse_time, recorded_time, to_millis
-from schemas.vocabulary import DeadLetterReason, FailReason, Format, is_export_id
+from schemas.vocabulary import FailReason, Format, is_export_id
 
 
 class _EndFields(TypedDict):
@@ -213,19 +213,3 @@ def id_in_key(message: Message) -> str | None:
 def source_of(message: Message) -> Source:
     """A message's place in Kafka."""
     return Source(topic=message.topic, partition=message.partition, offset=message.offset)
-
-
-def died_on_twice(message: Message) -> SetAside:
-    """Why a message that nodes died on is set aside."""
-    why = f"set aside unread: nodes died twice on {_where(message)}"
-    return SetAside(why, DeadLetterReason.NODE_KILLER)
-
-
-def broke_twice(message: Message, error: str) -> SetAside:
-    """Why a message that our own code breaks on is set aside."""
-    why = f"set aside unread: Sluice failed twice at {_where(message)}: {error}"
-    return SetAside(why, DeadLetterReason.UNREADABLE)
-
-
-def _where(message: Message) -> str:
-    return f"{message.topic} {message.partition}:{message.offset}"
