@@ -35,7 +35,7 @@ def server_properties(port: int, controller_port: int, log_directory: str) -> di
         "controller.listener.names": "CONTROLLER",
         "log.dirs": log_directory,
         "auto.create.topics.enable": "false",
-        # There is one broker to replicate to, and few groups to spread over partitions.
+        # One broker to replicate to, and few groups to spread over partitions.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.replication.factor": "1",
@@ -43,12 +43,12 @@ def server_properties(port: int, controller_port: int, log_directory: str) -> di
         "transaction.state.log.num.partitions": "8",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        # How much of the commits' log is loaded at a time. After a kill -9 a broker is elected
-        # coordinator twice, and looks only in between whether it still is. With the default of
-        # 5 MB a load can outlast both elections; its end then passes for the second load's, and
+        # How much of the commit log is loaded at a time. After a kill -9 a broker is elected
+        # coordinator twice, and checks only between chunks whether it still is. With the default of
+        # 5 MB a load can outlast both elections; its end is then taken for the second load's, and
         # old commits for the newest (docs/guarantees.md).
         "offsets.load.buffer.size": str(64 * 1024),
-        # Members that are killed are to be missed soon, and new ones not to be waited for.
+        # Notice killed members soon, and don't wait for new ones.
         "group.min.session.timeout.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
         # A killed broker's registration is valid until this has passed, and its successor waits

@@ -1,7 +1,7 @@
 """The credentials of an embedded object store, kept in a file of its data directory.
 
-Invariant: generated at random once and then kept, so that what was set up for a store still fits it
-after a restart. To choose them, write the file before the first start.
+Invariant: they are generated once at random and then kept, so that clients set up for a store still
+work after a restart. To choose them, write the file before the first start.
 """
 
 import json
@@ -17,22 +17,22 @@ _NAMES = ("access_key_id", "secret_access_key")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What requests are signed with; the secret is in no ``repr``."""
+    """The credentials that requests are signed with; no ``repr`` shows the secret."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
 
     @classmethod
     def random(cls) -> "Credentials":
-        """New ones that nobody can guess."""
+        """New random credentials."""
         return cls(f"SLUICE{secrets.token_hex(7).upper()}", secrets.token_hex(20))
 
     @classmethod
     def read(cls, path: Path) -> "Credentials | None":
-        """What the file holds; None if there is none.
+        """Read the file; None if it doesn't exist.
 
         Raises:
-            ServerError: it holds something else; the message has nothing of what it holds.
+            ServerError: it has other content, which the message doesn't show.
         """
         try:
             found = json.loads(path.read_text("utf-8"))
@@ -54,5 +54,5 @@ class Credentials:
 
 
 def _is_usable(value: object) -> bool:
-    """Whether it fits into an HTTP header as it is."""
+    """Whether it fits into an HTTP header unescaped."""
     return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None

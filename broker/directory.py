@@ -1,9 +1,9 @@
-"""A server's data directory: who uses it, its configuration and its log.
+"""A server's data directory: its lock, configuration and log.
 
 Layout: ``server.properties``, ``NAME.log``, ``lock``, and what the server keeps.
 
-Invariant: one server at a time, by a lock that the server's process inherits, so that it is held as
-long as that lives.
+Invariant: one server at a time. The server's process inherits the lock, so it is held as long as
+that process lives.
 """
 
 import os
@@ -29,7 +29,7 @@ class DataDirectory:
 
     @property
     def log_path(self) -> Path:
-        """What the server printed since it was started last."""
+        """The server's output since its last start."""
         return self.path / f"{self.server.lower()}.log"
 
     @contextmanager
@@ -59,7 +59,7 @@ class DataDirectory:
     def write(self, name: str, text: str) -> None:
         """Write the whole file ``name``, which may hold secrets: only its owner may read it."""
         partial = self.path / f"{name}.partial"
-        partial.unlink(missing_ok=True)  # a file keeps the permissions that it was made with
+        partial.unlink(missing_ok=True)  # a file keeps the permissions it was created with
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

@@ -1,7 +1,7 @@
 """The embedded Kafka: one real broker, which is its own controller.
 
-Invariant: what Kafka needs is all in its data directory, ``kafka-logs`` of ``broker.kafka_storage``
-and the configuration of ``broker.config``.
+Invariant: everything Kafka needs is in its data directory: ``kafka-logs``
+(``broker.kafka_storage``) and the configuration (``broker.config``).
 """
 
 from collections.abc import Callable, Mapping, Sequence

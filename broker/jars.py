@@ -5,8 +5,8 @@ its path in the cache as well; `sha256sum -c` understands them. Nothing is resol
 no other version than the locked one can slip in. ``python -m broker.update_checksums`` rewrites
 them.
 
-Invariant: a jar is in the cache whole or not at all, and is only used if its hash is the locked
-one, which is looked at on each start (46 jars in 30 ms).
+Invariant: a jar is in the cache whole or not at all, and is used only if its hash is the locked
+one, which is checked on each start (46 jars in 30 ms).
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Distribution:
         return self.jars[0].version
 
     def cache_directory(self, environment: Mapping[str, str] = os.environ) -> Path:
-        """Where the user's jars of it are: ``sluice/NAME`` under $XDG_CACHE_HOME or ``~/.cache``.
+        """Where the user's jars are cached: ``sluice/NAME`` under $XDG_CACHE_HOME or ``~/.cache``.
 
         Raises:
             ServerError: the user has no home directory.
@@ -76,12 +76,12 @@ class Distribution:
 
 
 def locked_kafka() -> Distribution:
-    """Apache Kafka as it is locked."""
+    """The locked Apache Kafka."""
     return Distribution("kafka", "Apache Kafka", _locked("kafka"))
 
 
 def locked_s3proxy() -> Distribution:
-    """S3Proxy as it is locked."""
+    """The locked S3Proxy."""
     return Distribution("s3proxy", "S3Proxy", _locked("s3proxy"))
 
 
@@ -174,7 +174,7 @@ def _fetch(jar: Jar, title: str, into: Path, repositories: dict[str, str] | None
             reason = f"the Maven repository can't be reached ({type(error).__name__})"
         except RuntimeError:
             reason = "the Maven repository does not have it"
-        shutil.rmtree(into, ignore_errors=True)  # what was cut off would count as fetched
+        shutil.rmtree(into, ignore_errors=True)  # a truncated file would count as fetched
     raise ServerError(
         f"{title} is not in {into.parent} yet and {jar.name} can't be fetched: {reason}"
     )

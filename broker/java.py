@@ -1,4 +1,4 @@
-"""Starts Java programs that live no longer than this process.
+"""Starts Java programs that don't outlive this process.
 
 Invariant: a program started here reads no environment variable of ours, and no signal from our
 terminal reaches it.

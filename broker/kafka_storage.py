@@ -40,7 +40,7 @@ def format_storage(
     if status != 0:
         words = last_error(directory.read_log())
         raise ServerError(f"Kafka can't format {directory.path}: {words}")
-    # Only now under its name: where formatting was cut off, it begins again.
+    # Rename only now, so that interrupted formatting starts again.
     (directory.path / _UNFINISHED_STORAGE).rename(directory.path / STORAGE)
 
 

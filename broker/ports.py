@@ -1,6 +1,6 @@
 """Free ports on 127.0.0.1.
 
-A port that is picked can be lost before it is bound; who picks, retries.
+A picked port can be taken before it is bound: callers retry.
 """
 
 import secrets

@@ -1,6 +1,6 @@
 """One Java server on 127.0.0.1 as a child process: started, waited for, stopped, killed.
 
-What it is made of lives elsewhere: which server, its jars, its configuration, its data directory.
+Other modules define which server it is, its jars, its configuration and its data directory.
 
 Invariant: the server's process never outlives ours, as far as the system allows (see ``launch``).
 """
@@ -65,7 +65,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _configure(self, port: int, jars: str, lock: int) -> Sequence[str]:
-        """Write what it reads from its directory; Java's arguments after ``-cp jars``.
+        """Write its configuration; returns Java's arguments after ``-cp jars``.
 
         ``lock`` is the descriptor that its processes inherit.
         """
@@ -76,7 +76,7 @@ class EmbeddedServer(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it was not stopped or killed."""
+        """The server's process id, until it is stopped or killed."""
         return self._process.pid if self._process else None
 
     @property
@@ -92,7 +92,7 @@ class EmbeddedServer(ABC):
         return self._directory.log_path
 
     def prepare(self) -> str:
-        """Have the server's jars cached and verified; the class path.
+        """Fetch and verify the server's jars; returns the class path.
 
         Raises:
             ServerError: they can't be fetched, or differ from what was locked.
@@ -160,7 +160,7 @@ class EmbeddedServer(ABC):
             time.sleep(_POLL_SECONDS)
 
     def wait(self) -> ServerError:
-        """Wait until the server ends by itself; why it did.
+        """Wait until the server ends by itself; returns why it did.
 
         Raises:
             ServerInterruptedError: ``interrupt`` was called.
@@ -180,14 +180,14 @@ class EmbeddedServer(ABC):
             try:
                 self._process.wait(timeout_seconds)
             except BaseException as error:
-                # Interrupted, or too slow: it must be gone before its data is removed.
+                # Interrupted or too slow: it must be gone before its data is removed.
                 self.kill()
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
             self._process = None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would. Without a process, nothing."""
+        """Send SIGKILL, like a crash. No-op without a process."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -220,7 +220,7 @@ class EmbeddedServer(ABC):
             self.wait_ready()
         except BaseException:
             self.stop()
-            # Unless this port was requested, the next start picks another one.
+            # Unless this port was requested, the next start picks another.
             self._port = kept
             raise
 

@@ -57,7 +57,7 @@ class EmbeddedStore(EmbeddedServer):
 
     @property
     def credentials(self) -> Credentials:
-        """What requests have to be signed with; known from ``spawn`` on.
+        """The credentials that sign requests; known from ``spawn`` on.
 
         Raises:
             ServerError: their file is none of ours.
@@ -74,8 +74,8 @@ class EmbeddedStore(EmbeddedServer):
             ServerError: S3 has no buckets of such a name, or it can't be written.
         """
         require_bucket_name(name)
-        # To S3Proxy a bucket is a directory. What others may read of it, every one may: it takes
-        # the permissions of a directory for the bucket's.
+        # To S3Proxy a bucket is a directory, and the directory's permissions are the bucket's: if
+        # others may read it, every client may.
         try:
             (self._buckets / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -89,7 +89,7 @@ class EmbeddedStore(EmbeddedServer):
         return locked_s3proxy()
 
     def _configure(self, port: int, jars: str, lock: int) -> Sequence[str]:
-        del jars, lock  # nothing but the server itself is run
+        del jars, lock  # only the server itself is run
         self._buckets.mkdir(mode=0o700, exist_ok=True)
         credentials = Credentials.read(self._directory.path / _CREDENTIALS)
         if credentials is None:
