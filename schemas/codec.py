@@ -1,6 +1,6 @@
 """Bytes of the requests topic to events, and events to bytes.
 
-Says what is unreadable (a dead letter) and what is invalid (an export that fails). No I/O.
+Distinguishes unreadable messages (dead letters) from invalid ones (failed exports). No I/O.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ Request: TypeAlias = ExportRequested | CancelRequested
 
 
 class InvalidRequest(Invalid):
-    """A request with a valid id and wrong fields; ``fields`` is what was sent."""
+    """A request with a valid id and invalid fields; ``fields`` is what was sent."""
 
     def __init__(
         self, export_id: str, errors: Iterable[FieldError], fields: dict[str, Any]
@@ -33,12 +33,12 @@ class InvalidRequest(Invalid):
 def decode_request(value: bytes | None, key: bytes | None = None) -> Request:
     """Read a record of the requests topic.
 
-    The key stands for an id that may lie beyond what is read; see ``request_fields``.
+    The key replaces an id that may lie beyond the part that is read; see ``request_fields``.
 
     Raises:
         Unreadable: null, not JSON, of an unknown type, without a valid id, or a cancellation
             with further fields: a dead letter.
-        InvalidRequest: the request of a valid id has wrong fields; it names each.
+        InvalidRequest: the id is valid but other fields are not; the error names each.
     """
     fields, excess = request_fields(value, key)
     match fields.get("type"):
@@ -51,7 +51,7 @@ def decode_request(value: bytes | None, key: bytes | None = None) -> Request:
             except ValidationError as error:
                 raise InvalidRequest(export_id, field_errors(error), fields) from None
         case "export.cancel_requested":
-            # For its error: without a valid id it names nothing to cancel.
+            # Called for its error: without a valid id there is nothing to cancel.
             export_id_of(fields)
             try:
                 return CancelRequested.model_validate(fields)
@@ -65,14 +65,14 @@ def decode_request(value: bytes | None, key: bytes | None = None) -> Request:
 def request_fields(
     value: bytes | None, key: bytes | None = None
 ) -> tuple[dict[str, Any], str | None]:
-    """The fields of a record of the requests topic, not checked yet; always quick.
+    """The unchecked fields of a record of the requests topic; always fast.
 
-    With them, which bound the record passes: then they open an export by a valid id. Of a value
-    that is held they are all but the costly ones; of a larger one those at its beginning, and it is
-    a request of the id that is its key unless they say otherwise.
+    Also returns which limit the record exceeds, if any: then the fields still open an export if the
+    id is valid. For a value that is held, these are all but the costly fields; for a larger one,
+    those at its beginning, and its key is the id unless these fields have another.
 
     Raises:
-        Unreadable: it opens no export, and nothing more is to be found out: a dead letter.
+        Unreadable: it opens no export: a dead letter.
     """
     excess = request_excess(value)
     if value is None or excess is None:
@@ -94,7 +94,7 @@ def _fields_at_least(value: bytes, key: bytes | None) -> dict[str, Any]:
 
 
 def request_excess(value: bytes | None) -> str | None:
-    """Which bound of a request's text is passed, in words, if one is."""
+    """Which limit a request's text exceeds, in words; None if it exceeds none."""
     if isinstance(value, UnreadValue):
         return value.why
     size = len(value or b"")
@@ -106,5 +106,5 @@ def request_excess(value: bytes | None) -> str | None:
 
 
 def encode_request(request: Request) -> bytes:
-    """The request as compact UTF-8 JSON, without fields that were left out."""
+    """The request as compact UTF-8 JSON, without unset fields."""
     return orjson.dumps(request.model_dump(mode="json", exclude_none=True))

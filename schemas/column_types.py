@@ -1,7 +1,7 @@
-"""What a cell of each column type is: the contract's "Column types", for those who check and write.
+"""What a cell of each column type may be: the contract's "Column types".
 
-Null is of every type. Invariant: a cell that passes the check can be read by ``parse_date``,
-``parse_timestamp`` or ``decimal.Decimal``, whichever its type calls for.
+Null fits every type. Invariant: a cell that passes the check can be parsed by its type's function:
+``parse_date``, ``parse_timestamp`` or ``decimal.Decimal``.
 """
 
 import re
@@ -23,13 +23,13 @@ _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
 _TIMESTAMP = f"{_DATE}[T ]{_CLOCK}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 _DATE_CHARACTERS = len("2026-11-21")
-_MOST_AT_ONCE = 64  # characters of a text that is joined with others to be checked
+_MOST_AT_ONCE = 64  # texts up to this length are joined to be checked
 
 
 def wrong_cell(cells: Sequence[Cell], column_type: ColumnType) -> tuple[int, str] | None:
-    """The index of the first cell that is not of a type, and what is wrong with it, in words.
+    """The index of the first cell that doesn't fit a type, and what is wrong with it.
 
-    Checks a whole column at C speed; only if that fails, cell by cell.
+    Checks a whole column at C speed, and cell by cell only if that fails.
     """
     if _are_all(cells, column_type):
         return None
@@ -47,8 +47,8 @@ def parse_date(text: str) -> date:
 def parse_timestamp(text: str) -> datetime:
     """The time in a cell that passed as ``timestamp``; naive where the text has no zone.
 
-    Digits past microseconds are cut off. In the first and the last year, to bring it to another
-    zone may overflow.
+    Digits past microseconds are cut off. In the first and last year, converting it to another zone
+    may overflow.
     """
     return datetime.fromisoformat(text)
 
@@ -62,7 +62,7 @@ def _are_all(cells: Sequence[Cell], column_type: ColumnType) -> bool:
     texts = [cell for cell in cells if type(cell) is str] if len(kinds) > 1 else cells
     if not _have_form(texts, column_type):
         return False
-    # Each day once: columns of dates hold few different ones.
+    # Check each day once: date columns hold few different ones.
     return column_type is ColumnType.DECIMAL or _are_days(
         {text[:_DATE_CHARACTERS] for text in texts}
     )
@@ -72,7 +72,7 @@ def _have_form(texts: Sequence[str], column_type: ColumnType) -> bool:
     if max(map(len, texts)) > _MOST_AT_ONCE:
         return all(map(_FORMS[column_type].fullmatch, texts))
     lines = "\n".join(texts) + "\n"
-    # Where a text itself holds a line break, there are more.
+    # If a text itself holds a line break, there are more.
     return lines.count("\n") == len(texts) and _LINES[column_type].fullmatch(lines) is not None
 
 

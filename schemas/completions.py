@@ -1,7 +1,7 @@
 """The completions topic: the one terminal event of each export, and its CloudEvents headers.
 
-A manifest holds the same JSON. Invariant: the bytes of an event depend on its fields alone, so an
-event that is sent again is the same event.
+A manifest holds the same JSON. Invariant: an event's bytes depend only on its fields, so a
+republished event is the same event.
 """
 
 import uuid
@@ -17,14 +17,14 @@ from schemas.strict import Strict
 from schemas.times import Timestamp, format_time
 from schemas.vocabulary import Compression, FailReason, Format
 
-# Names the space of event ids; any constant would do, this one must never change.
+# The namespace of event ids. Any constant would do, but it must never change.
 _EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:sluice:export-completions")
 
 Count = Annotated[int, Field(ge=0)]
 
 
 class Source(Strict):
-    """Where the request was read: it distinguishes two requests of one id."""
+    """The request's place in Kafka; distinguishes two requests with one id."""
 
     topic: str
     partition: Count
@@ -45,7 +45,7 @@ class _Ended(Strict):
 
     @property
     def event_id(self) -> str:
-        """The ``ce_id``: the same however often the event is made again."""
+        """The ``ce_id``; the same however often the event is built."""
         source = self.source
         name = f"{source.topic}/{source.partition}/{source.offset}/{self.export_id}"
         return str(uuid.uuid5(_EVENT_IDS, name))
@@ -54,8 +54,8 @@ class _Ended(Strict):
 class ExportCompleted(_Ended):
     """``export.completed``: the file is whole, on disk, and as described.
 
-    From ``expires_at`` on nobody gets the file; None: it stays. ``pages`` and ``truncated_cells``
-    are None but for a PDF, ``replaced_characters`` but for PDF and XML.
+    From ``expires_at`` on the file can't be fetched; None if it doesn't expire. ``pages`` and
+    ``truncated_cells`` are None except for PDF, ``replaced_characters`` except for PDF and XML.
     """
 
     type: Literal["export.completed"] = "export.completed"
@@ -69,22 +69,22 @@ class ExportCompleted(_Ended):
     expires_at: Timestamp | None = None
 
     def expired(self, now: datetime) -> bool:
-        """Whether the file is nobody's any more; it may still be there."""
+        """Whether the file has expired; it may still exist."""
         return self.expires_at is not None and now >= self.expires_at
 
     @property
     def compression(self) -> Compression:
-        """How the file is compressed: ``location`` ends in its name's extension."""
+        """How the file is compressed, from the extension in ``location``."""
         return compression_in(self.location, self.format)
 
     @property
     def extension(self) -> str:
-        """What the file's name ends in, such as ``csv`` or ``csv.gz``."""
+        """The file name's extension, such as ``csv`` or ``csv.gz``."""
         return extension(self.format, self.compression)
 
 
 class ExportFailed(_Ended):
-    """``export.failed``: there is no file. ``rows`` counts batches applied whole."""
+    """``export.failed``: there is no file. ``rows`` counts those of completely applied batches."""
 
     type: Literal["export.failed"] = "export.failed"
     format: Annotated[Format, Field(strict=False)] | Literal["unknown"]
@@ -109,8 +109,8 @@ _TERMINAL: TypeAdapter[TerminalEvent] = TypeAdapter(
 def encode_event(event: TerminalEvent) -> bytes:
     """The event as compact UTF-8 JSON; ``type`` and ``export_id`` come first.
 
-    ``replaced_characters`` and ``truncated_cells`` are there only where the format can have some,
-    ``retry_of`` only where the request had it, ``attempts`` only where there was more than one.
+    ``replaced_characters`` and ``truncated_cells`` are included only if the format can have them,
+    ``retry_of`` only if the request had it, ``attempts`` only if there was more than one.
     """
     fields = event.model_dump(mode="json")
     for name in ("replaced_characters", "truncated_cells", "retry_of", "attempts"):
@@ -124,7 +124,7 @@ def decode_event(value: bytes) -> TerminalEvent:
     """Read a terminal event or a manifest.
 
     Raises:
-        ValueError: it isn't one (pydantic's ``ValidationError`` is a ``ValueError`` too).
+        ValueError: it is neither (pydantic's ``ValidationError`` is a ``ValueError`` too).
     """
     return _TERMINAL.validate_python(orjson.loads(value))
 

@@ -1,4 +1,4 @@
-"""What decoding can refuse. Two kinds, by what becomes of the message.
+"""Errors of decoding, grouped by what happens to the message.
 
 SchemaError
 ├── Unreadable        nothing ties the message to an export -> dead letter
@@ -31,7 +31,7 @@ class SchemaError(ValueError):
 
 
 class Unreadable(SchemaError):  # noqa: N818 - it names the message, as its dead letter does
-    """A message that can't be tied to an export."""
+    """A message that belongs to no export."""
 
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Unreadable(SchemaError):  # noqa: N818 - it names the message, as its dead
 
 
 class TooLarge(Unreadable):
-    """A message that was too large to be read; ``export_id`` is one at its beginning, if any."""
+    """A message too large to be read; ``export_id`` is the one found at its beginning, if any."""
 
     def __init__(self, reason: DeadLetterReason, message: str, export_id: str | None) -> None:
         super().__init__(reason, message)
@@ -47,9 +47,9 @@ class TooLarge(Unreadable):
 
 
 class Invalid(SchemaError):  # noqa: N818 - as above
-    """A message of a known export with one or more wrong fields.
+    """A message of a known export, with one or more invalid fields.
 
-    ``errors`` has them all; the text is bounded, as it goes into the terminal event.
+    ``errors`` has them all; the text has a limit, because it goes into the terminal event.
     """
 
     def __init__(self, export_id: str, errors: Iterable[FieldError]) -> None:
@@ -59,7 +59,7 @@ class Invalid(SchemaError):  # noqa: N818 - as above
 
 
 def summary(errors: Sequence[FieldError]) -> str:
-    """The findings in one line of at most a few thousand characters, whatever was sent."""
+    """The findings in one line of at most a few thousand characters."""
     words = [f"{error!s:.200}" for error in errors[:_MOST_IN_SUMMARY]]
     if len(errors) > _MOST_IN_SUMMARY:
         words.append(f"and {len(errors) - _MOST_IN_SUMMARY} more")
@@ -67,7 +67,7 @@ def summary(errors: Sequence[FieldError]) -> str:
 
 
 def shown(value: object) -> str:
-    """A wrong value for a message: short, and no deeper than its outermost brackets."""
+    """A value shown in a message: short, and no deeper than its outermost brackets."""
     if isinstance(value, list | dict):
         return "an array" if isinstance(value, list) else "an object"
     return repr(value[:80]) if isinstance(value, str) else f"{value!r:.80}"
@@ -109,9 +109,9 @@ def _in_words(kind: str, message: str) -> str:
 def _follows_from_another(
     kind: str, location: tuple[int | str, ...], above: set[tuple[int | str, ...]]
 ) -> bool:
-    """Whether a finding only says that there is another; ``above`` is where something within is.
+    """Whether a finding only follows from another; ``above`` are paths that contain findings.
 
-    A list is "too short" too when its only items are wrong, and the default of ``options`` can't
-    be made when any other field is wrong.
+    A list whose only items are invalid is also "too short", and the default of ``options`` can't be
+    built if any other field is invalid.
     """
     return kind == "default_factory_not_called" or (kind == "too_short" and location in above)

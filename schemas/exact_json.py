@@ -1,4 +1,4 @@
-"""JSON whose integers keep their digits: orjson, and the standard library where orjson can't.
+"""JSON with exact integers: by orjson, and by the standard library where orjson isn't exact.
 
 Invariant: no integer changes on its way through, and what ``loads`` accepts can be written again
 as UTF-8.
@@ -11,31 +11,32 @@ from typing import Any, NoReturn
 
 import orjson
 
-# Turns every digit into "0", so that a long run of digits is a search for a constant away: a
-# regular expression took longer than all of orjson. What this finds in strings costs time only.
+# Turns every digit into "0", so that a long run of digits can be found by searching for a constant:
+# a regular expression took longer than all of orjson. False finds in strings only cost time.
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
-# orjson is exact from -2^63 to 2^64 - 1: identifiers of 19 digits, which are common, stay with it.
+# orjson is exact from -2^63 to 2^64 - 1, which covers the common identifiers of 19 digits.
 _NINETEEN_DIGITS = b"0" * 19
-_NO_MEMORY = "Not enough memory"  # orjson says so by the error that it has for wrong input
-# To read or write an integer takes the square of its digits, and holds the interpreter: 16 MiB of
-# 4,300 digits each 0.34 s to read, 0.9 s to write. This is the sum of the squares for 1.1 MiB.
+_NO_MEMORY = "Not enough memory"  # orjson reports it by its error for invalid input
+# Reading or writing an integer takes time quadratic in its digits, and holds the interpreter: 16
+# MiB of 4,300-digit integers took 0.34 s to read and 0.9 s to write. This is the sum of squares for
+# 1.1 MiB.
 _MOST_DIGIT_WORK = 5_000_000_000
-_MOST_DIGITS = 4_300  # Python's own bound, in words that name no setting of Python
+_MOST_DIGITS = 4_300  # Python's own limit, in words that don't name a Python setting
 _BEYOND_64_BITS = (b"0" * 20, b"-" + b"0" * 19)
 
 
 def loads(value: bytes, first: int = 0) -> Any:  # noqa: ANN401 - any JSON value
     """Parse UTF-8 JSON. ``first`` is the number of its first byte, where it is part of a text.
 
-    orjson turns 2^64 into 1.8446744073709552e+19 without a word, and refuses an integer of more
-    than 308 digits. Only where such an integer may stand is the value read by the standard
-    library instead, which is exact and about four times slower.
+    orjson silently turns 2^64 into 1.8446744073709552e+19, and refuses integers of more than 308
+    digits. Only if the text may contain such an integer is it read by the standard library instead,
+    which is exact and about four times slower.
 
     Raises:
         ValueError: it is not JSON, not UTF-8, nested too deep (1,024 levels are orjson's limit,
             Python's own may be another), holds a number beyond a double's range, or half of a
             surrogate pair. The text says what and, where that is known, at which byte.
-        MemoryError: it may be JSON, but there is no memory for it.
+        MemoryError: it may be JSON, but doesn't fit into memory.
     """
     zeros = value.translate(_DIGITS_TO_ZERO)
     try:
@@ -53,7 +54,7 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 
     Raises:
         TypeError: it is no JSON value, or nested deeper than orjson's 254 levels.
-        ValueError: as well as an integer beyond 64 bits it holds what JSON has no words for.
+        ValueError: besides an integer beyond 64 bits it holds a value that JSON lacks.
     """
     try:
         return orjson.dumps(value)
@@ -66,7 +67,7 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 def _located(
     value: bytes, error: json.JSONDecodeError | UnicodeDecodeError, first: int
 ) -> ValueError:
-    """The error with its place in bytes; orjson counts characters, and in broken UTF-8 nothing."""
+    """The error with its byte position; orjson counts characters, and nothing in broken UTF-8."""
     try:
         text = value.decode()
     except UnicodeDecodeError as broken:
@@ -104,7 +105,7 @@ def _integers_within_bounds() -> Callable[[str], int]:
 
     def integer(text: str) -> int:
         nonlocal left
-        # The work to read an integer grows with the square of its digits.
+        # Reading an integer takes time quadratic in its digits.
         left -= len(text) ** 2
         if left < 0:
             raise ValueError("its integers have too many digits")

@@ -1,6 +1,6 @@
-"""What a file's name ends in, ``csv`` or ``csv.gz``: its format, and how it is compressed.
+"""File name extensions such as ``csv`` or ``csv.gz``: the format and the compression.
 
-Invariant: a name shows both, and which export it belongs to, as no extension ends in another.
+Invariant: a name determines both, and its export, because no extension ends in another.
 """
 
 from typing import Final
@@ -22,20 +22,20 @@ _MEDIA_TYPES = {
 
 
 def extension(file_format: Format, compression: Compression) -> str:
-    """The extension of such a file, without a point before it."""
+    """The extension of such a file, without a leading dot."""
     return f"{file_format}{_SUFFIXES[compression]}"
 
 
 def media_type(file_extension: str) -> str:
-    """What a file with this extension is, as ``Content-Type``.
+    """The ``Content-Type`` of a file with this extension.
 
-    A compressed one is no content coding of another: it is saved as it is.
+    A compressed file is a type of its own, not a content coding, so clients save it as it is.
     """
     return _MEDIA_TYPES[file_extension.rpartition(".")[2]]
 
 
 def compression_in(name: str, file_format: Format) -> Compression:
-    """How the file with this name, or URL, is compressed."""
+    """How the file with this name or URL is compressed."""
     for compression in Compression:
         if name.endswith(f".{extension(file_format, compression)}"):
             return compression
@@ -47,11 +47,11 @@ EXTENSIONS: Final = frozenset(
     for file_format, options in OPTIONS.items()
     for compression in (Compression if issubclass(options, TextOptions) else [Compression.NONE])
 )
-"""All that files of exports can have."""
+"""All extensions that export files can have."""
 
 
 def id_and_extension(name: str) -> tuple[str, str]:
-    """Whose file it is by its name, and the extension; else both are empty."""
+    """The export id and extension in a file name; both empty if it isn't an export's."""
     for known in EXTENSIONS:
         if name.endswith(f".{known}"):
             return name.removesuffix(f".{known}"), known

@@ -1,7 +1,7 @@
 """Which texts a spreadsheet might run: the contract's "Formula escaping".
 
-Invariant: a text that is no formula here is none to a reader either that drops NULs and U+FEFF or
-trims white space; and escaping changes a text by the one character in front.
+Invariant: a text that is no formula here isn't one either for readers that drop NULs and U+FEFF or
+trim white space; and escaping adds only one character in front.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final
 STARTS: Final = frozenset("=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}") | frozenset(
     "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 )
-"""What a formula begins with."""
+"""The first characters of formulas."""
 PASSED_OVER: Final = (
     "\0\ufeff \x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
     "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"

@@ -1,6 +1,6 @@
-"""A large JSON object in bounded memory: its one large array in pieces, its other members whole.
+"""Reads a large JSON object in bounded memory: its large array in pieces, other members whole.
 
-Of use for large values only: to divide costs more than to parse.
+Only for large values: dividing costs more than parsing.
 
 ``exact_json.loads`` on 16 MiB of ``[],`` makes 5 million lists and holds the interpreter for as
 long as that takes. Here regular expressions divide the text, a window of it at a time; then each
@@ -22,13 +22,13 @@ from schemas import exact_json
 PIECE_BYTES: Final = 64 * 1024
 """A piece is at most as long, or is one element of the array."""
 MOST_MEMBERS: Final = 1_000
-"""An object with more members than this is refused."""
+"""Objects with more members are refused."""
 MOST_MEMBER_VALUES: Final = 10_000
 """Of the members other than the array: those with which they hold more JSON values aren't built."""
 MOST_MEMBER_BYTES: Final = 8 * 1024 * 1024
 """Of the members other than the array: those with which their text is longer aren't built."""
 MOST_KEY_BYTES: Final = 64 * 1024
-"""An object with a member whose name is longer is refused."""
+"""Objects with a longer member name are refused."""
 MOST_ELEMENT_VALUES: Final = 100_000
 """An element of the array that holds more JSON values is not built: orjson keeps the interpreter
 until all are, which is 46 ms of CPU for as many different keys of 60 bytes; 362 for a million keys
@@ -96,18 +96,18 @@ class Divided:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of text that are held; 0 after ``let_go``."""
+        """Bytes of text held; 0 after ``let_go``."""
         return len(self._value)
 
     def let_go(self) -> None:
-        """Hold the text no longer: before the next walk it is to be given back."""
+        """Release the text; call ``give_back`` before the next walk."""
         self._value = b""
 
     def give_back(self, value: bytes) -> None:
-        """Hold the text again that was let go of.
+        """Hold the released text again.
 
         Raises:
-            ValueError: it is another text.
+            ValueError: it is a different text.
         """
         if len(value) != self._size:
             raise ValueError(f"the text has {len(value)} bytes, and had {self._size}")
@@ -243,7 +243,7 @@ class _Reader:
                 end = self._element_end(start)
             self._at = end + 1
             is_last = self._value[end : self._at] != b","
-            if end == start and (spans or not is_last):  # each would be a piece
+            if end == start and (spans or not is_last):  # each would become a piece
                 raise ValueError(f"not JSON: no value at byte {start}")
             if spans and end - spans[-2] <= PIECE_BYTES:
                 spans[-1] = end
@@ -298,7 +298,7 @@ class _Reader:
             raise TooManyValues(f"more than {self._most_steps:,} values are nested deeply")
 
     def _next(self) -> bytes:
-        """The next byte that is no white space, or none; the position is there then."""
+        """Move to the next byte that isn't white space, and return it; empty at the end."""
         while (position := _skip(_SPACE, self._value, self._at)) > self._at:
             self._at = position
         return self._value[self._at : self._at + 1]
@@ -313,7 +313,7 @@ class _Reader:
 
 
 def _skip(pattern: re.Pattern[bytes], value: bytes, start: int) -> int:
-    """Where a match of at most a window ends. The patterns match nothing at all, too."""
+    """Where a match within a window ends. The patterns also match the empty text."""
     found = pattern.match(value, start, start + PIECE_BYTES)
     return found.end() if found else start
 
@@ -371,7 +371,7 @@ def _exactly(value: bytes, start: int, end: int) -> int:
     count, opened = 1, b""
     for text in _outside_strings(value, start, end):
         signs = opened + text.translate(None, _BLANK)
-        opened = signs[-1:] if signs.endswith((b"[", b"{")) else b""  # it may be closed at once
+        opened = signs[-1:] if signs.endswith((b"[", b"{")) else b""  # it may be empty
         signs = signs[: len(signs) - len(opened)]
         count += signs.count(b",") + signs.count(b"[") + signs.count(b"{")
         count -= signs.count(b"[]") + signs.count(b"{}")

@@ -1,6 +1,6 @@
-"""What one message may cost: the contract's "Limits of one message", for those who write and read.
+"""Limits on the cost of one message: the contract's "Limits of one message".
 
-Numbers only, each where both sides find it. Invariant: what our own producers send passes none.
+Numbers only, shared by both sides. Invariant: our own producers stay within all of them.
 """
 
 from typing import Final
@@ -15,14 +15,14 @@ of so few 30."""
 MOST_BATCH_CELLS: Final = 1_000_000
 """Cells of a batch: its rows times the columns, or its JSON values if these are more."""
 MOST_BATCH_OUTPUT_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of the file that one batch makes."""
+"""File bytes that one batch may produce."""
 MOST_COLUMNS: Final = 256
 MOST_NAME_CHARACTERS: Final = 1_000
 """Characters of a column's key, of its header, and of the title."""
 MOST_NULL_CHARACTERS: Final = 64
-"""Characters of what stands for null in a CSV: it may stand in every cell."""
+"""Characters of the text for null in a CSV, which may fill every cell."""
 MOST_ELEMENT_NAME_CHARACTERS: Final = 64
-"""Characters of the options that name elements of an XML file: a row has one twice."""
+"""Characters of options that name XML elements; each row contains one twice."""
 MOST_USER_CHARACTERS: Final = 256
 """A user is in the terminal event, which has to fit into a message whatever the request was."""
 MOST_FORWARDED_BYTES: Final = 2 * 1024 * 1024
@@ -33,10 +33,10 @@ MOST_FIELDS: Final = 100
 bound; all that the contract knows are fewer."""
 
 MOST_FOOTER_CHARACTERS: Final = 300
-"""Of the ``footer`` option: three lines of most pages."""
+"""Characters of the ``footer`` option: three lines on most pages."""
 
 MOST_TIME_ZONE_CHARACTERS: Final = 64
-"""Of the name of a time zone; the longest has 32."""
+"""Characters of a time zone's name; the longest has 32."""
 
 MOST_RETENTION_SECONDS: Final = 3_153_600_000
 """How long a file or a manifest may be kept by a number of seconds: a hundred years."""

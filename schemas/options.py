@@ -1,7 +1,8 @@
 """The ``options`` of a request: a model for each format.
 
-``OPTIONS`` is the one place that says which is whose; the request's schema, its checks and
-``sluice submit`` go by it. Invariant: what one format knows is refused for another, unless both do.
+``OPTIONS`` is the single source of which format has which options; the request's schema, its checks
+and ``sluice submit`` use it. Invariant: an option of one format is refused for any other that lacks
+it.
 """
 
 from typing import Annotated, Final, Literal, TypeAlias
@@ -23,7 +24,7 @@ from schemas.xml_names import is_element_name
 
 
 class TextOptions(Strict):
-    """What every format of text can be: compressed as a whole."""
+    """Options of every text format: compression of the whole file."""
 
     compression: Annotated[Compression, Field(strict=False)] = Compression.NONE
 
@@ -50,7 +51,7 @@ class CsvOptions(TextOptions):
     @field_validator("decimal_separator")
     @classmethod
     def _tells_cells_apart(cls, separator: str, info: ValidationInfo) -> str:
-        # A field that is wrong itself is missing in ``data``.
+        # An invalid field is missing from ``data``.
         if separator == info.data.get("delimiter"):
             raise ValueError("must not be the delimiter: give another one of the two")
         return separator
@@ -64,7 +65,7 @@ class CsvOptions(TextOptions):
 
 
 class JsonOptions(TextOptions):
-    """How JSON and NDJSON are written: in one way only."""
+    """JSON and NDJSON have no options of their own."""
 
 
 class XmlOptions(TextOptions):
@@ -129,5 +130,5 @@ OPTIONS: Final[dict[Format, type[Options]]] = {
 
 
 def option_names() -> frozenset[str]:
-    """All that some format knows."""
+    """The options of all formats."""
     return frozenset(name for model in OPTIONS.values() for name in model.model_fields)

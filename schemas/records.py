@@ -1,7 +1,7 @@
 """The records topic: batches of rows. Read by orjson with a check that costs little per row.
 
-No model per row: a batch is checked as a whole, its rows' shapes where they are applied. The
-messages are worded as pydantic's are for the other topics. A large batch is read in pieces.
+There is no model per row: a batch is checked as a whole, and its rows' shapes when they are
+applied. Errors are worded like pydantic's for the other topics. A large batch is read in pieces.
 """
 
 from array import array
@@ -24,9 +24,9 @@ _FIELDS = frozenset({"export_id", "seq", "rows", "last", "total_rows"})
 
 @dataclass(frozen=True, slots=True)
 class LargeRows:
-    """Rows of a large batch, still as text that is known to be JSON.
+    """The rows of a large batch, still as text that is known to be JSON.
 
-    ``counts`` are the rows of each piece; they show from which piece a walk goes on.
+    ``counts`` are the rows of each piece; they show where to resume a walk.
 
     ``values`` is not less than the JSON values in the rows, nested ones included. Of those with a
     ``crowded`` row, which alone has more than are ever built, only the ones before it are counted.
@@ -53,10 +53,10 @@ class LargeRows:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """Rows that were checked and encoded natively: ``data`` are the bytes of the file.
+    """Rows checked and encoded natively: ``data`` are the file's bytes.
 
-    Where these depend on the rows before, as pages do, ``rows`` is what they are made of.
-    ``replaced_characters`` are those that the format can't hold.
+    If the bytes depend on earlier rows, as PDF pages do, ``rows`` holds the rows instead.
+    ``replaced_characters`` counts characters that the format can't hold.
     """
 
     count: int
@@ -69,7 +69,7 @@ class EncodedRows:
 class Batch:
     """Some rows of one export. ``seq`` counts from 0; ``total_rows`` is None unless given.
 
-    Of a large batch ``rows`` is empty and ``large`` has them, of an encoded one ``encoded``.
+    A large batch has its rows in ``large``, an encoded one in ``encoded``; ``rows`` is empty then.
     """
 
     export_id: str
@@ -90,7 +90,7 @@ class Batch:
     def pieces(self, most_rows: int, after: int = 0) -> Iterator[list[Row]]:
         """The rows in order, some at a time; ``after`` counts those to leave out.
 
-        Rows of a large batch are not kept once they were handed out.
+        Rows of a large batch aren't kept after they were returned.
         """
         if self.large:
             for piece in self.large.pieces(after):
@@ -113,7 +113,7 @@ def decode_batch(value: bytes | None) -> Batch:
     """Read a record of the records topic.
 
     Raises:
-        Unreadable: no export can be named: a dead letter.
+        Unreadable: it names no export: a dead letter.
         Invalid: the export is named, another field is wrong.
     """
     large = None
@@ -121,7 +121,7 @@ def decode_batch(value: bytes | None) -> Batch:
         fields, large = _decode_large(value)
     else:
         fields = decode_object(value)
-    # First: without an id it is a dead letter, whatever else is wrong.
+    # First of all: without an id it is a dead letter, whatever else is wrong.
     export_id = export_id_of(fields)
     errors = list(_findings(fields))
     if errors:
@@ -137,7 +137,7 @@ def decode_batch(value: bytes | None) -> Batch:
 
 
 def _decode_large(value: bytes) -> tuple[dict[str, Any], LargeRows | None]:
-    """The fields, and the rows apart: there ``rows`` is empty."""
+    """The fields with empty ``rows``, and the rows separately."""
     divided = _divided(value)
     if not divided.has_array:
         return divided.others, None
@@ -145,7 +145,7 @@ def _decode_large(value: bytes) -> tuple[dict[str, Any], LargeRows | None]:
 
 
 def _large_rows(divided: json_pieces.Divided) -> LargeRows:
-    """Walk along the rows, which shows that all are JSON: else nothing of a batch is applied.
+    """Walk along the rows to verify that all are JSON; otherwise nothing of a batch is applied.
 
     The walk ends at a row that alone has too many values, as that is never built.
     """
@@ -159,7 +159,7 @@ def _large_rows(divided: json_pieces.Divided) -> LargeRows:
         raise Unreadable(DeadLetterReason.UNREADABLE, f"not JSON: {error}") from None
     count = sum(counts)
     values = divided.most_values - count
-    if values > MOST_BATCH_CELLS:  # what looks like values in strings was counted too
+    if values > MOST_BATCH_CELLS:  # text in strings that looks like values was counted too
         values = divided.count_values() - count
     return LargeRows(divided, count, counts, values)
 
@@ -207,7 +207,7 @@ def export_id_of(fields: dict[str, Any]) -> str:
     """The object's ``export_id``.
 
     Raises:
-        Unreadable: there is none, or not of the form of an id.
+        Unreadable: it is missing or malformed.
     """
     export_id = fields.get("export_id")
     if not isinstance(export_id, str) or not is_export_id(export_id):

@@ -1,6 +1,6 @@
 """The requests topic: ``export.requested`` and ``export.cancel_requested``.
 
-Models only, strict: a field that the contract doesn't name is an error, never ignored.
+Strict models only: a field that the contract doesn't name is an error, never ignored.
 """
 
 import re
@@ -26,13 +26,13 @@ NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
 """Text without control characters and separators of lines, as a regular expression."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_CANCEL_CHARACTERS = 500
-"""Of why an export is cancelled; it is in the terminal event."""
+"""Of a cancellation's message, which goes into the terminal event."""
 
 ExportId = Annotated[str, Field(pattern=f"^{EXPORT_ID}$")]
 
 
 def is_user(text: str) -> bool:
-    """Whether a text may name a user: it is a label of metrics and part of log lines."""
+    """Whether a text may be a user's name, which appears in metric labels and log lines."""
     return 0 < len(text) <= MOST_USER_CHARACTERS and _CONTROL.search(text) is None
 
 
@@ -68,9 +68,9 @@ def _default_options(fields: dict[str, Any]) -> Options:
 class ExportRequested(Strict):
     """``export.requested``: what file is wanted. Its batches follow on the records topic.
 
-    ``requested_at`` is None where the sender gave none; the request record's Kafka timestamp
-    then stands for it. ``retry_of`` is the export that this one runs again; ``expires_in_seconds``
-    counts from completion. ``options`` is of the class that belongs to ``format``.
+    ``requested_at`` is None if not sent; the record's Kafka timestamp then replaces it.
+    ``retry_of`` is the export that this one retries; ``expires_in_seconds`` counts from completion.
+    ``options`` is an instance of the format's class.
     """
 
     type: Literal["export.requested"] = "export.requested"
@@ -95,12 +95,12 @@ class ExportRequested(Strict):
 
     @property
     def heading(self) -> str:
-        """What stands in a file for its title; a retry's file has the same as the original's."""
+        """The title shown in the file; a retry's file has the original's."""
         return self.title or self.retry_of or self.export_id
 
     @property
     def extension(self) -> str:
-        """What its file's name ends in, such as ``csv`` or ``csv.gz``."""
+        """Its file name's extension, such as ``csv`` or ``csv.gz``."""
         return extension(self.format, self.compression)
 
     @field_validator("format", mode="before")
@@ -113,7 +113,7 @@ class ExportRequested(Strict):
     @field_validator("format")
     @classmethod
     def _not_named_as_a_manifest(cls, file_format: Format, info: ValidationInfo) -> Format:
-        """The file of ``a.manifest`` would have the name of the manifest of ``a``."""
+        """The JSON file of ``a.manifest`` would have the name of the manifest of ``a``."""
         export_id = str(info.data.get("export_id", "")).lower()
         if file_format is Format.JSON and export_id.endswith(".manifest"):
             raise ValueError("must not be json for an export_id that ends in .manifest")
@@ -135,7 +135,7 @@ class ExportRequested(Strict):
     @field_validator("columns", mode="before")
     @classmethod
     def _few_columns(cls, given: object) -> object:
-        """Before they are looked at: each wrong one is an error, and a wrong one isn't counted."""
+        """Count first: each invalid column is an error of its own and isn't counted later."""
         if isinstance(given, list | tuple) and len(given) > MOST_COLUMNS:
             raise ValueError(f"must have at most {MOST_COLUMNS} items")
         return given
@@ -155,7 +155,7 @@ class ExportRequested(Strict):
         require_few_fields(given)
         model = OPTIONS[info.data.get("format", Format.CSV)]
         if "format" not in info.data:
-            # Of a wrong format, only what no format knows is certainly wrong.
+            # If the format is invalid, only options of no format are certainly wrong.
             unknown = sorted(given.keys() - option_names()) if isinstance(given, dict) else []
             if unknown:
                 raise ValueError(f"{shown(unknown[0])} is not an option of any format")

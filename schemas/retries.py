@@ -1,7 +1,7 @@
 """The ids under which failed exports run again: ``ORIGINAL-retry-N``. Pure.
 
-Invariant: an id depends on the original's and on N alone, so two people who retry an export at the
-same moment make one.
+Invariant: an id depends only on the original's id and N, so two people who retry an export at the
+same moment create one.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 MOST_RETRIES = 99
-"""Of one export."""
+"""Retries of one export."""
 _MARK = "-retry-"
 _MOST_CHARACTERS = 128
 _HASH_CHARACTERS = 12
@@ -18,7 +18,7 @@ _RETRY = re.compile(f".+{_MARK}([1-9][0-9]?)")
 
 
 class RetryAttempt(NamedTuple):
-    """An export in the row of attempts at ``original``; ``number`` 0 is the original itself."""
+    """One of the attempts at ``original``; ``number`` 0 is the original itself."""
 
     original: str
     number: int
@@ -32,7 +32,8 @@ class RetryAttempt(NamedTuple):
 def retry_id(original: str, number: int) -> str:
     """The id of a retry; ``number`` counts from 1 to ``MOST_RETRIES``.
 
-    A long original is cut and ends in some of its hash, so two that begin alike stay two.
+    A long original id is cut and gets part of its hash, so that ids with the same beginning stay
+    distinct.
     """
     if len(original) > _MOST_OF_AN_ORIGINAL:
         digest = hashlib.sha256(original.encode()).hexdigest()[:_HASH_CHARACTERS]
@@ -41,10 +42,10 @@ def retry_id(original: str, number: int) -> str:
 
 
 def attempt_of(export_id: str, retry_of: str | None) -> RetryAttempt:
-    """Which attempt an export is; ``retry_of`` is what its request or its event says.
+    """Which attempt an export is; ``retry_of`` comes from its request or its event.
 
     Anyone may choose an id that looks like a retry's, or send a ``retry_of``: only both together
-    make one.
+    count.
     """
     match = _RETRY.fullmatch(export_id)
     if match and retry_of:

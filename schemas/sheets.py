@@ -1,4 +1,4 @@
-"""What Excel takes as a sheet: its bounds, and its name.
+"""Excel's limits on sheets and their names.
 
 Characters are counted as Excel does, in UTF-16: one beyond U+FFFF counts twice.
 """

@@ -1,4 +1,4 @@
-"""The base of the contract's models: no value stands for another type, no field is ignored."""
+"""The base of the contract's models: no type coercion, no ignored fields."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,6 +1,6 @@
 """Time zones by their IANA names, from the package ``tzdata``.
 
-Not from the machine: what a file shows must be the same on every node. Invariant: a name that
+Not from the operating system: a file must be the same on every node. Invariant: a name accepted by
 ``is_time_zone`` can be loaded.
 """
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-# The hour is spelt out as later Pythons take 24 for the next midnight, which RFC 3339 does not.
+# The hour is spelt out because later Pythons accept 24 as midnight, which RFC 3339 does not.
 _PATTERN = "[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z"
 _RFC3339 = re.compile(_PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
-"""Kafka's records have had timestamps since 2016: one from before is none."""
+"""Kafka's records have had timestamps since 2016: an earlier one counts as absent."""
 _LAST = datetime.max.replace(tzinfo=UTC, microsecond=999_000)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -28,7 +28,7 @@ def format_time(moment: datetime) -> str:
 def parse_time(text: object) -> datetime:
     """Read an RFC 3339 time that ends in ``Z``; digits past milliseconds are cut off.
 
-    An aware ``datetime``, from this program itself, is brought to UTC and milliseconds.
+    An aware ``datetime``, from this program itself, is converted to UTC and milliseconds.
 
     Raises:
         ValueError: it is not such a string; the message is fit for the sender.
@@ -49,19 +49,19 @@ def _in_milliseconds(moment: datetime) -> datetime:
 def from_millis(milliseconds: int) -> datetime:
     """The time of a Kafka timestamp, which is in milliseconds since the epoch.
 
-    A producer may write any 64-bit number there; one beyond the year 9999 stands for its end, one
-    before the epoch (-1: none was set) for the epoch.
+    A producer may write any 64-bit number; one beyond the year 9999 becomes its end, one before the
+    epoch (-1: not set) the epoch.
     """
     return of_millis(min(max(milliseconds, 0), to_millis(_LAST)))
 
 
 def of_millis(milliseconds: int) -> datetime:
-    """The time that has so many by ``to_millis``."""
+    """The reverse of ``to_millis``."""
     return _EPOCH + milliseconds * _MILLISECOND
 
 
 def recorded_time(timestamp_ms: int) -> datetime | None:
-    """The time of a Kafka timestamp; None where that stands for none, as it is too early."""
+    """The time of a Kafka timestamp; None if it is too early to be one."""
     return from_millis(timestamp_ms) if timestamp_ms >= to_millis(EARLIEST) else None
 
 

@@ -2,7 +2,7 @@
 
 
 class UnreadValue(bytes):
-    """Stands for a value of which only the beginning is held; ``why`` goes into its dead letter."""
+    """Stands for a value whose beginning alone is held; ``why`` goes into its dead letter."""
 
     why: str
     too_large: bool

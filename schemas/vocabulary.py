@@ -1,6 +1,6 @@
 """The closed sets of words in the contract, and the form of an export id.
 
-Only words live here. Invariant: a word is never renamed; it is in other people's code.
+Only words live here. Invariant: a word is never renamed, because other people's code uses it.
 """
 
 import re
@@ -11,7 +11,7 @@ EXPORT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
 
 class Format(StrEnum):
-    """What kinds of file can be exported."""
+    """The file formats."""
 
     CSV = "csv"
     PDF = "pdf"
@@ -30,7 +30,7 @@ class Compression(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """What the cells of a column are; see ``schemas.column_types``."""
+    """The type of a column's cells; see ``schemas.column_types``."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -44,7 +44,7 @@ class ColumnType(StrEnum):
 class FailReason(StrEnum):
     """Why an export failed: the ``reason`` of ``export.failed`` and of ``export_fail_total``."""
 
-    # Those that say that the input was wrong are in ``producer.retry.attempts``, too.
+    # Add reasons that blame the input to ``producer.retry.attempts`` too: these aren't retried.
     INVALID_REQUEST = "invalid_request"
     INVALID_BATCH = "invalid_batch"
     SEQUENCE_GAP = "sequence_gap"
@@ -57,7 +57,7 @@ class FailReason(StrEnum):
 
 
 class DeadLetterReason(StrEnum):
-    """Why a message is set aside without an export: the header ``sluice_reason``."""
+    """Why a message became a dead letter: the header ``sluice_reason``."""
 
     UNREADABLE = "unreadable"
     INVALID_ID = "invalid_id"

@@ -1,4 +1,4 @@
-"""Names of XML elements: what is one, and the name that stands for any text.
+"""Names of XML elements: which are valid, and the name that represents any text.
 
 By ISO/IEC 9075-14 (SQL/XML), 9.1, which maps identifiers so, fully escaped: what a name can't have
 is ``_xHHHH_``. Characters are those that XML 1.0 had up to its fourth edition: the fifth allows
@@ -52,7 +52,7 @@ _START, _NEXT = _as_class(_STARTS), _as_class(_STARTS + _FOLLOWING)
 _NAME = re.compile(f"(?![xX][mM][lL])[{_START}][{_NEXT}]*")
 _ESCAPED = re.compile(f"^(?=[xX][mM][lL]).|^[^{_START}]|[^{_NEXT}]|_(?=x)", re.DOTALL)
 _OF_NO_TEXT: Final = "_x_"
-"""An escape of nothing, which is no other text's: SQL has no identifiers without a character."""
+"""The escape of an empty text, distinct from any other: SQL has no empty identifiers."""
 
 
 def is_element_name(text: str) -> bool:
@@ -61,7 +61,7 @@ def is_element_name(text: str) -> bool:
 
 
 def element_name(text: str) -> str:
-    """The name of the element that stands for a text, whatever it is.
+    """The element name that represents a text.
 
     ``Amount (EUR)`` is ``Amount_x0020__x0028_EUR_x0029_``. What isn't in the Basic Multilingual
     Plane has six digits.

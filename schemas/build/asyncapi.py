@@ -26,7 +26,7 @@ _NUMBER: Json = {"type": "string", "pattern": "^[0-9]+$"}
 
 
 def document(version: str, schemas: Mapping[str, Json], examples: Examples) -> Json:
-    """The AsyncAPI document. ``schemas`` are those of the events by kind, as ``examples``.
+    """The AsyncAPI document. ``schemas`` and ``examples`` are the events', by kind.
 
     ``version`` is Sluice's.
     """
@@ -163,7 +163,7 @@ def _cloud_event_headers() -> Json:
 
 
 def _dead_letter(orphan: Json) -> Json:
-    """``orphan`` is a batch that nobody has requested."""
+    """``orphan`` is a batch without a request."""
     headers = {
         "sluice_reason": {**_TEXT, "enum": [reason.value for reason in DeadLetterReason]},
         "sluice_topic": _TEXT,
@@ -202,7 +202,7 @@ def _key(schema: Json) -> Json:
 
 
 def _components(schemas: Mapping[str, Json]) -> Json:
-    """Each schema by its title, with what it defines beside it."""
+    """Every schema by its title, including those it defines."""
     found: Json = {"CloudEventHeaders": _cloud_event_headers()}
     for schema in schemas.values():
         found |= schema.get("$defs", {})

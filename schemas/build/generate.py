@@ -46,7 +46,7 @@ def as_text(schema: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes equal objects in full each time: some readers lack anchors."""
+    """Writes equal objects in full each time, because some readers lack anchors."""
 
     def ignore_aliases(self, _data: object) -> bool:
         """True of all."""
@@ -82,14 +82,14 @@ def _examples() -> dict[str, list[dict[str, Any]]]:
 
 def _of_model(model: type[Strict]) -> dict[str, Any]:
     schema = model.model_json_schema()
-    # It has a default in the models, so pydantic doesn't require it; the contract does.
+    # The models give it a default, so pydantic doesn't require it; the contract does.
     if "type" in schema.get("properties", {}):
         schema["required"] = ["type", *schema.get("required", [])]
     return {"$schema": _DIALECT, **schema}
 
 
 def _requested() -> dict[str, Any]:
-    """The request's schema, with the rules of its validators, which pydantic can't derive."""
+    """The request's schema, with the validators' rules, which pydantic can't derive."""
     schema = _of_model(ExportRequested)
     schema["$defs"]["Column"]["properties"]["header"].pop("default")  # it is the key
     schema["properties"]["user"]["pattern"] = NO_CONTROLS
