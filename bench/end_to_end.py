@@ -10,11 +10,12 @@ Invariant: each run has topics of its own.
 
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from bench.held_load import HeldLoad, held
 from bench.judging import judged
 from bench.node_packages import why_no_node
 from bench.processes import cpu_seconds, peak_bytes
-from bench.readers import Readers, node_service, our_nodes
+from bench.readers import CONTENDERS, OurNodes, Readers, node_service, our_nodes
 from bench.rows import DataSet, MessageFile
+from bench.watched_node import longest
 from broker.embedded import EmbeddedKafka
 from clients.topics import create_topics
 from schemas.topics import Topics
@@ -34,7 +36,7 @@ from tests.support.nodes import SERVE
 
 ROUNDS = 3
 OURS, TWO_OF_OURS, ONE_CORE = "ours, one node", "ours, two nodes", "ours, one core"
-_LIBRARIES = {Format.CSV: "csv-writer", Format.PDF: "pdfkit"}
+WATCHED = f"{OURS}, event loop watched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class EndToEndCase:
     """Who makes files of which format, from how many partitions of what.
 
     ``nodes`` are ours; 0 stands for the service in Node. ``one_core``: all of a node's threads are
-    on one. ``python``: nothing is encoded natively.
+    on one. ``python``: nothing is encoded natively. ``watched``: how late its event loop is counts.
     """
 
     name: str
@@ -54,12 +56,22 @@ class EndToEndCase:
     codec: str | None = None
     one_core: bool = False
     python: bool = False
+    watched: bool = False
+
+
+def node_name(file_format: Format) -> str:
+    """The name of the case of a service in Node."""
+    return f"Node: kafkajs and {CONTENDERS[file_format]}"
 
 
 def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[EndToEndCase]:
     """``rows`` are those of all exports together, one in each partition."""
     objects = DataSet.ORDERS_AS_OBJECTS
     case = partial(EndToEndCase, file_format=file_format, rows=rows)
+    if file_format is Format.XLSX:
+        yield case(ONE_CORE, one_core=True)
+        yield EndToEndCase(node_name(file_format), file_format, original_rows, nodes=0)
+        return
     yield case(OURS)
     yield case(TWO_OF_OURS, nodes=2)
     yield case(ONE_CORE, one_core=True)
@@ -71,23 +83,32 @@ def _cases(file_format: Format, rows: int, original_rows: int) -> Iterator[EndTo
         yield one(f"{ONE_CORE}, one partition, lz4")
         yield one(f"{ONE_CORE}, one partition, lz4, objects", data_set=objects)
         yield case("ours, twelve partitions, lz4", partitions=12, codec="lz4")
-    yield EndToEndCase(
-        f"Node: kafkajs and {_LIBRARIES[file_format]}", file_format, original_rows, nodes=0
-    )
+    yield case(WATCHED, watched=True)
+    yield case(f"{WATCHED}, Python alone", watched=True, python=True)
+    yield EndToEndCase(node_name(file_format), file_format, original_rows, nodes=0)
 
 
-CASES = (*_cases(Format.CSV, 1_000_000, 1_000_000), *_cases(Format.PDF, 400_000, 40_000))
-"""Fewer rows of those by pdfkit, which takes more than ten times as long."""
+CASES = (
+    *_cases(Format.CSV, 1_000_000, 1_000_000),
+    *_cases(Format.PDF, 400_000, 40_000),
+    *_cases(Format.XLSX, 400_000, 40_000),
+)
+"""Fewer rows of those by pdfkit and exceljs, which take more than ten times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderRun:
-    """One run: all rows, seconds, CPU seconds and the largest resident peak of the readers."""
+    """One run: all rows, seconds, CPU seconds and the largest resident peak of the readers.
+
+    ``begun`` is of ``time.monotonic``. ``longest_stall`` are seconds, of a node that is watched.
+    """
 
     rows: int
+    begun: float
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    longest_stall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +127,26 @@ class Laid:
         if not case.nodes:
             return node_service(*where)
         core = str(max(os.sched_getaffinity(0)))
-        command = ("taskset", "--cpu-list", core, *SERVE) if case.one_core else SERVE
+        watched = (sys.executable, "-m", "bench.watched_node", self.stalls)
+        command: Sequence[str | Path] = watched if case.watched else SERVE
+        if case.one_core:
+            command = ("taskset", "--cpu-list", core, *command)
         encoders = "python" if case.python else "auto"
         return our_nodes(*where, case.nodes, command, ENCODERS=encoders)
 
+    @property
+    def stalls(self) -> Path:
+        """Where a node that is watched writes how late its event loop was."""
+        return self.place / "stalls.json"
+
     async def timed(self, readers: Readers) -> ReaderRun:
         """From the release to the last whole file."""
-        cpu, begun = sum(map(cpu_seconds, readers.pids)), time.perf_counter()
+        cpu, begun = sum(map(cpu_seconds, readers.pids)), time.monotonic()
         await self.release()
         await readers.finished()
-        seconds = time.perf_counter() - begun
+        seconds = time.monotonic() - begun
         used = sum(map(cpu_seconds, readers.pids)) - cpu
-        return ReaderRun(self.load.rows, seconds, used, max(map(peak_bytes, readers.pids)))
+        return ReaderRun(self.load.rows, begun, seconds, used, max(map(peak_bytes, readers.pids)))
 
 
 class KafkaBed:
@@ -165,10 +194,19 @@ async def _run(bed: KafkaBed, case: EndToEndCase, verdicts: dict[EndToEndCase, s
     async with bed.laid(case) as laid:
         async with laid.readers(case) as readers:
             run = await laid.timed(readers)
+            if case.watched:
+                run = _with_stall(run, readers, laid.stalls)
         if case not in verdicts:
             path = min((laid.place / "exports").rglob(f"*.{case.file_format}"))
             verdicts[case] = judged(case.file_format, laid.load.messages, path)
         return run
+
+
+def _with_stall(run: ReaderRun, readers: Readers, stalls: Path) -> ReaderRun:
+    assert isinstance(readers, OurNodes)
+    (node,) = readers.nodes
+    assert node.terminate() == 0
+    return replace(run, longest_stall=longest(stalls, run.begun, run.begun + run.seconds))
 
 
 def _figures(case: EndToEndCase, runs: list[ReaderRun], verdict: str) -> dict[str, Any]:
@@ -185,6 +223,7 @@ def _figures(case: EndToEndCase, runs: list[ReaderRun], verdict: str) -> dict[st
         "rows_per_second": spread([run.rows / run.seconds for run in runs]),
         "cpu_seconds_per_million_rows": spread([run.cpu_seconds * 1e6 / run.rows for run in runs]),
         "peak_mib": max(run.peak_bytes for run in runs) / MIB,
+        "longest_stall": max(run.longest_stall or 0.0 for run in runs) if case.watched else None,
         "output": verdict,
     }
 
@@ -193,7 +232,7 @@ def report(result: dict[str, Any]) -> str:
     """The figures as a table for people."""
     headings = (
         *("Kafka to file", "rows", "rows/s", "CPU s per million rows", "peak MiB a process"),
-        "a file, read back",
+        *("longest stall, ms", "a file, read back"),
     )
     rows = [
         [
@@ -202,6 +241,7 @@ def report(result: dict[str, Any]) -> str:
             thousands(case["rows_per_second"]["median"]),
             f"{case['cpu_seconds_per_million_rows']['median']:.2f}",
             f"{case['peak_mib']:.0f}",
+            "" if case["longest_stall"] is None else f"{case['longest_stall'] * 1000:.0f}",
             case["output"],
         ]
         for case in result["cases"]

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bench.contests import ORIGINALS
-from bench.end_to_end import ONE_CORE, OURS, TWO_OF_OURS
+from bench.end_to_end import ONE_CORE, OURS, TWO_OF_OURS, WATCHED, node_name
 from bench.figures import table
 from schemas.vocabulary import Format
 
 _MOST_CPU_SECONDS = 2.5
 _MOST_GROWTH = 0.10
+_MOST_STALL_SECONDS = 0.05
 _CPU = "cpu_seconds_per_million_rows"
 
 
@@ -63,6 +64,7 @@ def goals(encoders: dict[str, Any], end_to_end: dict[str, Any]) -> Iterator[Goal
     rows = f"{large['rows']:,} rows as PDF"
     yield Goal(f"peak of the writer's process, {rows}", "< 80 MB", f"{peak:.0f} MB", peak < 80)
     yield from _node_goals(nodes)
+    yield from _stall_goals(end_to_end)
 
 
 def _node_goals(nodes: dict[tuple[str, str], Cost]) -> Iterator[Goal]:
@@ -70,6 +72,10 @@ def _node_goals(nodes: dict[tuple[str, str], Cost]) -> Iterator[Goal]:
     most = f"<= {_MOST_CPU_SECONDS} s"
     what = "CPU of a node per million rows as CSV"
     yield Goal(what, most, f"{spent:.2f} s", spent <= _MOST_CPU_SECONDS)
+    xlsx = nodes.get((Format.XLSX, ONE_CORE))
+    original = nodes.get((Format.XLSX, node_name(Format.XLSX)))
+    if xlsx and original:
+        yield _at_least("speed by kafkajs and exceljs, streaming: one core", 15, xlsx, original)
     for file_format in ORIGINALS:
         words = file_format.upper()
         one, two = nodes[file_format, OURS], nodes[file_format, TWO_OF_OURS]
@@ -78,6 +84,18 @@ def _node_goals(nodes: dict[tuple[str, str], Cost]) -> Iterator[Goal]:
         yield Goal(what, f"<= {_MOST_GROWTH:+.0%}", f"{growth:+.1%}", growth <= _MOST_GROWTH)
         what = f"speed of a node on two cores, which Kafka shares, by that on one, {words}"
         yield _at_least(what, 1.7, one, nodes[file_format, ONE_CORE])
+
+
+def _stall_goals(end_to_end: dict[str, Any]) -> Iterator[Goal]:
+    for case in end_to_end["cases"]:
+        if (stall := case.get("longest_stall")) is not None:
+            what = f"event loop's longest stall{case['name'].removeprefix(WATCHED)}"
+            yield Goal(
+                f"{what}, {case['format'].upper()}",
+                f"<= {_MOST_STALL_SECONDS * 1000:.0f} ms",
+                f"{stall * 1000:.0f} ms",
+                stall <= _MOST_STALL_SECONDS,
+            )
 
 
 def _at_least(what: str, bound: float, cost: Cost, original: Cost) -> Goal:

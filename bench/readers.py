@@ -17,6 +17,8 @@ from schemas.vocabulary import Format
 from tests.support.nodes import SERVE, NodeProcess, settings_for
 
 _MOST_SECONDS = 300
+CONTENDERS = {Format.CSV: "csv-writer", Format.PDF: "pdfkit", Format.XLSX: "exceljs"}
+"""What a service in Node makes the files of a format with."""
 
 
 class Readers(Protocol):
@@ -121,14 +123,15 @@ class NodeService:
 async def node_service(
     servers: str, topics: Topics, place: Path, load: HeldLoad
 ) -> AsyncIterator[NodeService]:
-    """One process with kafkajs and csv-writer or pdfkit."""
+    """One process with kafkajs, and csv-writer, pdfkit or exceljs."""
     (place / "exports").mkdir()
     job = {
         "brokers": [servers],
         "topic": topics.records,
         "group": f"group-{topics.records}",
         "directory": str(place / "exports"),
-        "contender": "csv-writer" if load.file_format is Format.CSV else "pdfkit",
+        "contender": CONTENDERS[load.file_format],
+        "extension": load.file_format.value,
         **load.messages.data_set.job,
     }
     process = await asyncio.create_subprocess_exec(

@@ -1,5 +1,5 @@
 // node from_kafka.js JOB: exports from Kafka to files, as a small Node service would make them; JOB is
-// JSON with brokers, topic, group, directory, contender, columns, widths, objects. Prints {"ready": true} when
+// JSON with brokers, topic, group, directory, contender, extension, columns, widths, objects. Prints {"ready": true} when
 // it has partitions, and {"done": EXPORT_ID, "rows": N} for each file that is whole.
 //
 // It does what such a service does and no more: one file per export id, offsets committed by
@@ -9,7 +9,7 @@
 
 const path = require('node:path');
 const { Kafka, logLevel } = require('kafkajs');
-const { sinkFor } = require('./sinks');
+const { load, sinkFor } = require('./sinks');
 
 const job = JSON.parse(process.argv[2]);
 const say = (what) => console.log(JSON.stringify(what));
@@ -18,7 +18,7 @@ const exportsById = new Map();
 function opened(id) {
   let open = exportsById.get(id);
   if (!open) {
-    const file = path.join(job.directory, `${id}.${job.contender === 'csv-writer' ? 'csv' : 'pdf'}`);
+    const file = path.join(job.directory, `${id}.${job.extension}`);
     open = { sink: sinkFor(job.contender, { ...job, path: file }), rows: 0 };
     exportsById.set(id, open);
   }
@@ -38,6 +38,7 @@ async function onMessage({ message }) {
 }
 
 async function main() {
+  load(job.contender);
   const kafka = new Kafka({ brokers: job.brokers, logLevel: logLevel.NOTHING });
   const consumer = kafka.consumer({ groupId: job.group, maxWaitTimeInMs: 50 });
   consumer.on(consumer.events.GROUP_JOIN, () => say({ ready: true }));

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from bench.document import with_figures
@@ -5,6 +8,14 @@ from bench.encoders import with_ratios
 from bench.figures import spread, table, thousands
 from bench.plot import shown_bars
 from bench.stages import STAGES, by_stage
+from bench.watched_node import longest
+
+
+def test_the_longest_stall_is_that_of_the_run(tmp_path: Path) -> None:
+    stalls = tmp_path / "stalls.json"
+    stalls.write_text(json.dumps([(9.0, 0.4), (10.0, 0.006), (11.5, 0.02), (12.1, 0.3)]))
+    assert longest(stalls, begun=10.0, ended=12.0) == 0.02
+    assert longest(stalls, begun=12.5, ended=13.0) == 0.0
 
 
 def test_a_spread_is_the_median_between_its_ends() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.contests import ORIGINALS
-from bench.end_to_end import ONE_CORE, OURS, TWO_OF_OURS
+from bench.end_to_end import ONE_CORE, OURS, TWO_OF_OURS, WATCHED, node_name
 from bench.goals import goals, report
 from schemas.vocabulary import Format
 
@@ -83,6 +83,22 @@ def test_objects_and_python_alone_have_goals_of_their_own() -> None:
     assert found[f"{by}: encoder, objects"] == "12.00"
     assert found[f"{by} without Kafka: one core, objects"] == "4.00"
     assert found[f"{by} without Kafka: Python alone, objects"] == "1.25"
+
+
+def test_xlsx_and_the_event_loop_have_goals_too() -> None:
+    cases = [
+        *END_TO_END["cases"],
+        case(Format.XLSX, ONE_CORE, 480e3, 2.0),
+        case(Format.XLSX, node_name(Format.XLSX), 40e3, 30.0),
+        case(Format.CSV, WATCHED, 1_980e3, 2.4) | {"longest_stall": 0.031},
+        case(Format.CSV, f"{WATCHED}, Python alone", 500e3, 2.4) | {"longest_stall": 0.062},
+    ]
+    found = {one.what: one for one in goals(encoders(), {"cases": cases})}
+    xlsx = found["speed by kafkajs and exceljs, streaming: one core"]
+    assert (xlsx.found, xlsx.by_cpu, xlsx.reached) == ("12.00", "15.00", False)
+    native = found["event loop's longest stall, CSV"]
+    assert (native.found, native.reached) == ("31 ms", True)
+    assert not found["event loop's longest stall, Python alone, CSV"].reached
 
 
 def test_a_speed_stands_beside_what_it_is_by_cpu_seconds() -> None:
