@@ -1,7 +1,7 @@
 """The command ``sluice``: which commands there are, and how each one ends.
 
-Exit 0: it did its task. 1: it failed. 2: it was called wrongly. An error is one line on
-stderr, never a traceback; an error nobody foresaw says where to see more.
+Exit codes: 0 success, 1 failure, 2 usage error. An error is one line on stderr, never a traceback;
+an unexpected one says how to see more.
 """
 
 import os
@@ -95,8 +95,8 @@ def main() -> None:
 def _run() -> int:
     try:
         return command_line(app)(prog_name="sluice", standalone_mode=False) or 0
-    except BrokenPipeError:  # the reader of our output has left
-        # Python flushes its output once more as it ends, and would fail again.
+    except BrokenPipeError:  # the reader of our output is gone
+        # Python flushes stdout again on exit, and would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):

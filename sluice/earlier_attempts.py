@@ -1,4 +1,4 @@
-"""What a retry must know of an unfinished export: which one that runs again, if it is a retry."""
+"""Looks up whether an unfinished export is a retry, and of which export."""
 
 from collections.abc import Awaitable
 from typing import Protocol

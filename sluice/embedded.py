@@ -1,7 +1,7 @@
 """Runs an embedded server in the foreground, for the commands that do nothing else.
 
-Invariant: from the first line on, SIGINT and SIGTERM end the command with 0, and the server ends in
-order.
+Invariant: from the first line on, SIGINT and SIGTERM end the command with 0 and shut the server
+down cleanly.
 """
 
 import signal
@@ -21,7 +21,7 @@ PortOption = Annotated[
 
 
 def terminal_notice() -> Callable[[str], None] | None:
-    """What shows a server's notices on stderr; None where nobody reads it."""
+    """A function that shows notices on stderr; None if stderr is no terminal."""
     return _to_stderr if sys.stderr.isatty() else None
 
 
@@ -31,7 +31,7 @@ def run_server(server: EmbeddedServer, ready: Callable[[], str]) -> None:
     Raises:
         ServerError: it can't run, or has ended by itself.
     """
-    catch_signals()  # while jars are fetched there is nothing to stop
+    catch_signals()  # nothing to stop while jars are being fetched
     server.prepare()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: server.interrupt())

@@ -1,4 +1,4 @@
-"""What ends a command, in one line for the person who called it.
+"""Errors that end a command, with one line for the user.
 
 UsageError    exit 2: it was called wrongly
 UserError     exit 1: it failed; the message says what to do

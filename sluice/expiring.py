@@ -1,8 +1,8 @@
-"""Expired files removed by nodes, and manifests that are old enough.
+"""Nodes' removal of expired files and of old manifests.
 
-Each node removes the files of its own partitions, and others' that are overdue: without a lock, as
-the manifest alone says what has expired. Invariant: a storage that refuses or hangs delays nothing
-else.
+Each node removes the files of its own partitions, and overdue ones of others. It needs no lock,
+because the manifest alone tells what has expired. Invariant: a storage that refuses or hangs delays
+nothing else.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ log = structlog.get_logger(__name__)
 EXPIRE_SECONDS = 60.0
 """With the slots and graces of ``consumer.core.expiry`` a file goes within nine minutes."""
 _MANIFESTS_SHARE = 100
-"""Manifests are looked through for at most a hundredth of the time: there may be millions."""
+"""Scan manifests for at most a hundredth of the time: there may be millions."""
 _LONGEST_PAUSE_SECONDS = 86_400.0
 _MANIFESTS_PARTITION = 0
 
 
 class Expiring:
-    """Removes what has expired, again and again. ``partitions`` are those of the node now.
+    """Removes expired files periodically. ``partitions`` are the node's current ones.
 
-    ``manifests_kept`` is for how long after their exports' ends; None: for ever.
+    ``manifests_kept`` is how long after their exports' ends; None: forever.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Expiring:
         self._now = now
 
     async def run(self, seconds: float = EXPIRE_SECONDS) -> None:
-        """Remove what is due every so many seconds, until cancelled."""
+        """Remove what is due periodically, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._files, seconds), name="expire files")
             if self._manifests_kept is not None:
@@ -89,7 +89,7 @@ class Expiring:
 
     def _manifests(self) -> Iterator[Removed]:
         partitions = self._partitions()
-        # It takes a look at all there are, and nobody waits for it: one node is enough.
+        # It scans all manifests, and nothing waits for it: one node is enough.
         if self._manifests_kept is None or _MANIFESTS_PARTITION not in partitions:
             return iter(())
         due = Due.for_owner(self._now(), partitions)

@@ -1,6 +1,6 @@
-"""What pydantic finds wrong in a setting or an argument, in words for the person who gave it.
+"""Words pydantic's findings about a setting or an argument for the user.
 
-Invariant: a finding that has no words here still names the value.
+Invariant: a finding without a wording here still shows the value.
 """
 
 from pydantic_core import ErrorDetails

@@ -1,8 +1,8 @@
 """Runs a command's coroutine until it ends or a signal ends it.
 
-Nothing of what commands do lives here. Invariant: SIGINT and SIGTERM cancel the coroutine once, and
-it may still tidy up; from ``catch_signals`` on neither kills the process, however often it comes,
-and none that comes later cuts the tidying short.
+Independent of what commands do. Invariant: SIGINT and SIGTERM cancel the coroutine once, and it may
+still clean up; from ``catch_signals`` on neither kills the process, and later signals don't
+interrupt the cleanup.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def catch_signals(code: int | None = 0) -> None:
-    """While no event loop runs: either signal ends the program, by ``SystemExit``.
+    """Until an event loop runs: either signal ends the program with ``SystemExit``.
 
     With that code; None is 128 + the signal's number.
     """
@@ -33,8 +33,8 @@ def catch_signals(code: int | None = 0) -> None:
 
 
 def ignore_signals() -> None:
-    """From here on, neither signal does anything: the program ends, and is not to be cut short."""
-    # Python gives up handlers of its own before it ends; this one stays.
+    """From here on signals are ignored: the program is ending and must not be interrupted."""
+    # Python removes its own handlers before it ends; this one stays.
     _handle(signal.SIG_IGN)
 
 
@@ -52,10 +52,9 @@ def run(
 ) -> int:
     """The exit code of ``main``; after a signal ``code_on_signal``, or 128 + the signal's number.
 
-    After a signal ``main`` may tidy up, for ``tidy_seconds`` at most; then the process ends, be it
-    that ``main`` doesn't, or that a thread of the loop's own hangs.
-    ``quiet`` keeps the libraries' own log off the user's terminal. Afterwards signals are handled
-    as before, or ignored if one came.
+    After a signal ``main`` may clean up for at most ``tidy_seconds``; then the process ends, even
+    if ``main`` doesn't or a thread of the loop hangs. ``quiet`` keeps the libraries' own log off
+    the user's terminal. Afterwards signals are handled as before, or ignored if one came.
     """
     if quiet:
         quiet_libraries()
@@ -95,15 +94,14 @@ async def _until_signalled(
         _end_after(tidy_seconds, code)
     task.cancel()
     await asyncio.wait([task])
-    # It may have ended at that moment, or made a result of the cancellation.
+    # It may have ended at that moment, or turned the cancellation into a result.
     return code if task.cancelled() else task.result()
 
 
 def _end_after(seconds: float, code: int) -> None:
-    """End the process then, if it is still there: the loop waits without end for what hangs.
+    """End the process after this time: the loop would wait forever for a hanging thread.
 
-    A thread does this: nothing else runs during the loop's last steps, in which it joins its
-    threads.
+    Done by a thread: nothing else runs while the loop joins its threads at the end.
     """
 
     def end() -> None:

@@ -1,6 +1,6 @@
 """The file that a command is given: a path, the URL of an object, or ``-`` for standard input.
 
-Invariant: nothing of it is held in memory but what is being read.
+Invariant: only the piece being read is held in memory.
 """
 
 import io
@@ -21,7 +21,7 @@ from sluice.settings import Settings
 class GivenFile:
     """``name`` is what messages call it. ``open`` blocks, and raises OSError or SourceError.
 
-    ``size``: bytes of the file, once it is open; None: nobody knows.
+    ``size``: bytes of the file once it is open; None if unknown.
     """
 
     name: str
@@ -33,7 +33,7 @@ def given_file(file: str, settings: Settings) -> GivenFile:
     """The file of a command's argument; nothing is opened yet.
 
     Raises:
-        UsageError: it is a URL, and of no file or object.
+        UsageError: it is a URL of neither a file nor an object.
     """
     if file == "-":
         return GivenFile("standard input", _open_stdin, lambda: _regular(os.fstat(_stdin())))

@@ -1,7 +1,7 @@
 """An object that a command reads, as ``sluice.given_file`` opens it.
 
-Invariant: all that is read is of one version of the object; where another takes its place
-meanwhile, that is an error.
+Invariant: everything read is from one version of the object; if it is replaced meanwhile, that is
+an error.
 """
 
 import io
@@ -31,7 +31,7 @@ class GivenObject:
         self.size: int | None = None
 
     def open(self) -> io.RawIOBase:
-        """Find it; of its content nothing is fetched yet. Raises SourceError."""
+        """Find the object, without fetching its content. Raises SourceError."""
         try:
             found = self._bucket.head(self._key)
         except StorageUnavailable as error:
@@ -43,7 +43,7 @@ class GivenObject:
 
 
 class _SourceStream(ObjectStream):
-    """An object's content, whose errors are those of sources."""
+    """An object's content, with errors as ``SourceError``."""
 
     def __init__(self, url: str, file: ObjectFile) -> None:
         super().__init__(file)
@@ -58,5 +58,5 @@ class _SourceStream(ObjectStream):
 
 
 def _source_error(url: str, error: StorageUnavailable) -> SourceError:
-    """The error without the URL, as the message of a source begins with that anyway."""
+    """The error without the URL, with which a source's message begins anyway."""
     return SourceError(str(error).removeprefix(f"{url} "))

@@ -1,14 +1,14 @@
-"""Times that a command is given, as Kafka counts them."""
+"""Times in a command's options, as Kafka timestamps."""
 
 from sluice.errors import UsageError
 from sluice.letters import parse_millis
 
 
 def millis_given(option: str, text: str) -> int:
-    """The milliseconds since the epoch of an option's time, at least 0.
+    """An option's time in milliseconds since the epoch, at least 0.
 
     Raises:
-        UsageError: it is none; the message names the option.
+        UsageError: it is no time; the message names the option.
     """
     try:
         return max(0, parse_millis(text))
@@ -17,7 +17,7 @@ def millis_given(option: str, text: str) -> int:
 
 
 def period_given(since: str | None, until: str | None) -> tuple[int | None, int | None]:
-    """What ``--from`` and ``--to`` give; None where an option is left out.
+    """The times of ``--from`` and ``--to``; None for an omitted option.
 
     Raises:
         UsageError: one is no time, or the second is not later.

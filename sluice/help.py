@@ -66,7 +66,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sluice dead-letters requeue --reason orphan_batch --dry-run",
     ),
 }
-"""By the words of the command. What stands before ``sluice`` is the shell's."""
+"""By command. Anything before ``sluice`` is shell syntax."""
 
 
 def command_line(app: typer.Typer) -> TyperGroup:

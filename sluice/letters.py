@@ -1,6 +1,6 @@
-"""Dead letters as commands and HTTP name and show them.
+"""How commands and HTTP name and show dead letters.
 
-Pure. Invariant: what is shown is text, whatever bytes a letter holds.
+Pure. Invariant: the output is valid text, whatever bytes a letter holds.
 """
 
 import re
@@ -39,7 +39,7 @@ def shown_place(place: Place) -> str:
 
 
 def target_of(letter: DeadLetterRecord) -> str:
-    """The topic and partition that it came from, and goes back to; empty if it doesn't say."""
+    """The topic and partition it came from and would return to; empty if unknown."""
     return f"{letter.source.topic} {letter.source.partition}" if letter.source else ""
 
 
@@ -50,7 +50,7 @@ def letter_fields(letter: DeadLetterRecord, most_characters: int | None = None) 
     def text(content: bytes | None) -> str | None:
         if content is None:
             return None
-        # Cut before it is decoded as well, as a value may be large.
+        # Cut before decoding too, because a value may be large.
         return content[:most_characters].decode(errors="backslashreplace")[:most_characters]
 
     return {

@@ -1,9 +1,8 @@
-"""Signed download links: anyone who holds one may fetch one export's file until a moment.
+"""Signed download links: anyone who holds one may fetch one export's file until it ends.
 
-Signed are the export's id and the moment, by HMAC-SHA256 with the newest key; any of the keys
-verifies, so that they can be replaced while links are about. Pure. Invariants: a link that verifies
-was made with a key for exactly this id and moment; and the time that a check takes shows nothing of
-a key or a signature.
+A link signs the export id and its end time by HMAC-SHA256 with the newest key; any of the keys
+verifies it, so that keys can be rotated. Pure. Invariants: a link that verifies was made with a key
+for exactly this id and time; and the time a check takes reveals nothing about a key or signature.
 """
 
 import hmac
@@ -20,7 +19,7 @@ _MOMENT = re.compile("[1-9][0-9]{0,11}", re.ASCII)
 
 
 class LinkKeys:
-    """The secrets, newest first; shown by nothing."""
+    """The secrets, newest first; no output shows them."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = [key.encode() for key in keys]
@@ -30,9 +29,9 @@ class LinkKeys:
         return _signature(self._keys[0], export_id, expires)
 
     def verify(self, export_id: str, expires: int, signature: str) -> bool:
-        """Whether this is the signature by one of the keys."""
+        """Whether this is a signature by one of the keys."""
         given = signature.encode(errors="replace")
-        # All are compared, so that the time doesn't tell which key a link was made with.
+        # Compare all, so that the time doesn't reveal which key signed a link.
         matches = [
             hmac.compare_digest(_signature(key, export_id, expires).encode(), given)
             for key in self._keys
@@ -41,7 +40,7 @@ class LinkKeys:
 
 
 def parse_keys(text: str) -> list[str]:
-    """Keys from a list divided by commas.
+    """Parse a comma-separated list of keys.
 
     Raises:
         ValueError: one is too short or given twice; the message names its number, not the key.
@@ -56,12 +55,12 @@ def parse_keys(text: str) -> list[str]:
 
 
 def parse_moment(text: str) -> int | None:
-    """Seconds since the epoch, as a link spells them; None: they are none."""
+    """Parse a link's seconds since the epoch; None if malformed."""
     return int(text) if _MOMENT.fullmatch(text) else None
 
 
 def link_end(now: float, seconds: int, expires_at: datetime | None) -> int | None:
-    """When a link made now ends, in seconds since the epoch; None if its file expires before.
+    """When a link made now ends, in seconds since the epoch; None if its file has expired.
 
     It lasts ``seconds``, but not beyond ``expires_at``, when the file expires.
     """
@@ -72,11 +71,11 @@ def link_end(now: float, seconds: int, expires_at: datetime | None) -> int | Non
 
 
 def link_url(base_url: str, keys: LinkKeys, export_id: str, expires: int) -> str:
-    """The link, below the URL that clients reach the nodes at."""
+    """The link, based on the URL at which clients reach the nodes."""
     query = urlencode({"expires": expires, "signature": keys.sign(export_id, expires)})
     return f"{base_url}/export/download/{export_id}?{query}"
 
 
 def _signature(key: bytes, export_id: str, expires: int) -> str:
-    # The first line keeps it apart from whatever else may be signed with these keys one day.
+    # The first line separates it from anything else that these keys may sign one day.
     return hmac.digest(key, f"download\n{export_id}\n{expires}".encode(), "sha256").hex()

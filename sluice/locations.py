@@ -1,4 +1,4 @@
-"""Where things are: files by paths and ``file://`` URLs, and what is fetched over HTTP.
+"""Locations: files by path or ``file://`` URL, and HTTP URLs.
 
 Nothing is opened here. Invariant: a URL of another kind is refused by name, never taken for a path.
 """
@@ -31,10 +31,10 @@ def local_path(location: str) -> Path:
 
 
 def base_url(url: str) -> str:
-    """The URL that others are made of by a path behind it, without a slash at its end.
+    """Check a base URL, and strip its trailing slash.
 
     Raises:
-        ValueError: it is none; the message is fit for a person, and shows no password in it.
+        ValueError: it is invalid; the message is fit for a person, and shows no password.
     """
     match = _BASE_URL.fullmatch(url)
     if match is None or not 1 <= int(match[1] or 80) <= 65_535:

@@ -1,4 +1,4 @@
-"""Logging: one way out for the program's own lines and those of the libraries, to stderr.
+"""Logging: one output to stderr for the program's own lines and the libraries'.
 
 A line is readable on a terminal and one JSON object otherwise. Its keys are ``timestamp`` (RFC
 3339, UTC), ``level``, ``logger`` and ``event``, then what was bound: ``export_id``, ``partition``
@@ -19,18 +19,18 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from schemas.times import format_time
 
-if TYPE_CHECKING:  # the client would be half of what a short command imports
+if TYPE_CHECKING:  # the client would be half of a short command's imports
     from clients.contact import Contact
 
 _KAFKA = "aiokafka"
 _REPEAT_SECONDS = 10.0
-# Between two answers of Kafka; what is more is dropped.
+# Records held between two answers of Kafka; further ones are dropped.
 _MOST_HELD = 100
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """Send every log line to stderr; call it again to change one's mind.
+    """Send every log line to stderr; may be called again to change the format.
 
     ``level`` is debug, info, warning or error. ``log_format`` is console, json, or auto: console
     on a terminal. Colours are for terminals only.
@@ -96,9 +96,10 @@ def silent_libraries() -> Iterator[None]:
 
 @contextmanager
 def hushed_while_away(contact: "Contact") -> Iterator[None]:
-    """For the block, what aiokafka says waits for the next answer of Kafka's to a node.
+    """Within the block, hold aiokafka's records until Kafka next answers a node.
 
-    A node's own line says that Kafka is away; theirs would be some twenty in 45 seconds.
+    A node's own line reports that Kafka is unreachable; aiokafka's would be some twenty in 45
+    seconds.
     """
     handlers = [
         (handler, one)
@@ -110,7 +111,7 @@ def hushed_while_away(contact: "Contact") -> Iterator[None]:
     def note(answers: bool, call_seconds: float) -> None:
         for handler, kafka_filter in handlers:
             for record in kafka_filter.note(answers, call_seconds):
-                # Past the handler's filters, which would hold the record once more.
+                # Bypass the handler's filters, which would hold the record again.
                 with handler.lock or nullcontext():
                     handler.emit(record)
 
@@ -124,29 +125,29 @@ def hushed_while_away(contact: "Contact") -> Iterator[None]:
 
 
 class KafkaFilter(logging.Filter):
-    """Weighs aiokafka's records by what they mean for a node.
+    """Adjusts the levels of aiokafka's records to what they mean for a node.
 
-    What it does by itself (connect again, look for the coordinator, join again) it reports as
-    info, warning and error alike: a broker away for half a minute made 5,177 errors for a consumer
-    and three producers. So its errors count as warnings and the rest as debug, and a line of its
-    source speaks once in ten seconds, which left 17 of them. An error with a traceback is one it
-    did not expect: that stays an error. At debug all are heard.
+    aiokafka reports what it handles itself (reconnecting, finding the coordinator, rejoining) as
+    info, warning and error alike: a broker down for half a minute caused 5,177 errors for a
+    consumer and three producers. So its errors become warnings and the rest debug, and each source
+    line logs at most once in ten seconds, which left 17. An error with a traceback was unexpected
+    and stays an error. At level debug nothing is suppressed.
 
-    A node notes whether Kafka answers it. From then on the rest is held until the next answer:
-    there is none, and it is dropped, as the node's own line says so; or there is one, and it is a
-    line about something else, such as one broker of several.
+    Once a node notes whether Kafka answers, remaining records are held until the next result. If
+    there is no answer they are dropped, as the node's own line reports that; if there is one, they
+    are logged, as they concern something else, such as one broker of several.
     """
 
     def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._level = logging.getLevelNamesMapping()[level.upper()]
         self._clock = clock
-        self._spoke: dict[tuple[str, int], float] = {}  # bounded by the lines of its source
+        self._spoke: dict[tuple[str, int], float] = {}  # bounded by the lines of aiokafka's source
         self._answers: bool | None = None
         self._held: list[tuple[float, logging.LogRecord]] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Demote a record of aiokafka's, and say whether it is still worth a line."""
+        """Demote an aiokafka record; returns whether to log it."""
         if record.name.split(".")[0] != _KAFKA:
             return True
         if not record.exc_info:
@@ -159,7 +160,7 @@ class KafkaFilter(logging.Filter):
         return record.exc_info is not None or not self._holds(record)
 
     def note(self, answers: bool, call_seconds: float) -> list[logging.LogRecord]:
-        """Note whether a call that began so long ago was answered; returns what is to be logged."""
+        """Note whether a call that began this long ago was answered; returns the records to log."""
         self._answers = answers
         called_at = self._clock() - call_seconds
         released = [record for held_at, record in self._held if answers and held_at < called_at]
@@ -167,7 +168,7 @@ class KafkaFilter(logging.Filter):
         return released
 
     def hold_no_more(self) -> None:
-        """Nobody notes answers any more."""
+        """Stop holding records: answers are no longer noted."""
         self._answers, self._held = None, []
 
     def _holds(self, record: logging.LogRecord) -> bool:
@@ -184,7 +185,7 @@ class KafkaFilter(logging.Filter):
 
 
 def without_logins(record: logging.LogRecord) -> bool:
-    """Take the bytes of SASL out of a record: at debug aiokafka logs each request as it is sent."""
+    """Remove SASL bytes from a record: at debug, aiokafka logs every request it sends."""
     if isinstance(record.args, tuple):
         record.args = tuple(map(_no_login, record.args))
     return True
@@ -196,7 +197,7 @@ def _no_login(argument: object) -> object:
 
 
 def _head(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """Put the same four keys first on every line. A line that was held keeps its time."""
+    """Put the same four keys first on every line. A held line keeps its original time."""
     record = fields.get("_record")
     made_at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
     return {
@@ -218,7 +219,7 @@ def _for_people(*, colours: bool) -> list[Processor]:
 
 
 def _harmless(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """Keep control characters, which may come out of a message, from acting on the terminal."""
+    """Escape control characters, which may come from a message, for the terminal."""
     return {
         key: value.translate(_CONTROLS) if isinstance(value, str) and key != "stack" else value
         for key, value in fields.items()
@@ -226,5 +227,5 @@ def _harmless(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventD
 
 
 def _for_machines() -> list[Processor]:
-    # A traceback becomes the field "exception"; whatever else a line holds, it stays one line.
+    # A traceback becomes the field "exception"; every record stays one line.
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]

@@ -1,7 +1,7 @@
 """Six assertions on a node's metrics, as ``sluice check`` makes them.
 
-Pure: the text of a scrape in, findings out. Invariant: there is a finding for each assertion,
-whatever the text holds, and one that can't be made does not pass.
+Pure: takes the text of a scrape, returns findings. Invariant: there is a finding for each
+assertion, whatever the text holds, and one that can't be evaluated does not pass.
 """
 
 import math
@@ -22,7 +22,7 @@ CONTRACT_METRICS = (
     "export_throughput_ops_per_sec",
     "export_success_rate",
 )
-"""The nine that the contract names. Not taken from the catalogue: it is what is checked."""
+"""The contract's nine metrics. Not taken from the catalogue, which is what is being checked."""
 
 # The contract's bounds.
 _MOST_LATENCY_MS = 10_000.0
@@ -33,7 +33,7 @@ _MOST_QUEUED = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An assertion, whether it holds, and what was found."""
+    """An assertion, whether it holds, and the evidence."""
 
     name: str
     holds: bool
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The metrics of one moment: which are declared, and values by the name of their samples."""
+    """One scrape: which metrics are declared, and values by sample name."""
 
     declared: frozenset[str]
     values: dict[str, list[tuple[dict[str, str], float]]]
@@ -56,7 +56,7 @@ class Scrape:
 
 
 def read_scrape(text: str) -> Scrape:
-    """Read Prometheus text; that of OpenMetrics will do.
+    """Parse Prometheus text; OpenMetrics works too.
 
     Raises:
         ValueError: it is neither.
@@ -104,7 +104,7 @@ def _latency(scrape: Scrape) -> Finding:
     name = "p95 < 10 s"
     milliseconds = quantile(0.95, scrape.values.get("export_latency_ms_bucket", ()))
     if milliseconds is None:
-        # A node without an export yet is healthy.
+        # A node that has no export yet is healthy.
         return Finding(name, True, "no export has completed yet")
     return Finding(name, milliseconds < _MOST_LATENCY_MS, f"{milliseconds / 1000:.3f} s")
 

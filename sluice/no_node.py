@@ -1,6 +1,7 @@
-"""Notices that no node takes what was published, while a command waits for its end.
+"""Notices when no node is running while a command waits for an export to end.
 
-Invariant: it only says so, once, on stderr; the wait goes on, as a node may come at any time.
+Invariant: it only prints one line on stderr; the wait continues, because a node may start at any
+time.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ async def no_node_noticed(settings: Settings) -> AsyncIterator[None]:
 
 async def _watch(settings: Settings) -> None:
     await asyncio.sleep(_FIRST_LOOK_SECONDS)
-    while await _fetch_has_members(settings):  # noqa: ASYNC110 - it is Kafka that knows
+    while await _fetch_has_members(settings):  # noqa: ASYNC110 - only Kafka knows
         await asyncio.sleep(_NEXT_LOOK_SECONDS)
     typer.echo(
         f"sluice: waiting: no node of the group {settings.group_id} is running; `sluice serve`"
@@ -41,7 +42,7 @@ async def _watch(settings: Settings) -> None:
 
 
 async def _fetch_has_members(settings: Settings) -> bool:
-    """Whether the group has a member; yes too where that can't be found out now."""
+    """Whether the group has a member; True also if that can't be determined."""
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
         await admin.start()

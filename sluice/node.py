@@ -1,7 +1,7 @@
 """One node: storage, formats, metrics, its part in the group, backlog and HTTP server, composed.
 
-The only place where all of them meet. Invariant: whatever ends a node, the group is left before the
-cluster connection and after the last turn.
+The only module that knows all of them. Invariant: whatever ends a node, it leaves the group after
+the last turn and before it closes the cluster connection.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ _KAFKA_SECONDS = 2.0
 
 
 class Node:
-    """A running node. Make it with ``node``; then ``run`` it."""
+    """A running node; see ``open_node``."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Node:
         return self._encoders.name
 
     def status(self) -> NodeStatus:
-        """What the node is doing now."""
+        """The node's current work."""
         lanes, running = self._group.lanes, self._group.slots.running
         open_exports = self._open_exports()
         lag = {lane.partition: sum(lane.lag) for lane in lanes}
@@ -136,7 +136,7 @@ class Node:
             await asyncio.sleep(_OBSERVE_SECONDS)
 
     async def _observe_readiness(self) -> None:
-        """Apart from scrapes: these mustn't wait for a Kafka or a storage that is away."""
+        """Separate from scrapes, which mustn't wait for an unreachable Kafka or storage."""
         try:
             while True:
                 self._metrics.ready(not await self.problems())
@@ -145,7 +145,7 @@ class Node:
             self._metrics.ready(False)
 
     async def _observe_kafka(self) -> None:
-        """Often, so that the node says that Kafka is away before its clients have to."""
+        """Often, so that the node reports an unreachable Kafka before its clients do."""
         while True:
             await self._cluster.ping()
             await asyncio.sleep(_KAFKA_SECONDS)
@@ -159,11 +159,11 @@ class Node:
 
 @asynccontextmanager
 async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]]:
-    """A node that is ready to run, and its HTTP server, which answers already.
+    """A node ready to run, with its HTTP server already answering.
 
     Raises:
         UserError: the storage can't be written, or the port can't be bound.
-        NodeRefused: the cluster is not as it must be.
+        NodeRefused: the cluster isn't usable.
     """
     formats = _load_formats(settings)
     metrics = Metrics()
@@ -172,10 +172,10 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
         _open_storage(settings) as (storage, storage_calls),
         Cluster(settings.topics, settings.group_id, options) as cluster,
     ):
-        # Topics first: whether the storage is the group's shows in what the group has committed.
+        # Topics first: the group's commits show whether the storage is the group's.
         dead_letter_bytes = await cluster.check_topics()
         storage_id = await recognise(storage, cluster)
-        # Only now: it writes, and a root that isn't the group's must stay untouched.
+        # Only now: this writes, and a root that isn't the group's must stay untouched.
         await within(storage.check)
         context = ExportContext(
             storage,
@@ -234,7 +234,7 @@ async def run_node(settings: Settings) -> None:
         working = asyncio.create_task(node.run(), name="node")
         serving = asyncio.create_task(server.wait(), name="http")
         try:
-            # Neither goes on without the other.
+            # Neither continues without the other.
             await asyncio.wait([working, serving], return_when=asyncio.FIRST_COMPLETED)
             for ended in (working, serving):
                 if ended.done():
@@ -266,7 +266,7 @@ def _load_formats(settings: Settings) -> Formats:
 async def _open_storage(settings: Settings) -> AsyncIterator[tuple[GroupStorage, StorageCalls]]:
     storage = open_storage(settings)
     if await within(storage.find):
-        await within(storage.check)  # what is wrong with it shows without Kafka
+        await within(storage.check)  # its errors show without Kafka
     try:
         with StorageCalls() as storage_calls:
             yield storage, storage_calls
@@ -288,7 +288,7 @@ def _http_server(app: ASGIApp, settings: Settings) -> HttpServer:
     certificate, key = settings.http_certfile, settings.http_keyfile
     try:
         tls = ServerCertificate(certificate, key).context if certificate else None
-    except OSError as error:  # since the settings were read
+    except OSError as error:  # changed since the settings were read
         raise UsageError(f"SLUICE_HTTP_CERTFILE: {certificate}: {error}") from None
     return HttpServer(app, settings.http_host, settings.http_port, tls)
 

@@ -1,7 +1,7 @@
 """A bar per export on a terminal, plain lines elsewhere.
 
-Invariant: what is shown goes to stderr; a command's answer on stdout doesn't depend on it. Bars
-stand in the order in which the exports were planned, whatever the order of their requests.
+Invariant: progress goes to stderr and doesn't affect a command's output on stdout. Bars are in the
+order in which exports were planned, not that of their requests.
 """
 
 import sys
@@ -42,7 +42,7 @@ class ExportBars:
         return list(self._names)
 
     def requested(self, name: str, export_id: str) -> None:
-        """The export planned as ``name`` was requested under this id."""
+        """Note that the export planned as ``name`` was requested under this id."""
         if export_id in self._names:
             return
         self._names[export_id] = name
@@ -50,12 +50,12 @@ class ExportBars:
             self._say(f"{export_id}: requested, {self._planned[name]} rows")
 
     def written(self, export_id: str, rows: int) -> None:
-        """So many rows of it are in the file."""
+        """Show how many rows are in the file."""
         if self._bars is not None:
             self._bars.update(self._shown[self._names[export_id]], completed=rows)
 
     def ended(self, event: TerminalEvent) -> None:
-        """It has ended."""
+        """Show that it has ended."""
         state = event.type.removeprefix("export.")
         seconds = event.duration_ms / 1000
         name = self._names.pop(event.export_id)
@@ -71,9 +71,9 @@ class ExportBars:
 
 @contextmanager
 def export_bars(planned: Mapping[str, int]) -> Iterator[ExportBars]:
-    """The bars, for the block; they stay on the terminal as they were at its end."""
+    """The bars, for the block; afterwards they stay on the terminal."""
     console = Console(stderr=True)
-    if not sys.stderr.isatty():  # rich would say yes under FORCE_COLOR
+    if not sys.stderr.isatty():  # rich would say yes with FORCE_COLOR
         yield ExportBars(console, None, planned)
         return
     columns = (

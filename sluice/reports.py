@@ -1,4 +1,4 @@
-"""What commands show of exports: terminal events as lines, and progress on a terminal.
+"""How commands show exports: terminal events as lines, and progress on a terminal.
 
 Invariant: an event is one line, whatever its message holds; progress goes to stderr, and only
 where that is a terminal. Nothing is shortened but for a terminal.
@@ -26,19 +26,19 @@ _LEAST_LOCATION = 20
 _CUT_END = 8  # such as ``3f9a.csv``
 
 Advance: TypeAlias = Callable[[str, int, float | None], None]
-"""Takes what is published, its rows so far, and the part that is done, from 0 to 1, if known."""
+"""Called with the export's name, its rows so far, and the fraction done (0 to 1) if known."""
 
 
 async def report_endings(
     feed: CompletionFeed, sources: Mapping[str, Source | None], seconds: float | None = None
 ) -> int:
-    """Print the terminal event of each request; 0 if all completed, else 1.
+    """Print the terminal event of each request; returns 0 if all completed, else 1.
 
     Cancelled, it says which exports go on.
 
     Raises:
         ClientError: as ``CompletionFeed.endings``.
-        TimeoutError: not all ended within so many seconds.
+        TimeoutError: not all ended in time.
     """
     code, running = 0, dict.fromkeys(sources)
     try:
@@ -57,7 +57,7 @@ async def report_endings(
 
 @contextmanager
 def cancelled_if_interrupted(export_ids: Sequence[str]) -> Iterator[None]:
-    """Around publishing: if a signal ends it, print which export its publisher cancelled."""
+    """Wraps publishing: if a signal interrupts it, print which export was cancelled."""
     try:
         yield
     except asyncio.CancelledError:
@@ -84,7 +84,7 @@ def event_line(event: TerminalEvent) -> str:
 
 
 def _losses(event: ExportCompleted) -> str:
-    """What a file doesn't show as it was sent, such as ``3 cells truncated``; empty if nothing."""
+    """What the file doesn't show as sent, such as ``3 cells truncated``; empty if nothing."""
     counts = (
         (event.truncated_cells, "cell", "truncated"),
         (event.replaced_characters, "character", "replaced"),
@@ -95,7 +95,7 @@ def _losses(event: ExportCompleted) -> str:
 
 
 def closing_table(events: Sequence[TerminalEvent], width: int | None = None) -> str:
-    """A header and a line per event, in columns: state, rows, bytes, seconds, sha256, location.
+    """A header and one line per event, in columns: state, rows, bytes, seconds, sha256, location.
 
     An export without a file has its reason in the last column; what a file doesn't show as it was
     sent stands there too. Where that is wider than ``width`` characters, hashes and locations are
@@ -118,7 +118,7 @@ def closing_table(events: Sequence[TerminalEvent], width: int | None = None) -> 
 
 
 def terminal_width() -> int | None:
-    """How many characters fit a line of stdout; None where it is no terminal."""
+    """The width of stdout in characters; None if it is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -129,7 +129,7 @@ def _from_here(location: str) -> str:
 
 
 def _cut(text: str, room: int) -> str:
-    """Without its middle, if it has no room: what tells names apart is at both ends."""
+    """Cut the middle out of a name that is too long: names differ at both ends."""
     if len(text) <= room:
         return text
     end = min(_CUT_END, room // 2)
@@ -159,13 +159,13 @@ def _table_row(event: TerminalEvent) -> tuple[str, str, str, str, str, str]:
 
 
 def printable(line: str) -> str:
-    """The line with a space for whatever would move the cursor or can't be shown."""
+    """The line with spaces in place of characters that move the cursor or can't be shown."""
     return "".join(char if char.isprintable() else " " for char in line)
 
 
 @contextmanager
 def publishing_progress(unit: str = "rows") -> Iterator[Advance]:
-    """Show how far publishing is, on a terminal; elsewhere nothing. ``unit`` is what is counted."""
+    """Show publishing progress on a terminal, elsewhere nothing. ``unit`` is what is counted."""
     # Not rich's own is_terminal, which FORCE_COLOR turns on for files too.
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _what, _rows, _part: None
@@ -177,7 +177,7 @@ def publishing_progress(unit: str = "rows") -> Iterator[Advance]:
         TextColumn("{task.fields[rows]:,} " + unit),
         console=Console(stderr=True),
         transient=True,
-        # Standard output is the command's answer: it stays where it was sent.
+        # Standard output is the command's result: don't redirect it.
         redirect_stdout=False,
     )
     with bar:

@@ -1,6 +1,6 @@
-"""Types of settings: what a value must be, each in words for the one who set it.
+"""Types of settings, with errors worded for the person who set them.
 
-Invariant: a check looks at one value alone; what depends on two settings is in ``sluice.settings``.
+Invariant: each check looks at a single value; checks across settings are in ``sluice.settings``.
 """
 
 import os
@@ -61,7 +61,7 @@ def _check_absolute(path: Path) -> Path:
 
 
 def check_readable(path: Path) -> Path:
-    """The path of a file. Raises ValueError: it can't be read."""
+    """Check that a file can be read, and return its path. Raises ValueError if it can't."""
     try:
         path.open("rb").close()
     except OSError as error:
@@ -70,7 +70,7 @@ def check_readable(path: Path) -> Path:
 
 
 def split_paths(paths: str) -> tuple[Path, ...]:
-    """Paths that are divided as in PATH."""
+    """Split paths as in PATH."""
     return tuple(Path(path) for path in paths.split(os.pathsep) if path)
 
 

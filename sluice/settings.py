@@ -1,7 +1,7 @@
 """Settings: environment variables ``SLUICE_*``, read once, checked together.
 
 Every field is documented in ``docs/contract.md``. No other module reads these variables. Invariant:
-one line names every wrong setting, so what depends on two settings is checked field by field too.
+one error line names every invalid setting, so checks across settings report each field too.
 """
 
 import difflib
@@ -56,7 +56,7 @@ PREFIX = "SLUICE_"
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 # Tests use the first; Kubernetes injects the others for a service named sluice.
 _NOT_SETTINGS = ("SLUICE_TEST_", "SLUICE_PORT", "SLUICE_SERVICE_")
-_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what the system's bytes become where they aren't
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what undecodable bytes become
 _MIB = 1024 * 1024
 _SERVES = "serves"
 
@@ -159,7 +159,7 @@ class Settings(BaseModel):
         if given and not info.data["oidc_issuer"]:
             raise ValueError("is of no use without SLUICE_OIDC_ISSUER")
         if not given and info.data["oidc_issuer"]:
-            # Else a token that the issuer made for any other service would do.
+            # Otherwise a token that the issuer made for any other service would be accepted.
             raise ValueError("must be set with SLUICE_OIDC_ISSUER: who its tokens are for")
         return given
 
@@ -168,10 +168,10 @@ class Settings(BaseModel):
     def _given_for_sasl(
         cls, given: str | SecretStr | None, info: ValidationInfo
     ) -> str | SecretStr | None:
-        protocol = info.data.get("security_protocol")  # absent, where it is wrong itself
+        protocol = info.data.get("security_protocol")  # absent if invalid itself
         if protocol and protocol.startswith("SASL") and not given:
             raise ValueError(f"must be set when SLUICE_SECURITY_PROTOCOL is {protocol}")
-        # Unused, it would be a promise that isn't kept: setting it means counting on a login.
+        # Refuse it if unused: a person who sets it expects a login.
         if protocol and not protocol.startswith("SASL") and given:
             raise ValueError(f"is of no use when SLUICE_SECURITY_PROTOCOL is {protocol}")
         return given
@@ -208,7 +208,7 @@ class Settings(BaseModel):
         beside = str(info.field_name).replace("keyfile", "certfile")
         certificate = info.data.get(beside)
         if certificate is None:
-            # A certificate that is wrong itself is absent here, and says so in its own words.
+            # An invalid certificate is absent here and has its own error.
             if path and beside in info.data:
                 raise ValueError(f"must come with {PREFIX}{beside.upper()}")
             return path
@@ -226,47 +226,47 @@ class Settings(BaseModel):
 
     @property
     def storage_directory(self) -> Path | None:
-        """Where files go, absolute; None: into a bucket."""
+        """The absolute directory for files; None if they go into a bucket."""
         return None if is_object_url(self.storage_url) else local_path(self.storage_url).absolute()
 
     @property
     def bucket_options(self) -> Mapping[str, str]:
-        """How a bucket is reached; some of them may be secret."""
+        """Options of the bucket's client; some may be secret."""
         return parse_options(
             self.storage_options.get_secret_value() if self.storage_options else ""
         )
 
     @property
     def manifests_kept(self) -> timedelta | None:
-        """How long after their exports' ends manifests are kept; None: for ever."""
+        """How long after their exports' ends manifests are kept; None: forever."""
         seconds = self.manifest_retention_seconds
         return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def pdf_font_files(self) -> tuple[Path, ...]:
-        """Further fonts for PDF, in the order in which they are searched for a glyph."""
+        """Additional PDF fonts, in the order in which they are searched for a glyph."""
         return split_paths(self.pdf_fonts)
 
     @property
     def users_by_token(self) -> Mapping[str, str]:
-        """Who may call the HTTP interface, and as whom; empty: everyone may."""
+        """Users by token of the HTTP interface; empty: no token is needed."""
         return parse_token_pairs(self.api_tokens.get_secret_value()) if self.api_tokens else {}
 
     @property
     def signing_keys(self) -> LinkKeys | None:
-        """What signs download links; None: nothing."""
+        """The keys that sign download links; None: links are disabled."""
         return LinkKeys(parse_keys(self.link_keys.get_secret_value())) if self.link_keys else None
 
     @property
     def node_url(self) -> str | None:
-        """Where this machine reaches the node of these settings; None: on any port."""
+        """The URL at which this machine reaches the node; None if its port isn't fixed."""
         host = _WILDCARDS.get(self.http_host, self.http_host)
         host = f"[{host}]" if ":" in host else host
         scheme = "https" if self.http_certfile else "http"
         return f"{scheme}://{host}:{self.http_port}" if self.http_port else None
 
     def client_options(self) -> dict[str, Any]:
-        """How every Kafka client connects: keyword arguments for aiokafka's classes."""
+        """Connection options of every Kafka client: keyword arguments for aiokafka's classes."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
@@ -285,8 +285,8 @@ class Settings(BaseModel):
 def load_settings(environment: Mapping[str, str] = os.environ, *, serves: bool = False) -> Settings:
     """Read the settings.
 
-    ``serves``: for a node. Only then the files of its HTTP side are looked at: who runs another
-    command beside it need not be able to read its key and its tokens.
+    ``serves``: for a node. Only then are the files of its HTTP interface checked: a user who runs
+    another command need not be able to read its key and tokens.
 
     Raises:
         UsageError: one line with every wrong setting by name.
@@ -318,7 +318,7 @@ def _serves(info: ValidationInfo) -> bool:
 
 
 def _is_unseen(info: ValidationInfo) -> bool:
-    """Whether it is a file of a node's HTTP side, and no node is to start."""
+    """Whether this is a file of the HTTP interface, and no node will start."""
     return str(info.field_name).startswith("http_") and not _serves(info)
 
 

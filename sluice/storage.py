@@ -1,9 +1,9 @@
-"""A group's storage: opened by the settings, and recognised before a node works with it.
+"""Opens a group's storage from the settings, and recognises it before a node uses it.
 
-Where the root has an id, that is the storage. Where it has none, it is either new, or made by a
-build that knew no ids, or gone: an empty directory where a file system should be mounted. The
-group's commits tell: one that has worked had a storage. Invariant: a root gets an id only where no
-work of the group can be in another one.
+A root with an id is a known storage. A root without one is new, or was made by a build without ids,
+or is missing: an empty directory where a file system should be mounted. The group's commits tell
+these apart: a group that has worked had a storage. Invariant: a root gets an id only if no work of
+the group can be in another root.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 def open_storage(settings: Settings) -> GroupStorage:
-    """The storage of the settings; nothing is read or written yet, but for the scratch directory.
+    """The storage of the settings; only the scratch directory is read or written yet.
 
     Raises:
         UserError: a temporary directory isn't ours.
@@ -45,7 +45,7 @@ def open_storage(settings: Settings) -> GroupStorage:
 
 
 def _own_temporary() -> Path:
-    """A directory in the system's own for temporary files, where others could have made it."""
+    """A directory in the system's temporary directory, where another user may have created it."""
     path = Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -63,7 +63,7 @@ _T = TypeVar("_T")
 
 
 async def recognise(storage: GroupStorage, cluster: Cluster) -> str:
-    """The id of the storage; it is founded where that is safe.
+    """The id of the storage, which is initialised if that is safe.
 
     Raises:
         UserError: the storage refuses, or does not answer.
@@ -72,7 +72,7 @@ async def recognise(storage: GroupStorage, cluster: Cluster) -> str:
     if there := await within(storage.find):
         return there
     older = await within(storage.holds_exports)
-    # Empty: new, or not mounted. Commits show that there was a storage.
+    # Empty: new or not mounted. Commits show that there was a storage.
     if not older and await cluster.has_worked():
         raise NodeRefused(
             f"SLUICE_STORAGE_URL: {storage.root} holds nothing, but the group "
@@ -86,10 +86,10 @@ async def recognise(storage: GroupStorage, cluster: Cluster) -> str:
 
 
 async def within(call: Callable[[], _T]) -> _T:
-    """What a call into the storage returns, or an error in words. Cancelled, it is left behind.
+    """Run a storage call, with its errors in words. If cancelled, the call is abandoned.
 
     Raises:
-        UserError: it refuses, or does not answer for 30 s.
+        UserError: it refuses, or doesn't answer within 30 s.
     """
     threads = DaemonThreads(1, "storage")
     try:

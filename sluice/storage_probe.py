@@ -1,7 +1,7 @@
-"""Checks whether the storage works, so that one that hangs holds up nothing else.
+"""Checks whether the storage works, so that a hanging one delays nothing else.
 
-Why a node isn't ready is put together in ``sluice.node``. Invariant: at most one check is under
-way, in a thread that doesn't keep the process from ending.
+``sluice.node`` collects why a node isn't ready. Invariant: at most one check is running, in a
+thread that doesn't keep the process alive.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class StorageProbe:
-    """Whether the storage works, by ``check``, which blocks and raises ``StorageUnavailable``."""
+    """Probes the storage with ``check``, which blocks and raises ``StorageUnavailable``."""
 
     def __init__(
         self, check: Callable[[], None], timeout_seconds: float = _TIMEOUT_SECONDS
@@ -25,14 +25,14 @@ class StorageProbe:
         self._under_way: Future[str | None] | None = None
 
     async def problem(self) -> str | None:
-        """What is wrong, in a sentence; None if nothing is. Concurrent calls share one check.
+        """What is wrong, in a sentence, or None. Concurrent calls share one check.
 
-        Cancelled, it leaves the check to go on by itself.
+        If cancelled, the check continues by itself.
         """
         if self._under_way is None or self._under_way.done():
             self._under_way = self._begin()
         answer = asyncio.wrap_future(self._under_way)
-        # ``wait`` leaves the check under way, for the next call to find.
+        # ``wait`` leaves the check running for the next call to find.
         done, _ = await asyncio.wait([answer], timeout=self._timeout_seconds)
         return answer.result() if done else "the storage does not answer"
 
@@ -49,6 +49,6 @@ class StorageProbe:
             else:
                 found.set_result(None)
 
-        # Not the loop's own threads: a stop would wait for them, however long the storage hangs.
+        # Not the loop's own threads: shutdown would wait for them as long as the storage hangs.
         threading.Thread(target=check, name="storage-check", daemon=True).start()
         return found

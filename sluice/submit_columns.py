@@ -1,6 +1,6 @@
-"""What ``sluice submit`` is given of columns, and of the format's options.
+"""The columns and format options given to ``sluice submit``.
 
-Invariant: what is wrong in an argument by itself is found before a file is opened, and named by its
+Invariant: an argument invalid by itself is found before a file is opened, and the error names its
 option.
 """
 
@@ -19,7 +19,7 @@ from sluice.submit_files import TAB_NAMES
 
 @dataclass(frozen=True, slots=True)
 class GivenColumns:
-    """``chosen`` are keys in their order, or None for all of the file.
+    """``chosen`` are the keys in order, or None for all columns of the file.
 
     ``types`` and ``headers`` by key.
     """
@@ -29,10 +29,10 @@ class GivenColumns:
     headers: dict[str, str]
 
     def described(self, keys: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
-        """Columns of a request: those of a file, which calls them ``texts``.
+        """Columns of the request from those of a file, whose names there are ``texts``.
 
         Raises:
-            UserError: a header is given to none of them.
+            UserError: a header names no column.
         """
         for key in self.headers:
             if key not in keys:
@@ -51,15 +51,15 @@ class GivenColumns:
 def given_columns(
     columns: str | None, column: Sequence[str], header: Sequence[str]
 ) -> GivenColumns:
-    """What ``--columns``, ``--column`` and ``--header`` say.
+    """Parse ``--columns``, ``--column`` and ``--header``.
 
     Raises:
-        UsageError: one of them is wrong, or they contradict each other.
+        UsageError: one is invalid, or they contradict each other.
     """
     described = _describe(column)
     headers = {key: facts["header"] for key, facts in described.items() if "header" in facts}
     for key, text in _pairs("--header", "KEY=TEXT", header, headers):
-        headers[key] = text  # noqa: PERF403 - each is looked for among those before
+        headers[key] = text  # noqa: PERF403 - each is checked against those before
     chosen = [*described] or None if columns is None else _parse_columns(columns)
     for option, keys in (("--column", described), ("--header", headers)):
         if chosen is not None and (unknown := [key for key in keys if key not in chosen]):
@@ -70,7 +70,7 @@ def given_columns(
 
 
 def parse_options(file_format: Format, pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of the request, by the type that each has in the format's model.
+    """Parse the request's options by their types in the format's model.
 
     Raises:
         UsageError: the format has no such option, or it is given twice.
@@ -87,7 +87,7 @@ def parse_options(file_format: Format, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def meant(given: str, known: Sequence[str]) -> str:
-    """A hint at what is nearest to a name that is not known; empty if nothing is near."""
+    """A hint naming the closest known name; empty if none is close."""
     near = get_close_matches(given, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
@@ -95,7 +95,7 @@ def meant(given: str, known: Sequence[str]) -> str:
 def _pairs(
     option: str, form: str, pairs: Sequence[str], taken: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """Name and text of each; ``taken`` may grow with them.
+    """Name and text of each; adds to ``taken``.
 
     Raises:
         UsageError: one is of another form, or its name is taken.
@@ -110,7 +110,7 @@ def _pairs(
 
 
 def _parse_columns(columns: str) -> list[str]:
-    """Keys by commas; quoted as in CSV where a key holds one."""
+    """Parse comma-separated keys, quoted as in CSV."""
     return next(csv.reader([columns], skipinitialspace=True))
 
 

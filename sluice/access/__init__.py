@@ -1,1 +1,1 @@
-"""Who may do what: roles, tokens, and the identity provider that vouches for people."""
+"""Access control: roles, tokens, and the identity provider."""

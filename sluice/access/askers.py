@@ -1,6 +1,6 @@
-"""Who a request is from, and what that lets them do. Pure; HTTP isn't known here.
+"""Who sent a request, and what they may do. Pure, without HTTP.
 
-Invariant: what one user may see of another's exports is decided in ``Asker.may_see`` alone.
+Invariant: only ``Asker.may_see`` decides whether a user may see another's exports.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A user has their own exports; an operator acts on all of them, and on dead letters."""
+    """A user sees their own exports; an operator acts on all of them, and on dead letters."""
 
     USER = "user"
     OPERATOR = "operator"
@@ -16,9 +16,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks. ``user`` is None where no token is needed: then anyone may do anything.
+    """The sender of a request. ``user`` is None if no token is needed: then anyone may do anything.
 
-    ``token`` says in the log which token it was: the id of one in the file, else where it is from.
+    ``token`` identifies the token in the log: its id in the file, or else its source.
     """
 
     user: str | None
@@ -27,13 +27,13 @@ class Asker:
 
     @property
     def is_operator(self) -> bool:
-        """Whether all exports are theirs to act on."""
+        """Whether they may act on all exports."""
         return self.role is Role.OPERATOR
 
     def may_see(self, user: str) -> bool:
-        """Whether the exports of this user are theirs to see and act on."""
+        """Whether they may see and act on this user's exports."""
         return self.is_operator or user == self.user
 
 
 ANYONE = Asker(None, Role.OPERATOR)
-"""Who asks a node that has no tokens."""
+"""The sender of every request to a node without tokens."""

@@ -1,7 +1,7 @@
-"""HTTP connections that are cut off at a deadline, whatever the other side sends or leaves out.
+"""HTTP connections with a hard deadline, whatever the other side sends or doesn't send.
 
-A socket's own time limit is for each read alone: who sends a byte now and then, or ``100 Continue``
-without end, keeps ``http.client`` busy for ever. Invariant: after the block no connection is open.
+A socket's timeout applies to each read: a server that sends a byte now and then, or endless ``100
+Continue``, keeps ``http.client`` busy forever. Invariant: after the block no connection is open.
 """
 
 import http.client
@@ -16,7 +16,7 @@ from typing import Any, Self
 
 
 class CutOff:
-    """Cuts off the connections that were opened in its block once ``seconds`` have passed."""
+    """Cuts off connections opened in its block once ``seconds`` have passed."""
 
     def __init__(self, seconds: float) -> None:
         self.is_due = False
@@ -27,7 +27,7 @@ class CutOff:
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
-        """Begin to count."""
+        """Start the deadline."""
         self._timer.start()
         return self
 
@@ -39,12 +39,12 @@ class CutOff:
             one.close()
 
     def handlers(self) -> tuple[urllib.request.BaseHandler, ...]:
-        """For ``build_opener``: they open connections that this cuts off."""
+        """Handlers for ``build_opener`` whose connections this cuts off."""
         return _Http(self), _Https(self)
 
     def watch(self, connected: socket.socket) -> None:
-        """Cut this connection off, too, when it is time."""
-        # Of its own: TLS takes the descriptor of the other one away for its handshake.
+        """Cut this connection off, too, at the deadline."""
+        # A duplicate: TLS detaches the original's descriptor for its handshake.
         own = connected.dup()
         with self._lock:
             self._sockets.append(own)
@@ -59,7 +59,7 @@ class CutOff:
 
 
 class _Connection(http.client.HTTPConnection):
-    """Has its socket watched before a byte is read from it."""
+    """Registers its socket before any byte is read from it."""
 
     def __init__(self, cut_off: CutOff, *args: Any, **named: Any) -> None:  # noqa: ANN401 - the library's
         self._cut_off = cut_off
@@ -94,5 +94,5 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 def _shut(one: socket.socket) -> None:
-    with suppress(OSError):  # the other side was faster
+    with suppress(OSError):  # already closed by the other side
         one.shutdown(socket.SHUT_RDWR)

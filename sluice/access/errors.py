@@ -1,4 +1,4 @@
-"""Why a token lets nobody in.
+"""Why a token is refused.
 
 AccessError
     TokenRefused       it is nobody's; the message says why, and shows nothing of it
@@ -7,12 +7,12 @@ AccessError
 
 
 class AccessError(Exception):
-    """A token lets nobody in."""
+    """A token is refused."""
 
 
 class TokenRefused(AccessError):  # noqa: N818 - an answer rather than a fault
-    """The token is nobody's."""
+    """The token is invalid."""
 
 
 class IssuerUnavailable(AccessError):  # noqa: N818 - likewise
-    """The issuer's keys can't be had now."""
+    """The issuer's keys are unavailable at the moment."""

@@ -1,6 +1,6 @@
-"""Knows every token that a node takes, and whose it is.
+"""Finds out whose token a request has, of all kinds a node accepts.
 
-Invariant: a token is looked for by its hash, so the time that takes says nothing of another one.
+Invariant: tokens are looked up by hash, so the lookup time reveals nothing about other tokens.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -18,16 +18,16 @@ _FROM_SETTINGS = "settings"
 
 
 class TokenVerifier(Protocol):
-    """Verifies tokens that tell themselves whose they are; see ``sluice.access.issuer``."""
+    """Verifies tokens that contain their bearer's identity; see ``sluice.access.issuer``."""
 
     async def asker_of(self, token: bytes) -> Asker:
-        """Who bears this token. Raises as ``AccessGate.asker_of``."""
+        """The token's bearer. Raises as ``AccessGate.asker_of``."""
 
 
 class AccessGate:
-    """Finds out who asks: by tokens of the settings, of a file, of an issuer.
+    """Identifies senders by tokens from the settings, a file, or an issuer.
 
-    Without any of them anyone may do anything.
+    Without any of these, anyone may do anything.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class AccessGate:
         return not self._of_settings and self._watched is None and self._issuer is None
 
     async def asker_of(self, token: bytes) -> Asker:
-        """Who bears this token.
+        """The token's bearer.
 
         Raises:
-            TokenRefused: nobody.
-            IssuerUnavailable: it may be the issuer's, whose keys can't be had.
+            TokenRefused: it is invalid.
+            IssuerUnavailable: it may be the issuer's, whose keys are unavailable.
         """
         if self.is_open:
             return ANYONE
@@ -69,10 +69,10 @@ class AccessGate:
 
 @asynccontextmanager
 async def open_gate(settings: Settings) -> AsyncIterator[AccessGate]:
-    """The gate of these settings.
+    """Create the gate for these settings.
 
     Raises:
-        UsageError: the token file can't serve any more.
+        UsageError: the token file can't be used.
     """
     async with AsyncExitStack() as stack:
         watched = issuer = None
@@ -87,7 +87,7 @@ async def open_gate(settings: Settings) -> AsyncIterator[AccessGate]:
 
 
 async def _open_issuer(stack: AsyncExitStack, settings: Settings, issuer: str) -> TokenVerifier:
-    # They take 70 ms and 5 MiB, which a node without an issuer doesn't need.
+    # These imports take 70 ms and 5 MiB, which a node without an issuer saves.
     from sluice.access.issuer import Issuer  # noqa: PLC0415
     from sluice.access.issuer_fetch import IssuerFetch  # noqa: PLC0415
     from sluice.access.issuer_keys import IssuerKeys  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Verifies JSON Web Tokens of an OpenID Connect issuer, and reads who bears them.
+"""Verifies JSON Web Tokens of an OpenID Connect issuer, and reads their bearers.
 
-Invariant: the algorithm is the key's, never the token's; and a token costs at most one signature,
-however it is made.
+Invariant: the key determines the algorithm, never the token; and any token costs at most one
+signature check.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _REASONS: dict[type[PyJWTError], str] = {
 
 
 class Issuer:
-    """Tells who bears a token of this issuer that is meant for ``audience``.
+    """Identifies the bearers of this issuer's tokens for ``audience``.
 
     ``user_claim`` names the user; ``role_claim`` makes an operator of those in which it is, or
     holds, ``operator``. A claim inside another is named with dots, as ``realm_access.roles``.
@@ -58,10 +58,10 @@ class Issuer:
         self._role_claim = role_claim
 
     async def asker_of(self, token: bytes) -> Asker:
-        """Who bears this token.
+        """The token's bearer.
 
         Raises:
-            TokenRefused: it is none of the issuer's, or not valid now or here.
+            TokenRefused: it isn't the issuer's, or isn't valid now or for us.
             IssuerUnavailable: no keys have ever been fetched.
         """
         if len(token) > _MOST_BYTES:
@@ -111,7 +111,7 @@ class Issuer:
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> object:
-    """A claim by its name, which may hold dots, or inside others, by their names and dots."""
+    """A claim by name (which may contain dots) or by path, with dots between the names."""
     if name in claims:
         return claims[name]
     outer, _, inner = name.partition(".")

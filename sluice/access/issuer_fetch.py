@@ -1,7 +1,7 @@
 """Fetches the keys of an OpenID Connect issuer: its discovery document, then its JSON Web Key Set.
 
-Blocks; for a thread. Invariant: what is read is bounded in bytes and seconds, comes from a URL that
-nobody on the way can change, and is never followed elsewhere.
+Blocks; for a thread. Invariant: each fetch is bounded in bytes and seconds, uses a URL that nobody
+on the way can change, and follows no redirect.
 """
 
 import time
@@ -33,11 +33,11 @@ _DISCOVERED_SECONDS = 3_600.0
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the library's own
-        """Follow none: the keys would be another host's."""
+        """Follow no redirect: the keys would be another host's."""
 
 
 class IssuerFetch:
-    """Fetches the keys; where they are is kept for an hour, and looked up again after a failure."""
+    """Fetches the keys; caches their URL for an hour, and looks it up again after a failure."""
 
     def __init__(self, issuer: str, seconds: float = _SECONDS) -> None:
         """``seconds``: how long each of the two documents may take."""
@@ -50,9 +50,9 @@ class IssuerFetch:
         """The keys that sign tokens by one of ``ALGORITHMS``; at least one.
 
         Raises:
-            IssuerUnavailable: they can't be had.
+            IssuerUnavailable: they can't be fetched.
         """
-        # Forgotten until the keys are there: after a failure the document is read again.
+        # Forget it until the keys are here: after a failure the document is read again.
         url, self._keys_url = self._keys_url, None
         if url is None or time.monotonic() - self._discovered_at > _DISCOVERED_SECONDS:
             url = self._discover()
@@ -75,7 +75,7 @@ class IssuerFetch:
 
 
 def usable_keys(keys: object) -> list[PyJWK]:
-    """Of a key set those that sign tokens by one of ``ALGORITHMS``; others are passed over."""
+    """The keys of a set that sign tokens by one of ``ALGORITHMS``; others are skipped."""
     if not isinstance(keys, Sequence):
         return []
     found = (_usable_key(key) for key in keys[:_MOST_KEYS])
@@ -85,7 +85,7 @@ def usable_keys(keys: object) -> list[PyJWK]:
 def _usable_key(described: object) -> PyJWK | None:
     if not isinstance(described, dict) or described.get("use", "sig") != "sig":
         return None
-    # A private key has its factors looked for, for minutes that nobody else has the interpreter.
+    # A private key would be factored, holding the interpreter for minutes.
     public = {name: described[name] for name in _PUBLIC if name in described}
     if any(len(str(public.get(name, ""))) > most for name, most in _MOST_CHARACTERS.items()):
         return None

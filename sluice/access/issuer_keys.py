@@ -1,8 +1,8 @@
-"""The keys of an issuer, kept, and fetched again at a bounded rate.
+"""An issuer's keys, cached, and refreshed at a bounded rate.
 
-Every few minutes, so that a key that was withdrawn is forgotten; and for a token whose key isn't
-known, as issuers change theirs. Invariant: however many tokens come, of whatever kind, a fetch
-begins no sooner than two seconds after the one before; and a failed one leaves the known keys.
+They are refreshed every few minutes, so that a withdrawn key is forgotten, and for a token with an
+unknown key, because issuers rotate keys. Invariant: whatever tokens arrive, fetches begin at least
+two seconds apart; and a failed fetch keeps the known keys.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _ASK_SECONDS = 5.0
 
 
 class IssuerKeys:
-    """Use it as an async context manager. ``fetch`` blocks, and raises IssuerUnavailable."""
+    """An async context manager. ``fetch`` blocks, and raises IssuerUnavailable."""
 
     def __init__(
         self,
@@ -46,22 +46,22 @@ class IssuerKeys:
         self._one_fetch = asyncio.Lock()
         self._next_fetch: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = DaemonThreads(1, "issuer")  # a name may take minutes to resolve
+        self._thread = DaemonThreads(1, "issuer")  # resolving a name may take minutes
 
     async def __aenter__(self) -> Self:
-        """Begin to fetch; returns at once, whether the issuer answers or not."""
+        """Start fetching; returns at once, even if the issuer is unreachable."""
         self._keep(asyncio.create_task(self._refresh_now_and_then(), name="issuer"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Fetch no more."""
+        """Stop fetching."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._thread.shutdown()
 
     async def find(self, key_id: str | None, algorithm: str) -> PyJWK | None:
-        """The key of a token, or None. Without an id it is the only one of its algorithm.
+        """A token's key, or None. Without a key id, the only key of its algorithm.
 
         Raises:
             IssuerUnavailable: no keys have ever been fetched.
@@ -77,15 +77,15 @@ class IssuerKeys:
         fitting = [key for key in self._keys if key.algorithm_name == algorithm]
         if key_id is not None:
             fitting = [key for key in fitting if key.key_id == key_id]
-        # Of several that fit none is taken: which one is meant isn't known.
+        # If several fit, use none: which one is meant is unknown.
         return fitting[0] if len(fitting) == 1 else None
 
     async def _refresh(self) -> None:
-        """Wait for a fetch that begins from now on; who asks meanwhile shares it."""
+        """Wait for a fetch that starts after this call; concurrent calls share it."""
         if self._next_fetch is None:
             self._next_fetch = asyncio.create_task(self._fetch_in_turn(), name="issuer fetch")
             self._keep(self._next_fetch)
-        # ``wait``: the fetch goes on for others when this call gives up.
+        # ``wait``: if this call gives up, the fetch continues for others.
         await asyncio.wait([self._next_fetch], timeout=_ASK_SECONDS)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -95,13 +95,13 @@ class IssuerKeys:
     async def _fetch_in_turn(self) -> None:
         async with self._one_fetch:
             await asyncio.sleep(self._fetched_at + self._between_seconds - time.monotonic())
-            self._next_fetch = None  # who asks from now on wants a later one
+            self._next_fetch = None  # later calls need a later fetch
             self._fetched_at = time.monotonic()
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     keys = await asyncio.wrap_future(self._thread.submit(self._fetch))
             except TimeoutError:
-                # The thread may hang in it still; the next fetch waits behind that.
+                # The thread may still hang in it; the next fetch waits behind that.
                 self._note(f"no answer within {_FETCH_SECONDS:g} s")
             except IssuerUnavailable as error:
                 self._note(str(error))

@@ -1,7 +1,7 @@
 """The token file: a line ``sha256-of-token:user:role`` for each token, kept by ``sluice tokens``.
 
-Blank lines and those that begin with ``#`` are passed over. Invariant: the file holds hashes and no
-token; and each reader finds it whole, as it was before a change or after it.
+Blank lines and lines beginning with ``#`` are skipped. Invariant: the file holds hashes, never
+tokens; and readers always see it complete, either before or after a change.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ _HASH = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class KnownToken:
-    """A token by its hash, SHA-256 in hexadecimal, and who bears it."""
+    """A token's SHA-256 in hexadecimal, and its bearer."""
 
     digest: str
     user: str
@@ -34,20 +34,20 @@ class KnownToken:
 
     @property
     def token_id(self) -> str:
-        """What people call it by: the first letters of its hash."""
+        """Its id for people: the first digits of its hash."""
         return self.digest[:ID_LETTERS]
 
 
 def digest_of(token: bytes) -> str:
-    """The hash by which a token is known.
+    """The hash of a token.
 
-    It has no salt, as tokens are random: those of ``add_token`` have 256 bits.
+    No salt, because tokens are random: those of ``add_token`` have 256 bits.
     """
     return hashlib.sha256(token).hexdigest()
 
 
 def parse_tokens(content: bytes) -> list[KnownToken]:
-    """The tokens of a file, in its order.
+    """The tokens in a file, in its order.
 
     Raises:
         ValueError: a line is wrong; it names the line and shows nothing of it.
@@ -64,7 +64,7 @@ def parse_tokens(content: bytes) -> list[KnownToken]:
 
 
 def read_tokens(path: Path) -> bytes:
-    """The file's content, of one byte too many at most.
+    """The file's content, up to one byte more than allowed.
 
     Raises:
         OSError: it can't be read.
@@ -74,9 +74,9 @@ def read_tokens(path: Path) -> bytes:
 
 
 def add_token(path: Path, user: str, role: Role) -> str:
-    """Make a token and put its hash into the file, which is made if it isn't there.
+    """Create a token and add its hash to the file, which is created if missing.
 
-    Returns the token, which nothing else ever shows.
+    Returns the token, which is never shown again.
 
     Raises:
         OSError: the file can't be read or written.
@@ -88,21 +88,21 @@ def add_token(path: Path, user: str, role: Role) -> str:
         content = read_tokens(real) if real.exists() else b""
         divider = b"" if content.endswith(b"\n") or not content else b"\n"
         changed = content + divider + line
-        # Checked before it is written: a wrong line would make nodes refuse the file.
+        # Check before writing: an invalid line would make nodes refuse the file.
         parse_tokens(changed)
         _replace(real, changed)
     return token
 
 
 def revoke_token(path: Path, token_id: str) -> list[KnownToken]:
-    """Take the token of this id out of the file; returns what was taken out. Raises as ``add``."""
+    """Remove the token with this id from the file; returns what was removed. Raises as ``add``."""
     with _locked(path) as real:
         content = read_tokens(real)
         revoked = [one for one in parse_tokens(content) if one.token_id == token_id]
         if revoked:
             gone = {one.digest.encode() for one in revoked}
             lines = content.splitlines(keepends=True)
-            # By their hashes: comments and blank lines stay as they are.
+            # Match hashes, so that comments and blank lines stay unchanged.
             _replace(real, b"".join(one for one in lines if one.strip()[:64] not in gone))
     return revoked
 
@@ -130,26 +130,26 @@ def _parse_line(number: int, line: bytes) -> KnownToken:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[Path]:
-    """The file itself, behind links, with its directory locked: of two changes one waits.
+    """The file itself, with links resolved and its directory locked, so that changes are serial.
 
-    It isn't the file that is locked, as each change replaces it.
+    The lock isn't on the file, because each change replaces it.
     """
     real = Path(os.path.realpath(path))
     directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield real
-        # The rename has to reach the disk as well.
+        # The rename has to reach the disk too.
         os.fsync(directory)
     finally:
         os.close(directory)
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Give the file this content in one step; for its owner's eyes alone, who stays the same."""
+    """Replace the file's content atomically; only its owner, who stays the same, may read it."""
     number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(number, "wb") as file:  # of mode 0600 from the beginning
+        with os.fdopen(number, "wb") as file:  # created with mode 0600
             with suppress(FileNotFoundError):
                 before = path.stat()
                 if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):

@@ -1,6 +1,6 @@
-"""The tokens of a file that is read again and again, as ``sluice tokens`` or a person changes it.
+"""The tokens of a file that is reread when ``sluice tokens`` or a person changes it.
 
-Invariant: a file that is gone or wrong changes nothing: the last good tokens hold.
+Invariant: a missing or invalid file changes nothing: the last valid tokens stay.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ _LOOK_SECONDS = 1.0
 
 
 class WatchedTokens:
-    """The tokens by their hashes. An async context manager: it looks each second meanwhile.
+    """The tokens by hash. An async context manager that checks the file every second.
 
-    A file of this size is read faster than it is found out whether it changed: on some file systems
-    two changes within a moment look like one.
+    It reads the file without checking for changes first: that is as fast for this size, and on some
+    file systems two quick changes look like one.
     """
 
     def __init__(self, path: Path, look_seconds: float = _LOOK_SECONDS) -> None:
@@ -42,27 +42,27 @@ class WatchedTokens:
         self._looking: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
-        """Begin to look."""
+        """Start checking."""
         self._looking = asyncio.create_task(self._look_again(), name="tokens")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._looking.cancel()
         with suppress(asyncio.CancelledError):
             await self._looking
         self._thread.shutdown()
 
     def find(self, digest: str) -> KnownToken | None:
-        """The token of this hash."""
+        """The token with this hash."""
         return self._by_digest.get(digest)
 
     async def look(self) -> None:
-        """Read the file again; what is wrong with it is logged once."""
+        """Reread the file; log an error once."""
         try:
             content = await asyncio.wrap_future(self._thread.submit(read_tokens, self._path))
             if content != self._content:
-                # Parsed before either is replaced: a wrong line leaves both as they were.
+                # Parse first: an invalid line leaves both unchanged.
                 self._by_digest, self._content = _by_digest(content), content
                 log.info("tokens read again", path=str(self._path), tokens=len(self._by_digest))
             self._trouble = None

@@ -1,7 +1,7 @@
-"""``sluice check``: fetch a node's metrics and assert what a healthy one shows.
+"""``sluice check``: fetch a node's metrics and assert that they look healthy.
 
-The assertions are in ``sluice.metric_assertions``. Invariant: it ends within the time below, and
-what it reads is bounded.
+The assertions are in ``sluice.metric_assertions``. Invariant: the time and the bytes read are
+bounded.
 """
 
 import time
@@ -51,7 +51,7 @@ def _own_url(settings: Settings) -> str:
 
 
 def _metrics_url(given: str) -> str:
-    """The URL with ``/metrics`` at its end, and ``http`` where it names no scheme.
+    """The URL with ``/metrics`` appended, and ``http`` if it has no scheme.
 
     Raises:
         UsageError: it is no URL of a node.
@@ -79,7 +79,7 @@ def _fetch(url: str) -> str:
     request = urllib.request.Request(  # noqa: S310 - of a scheme that was checked
         url, headers={"Accept": "text/plain; version=0.0.4"}
     )
-    # Nodes are called directly: a proxy of the environment is for other places.
+    # Call nodes directly: proxies of the environment are for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
@@ -96,7 +96,7 @@ def _fetch(url: str) -> str:
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    # For the whole answer: urllib's timeout is for each read alone.
+    # A deadline for the whole response: urllib's timeout applies to each read.
     deadline, left = time.monotonic() + _TIMEOUT_SECONDS, _MOST_BYTES
     while chunk := response.read1(_CHUNK_BYTES):
         left -= len(chunk)

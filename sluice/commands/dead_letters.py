@@ -1,7 +1,7 @@
-"""``sluice dead-letters list`` and ``requeue``: what belongs to no export, and back again.
+"""``sluice dead-letters list`` and ``requeue``: show dead letters and publish them again.
 
-Invariant: both end at the end that the topic had when they began; a letter is one line, whatever is
-in it, and memory doesn't grow with their number.
+Invariant: both stop at the topic's end as of their start; a letter is one line whatever it
+contains, and memory doesn't grow with their number.
 """
 
 from collections.abc import AsyncIterator
@@ -148,7 +148,7 @@ def _opened(settings: Settings) -> TopicReader:
 async def _chosen(
     topic: TopicReader, choice: Selection, last: int | None
 ) -> AsyncIterator[DeadLetterRecord]:
-    # Two readings: which are the newest shows only at the topic's end.
+    # Read twice: which letters are the newest is known only at the topic's end.
     return dead_letters(topic, choice if last is None else await newest(topic, choice, last))
 
 
@@ -187,7 +187,7 @@ def _preview(content: bytes) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that is one line and moves no cursor: what can't be printed, as Python escapes it."""
+    """Text as one line that moves no cursor: unprintable characters are escaped as in Python."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

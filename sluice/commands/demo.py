@@ -1,7 +1,7 @@
-"""``sluice demo``: the main job on this machine, with nothing else installed.
+"""``sluice demo``: the main workflow on this machine, with nothing else installed.
 
-An embedded Kafka, one node and five generated exports, all in this process but Kafka itself; on
-request an embedded object store as well. The files stay; Kafka and its data go.
+An embedded Kafka, one node and five generated exports; everything but Kafka runs in this process.
+Optionally with an embedded object store. The files stay; Kafka and its data are removed.
 
 Invariant: interrupted at any moment, it exits with 128 + the signal's number, and leaves neither a
 process nor Kafka's data.
@@ -86,7 +86,7 @@ def _run_demo(storage: DemoStorage, keep: bool) -> int:
 
 
 def _on(settings: Settings, bootstrap_servers: str) -> Settings:
-    """The same settings, on the embedded Kafka and any free HTTP port; the page makes links."""
+    """The same settings, on the embedded Kafka and a free HTTP port, with links enabled."""
     keys = settings.link_keys or SecretStr(secrets.token_urlsafe(_KEY_BYTES))
     return settings.model_copy(
         update={
@@ -101,7 +101,7 @@ def _on(settings: Settings, bootstrap_servers: str) -> Settings:
 
 @contextmanager
 def _stored(settings: Settings, storage: DemoStorage) -> Iterator[Settings]:
-    """The same settings, with the storage of the option, which is there for the block."""
+    """The same settings, with the chosen storage, which exists for the block."""
     if storage is DemoStorage.SETTINGS:
         yield settings
         return
@@ -126,7 +126,7 @@ async def _demo(settings: Settings, keep: bool) -> int:
     await create_topics(settings.topics, settings.partitions, 1, **options)
     async with _working_node(settings) as (node, server):
         async with (
-            # Before anything is published, so that no event is missed.
+            # Start before publishing, so that no event is missed.
             CompletionFeed(settings.topics, **options) as feed,
             ExportPublisher(settings.topics, **options) as publisher,
             asyncio.timeout(_EXPORTS_SECONDS),
@@ -146,7 +146,7 @@ async def _demo(settings: Settings, keep: bool) -> int:
 @asynccontextmanager
 async def _working_node(settings: Settings) -> AsyncIterator[tuple["Node", "HttpServer"]]:
     """A node that is ready, for the block."""
-    # Takes half a second, and no command needs it but this one and `serve`.
+    # Takes half a second, and only this command and `serve` need it.
     from sluice.node import open_node  # noqa: PLC0415
 
     async with open_node(settings) as (node, server):

@@ -1,4 +1,4 @@
-"""``sluice expire``: what nodes remove by themselves within ten minutes, removed now.
+"""``sluice expire``: remove now what nodes remove by themselves within ten minutes.
 
 Invariant: ``--dry-run`` prints what would be removed, and removes nothing.
 """

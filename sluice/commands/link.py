@@ -1,7 +1,7 @@
 """``sluice link``: a signed link that downloads one export without a token.
 
-Made from the storage and the keys alone, as a node makes it: neither has to be running. Invariant:
-the link goes to standard output, and nothing of it elsewhere.
+Created from the storage and the keys alone, as a node would; neither Kafka nor a node has to be
+running. Invariant: the link appears on standard output and nowhere else.
 """
 
 import time

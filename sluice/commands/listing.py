@@ -1,6 +1,6 @@
 """``sluice list``: exports of the group, read from Kafka as a node reads them.
 
-Invariant: it prints no more than ``--last`` lines, whatever there is.
+Invariant: it prints at most ``--last`` lines.
 """
 
 import time
@@ -56,14 +56,15 @@ async def _list(settings: Settings, wanted: Wanted, last: int, *, as_json: bool)
 async def _find(settings: Settings, wanted: Wanted, last: int) -> list[ListedExport]:
     options = settings.client_options()
     async with Cluster(settings.topics, settings.group_id, options) as cluster:
-        # Before they are followed: where there are none, a follower says so in a line of its own.
+        # Check before following: without them a follower would print a line of its own.
         await cluster.check_topics()
         async with (
             Backlog(cluster, options) as backlog,
             History(cluster, settings.topics, options) as history,
         ):
             try:
-                # Unfinished first: what ends meanwhile is in both then, and in neither otherwise.
+                # Unfinished first: an export that ends meanwhile is then in both lists, otherwise
+                # in neither.
                 unfinished = await backlog.unfinished()
                 found, _ = page(await history.ended(_HISTORY_SECONDS), unfinished, wanted, last)
             except BacklogUnavailable as error:

@@ -1,4 +1,4 @@
-"""``sluice replay``: publish recorded exports again, as a load, and sum up how it went."""
+"""``sluice replay``: publish recorded exports again, as a load test, with a summary."""
 
 import math
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""``sluice retry``: failed exports again, each under the id of its next attempt.
+"""``sluice retry``: run failed exports again, each under the id of its next attempt.
 
-Invariant: each export that was chosen is one line, on standard output if its retry is under way, on
-standard error if it is left.
+Invariant: each chosen export is one line, on standard output if it is being retried, else on
+standard error.
 """
 
 import asyncio
@@ -94,9 +94,10 @@ def _choice(
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be done: ``retries`` by the ids that they get, each for ``named`` exports.
+    """The plan: ``retries`` by their new ids, each for the ``named`` exports.
 
-    ``completed`` are retries that did so before; ``left`` is why exports are left as they are.
+    ``completed`` are retries that completed earlier; ``left`` has the reasons why others aren't
+    retried.
     """
 
     retries: dict[str, Retry] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class _Plan:
     left: dict[str, str] = field(default_factory=dict)
 
     def add(self, one: Ended, following: Next) -> None:
-        """An export that was chosen; two attempts at one original have the same next one."""
+        """Add a chosen export; two attempts at one original share the next one."""
         new_id = following.attempt.export_id
         self.named.setdefault(new_id, []).append(one.export_id)
         if following.is_completed:
@@ -119,7 +120,7 @@ class _Plan:
 async def _retry(settings: Settings, choice: Choice, *, dry_run: bool, wait: bool) -> int:
     async with AsyncExitStack() as stack:
         feed = CompletionFeed(settings.topics, **settings.client_options())
-        if wait and not dry_run:  # first of all, so that no retry ends unseen
+        if wait and not dry_run:  # first, so that no retry's end is missed
             await stack.enter_async_context(feed)
         plan = await _plan(settings, choice)
         retried = await _run_again(settings, plan, dry_run=dry_run)
@@ -142,7 +143,7 @@ async def _plan(settings: Settings, choice: Choice) -> _Plan:
     ):
         await cluster.check_topics()
         try:
-            # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
+            # Unfinished first: an export that ends meanwhile is then in both, otherwise in neither.
             unfinished = await _unfinished(backlog)
             ended = await _ended(settings, choice)
 
@@ -168,7 +169,7 @@ async def _unfinished(backlog: Backlog) -> set[str]:
     while True:
         try:
             return {one.export_id for one in await backlog.unfinished()}
-        except BacklogUnavailable:  # still being read, on a busy machine or of a long topic
+        except BacklogUnavailable:  # still reading, on a busy machine or from a long topic
             if time.monotonic() > until:
                 raise
 
@@ -187,7 +188,7 @@ async def _add(plan: _Plan, one: Ended, find: FindExport) -> None:
 
 
 def _why_not(one: Ended | None, is_unfinished: bool) -> str:
-    """Why an export that was named is not among those that run again."""
+    """Why a named export isn't retried."""
     if one is None:
         return "it has not ended" if is_unfinished else "Kafka has no terminal event of it"
     if one.known.outcome in {"completed", *WRONG_INPUT}:

@@ -16,7 +16,7 @@ from sluice.reports import cancelled_if_interrupted, publishing_progress, report
 from sluice.settings import Settings, load_settings
 
 Plan: TypeAlias = list[tuple[Scenario, int]]
-"""What to publish in turn; the index tells exports of one scenario apart."""
+"""What to publish, in order; the index distinguishes exports of one scenario."""
 
 
 def run_seed(
@@ -56,7 +56,7 @@ async def _seed(settings: Settings, plan: Plan, seed: int, *, wait: bool) -> int
     if not wait:
         await _publish_all(settings, plan, seed)
         return 0
-    # The feed comes first, so that no export ends unseen.
+    # Start the feed first, so that no end is missed.
     async with CompletionFeed(settings.topics, **settings.client_options()) as feed:
         sources = await _publish_all(settings, plan, seed)
         async with no_node_noticed(settings):

@@ -14,7 +14,7 @@ from sluice.settings import load_settings
 
 _STUCK_SECONDS = 0.5
 _COLLECTED_OBJECTS = 50_000
-_MARGIN_SECONDS = 4.5  # over the drain: to drop producers, leave the group and close connections
+_MARGIN_SECONDS = 4.5  # beyond the drain: to drop producers, leave the group and close connections
 
 
 def serve() -> int:
@@ -22,8 +22,8 @@ def serve() -> int:
 
     Settings come from the environment (SLUICE_*). SIGTERM drains and exits 0.
     """
-    # What a node needs takes half a second to import, and no other command needs it. Before the
-    # settings are read, as from then on a signal ends the program with 0.
+    # Importing the node takes half a second, which other commands save. Import before the settings
+    # are read, because from then on a signal ends the program with 0.
     from sluice.node import run_node  # noqa: PLC0415
 
     settings = load_settings(serves=True)
@@ -38,11 +38,11 @@ def serve() -> int:
 
 
 def _collect_rarely() -> None:
-    """Have the collector of cycles look for work less often.
+    """Run the cyclic garbage collector less often.
 
-    A batch is thousands of lists that live for milliseconds and are in no cycle. By default every
-    700 of them start a collection, and many of these look at all that was imported: a quarter of
-    a node's CPU time.
+    A batch is thousands of lists that live for milliseconds and form no cycle. By default every 700
+    of them trigger a collection, many of which scan everything imported: a quarter of a node's CPU
+    time.
     """
     gc.collect()
     gc.freeze()
@@ -57,7 +57,7 @@ async def _serve(node: Awaitable[None]) -> int:
 def _leave_stuck_threads(code: int) -> None:
     """A thread that hangs in a dead storage can't be cancelled.
 
-    It doesn't keep the process, but it may wake while the interpreter ends, which is no good time.
+    It doesn't keep the process alive, but might wake while the interpreter shuts down.
     """
     until = time.monotonic() + _STUCK_SECONDS
     threads = [one for one in threading.enumerate() if one.name.startswith(("turn-", "storage-"))]

@@ -1,7 +1,7 @@
 """``sluice submit``: publish a real file, or stdin, as an export, in constant memory.
 
-What is called wrongly is found before the file is opened, what is wrong at the file's beginning
-before anything is published. What is wrong further on cancels the export.
+Usage errors are found before the file is opened, and errors at the file's beginning before anything
+is published. An error further on cancels the export.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _OPTION_HELP = "An option of the format. " + ". ".join(
 
 @dataclass(frozen=True, slots=True)
 class FileExport:
-    """What to publish: ``fields`` of the request but its columns, and where the rows are."""
+    """What to publish: the request's ``fields`` except its columns, and the source of the rows."""
 
     file: str
     read: Reader
@@ -50,10 +50,10 @@ class FileExport:
     fields: dict[str, Any]
 
     def request(self, keys: Sequence[str], headers: Sequence[str]) -> ExportRequested:
-        """The request for columns of the file, which calls them ``headers``.
+        """The request for the file's columns, whose names in the file are ``headers``.
 
         Raises:
-            ValidationError: its fields are wrong.
+            ValidationError: a field is invalid.
             UserError: as ``GivenColumns.described``.
         """
         columns = self.columns.described(keys, headers)
@@ -153,7 +153,7 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
 
 
 def _require_text(name: str, text: str | None) -> None:
-    """An argument that is no UTF-8 comes as half surrogates, which no message can hold."""
+    """An argument that isn't UTF-8 contains lone surrogates, which no message can hold."""
     try:
         (text or "").encode()
     except UnicodeEncodeError:
@@ -161,7 +161,7 @@ def _require_text(name: str, text: str | None) -> None:
 
 
 def _check(file_export: FileExport) -> None:
-    """Find what is wrong with the arguments, whatever the file's own columns are."""
+    """Check the arguments, independently of the file's columns."""
     given = file_export.columns
     keys = [*(given.headers or ["any"])] if given.chosen is None else given.chosen
     try:
@@ -171,7 +171,7 @@ def _check(file_export: FileExport) -> None:
 
 
 def _of_option(error: FieldError) -> str:
-    """The finding under the name of the option that gave the field: ``--option null``."""
+    """The finding, named after the option that set the field: ``--option null``."""
     field, _, inner = error.field.partition(".")
     names = {"options": f"--option {inner}", "columns": f"--columns {inner}"}
     return f"{names.get(field, '--' + field.replace('_', '-')).strip()}: {error.message}"
@@ -179,7 +179,7 @@ def _of_option(error: FieldError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Whether the end is waited for, and how long; ``used_before``: the id may be no new one."""
+    """Whether and how long to wait for the end; ``used_before``: the id may not be new."""
 
     wanted: bool
     seconds: float | None
@@ -189,7 +189,7 @@ class _Waiting:
 async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting) -> int:
     options = settings.client_options()
     async with AsyncExitStack() as stack:
-        # The file first: what is wrong with it shows without Kafka.
+        # The file first: its errors show without Kafka.
         given = given_file(file_export.file, settings)
         rows = RowStream(given.name, given.open, file_export.read, file_export.columns.chosen)
         await stack.enter_async_context(rows)
@@ -203,7 +203,7 @@ async def _submit(settings: Settings, file_export: FileExport, waiting: _Waiting
         # An id that was used before may have ended already.
         feed = CompletionFeed(settings.topics, from_beginning=waiting.used_before, **options)
         if waiting.wanted:
-            # Before the request is sent, so that no end is missed.
+            # Start before the request is sent, so that no end is missed.
             await stack.enter_async_context(feed)
         async with ExportPublisher(settings.topics, **options) as publisher:
             export = await _publish(publisher, request, rows, given.size())

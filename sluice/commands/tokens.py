@@ -1,6 +1,6 @@
 """``sluice tokens create``, ``list`` and ``revoke``: keep the token file of the HTTP interface.
 
-Invariant: a token is printed once, by the command that makes it, and stored nowhere.
+Invariant: a token is printed once, by the command that creates it, and never stored.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""``sluice topics create``: the only command, but ``demo``, that creates topics.
+"""``sluice topics create``: besides ``demo``, the only command that creates topics.
 
-It founds the storage too, as the first node would. Invariant: a storage that can't be reached from
-here is no error.
+It also initialises the storage, as the first node would. Invariant: an unreachable storage is no
+error.
 """
 
 from typing import Annotated
@@ -51,7 +51,7 @@ async def _create(settings: Settings, new_storage: bool) -> int:
     )
     for state in states:
         typer.echo(_line(state))
-    # After the topics: whether the group has worked is read from its commits on them.
+    # After the topics: the group's commits on them show whether it has worked.
     storage = open_storage(settings)
     if new_storage:
         await within(storage.found)
@@ -61,7 +61,7 @@ async def _create(settings: Settings, new_storage: bool) -> int:
 
 
 async def _recognise(storage: GroupStorage, settings: Settings) -> None:
-    """Found the storage, where it can be reached from here; else the first node will."""
+    """Initialise the storage if it can be reached from here; else the first node will."""
     options = settings.client_options()
     try:
         async with Cluster(settings.topics, settings.group_id, options) as cluster:

@@ -1,7 +1,7 @@
 """``sluice verify``: finished files against their manifests.
 
-What is compared is in ``consumer.verify.verifier``. Invariant: Kafka is needed only where a
-manifest leaves it open whether its CSV begins with a header line; else it may be away.
+``consumer.verify.verifier`` does the comparison. Invariant: Kafka is needed only if a manifest
+leaves open whether its CSV has a header line.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def run_verify(
     settings = load_settings()
     quiet_libraries()
     checked = wrong = partial = read = 0
-    # One loop for all look-ups in Kafka; reading files blocks, and needs none.
+    # One event loop for all Kafka lookups; reading files blocks and needs none.
     with asyncio.Runner() as runner, publishing_progress(unit="bytes") as advance:
         requests = _Requests(settings, runner)
 
@@ -78,13 +78,13 @@ def run_verify(
 
 
 class _Place(Protocol):
-    """Where finished files are."""
+    """A place that holds finished files."""
 
     def verdicts(self) -> Iterator[Verdict]:
-        """One for each export, what can't be read among them."""
+        """One verdict per export, including unreadable ones."""
 
     def partial_files(self) -> int:
-        """How many files there are that are none yet, or never will be."""
+        """The number of unpublished files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class _OnDisk:
         """See ``_Place.partial_files``."""
         try:
             return partial_files(self.path)
-        except OSError:  # it was reported already, or is a matter of nodes
+        except OSError:  # reported already, or the nodes' business
             return 0
 
 
@@ -139,7 +139,7 @@ class _InBucket:
         """See ``_Place.partial_files``."""
         try:
             return 0 if self.name else self.verifier.unnamed()
-        except StorageUnavailable:  # it was reported already
+        except StorageUnavailable:  # reported already
             return 0
 
 
@@ -160,7 +160,7 @@ def _place(location: str, settings: Settings, contents: ContentVerifier) -> _Pla
 
 
 class _Requests:
-    """What was requested, as far as Kafka still has it. Connects when it is first needed."""
+    """Looks up requests that Kafka still has. Connects on first use."""
 
     def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
         self._settings = settings
@@ -176,7 +176,7 @@ class _Requests:
         try:
             return self._runner.run(self._read(event))
         except ClientError:
-            # One failure is enough: else each further CSV would wait for Kafka.
+            # One failure is enough: otherwise every further CSV would wait for Kafka.
             self._reachable = False
             return None
 

@@ -44,7 +44,7 @@ async def _watch(settings: Settings, *, as_json: bool, from_beginning: bool) -> 
         # What is left in the buffer has nowhere to go when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except asyncio.CancelledError:
-        pass  # a signal, or nobody reads any more: both are how watching ends
+        pass  # a signal, or the reader is gone: both end watching
     return 0
 
 
