@@ -7,8 +7,9 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from broker.store import EmbeddedStore
 from tests.chaos.broker import StormBroker
@@ -20,7 +21,7 @@ from tests.chaos.store_proxy import StoreProxy, Weather
 _TARGET_SECONDS = 8.0
 _SEEN_SECONDS = 15.0
 _TROUBLE_LASTS_SECONDS = 20.0
-_STEP_SECONDS = 15.0  # on a busy machine a node takes 6 s to start
+_STEP_SECONDS = 40.0  # on a busy machine a node takes half of it to start
 _WEATHER = {
     Kind.STORE_REFUSES: Weather.REFUSES,
     Kind.STORE_SLOW: Weather.SLOW,
@@ -171,7 +172,7 @@ class Faults:
             await asyncio.sleep(strike.seconds)
         finally:
             begun = time.monotonic()
-            await self._broker.start()
+            await _to_its_end(self._broker.start())
             self.tally.broker_seconds.append(time.monotonic() - begun)
         self._count(strike.kind, seen=seen)
 
@@ -184,7 +185,7 @@ class Faults:
             seen = await _seen(lambda: self._refusals() > before)
         finally:
             self._store.spawn()  # not on another thread: it ends with the one that spawned it
-            await asyncio.to_thread(self._store.wait_ready)
+            await _to_its_end(asyncio.to_thread(self._store.wait_ready))
         self._count(strike.kind, seen=seen)
 
     async def _spoil_answers(self, strike: Strike) -> None:
@@ -236,6 +237,16 @@ class Faults:
 
     def _count(self, kind: Kind, *, seen: bool) -> None:
         (self.tally.struck if seen else self.tally.missed)[kind] += 1
+
+
+async def _to_its_end(call: Coroutine[Any, Any, None]) -> None:
+    """Wait for a call that a storm needs done: cancelled, only once it has returned."""
+    running = asyncio.ensure_future(call)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+        raise
 
 
 async def _seen(what: Callable[[], bool], seconds: float = _SEEN_SECONDS) -> bool:
