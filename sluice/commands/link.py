@@ -63,6 +63,9 @@ async def _link(settings: Settings, export_id: str, seconds: int) -> int:
 
 async def _find(settings: Settings, export_id: str) -> ExportCompleted:
     with closing(open_storage(settings)) as storage:
+        # Before all else: a look-up would make a storage of a root that is none, or not mounted.
+        if await within(storage.find) is None:
+            raise UserError(f"SLUICE_STORAGE_URL: {storage.root} is no storage of a group")
         event = await within(lambda: storage.manifest(export_id))
         if event is None:
             raise UserError(f"{storage.root} has no export {export_id} that has ended")

@@ -274,6 +274,25 @@ def test_a_storage_that_is_no_longer_the_same_answers_nothing(
         assert faulty.names() == before
 
 
+@pytest.mark.parametrize("text", [None, b'{"storage_id": "another"}'])
+def test_nor_is_what_lies_in_another_storage_answered(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes | None
+) -> None:
+    storage = process(faulty, tmp_path)
+    event = finished(storage, "a", b"x")
+    monkeypatch.setattr("consumer.storage.objects.identity._SURE_SECONDS", 0.0)
+    faulty.delete([".sluice.json"])
+    if text:
+        faulty.write(".sluice.json", text)
+    for call in (
+        lambda: storage.manifest("a"),
+        lambda: storage.has_file(event),
+        lambda: storage.open_file(event),
+    ):
+        with pytest.raises(StorageUnavailable, match="is not the storage that it was"):
+            call()
+
+
 def test_a_lost_answer_to_the_id_is_read_back(faulty: Faulty, tmp_path: Path) -> None:
     faulty.lost = {"create"}
     storage = ObjectStorage(faulty, Scratch(tmp_path))

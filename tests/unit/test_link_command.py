@@ -112,7 +112,11 @@ def test_what_it_needs_is_named(link: Call, setting: dict[str, str], words: str)
     assert link("done", **setting) == (2, "", f"sluice: {words}\n")
 
 
-def test_a_storage_that_is_none_is_one_line(link: Call) -> None:
-    code, output, errors = link("done", STORAGE_URL="nowhere")
-    assert (code, output, errors.count("\n")) == (1, "", 1)
-    assert "nowhere" in errors
+def test_a_storage_that_is_none_is_one_line_and_stays_none(link: Call, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    line = f"sluice: SLUICE_STORAGE_URL: {nowhere} is no storage of a group\n"
+    assert link("done", STORAGE_URL="nowhere") == (1, "", line)
+    assert not nowhere.exists()
+    nowhere.mkdir()
+    assert link("done", STORAGE_URL="nowhere") == (1, "", line)
+    assert list(nowhere.iterdir()) == []

@@ -156,8 +156,8 @@ class ObjectStorage:
     def manifest(self, export_id: str) -> TerminalEvent | None:
         """See ``Storage.manifest``."""
         event = self._read_manifest(export_id)
-        if event is None:
-            self._identity.require()  # in a bucket that was emptied there would be none either
+        # Whether there is one or none: the bucket may have been emptied, or be another group's now.
+        self._identity.require()
         return event
 
     def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
@@ -228,8 +228,7 @@ class ObjectStorage:
     def _head(self, event: ExportCompleted) -> ListedObject | None:
         name = layout.name_of(event.location)
         found = self._bucket.head(name) if name else None
-        if found is None:
-            self._identity.require(now=True)
+        self._identity.require(now=found is None)
         return found if found and found.size == event.bytes else None
 
     def _read_manifest(self, export_id: str) -> TerminalEvent | None:
