@@ -114,10 +114,27 @@ fn figures_are_whole_and_words_are_not() {
         let line: Vec<Glyph> = text.chars().map(|one| glyph(one, Code::Base(1))).collect();
         looks_whole(&line)
     };
-    for text in ["1", "-1.5e+10", "$1,234.56", "12 %", "+49 170 123", "(5)", "2026-11-21T10:00Z"] {
+    for text in [
+        "1",
+        "-1.5e+10",
+        "$1,234.56",
+        "12 %",
+        "+49 170 123",
+        "(5)",
+        "2026-11-21T10:00Z",
+        "€ 1",
+        "-€ 1.50",
+        "€-5",
+        "US$ 5",
+        "EUR 5",
+        "5 kg",
+        "1 zł",
+    ] {
         assert!(whole(text), "{text}");
     }
-    for text in ["", "a", "1 apple", "12ab", "---1", "1\n2", &"1 ".repeat(30)] {
+    for text in
+        ["", "a", "1 apple", "12ab", "---1", "AB-1", "ABCD 1", "1 kilo", "1\n2", &"1 ".repeat(30)]
+    {
         assert!(!whole(text), "{text}");
     }
 }

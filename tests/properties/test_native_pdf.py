@@ -22,7 +22,9 @@ from tests.properties.test_pdf import HAN, anything
 from tests.support.pdf import FONTS, make_font, new_writer, pdf_request
 from tests.support.strategies import cells
 
-FIGURES = st.text("0123456789-+($€ .,:/eE%xZ\u0660\u2009\n", max_size=46)
+FIGURES = st.text("0123456789-+($€ .,:/eE%xZ\u0660\u2009\n", max_size=46) | st.text(
+    "12-+(€$ AUSk.\u202f\n", max_size=9
+)
 DECIMALS = st.from_regex(r"[-+]?[0-9]{1,20}(\.[0-9]{1,9})?", fullmatch=True)
 WORDS = st.lists(st.sampled_from(["a", "-", "/", " ", "  ", "\n", "word", "漢字", "İ", "…", "🎉"]))
 MARKED = st.sampled_from(["e\u0301", "ق", "שלום", "\u1161", "\ufeffx", "a\u200db", "\x00", "\t"])

@@ -93,7 +93,9 @@ def test_where_numbers_have_no_room_at_four_points_the_widest_are_not_shown() ->
     ("text", "whole"),
     [
         *(("-5", True), ("+1.5e3", False), ("1e300", True), ("12 %", True), ("$1,000.00", True)),
-        *(("(1.234,50)", True), ("21.11.2026", True), ("10:30", True), ("EUR 5", False)),
+        *(("(1.234,50)", True), ("21.11.2026", True), ("10:30", True), ("EUR 5", True)),
+        *(("€ 1,234.50", True), ("-€ 1.50", True), ("$-5", True), ("US$ 12.00", True)),
+        *(("1\u202f234,50\u00a0zł", True), ("5 kg", True), ("AB-1234", False), ("12 pcs.", False)),
         *((GUID, False), ("12 Monkeys", False), ("", False), ("-", False), ("3 x 4", False)),
         *(("9" * 400, True), ("9" * 400 + "x", False)),
     ],
@@ -152,6 +154,34 @@ def test_numbers_are_on_the_right_by_type_or_by_the_first_page() -> None:
     table = writer._table
     assert table
     assert [place.align for place in table._places] == ["right", "right", "left"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_amount"),
+    [
+        (["€ 1,234.50", "€ -3.00", "-"], True),
+        (["$12.00", "($1,200.00)", "-$5"], True),
+        (["1 234,50 €", "1\u202f234\u202f567,00\u00a0€", "", "0,99 €"], True),
+        (["TRY 1.234,50", "EUR -5", "US$ 5", "5 CHF", "12 zł", "15 %", "1'000"], True),
+        (["2026-11-21", "2026-11-22"], False),
+        (["+49 170 1234567"], False),
+        (["10:30"], False),
+        (["01234", "12345"], False),
+        (["ORD-1000"], False),
+        (["ORD 1000"], False),
+        (["EUR1000"], False),
+        (["10.0.0.1"], False),
+        (["€ 1", "free"], False),
+        (["-", ""], False),
+    ],
+)
+def test_amounts_are_on_the_right(cells: list[str], *, is_amount: bool) -> None:
+    writer = new_writer(pdf_request(["text", "n"]))
+    writer.append([["a", cell] for cell in cells])
+    b"".join(writer.finish())
+    table = writer._table
+    assert table
+    assert [place.align for place in table._places] == ["left", "right" if is_amount else "left"]
 
 
 def test_a_long_header_stands_on_several_lines() -> None:

@@ -24,7 +24,7 @@ from consumer.formats.pdf.setting import (
     set_wrapped,
 )
 from consumer.formats.pdf.text import Copy, Typesetter, Wrapped
-from consumer.formats.pdf.whole import NUMERIC, is_number, is_whole
+from consumer.formats.pdf.whole import NUMERIC, are_amounts, is_whole
 from schemas.options import PdfOptions
 from schemas.records import Cell
 from schemas.requests import Column
@@ -322,7 +322,7 @@ def _block(columns: Sequence[SetColumn], count: int) -> Block:
 
 
 def _alignment(column: Column, texts: Sequence[str], body: Typesetter) -> Align:
-    """Numbers are right-aligned: those of a type, or of a first page of numbers alone.
+    """Numbers are right-aligned: those of a type, or of a first page of numbers or amounts alone.
 
     So is a column of which most texts run from right to left.
     """
@@ -331,6 +331,6 @@ def _alignment(column: Column, texts: Sequence[str], body: Typesetter) -> Align:
     if column.type in NUMERIC:
         return "right"
     shown = [*filter(None, texts)]
-    if column.type is None and shown and all(map(is_number, shown)):
+    if column.type is None and are_amounts(shown):
         return "right"
     return "right" if sum(map(body.is_leftward, shown)) > len(shown) / 2 else "left"

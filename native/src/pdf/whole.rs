@@ -4,33 +4,55 @@ use super::glyphs::Glyph;
 
 const LONGEST_FIGURES: usize = 40;
 const WITHIN_FIGURES: &str = " .,:'\u{2019}\u{a0}\u{2009}\u{202f}\u{66b}\u{66c}/+()TZ-";
+const SPACES: &str = " \u{a0}\u{2009}\u{202f}";
+const LONGEST_PREFIX: usize = 5;
 
 /// Of a column without a type.
 pub fn looks_whole(text: &[Glyph]) -> bool {
     (text.len() <= LONGEST_FIGURES && is_figures(text)) || is_number(text)
 }
 
-/// `_FIGURES`: what may stand in front is optional, so each way is tried.
+/// `_FIGURES`: what may stand in front is optional, so each length of it is tried.
 fn is_figures(text: &[Glyph]) -> bool {
-    let starts_signed = text.first().is_some_and(|glyph| "-+(".contains(glyph.shown));
-    [true, false].into_iter().filter(|&signed| !signed || starts_signed).any(|signed| {
-        let rest = &text[usize::from(signed)..];
-        let has_currency = rest
-            .first()
-            .is_some_and(|glyph| !glyph.is_decimal && !glyph.shown.is_ascii_alphabetic());
-        (has_currency && begins_figures(&rest[1..])) || begins_figures(rest)
-    })
+    (0..text.len().min(LONGEST_PREFIX + 1))
+        .any(|end| is_prefix(&text[..end]) && begins_figures(&text[end..]))
+}
+
+/// A sign, a currency's sign or its code, and a space.
+fn is_prefix(text: &[Glyph]) -> bool {
+    let sign = |glyph: &Glyph| !glyph.is_decimal && !glyph.shown.is_ascii_alphabetic();
+    let spaced = |text: &[Glyph]| match text {
+        [] => true,
+        [one] => sign(one),
+        [one, space] => sign(one) && SPACES.contains(space.shown),
+        _ => false,
+    };
+    let signed = |text: &[Glyph]| match text {
+        [first, rest @ ..] => "-+(".contains(first.shown) && spaced(rest),
+        [] => false,
+    };
+    let moved = matches!(text, [one, minus] if sign(one) && "-+".contains(minus.shown));
+    let letters = text.iter().take_while(|glyph| glyph.shown.is_ascii_uppercase()).count();
+    let after = &text[letters..];
+    let coded = (1..=3).contains(&letters)
+        && (1..=2).contains(&after.len())
+        && after.iter().all(|glyph| sign(glyph) && glyph.shown != '-');
+    spaced(text) || signed(text) || moved || coded
 }
 
 fn begins_figures(text: &[Glyph]) -> bool {
     let [first, rest @ ..] = text else { return false };
     let is_within = |glyph: &&Glyph| glyph.is_decimal || WITHIN_FIGURES.contains(glyph.shown);
     let run = rest.iter().take_while(is_within).count();
+    let spaced = SPACES.contains(text[run].shown);
+    let unit = &rest[run..];
+    let is_of_unit =
+        |glyph: &Glyph| !glyph.is_decimal && !SPACES.contains(glyph.shown) && glyph.shown != '\n';
     first.is_decimal
-        && match &rest[run..] {
+        && match unit {
             [] => true,
             [last] => last.shown != '\n',
-            _ => false,
+            _ => unit.len() <= 3 && spaced && unit.iter().all(is_of_unit),
         }
 }
 
