@@ -1,7 +1,7 @@
-"""Admission of new exports, bounded by the unfinished ones of the group, and those of a user.
+"""Admission of new exports, limited by the unfinished ones of the group and of each user.
 
-Invariant: each export admitted by this node is counted from its admission on: in memory, until a
-count of the backlog that began after its request was in Kafka has included it.
+Invariant: every export admitted by this node counts from its admission on: in memory, until it is
+included in a count of the backlog that began after its request was in Kafka.
 """
 
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ class Ticket:
 class Admission:
     """Admits exports while the group has fewer than ``limit`` unfinished ones.
 
-    And while the user has fewer than ``user_limit``, if there is one. Nodes that admit at the same
-    moment may exceed a limit by one each.
+    And while the user has fewer than ``user_limit``, if set. Nodes that admit concurrently may
+    exceed a limit by one each.
     """
 
     def __init__(self, backlog: BacklogView, limit: int, user_limit: int | None) -> None:
@@ -50,12 +50,12 @@ class Admission:
         return self._under_way.get(export_id)
 
     async def count_unfinished(self, user: str) -> UnfinishedCounts:
-        """How many exports are unfinished now, in all and of this user.
+        """Count the unfinished exports, in all and of this user.
 
         Raises:
             BacklogUnavailable: Kafka doesn't answer.
         """
-        # Before the count, which may miss what reaches Kafka while it is made.
+        # Before counting, which may miss requests that reach Kafka meanwhile.
         accepted = {ticket for ticket in self._uncounted if ticket.accepted}
         every, of_user = await self._backlog.counts(user)
         self._uncounted -= accepted
@@ -87,7 +87,7 @@ class Admission:
             yield ticket
         finally:
             del self._under_way[request.export_id]
-            # An accepted one stays until a count has included it.
+            # An accepted export stays until a count has included it.
             if not ticket.accepted:
                 self._uncounted.discard(ticket)
 

@@ -1,7 +1,7 @@
-"""The HTTP interface of a node, composed: every route, and what its endpoint works with.
+"""Composes a node's HTTP interface: every route, and its endpoint's dependencies.
 
-Endpoints are functions that get their dependencies as arguments. ``openapi.json`` describes them;
-a test compares the two. Invariant: endpoints run on the event loop, so none of them may block.
+Endpoints are functions that take their dependencies as arguments. ``openapi.json`` describes them,
+and a test compares the two. Invariant: endpoints run on the event loop, so none may block.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ from sluice.http.uploads import UploadGateway
 from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView, RequestsView
 from sluice.links import LinkKeys
 
-# A probe that times out tells an operator less than an answer with the reason.
+# A timed-out probe tells an operator less than a response with the reason.
 _READY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class AppDependencies:
-    """What the interface works with."""
+    """The dependencies of the interface."""
 
     node: NodeView
     backlog: BacklogView
@@ -70,7 +70,7 @@ class AppDependencies:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """The settings of the same names."""
+    """The settings with the same names."""
 
     queue_limit: int = 100
     user_queue_limit: int | None = None

@@ -1,6 +1,6 @@
 """The audit log: a line for each change that a person makes over HTTP, and for refused tokens.
 
-Invariant: no line holds a token, and who has none can't fill the log.
+Invariant: no line contains a token, and clients without a valid one can't fill the log.
 """
 
 import time
@@ -18,9 +18,9 @@ _REFUSALS_SECONDS = 10.0
 
 
 def audit(request: Request, asker: Asker, action: str, **more: object) -> None:
-    """Log that the asker has made a change: ``run``, ``cancel``, ``requeue`` and the like.
+    """Log a change made by ``asker``: ``run``, ``cancel``, ``requeue`` and so on.
 
-    ``more`` says of what; each name stands in ``docs/log-events.md``.
+    ``more`` are fields with details; all names are in ``docs/log-events.md``.
     """
     log.info(
         "audit",

@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750), where the settings ask for them: who a request is from."""
+"""Bearer tokens (RFC 6750), if the settings require them: identifies a request's sender."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -14,11 +14,11 @@ from sluice.http.audit import Refusals
 from sluice.http.problems import Refusal, unavailable
 
 GuardedEndpoint: TypeAlias = Callable[[Request, Asker], Awaitable[Response]]
-"""An endpoint that gets who asks, too: ``ANYONE`` where there are no tokens."""
+"""An endpoint that also takes the sender: ``ANYONE`` if tokens aren't used."""
 
 
 class BearerAuth:
-    """Lets requests pass the gate, or answers them 401."""
+    """Lets requests through, or answers them 401."""
 
     def __init__(self, gate: AccessGate) -> None:
         self._gate = gate
@@ -27,7 +27,7 @@ class BearerAuth:
     def guard(
         self, endpoint: GuardedEndpoint, *, operators_only: bool = False
     ) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint, for requests with a valid token; any other is answered 401.
+        """The endpoint for requests with a valid token; others are answered 401.
 
         ``operators_only``: 403 for users.
         """
@@ -42,10 +42,10 @@ class BearerAuth:
         return guarded
 
     async def asker_of(self, request: Request) -> Asker:
-        """Who a request is from, by its token.
+        """Identify a request's sender by its token.
 
         Raises:
-            Refusal: 401, it is nobody's; 503, the issuer of tokens doesn't answer.
+            Refusal: 401, it is invalid; 503, the issuer of tokens doesn't answer.
         """
         if self._gate.is_open:
             return ANYONE

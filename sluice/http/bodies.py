@@ -1,9 +1,9 @@
-"""Request bodies, read no faster than they are used.
+"""Reads request bodies no faster than they are used.
 
-A small JSON body stays in memory and never waits for another. A larger one is spooled to disk until
-it is complete; then it waits for its turn to be in memory, as text, while it is checked and
-published. Invariant: the text of all large bodies in memory is bounded, however many arrive and
-however slowly.
+A small JSON body stays in memory and never waits for others. A larger one is spooled to disk until
+it is complete; then it waits its turn to be loaded as text while it is checked and published.
+Invariant: the text of all large bodies in memory is bounded, however many arrive and however
+slowly.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ _QUIET_SECONDS = 1.0
 _SMALL_BYTES = 1024 * 1024
 _LEAST_DISK_BYTES = 1024 * 1024 * 1024
 _LEAST_MEMORY_BYTES = 80 * 1024 * 1024
-_LINES_BYTES = 48 * 1024 * 1024  # of lines that have not ended, of all NDJSON uploads
+_LINES_BYTES = 48 * 1024 * 1024  # for unfinished lines of all NDJSON uploads
 _WAIT_SECONDS = 120.0
 
 _Parsed = TypeVar("_Parsed")
 
 
 class BrokenOff(Exception):  # noqa: N818 - an event
-    """The client disconnected before the end of its body, so no answer reaches it."""
+    """The client disconnected before the end of its body, so no response reaches it."""
 
 
 def media_type(request: Request, *types: str) -> str:
@@ -82,12 +82,12 @@ async def pieces(request: Request, idle_seconds: float) -> AsyncGenerator[bytes,
             raise BrokenOff("the upload broke off")
         came_at = loop.time()
         if message.get("body"):
-            yield message.pop("body")  # so that it is freed before the next one arrives
+            yield message.pop("body")  # free it before the next one arrives
         more = message.get("more_body", False)
 
 
 async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
-    """The JSON object of a body that has no rows; ``idle_seconds`` as for ``pieces``.
+    """The JSON object in a body without rows; ``idle_seconds`` as for ``pieces``.
 
     Raises:
         BrokenOff: the client disconnected.
@@ -125,7 +125,7 @@ class JsonBodies:
 
     @asynccontextmanager
     async def whole(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body; its bytes count as used until the block ends.
+        """The whole body; its bytes count as in use until the block ends.
 
         Raises:
             BrokenOff: the client disconnected.
@@ -153,7 +153,7 @@ class JsonBodies:
     async def parsed(self, body: bytes, parse: Callable[[Callable[[], bool]], _Parsed]) -> _Parsed:
         """Parse a body on a thread; large bodies one at a time.
 
-        ``parse`` gets a function that returns whether the request was given up meanwhile.
+        ``parse`` gets a function that returns whether the request has been abandoned.
         """
         if len(body) <= IN_MEMORY_BYTES:
             return await asyncio.to_thread(parse, lambda: False)
@@ -162,11 +162,11 @@ class JsonBodies:
         try:
             return await asyncio.wrap_future(checking)
         finally:
-            # A thread can't be cancelled: the parse sees this between two pieces.
+            # A thread can't be cancelled: the parser checks this between two pieces.
             left.set()
 
     async def in_turn(self, call: Callable[[], _Parsed]) -> _Parsed:
-        """Run ``call`` on a thread, one call at a time: for rows that may hold many values."""
+        """Run ``call`` on a thread, one call at a time: for rows that may have many values."""
         return await asyncio.wrap_future(self._heavy.submit(call))
 
     def _too_large(self) -> Refusal:

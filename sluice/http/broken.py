@@ -1,8 +1,8 @@
-"""Broken uploads: each is cancelled, resumed by a retry, or turns out not to be in Kafka.
+"""Broken uploads: each is cancelled, resumed by a retry, or found not to be in Kafka.
 
-Only the request of the broken upload itself is cancelled, never a later one of the same id that
-another node may have published since. Invariant: while an id is held here, this node accepts
-nothing under it but the retry that resumes it.
+Only the broken upload's own request is cancelled, never a later one with the same id that another
+node may have published since. Invariant: while an id is held here, this node accepts only the retry
+that resumes it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from sluice.http.problems import Refusal
 log = structlog.get_logger(__name__)
 
 IsOurs: TypeAlias = Callable[[str, Source | None, bytes], Awaitable[bool]]
-"""Whether an id's unfinished export began with the request at this source, or with this mark."""
+"""Whether an id's unfinished export began with the request at this source or with this mark."""
 
 Cancel: TypeAlias = Callable[["CancelAttempt"], Awaitable[None]]
 """Publish the cancellation of an attempt's export."""
@@ -37,10 +37,10 @@ _RETRY_SECONDS = 5.0
 
 @dataclass(eq=False, slots=True)
 class CancelAttempt:
-    """One upload, whose request is published by the publisher of ``lease``.
+    """One upload, published by the publisher of ``lease``.
 
-    ``mark`` is in the request's headers. ``is_first``: its request is known to be the first of its
-    id. ``has_rows``: rows or the end may have been sent. ``why``: why it broke off, if it did.
+    ``mark`` is in the request's headers. ``is_first``: its request is known to be the id's first.
+    ``has_rows``: rows or the end may have been sent. ``why`` it broke, if it did.
     """
 
     request: ExportRequested
@@ -67,7 +67,7 @@ class _RetryWindow:
 
 
 class BrokenUploads:
-    """The attempts that broke off, by export id."""
+    """The broken attempts by export id."""
 
     def __init__(self, is_ours: IsOurs, cancel: Cancel) -> None:
         self._is_ours = is_ours
@@ -80,14 +80,14 @@ class BrokenUploads:
         return export_id in self._attempts
 
     def resume(self, request: ExportRequested) -> CancelAttempt | None:
-        """The attempt of an equal request, or None once a row or cancellation was sent."""
+        """The attempt of an equal request; None once a row or cancellation was sent."""
         attempt = self._attempts.get(request.export_id)
         if attempt is None or attempt.is_lost or request.export_id not in self._open:
             return None
         if attempt.request != request:
             return None
         self._forget(attempt)
-        return replace(attempt)  # so that ``settle`` sees that the former one is gone
+        return replace(attempt)  # lets ``settle`` see that the former one is gone
 
     @contextmanager
     def arriving(self, request: ExportRequested) -> Iterator[None]:
@@ -114,7 +114,7 @@ class BrokenUploads:
             self._open[attempt.request.export_id] = _RetryWindow(_now() + _RETRY_SECONDS)
 
     async def settle(self, attempt: CancelAttempt) -> None:
-        """Cancel an attempt, unless a retry resumes it or its request is not in Kafka.
+        """Cancel an attempt unless a retry resumes it or its request isn't in Kafka.
 
         Tries for a minute, then leaves the export to its idle timeout. Raises nothing.
         """
@@ -126,7 +126,7 @@ class BrokenUploads:
                 if not await self._is_in_kafka(attempt):
                     self._forget(attempt)
                 elif self._is_current(attempt):
-                    # From here on no retry may resume it: its cancellation may be on its way.
+                    # From here on no retry may resume it: its cancellation may be in flight.
                     self._open.pop(attempt.request.export_id, None)
                     await self._cancel(attempt)
                 return
@@ -139,7 +139,7 @@ class BrokenUploads:
             )
 
     async def wait_until_ended(self, attempt: CancelAttempt) -> None:
-        """Hold the id of a cancelled attempt until its export has ended, for a minute at most."""
+        """Hold the id of a cancelled attempt until its export has ended, for at most a minute."""
         until = _now() + _GIVE_UP_SECONDS
         try:
             while self._is_current(attempt) and _now() < until:
@@ -177,9 +177,9 @@ class BrokenUploads:
         return attempt.request.export_id, await self._fetch_source(attempt), attempt.mark
 
     async def _fetch_source(self, attempt: CancelAttempt) -> Source | None:
-        """Where the request is in Kafka; None if it was never acknowledged."""
+        """The request's place in Kafka; None if it was never acknowledged."""
         with suppress(ClientError, TimeoutError, asyncio.CancelledError):
-            # Shielded, as the attempt's request is waited for elsewhere too.
+            # Shielded, because others wait for the attempt's request too.
             return (await asyncio.shield(attempt.requesting)).source
         return None
 

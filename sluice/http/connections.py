@@ -1,10 +1,10 @@
-"""Connections of the HTTP server, bounded in number and in the time each may be idle.
+"""HTTP connections, limited in number and in the time each may be idle.
 
-uvicorn and h11 set no limit to a client that sends no request head, a huge one, or one byte at a
-time; that reads nothing of a response; or that opens connection after connection. The limits are
-here. Invariant: there are never more than ``most_connections()``, some for probes, so that many
-clients don't make a node look dead, and ``most_streams()`` that listen to events; and one with a
-request under way is never closed to make room.
+uvicorn and h11 don't limit clients that send no request head, a huge one, or one byte at a time;
+that don't read the response; or that open connection after connection. These limits are here.
+Invariant: there are never more than ``most_connections()``, some reserved for probes so that many
+clients don't make a node look dead, plus ``most_streams()`` event streams; and a connection with a
+running request is never closed to make room.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from sluice.http.request_log import PROBE_PATHS
 log = structlog.get_logger(__name__)
 
 HEAD_BYTES = 64 * 1024
-"""At most so much request line and headers, give or take a slice."""
+"""The limit of request line and headers, give or take a slice."""
 HEAD_SECONDS = 10.0
-"""From connecting, or from the end of the previous response, until a request head is complete."""
+"""From connecting, or the end of the previous response, to a complete request head."""
 UNREAD_SECONDS = 60.0
 """How long a client may leave the send buffer full before its connection is aborted."""
 _CLOSE = {"Connection": "close"}
@@ -40,14 +40,14 @@ _MOST_CONNECTIONS = 500
 _PROBE_CONNECTIONS = 20
 _MOST_STREAMS = 1_200
 _TOO_MANY = "the node has too many connections"
-_DESCRIPTORS_EACH = 3  # the socket, a spooled body, and a share for everything else
+_DESCRIPTORS_EACH = 3  # a socket, a spooled body, and a share for everything else
 _DESCRIPTORS_WANTED = 8_192
 EVENTS_PATH = "/export/events"
-"""Whose answers are streams without an end."""
+"""Paths whose responses are endless streams."""
 
 
 def most_connections() -> int:
-    """How many connections may be open, by the process's limit of open files."""
+    """How many connections may be open, given the process's limit of open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS
@@ -55,17 +55,17 @@ def most_connections() -> int:
 
 
 def most_streams() -> int:
-    """How many connections more may listen to events, by the same limit.
+    """How many more connections may be event streams, given the same limit.
 
-    They cost a socket and little memory, so they have a bound of their own, which leaves the other
-    connections theirs.
+    They cost a socket and little memory, so they have a separate limit and don't displace other
+    connections.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_STREAMS if soft == resource.RLIM_INFINITY else min(_MOST_STREAMS, soft // 4)
 
 
 def raise_descriptor_limit() -> None:
-    """Use more of what the system grants this process: shells start with 1,024."""
+    """Raise the limit of open files towards the system's maximum: shells start with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(_DESCRIPTORS_WANTED, _DESCRIPTORS_WANTED if hard < 0 else hard)
     if 0 <= soft < wanted:  # the system's infinity is -1
@@ -73,7 +73,7 @@ def raise_descriptor_limit() -> None:
 
 
 class Protocol(H11Protocol):
-    """One connection. Malformed HTTP is answered with a problem, like every other error."""
+    """One connection. Malformed HTTP gets a problem response, like every other error."""
 
     def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **named)
@@ -86,12 +86,12 @@ class Protocol(H11Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether no request is under way."""
+        """Whether no request is running."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def is_stream(self) -> bool:
-        """Whether it was let in to listen to events; the endpoint bounds how many are."""
+        """Whether it was accepted as an event stream; the endpoint limits their number."""
         cycle = self.cycle
         return (
             cycle is not None
@@ -101,15 +101,15 @@ class Protocol(H11Protocol):
         )
 
     def cut_answer_off(self) -> None:
-        """Abort the response that is being sent, if one is."""
+        """Abort the response being sent, if any."""
         if self.cycle and self.cycle.response_started:
             log.warning("response cut off: the node stops", path=self.cycle.scope["path"])
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection; over the limit, close the one that was idle for longest."""
+        """Accept a connection; over the limit, close the one idle for longest."""
         super().connection_made(transport)
-        # What is left in ``_received`` is parsed before the transport reads more.
+        # Bytes left in ``_received`` are parsed before the transport reads more.
         self.flow = FlowControl(_Reading(transport, self._resume_transport))  # type: ignore[arg-type]
         self._note_state()
         if len(self.connections) > most_connections():
@@ -124,9 +124,9 @@ class Protocol(H11Protocol):
         self._unread = _none(self._unread)
 
     def data_received(self, data: bytes) -> None:
-        """Parse a slice at a time; after 10 ms the rest waits until other tasks had their turn.
+        """Parse a slice at a time; after 10 ms, yield to other tasks first.
 
-        h11 makes an event of each chunk of a body: 256 KiB of one-byte chunks took 0.7 s in one go.
+        h11 makes an event of every body chunk: 256 KiB of one-byte chunks took 0.7 s at once.
         """
         self._received += data
         if self._reading is None:
@@ -173,13 +173,13 @@ class Protocol(H11Protocol):
         self._unread = _none(self._unread)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer malformed HTTP, unless a response has begun, and close the connection."""
-        # uvicorn calls this in its handler of h11's error, and doesn't pass that on.
+        """Answer malformed HTTP unless a response has begun, and close the connection."""
+        # uvicorn calls this in its handler of h11's error, without passing the error on.
         hint = getattr(sys.exc_info()[1], "error_status_hint", HTTPStatus.BAD_REQUEST)
         self._answer(HTTPStatus(hint), msg)
 
     def _note_state(self) -> None:
-        """Keep the time limit while no request is under way; bytes that arrive don't extend it."""
+        """Run the time limit while no request is running; arriving bytes don't extend it."""
         if not self.is_free:
             self._deadline = _none(self._deadline)
         elif self._deadline is None and not self.transport.is_closing():
@@ -204,7 +204,7 @@ class Protocol(H11Protocol):
         self.transport.abort()
 
     def _find_room(self) -> None:
-        """Take an idle connection's place; else be one for probes; else answer 503."""
+        """Replace an idle connection; else become one for probes; else answer 503."""
         others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
         lasting = [one for one in others if not one.is_stream]
         usual = [one for one in lasting if not one._is_for_probes]  # noqa: SLF001 - one of ours
@@ -216,7 +216,7 @@ class Protocol(H11Protocol):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
 
     def _make_room(self, among: Iterable["Protocol"]) -> bool:
-        """Close the connection that was idle for longest, if there is one."""
+        """Close the connection idle for longest, if any."""
         free = [one for one in among if one.is_free]
         if not free:
             return False
@@ -226,7 +226,7 @@ class Protocol(H11Protocol):
         return True
 
     def _answer(self, status: HTTPStatus, detail: str) -> None:
-        """Answer without the application, unless a response has begun, and close the connection."""
+        """Answer without the application unless a response has begun, and close the connection."""
         if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
             again = status == HTTPStatus.SERVICE_UNAVAILABLE
             problem = Problem(status, detail, _AGAIN if again else _CLOSE)
@@ -240,7 +240,7 @@ class Protocol(H11Protocol):
 
 
 def _for_probes(app: ASGIApp) -> ASGIApp:
-    """The application for requests of probes; others are 503."""
+    """The application for probes' requests; others get 503."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in PROBE_PATHS:
@@ -253,7 +253,7 @@ def _for_probes(app: ASGIApp) -> ASGIApp:
 
 
 class _Reading:
-    """A transport as flow control sees it, with a ``resume_reading`` of our own."""
+    """A transport for flow control, with our own ``resume_reading``."""
 
     def __init__(self, transport: asyncio.Transport, resume_reading: Callable[[], None]) -> None:
         self.pause_reading = transport.pause_reading

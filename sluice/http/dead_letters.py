@@ -1,7 +1,7 @@
 """``GET /dead-letters`` and ``POST /dead-letters/requeue``: for operators, as the commands do.
 
-A topic may hold any number of letters of any size. Invariant: what an answer holds is bounded, and
-what is put back is counted before the first letter is: one request too large puts none back.
+A topic may hold any number of letters of any size. Invariant: responses are bounded, and letters
+are counted before the first is requeued: a request for too many requeues none.
 """
 
 import asyncio
@@ -40,26 +40,26 @@ _LISTED = 200
 _SHOWN_CHARACTERS = 4_000
 _SHOWN_HEADERS = 20
 _READ_SECONDS = 30.0
-_AT_ONCE = 500  # letters that are looked at before other tasks have their turn
+_AT_ONCE = 500  # letters examined before yielding to other tasks
 
 
 class LettersView(Protocol):
     """The dead-letters topic; see ``KafkaLetters``. Each method raises a ClientError."""
 
     async def places(self, choice: Selection, most: int) -> Collection[Place]:
-        """Where the newest of those that are chosen are."""
+        """The places of the newest chosen letters."""
 
     async def find_letters(self, choice: Selection, most: int) -> list[dict[str, Any]]:
-        """The newest of those that are chosen, as ``letter_fields``, by partition and offset."""
+        """The newest chosen letters as ``letter_fields``, by partition and offset."""
 
     def requeue(
         self, choice: Selection, *, dry_run: bool
     ) -> AsyncGenerator[tuple[DeadLetterRecord, str | None]]:
-        """Put those that are chosen back; each with None, or why it was refused."""
+        """Requeue the chosen letters; yields each with None, or why it was refused."""
 
 
 class KafkaLetters:
-    """The dead-letters topic of Kafka, read from its beginning at each question."""
+    """The dead-letters topic, read from its beginning for each request."""
 
     def __init__(self, topics: Topics, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
@@ -100,7 +100,7 @@ class KafkaLetters:
 
 
 async def list_letters(letters: LettersView, request: Request, _asker: Asker) -> Response:
-    """The newest dead letters that the query chooses, by partition and offset."""
+    """The newest dead letters that match the query, by partition and offset."""
     query = request.query_params
     known = ("reason", "from", "to", "last")
     errors = [FieldError(name, "is no parameter") for name in query if name not in known]
@@ -130,11 +130,11 @@ async def list_letters(letters: LettersView, request: Request, _asker: Asker) ->
 async def requeue_letters(
     letters: LettersView, idle_seconds: float, request: Request, asker: Asker
 ) -> Response:
-    """Put the letters that the body chooses back where they came from."""
+    """Requeue the letters that the body chooses."""
     choice, last, dry_run = _read_body(await small_json(request, idle_seconds))
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            # One more than may be put back: so many show that too many are chosen.
+            # One more than may be requeued, to notice when too many are chosen.
             left = set(await letters.places(choice, last or MOST_REQUEUED + 1))
     except ClientError as error:
         raise unavailable(str(error)) from None
@@ -155,7 +155,7 @@ async def requeue_letters(
                     _outcome(letter.place, target_of(letter), objection, dry_run=dry_run)
                 )
     except ClientError as error:
-        why = str(error)  # of all that follow; those before are back
+        why = str(error)  # this and all later ones failed; earlier ones are requeued
     outcomes += [_outcome(place, "", why, dry_run=dry_run) for place in sorted(left)]
     outcomes += [{"place": shown_place(place), "outcome": "missing"} for place in missing]
     done = sum(one["outcome"] in {"requeued", "would requeue"} for one in outcomes)
@@ -166,7 +166,7 @@ async def requeue_letters(
 
 
 def _read_body(given: Mapping[str, Any]) -> tuple[Selection, int | None, bool]:
-    """What to put back.
+    """What to requeue.
 
     Raises:
         Refusal: 400, naming each wrong field.
@@ -195,7 +195,7 @@ def _read_body(given: Mapping[str, Any]) -> tuple[Selection, int | None, bool]:
 def _read_choice(
     given: Mapping[str, Any], names: Mapping[str, str]
 ) -> tuple[Selection, list[FieldError]]:
-    """The letters that are chosen; ``names`` are fields' names where these differ."""
+    """Parse the choice of letters; ``names`` maps field names that differ."""
     errors: list[FieldError] = []
 
     def read(name: str, texts: object, parse: Any) -> list[Any]:  # noqa: ANN401 - of its result

@@ -1,7 +1,7 @@
 """The page at ``/docs``, made from the OpenAPI document: each request with an example to send.
 
-Pure. It needs nothing from elsewhere, and no script but to send. Invariant: all that it has of the
-document is escaped.
+Pure. It needs no other resources, and a script only for sending. Invariant: everything taken from
+the document is escaped.
 """
 
 import re
@@ -124,7 +124,7 @@ def _example(example: Example, needs_token: bool) -> Iterator[str]:
 
 
 def _command(example: Example, needs_token: bool) -> str:
-    """The example for a shell, as HTML; the script puts the page's own address into it."""
+    """The example as a shell command in HTML; the script inserts the page's own address."""
     words = ["curl"]
     if example.method == "HEAD":
         words.append("-I")
@@ -147,7 +147,7 @@ def _table(rows: Iterator[list[str]]) -> Iterator[str]:
 
 
 def _resolve(node: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The node, or the component it refers to."""
+    """The node itself, or the component it refers to."""
     if "$ref" not in node:
         return node
     *_, kind, name = node["$ref"].split("/")
@@ -169,7 +169,7 @@ def _value(value: object) -> str:
 
 
 def _prose(text: str) -> str:
-    """A description as HTML: what is in backticks is code."""
+    """A description as HTML: text in backticks is code."""
     return _CODE.sub(r"<code>\2</code>", escape(text))
 
 

@@ -1,7 +1,7 @@
 """``/openapi.json`` and ``/docs``: the interface described, for programs and for people.
 
 The document is the file ``openapi.json`` beside this module; ``docs_page`` makes the page from it.
-Invariant: the page needs no token and shows nothing but the program; what it sends needs one.
+Invariant: the page needs no token and contains no data; the requests it sends do need one.
 """
 
 import base64
@@ -26,7 +26,7 @@ async def openapi(_request: Request, _asker: Asker) -> Response:
 
 
 async def docs(asks_for_token: bool, _request: Request) -> Response:
-    """The page; with tokens it has a field for one."""
+    """The page; if tokens are used, it has a field for one."""
     return HTMLResponse(_page(asks_for_token), headers={"Content-Security-Policy": _policy()})
 
 

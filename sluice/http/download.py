@@ -1,8 +1,8 @@
 """``GET`` and ``HEAD /export/download/{export_id}``: a finished file, whichever node wrote it.
 
-A request comes with a token, or by a link that was verified (``links``).
+A request has a token, or a verified link (``links``).
 
-The file never changes under its name, so its SHA-256 is its strong entity tag.
+A file never changes under its name, so its SHA-256 is its strong entity tag.
 """
 
 import math
@@ -40,16 +40,16 @@ async def download(exports: Exports, request: Request, asker: Asker) -> Response
 
 
 async def download_by_link(exports: Exports, request: Request, until: int) -> Response:
-    """The same for who holds a link that ends at ``until``, in seconds since the epoch.
+    """The same for a link that ends at ``until``, in seconds since the epoch.
 
-    From an object store it is a redirect to the store's own signed URL, which ends then, too.
+    For an object store, redirects to the store's own signed URL with the same end.
     """
     redirects = _redirects(request)
     event = await find_completed(exports, request.path_params["export_id"], ANYONE)
     file = await open_completed(exports, event)
     answer = _file_response(request, event, file)
     if redirects and isinstance(answer, _Download) and not _needs_our_tag(request, answer):
-        if event.expires_at:  # a link may be signed by other means than ours
+        if event.expires_at:  # signing may fail for reasons of the store
             until = min(until, int(event.expires_at.timestamp()))
         left_seconds = min(until - math.ceil(time.time()), MOST_LINK_SECONDS)
         if left_seconds > 0 and (url := await file.presign(request.method, left_seconds)):
@@ -57,7 +57,7 @@ async def download_by_link(exports: Exports, request: Request, until: int) -> Re
                 status_code=HTTPStatus.TEMPORARY_REDIRECT,
                 headers={"Location": url, "Cache-Control": "no-store", **sunset(event)},
             )
-    # A request without a token looks public to caches, and they would outlive the link.
+    # A request without a token looks public to caches, which would outlive the link.
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer
 
@@ -80,7 +80,7 @@ async def find_completed(exports: Exports, export_id: str, asker: Asker) -> Expo
 
 
 async def open_completed(exports: Exports, event: ExportCompleted) -> OpenFile:
-    """Its file.
+    """Open its file.
 
     Raises:
         Refusal: 404, it is gone; 503, the storage doesn't answer.
@@ -92,13 +92,13 @@ async def open_completed(exports: Exports, event: ExportCompleted) -> OpenFile:
 
 
 class _Download(FileResponse):
-    """Starlette's answer from a file that is open already: a storage that hangs delays the status.
+    """Starlette's file response from an open file, so that a hanging storage delays the status.
 
     Invariant: each piece comes within a bounded time, or the connection is closed.
     """
 
     ranges: Sequence[tuple[int, int]] = ()
-    """What to send; empty: the whole file."""
+    """The ranges to send; empty: the whole file."""
 
     def __init__(self, file: OpenFile, event: ExportCompleted, tag: str) -> None:
         super().__init__(
@@ -106,13 +106,13 @@ class _Download(FileResponse):
             headers={"ETag": tag, "X-Content-Type-Options": "nosniff", **sunset(event)},
             media_type=media_type(event.extension),
             filename=f"{event.export_id}.{event.extension}",
-            # Size and time are all that Starlette takes of it.
+            # Starlette uses only size and time.
             stat_result=os.stat_result((0, 0, 0, 0, 0, 0, file.size, 0, int(file.modified), 0)),
         )
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Starlette reads ranges less strictly than RFC 9110: it only sees what was found here.
+        # Starlette reads ranges less strictly than RFC 9110: give it only what was found here.
         headers = [(b"range", normalised(self.ranges).encode())] if self.ranges else []
         try:
             await super().__call__({**scope, "headers": headers}, receive, send)
@@ -136,7 +136,7 @@ def _file_response(request: Request, event: ExportCompleted, file: OpenFile) -> 
 
 
 def sunset(event: ExportCompleted) -> dict[str, str]:
-    """From when on the file can't be had (RFC 8594), to the second before it."""
+    """When the file will be gone (RFC 8594), rounded down to a second."""
     if event.expires_at is None:
         return {}
     return {"Sunset": format_datetime(event.expires_at, usegmt=True)}
@@ -166,7 +166,7 @@ def _redirects(request: Request) -> bool:
 
 
 def _needs_our_tag(request: Request, answer: _Download) -> bool:
-    """Whether the request names our entity tag: a store that it is sent to has another one."""
+    """Whether the request names our entity tag, which an object store doesn't know."""
     is_ours = request.headers.get("if-range") == answer.headers["etag"]
     return is_ours or "if-match" in request.headers
 

@@ -1,6 +1,6 @@
 """``GET /export/events``: changes of the exports that the asker may see, as Server-Sent Events.
 
-By the WHATWG's HTML standard, section 9.2. Invariant: a stream ends when its token is no longer
+See the WHATWG HTML standard, section 9.2. Invariant: a stream ends when its token is no longer
 valid, and without an error when the node stops.
 """
 
@@ -20,10 +20,10 @@ from sluice.http.repeats import query_kafka
 from sluice.http.stopping import Stopped, stopping_of
 
 HEARTBEAT_SECONDS = 15.0
-"""Between two signs of life; proxies and clients give up on a connection after 30 or 60 s."""
+"""Between two keep-alive comments; proxies and clients give up after 30 or 60 s of silence."""
 _HEADERS = {
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx would keep messages back
+    "X-Accel-Buffering": "no",  # nginx would buffer messages
 }
 
 
@@ -33,7 +33,7 @@ async def events(
     request: Request,
     asker: Asker,
 ) -> Response:
-    """The stream. ``asker_of`` finds out again who asks."""
+    """The stream. ``asker_of`` identifies the sender again, to check the token."""
     last = request.headers.get("last-event-id")
     place = await query_kafka(lambda: live.begin(last))
 
@@ -47,7 +47,7 @@ async def events(
 
 
 class _Stream(StreamingResponse):
-    """One of as many as connections allow."""
+    """One event stream; their number is limited."""
 
     media_type = "text/event-stream"
 
@@ -56,7 +56,7 @@ class _Stream(StreamingResponse):
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application. Raises Refusal, before a byte is sent: there are too many."""
+        """The ASGI application. Raises Refusal before the first byte if there are too many."""
         with self._live.follower(most_streams()):
             await super().__call__(scope, receive, send)
 
@@ -69,7 +69,7 @@ async def _messages(
     request: Request,
 ) -> AsyncIterator[bytes]:
     clock, stopping = asyncio.get_running_loop().time, stopping_of(request)
-    # An id without data is no message, but the client goes on from it.
+    # An id without data is no message, but the client resumes from it.
     yield f"retry: 1000\nid: {place.encode()}\n\n".encode()
     checked_at = clock()
     while True:
@@ -85,5 +85,5 @@ async def _messages(
             checked_at = clock()
             if not await is_valid():
                 return
-            # A comment, by the standard: clients pass it over.
+            # A comment, which clients ignore by the standard.
             yield b":\n\n"

@@ -1,7 +1,7 @@
-"""Exports of the whole group, as any of its nodes answers for them over HTTP.
+"""Exports of the whole group, which any node can answer for over HTTP.
 
-An unfinished export is known from the topics, an ended one from its manifest. No state is kept
-here, so a restart loses none. Invariant: no answer reveals that another user's export exists.
+Unfinished exports are known from the topics, ended ones from their manifests. No state is kept
+here, so a restart loses none. Invariant: no response reveals that another user's export exists.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 class Known:
     """An export that exists. ``event`` is None until the end.
 
-    ``source`` is where its request is in Kafka, None while this node publishes it. ``rows`` and
-    ``bytes`` are those so far if this node runs it, the final ones once it ended, else None.
+    ``source`` is its request's place in Kafka, None while this node publishes it. ``rows`` and
+    ``bytes`` are the current ones if this node runs it, the final ones once it ended, else None.
     """
 
     export_id: str
@@ -51,7 +51,7 @@ class Known:
 class Repeated:
     """An export that was requested before.
 
-    ``unsure`` is where, if its upload to another node may be breaking off.
+    ``unsure`` is its request's place if its upload to another node may be breaking off.
     """
 
     unsure: Source | None = None
@@ -96,12 +96,12 @@ class Exports:
         return known
 
     async def may_act_on(self, export_id: str, asker: Asker) -> bool:
-        """Whether there is one that the asker may see. Raises as ``find``, but no 404."""
+        """Whether the asker may see an export with this id. Raises as ``find``, except 404."""
         known = await self._find(export_id)
         return known is not None and asker.may_see(known.user)
 
     async def find_repeated(self, wanted: ExportRequested) -> Repeated | None:
-        """The export of this id, if it exists already, from an equivalent request.
+        """The export of this id, if an equivalent request already exists.
 
         Raises:
             Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
@@ -110,7 +110,7 @@ class Exports:
             return Repeated()
         known = await self._find(wanted.export_id)
         if known is None or known.source is None:
-            # Once more: it may have been admitted while Kafka was queried.
+            # Check again: it may have been admitted while Kafka was queried.
             return Repeated() if self.is_under_way(wanted) else None
         if known.user != wanted.user:
             raise id_taken(wanted.export_id)
@@ -123,9 +123,9 @@ class Exports:
     async def wait_until_begun(self, export_id: str, source: Source) -> None:
         """Wait until an upload to another node has rows in Kafka, or has ended.
 
-        That upload may have broken off before its first row, with this request as the client's
-        retry. Then the other node is about to cancel the export, and the retry would be accepted
-        and cancelled. Raises as ``find``.
+        That upload may have broken off before its first row, and this request may be the client's
+        retry. Then the other node will cancel the export, and the retry would be accepted and
+        cancelled. Raises as ``find``.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_BREAKING_OFF_SECONDS):
@@ -139,7 +139,7 @@ class Exports:
                         return
 
     def is_under_way(self, wanted: ExportRequested) -> bool:
-        """As ``find_repeated``, among the exports that this node is publishing."""
+        """Like ``find_repeated``, among the exports that this node is publishing."""
         ticket = self.admission.under_way(wanted.export_id)
         if ticket:
             compare(wanted, ticket.request)
@@ -200,7 +200,7 @@ class Exports:
     async def _find(self, export_id: str) -> Known | None:
         event = await self.fetch_manifest(export_id)
         try:
-            # With a manifest the request was read, so no open transaction holds it back.
+            # With a manifest the request was read, so no open transaction hides it.
             ask = partial(self._backlog.find, export_id, accepted=event is not None)
             unfinished = await query_kafka(ask)
         except Refusal:
@@ -217,13 +217,13 @@ class Exports:
             return self._known_from_request(unfinished)
         if event:
             return _known_from_event(event)
-        # Admitted here, and not in Kafka yet.
+        # Admitted here but not in Kafka yet.
         if ticket := self.admission.under_way(export_id):
             return Known(export_id, ticket.request.user, ExportState.QUEUED)
         return None
 
     async def _is_final(self, event: ExportCompleted) -> bool:
-        """Whether its file was published; one that has expired may be gone by now."""
+        """Whether its file was published; an expired one may be gone by now."""
         if event.expired(datetime.now(UTC)):
             return True
         return await self._calls.call(event.export_id, lambda: self._storage.has_file(event))

@@ -1,4 +1,4 @@
-"""A publisher that uploads share. Apart from them, as uploads that broke off have one as well.
+"""A publisher shared by uploads; a separate module, because broken uploads hold one too.
 
 Invariant: it isn't stopped while ``users`` is above zero.
 """

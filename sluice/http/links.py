@@ -38,9 +38,9 @@ _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What the endpoints work with. ``keys`` None: no links are made, and none is right.
+    """The endpoints' dependencies. Without ``keys`` no links are made or accepted.
 
-    ``public_url`` None: links have the address that the request for one came to.
+    Without ``public_url`` links use the address that the request came to.
     """
 
     exports: Exports
@@ -50,7 +50,7 @@ class Links:
 
 
 async def create(links: Links, request: Request, asker: Asker) -> Response:
-    """Make a link to the file of a completed export that the asker may download."""
+    """Create a link to the file of a completed export that the asker may download."""
     if links.keys is None:
         raise Refusal(
             HTTPStatus.NOT_IMPLEMENTED,
@@ -73,7 +73,7 @@ async def create(links: Links, request: Request, asker: Asker) -> Response:
 
 
 def with_links(links: Links, by_token: _Endpoint) -> _Endpoint:
-    """An endpoint for downloads by link and, where the query is none of a link, by token."""
+    """An endpoint for downloads by link or, if the query has no link, by token."""
 
     async def fetch(request: Request) -> Response:
         if request.query_params.keys() & {"expires", "signature"}:
@@ -84,7 +84,7 @@ def with_links(links: Links, by_token: _Endpoint) -> _Endpoint:
 
 
 def _verified_end(links: Links, request: Request) -> int:
-    """When the link of a request ends.
+    """The end of a request's link.
 
     Raises:
         Refusal: 403, it is wrong, or has ended.
@@ -119,7 +119,7 @@ async def _read_body(request: Request, idle_seconds: float) -> bytes:
 
 
 def _parse_seconds(body: bytes) -> int:
-    """How long the link is to last.
+    """The requested duration of the link.
 
     Raises:
         Refusal: 400, naming each wrong field.
@@ -145,6 +145,6 @@ def _parse_seconds(body: bytes) -> int:
 
 
 def _address(request: Request) -> str:
-    """Where this request reached the node: the connection's own end, no header's."""
+    """The address at which this request reached the node: the connection's, not a header's."""
     host, port = request.scope["server"]
     return f"{request.scope['scheme']}://{f'[{host}]' if ':' in host else host}:{port}"

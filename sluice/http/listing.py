@@ -1,6 +1,6 @@
 """``GET /export``: a page of the exports that the asker may see, newest first.
 
-Invariant: a user's list holds their own exports only, whatever the query says; an operator's all.
+Invariant: a user's list has only their own exports, whatever the query says.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from sluice.http.repeats import query_kafka
 from sluice.http.view import BacklogView, HistoryView, NodeView
 
 MOST_LISTED = 200
-"""Exports of a page, at most and by default."""
-_AT_A_STRETCH = 2_000  # unfinished exports that are looked at before other tasks have their turn
+"""Exports per page: the maximum and the default."""
+_AT_A_STRETCH = 2_000  # unfinished exports examined before yielding to other tasks
 
 
 class Listing:
@@ -35,19 +35,19 @@ class Listing:
         self._node = node
         self._backlog = backlog
         self._history = history
-        # Each holds all that is unfinished, which may be a hundred thousand exports.
+        # Each request holds all unfinished exports, maybe a hundred thousand.
         self._one_page = asyncio.Lock()
 
     async def page(
         self, wanted: Wanted, limit: int, before: Position | None
     ) -> tuple[list[ListedExport], Position | None]:
-        """A page, and where the next one begins.
+        """A page, and the position of the next one.
 
         Raises:
             Refusal: 503, Kafka doesn't answer, or what ended is still being read.
         """
         async with self._one_page:
-            # Unfinished first: an export that ends meanwhile is in both, and in neither otherwise.
+            # Unfinished first: an export that ends meanwhile is then in both, otherwise in neither.
             unfinished = await query_kafka(self._backlog.unfinished)
             ended = await query_kafka(self._history.ended)
             looked_at: list[ListedExport] = []
@@ -70,7 +70,7 @@ async def exports(listing: Listing, request: Request, asker: Asker) -> Response:
     wanted, limit, before = _read_query(request.query_params)
     if not asker.is_operator:
         if wanted.user not in {None, asker.user}:
-            return _answer([], None)  # another user's, which must look like none
+            return _answer([], None)  # another user's, which must look like no export
         wanted = replace(wanted, user=asker.user)
     found, following = await listing.page(wanted, limit, before)
     return _answer(found, following)
@@ -93,7 +93,7 @@ def _read_query(query: QueryParams) -> tuple[Wanted, int, Position | None]:
     """
     given: dict[str, Any] = {}
     errors = []
-    # In one pass: ``getlist`` goes through all of the query, for each of thousands of names.
+    # In one pass: ``getlist`` would scan the whole query for each of thousands of names.
     texts_by_name: dict[str, list[str]] = {}
     for name, text in query.multi_items():
         texts_by_name.setdefault(name, []).append(text)

@@ -1,9 +1,9 @@
-"""What happens to exports, followed while clients listen.
+"""Follows changes of exports while clients listen.
 
 Ends come from the history, which reads the completions topic anyway, as soon as they are committed;
 other states from the backlog, and progress from this node's own lanes, once a second. Invariant:
-nothing is followed for nobody, and a client's list that was fetched after it began to listen misses
-nothing.
+nothing is followed without listeners, and a client that fetches its list after it began to listen
+misses nothing.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from sluice.http.view import BacklogView, HistoryView, NodeView
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
-_LOOK_SHARE = 10  # looks may take one part in so many of the time, however much is open
+_LOOK_SHARE = 10  # looks take at most this fraction of the time, however much is open
 _LONGEST_PAUSE_SECONDS = 5.0
-_WAKE_SECONDS = 0.1  # changes within it reach clients together
-_LINGER_SECONDS = 60.0  # a client that comes back meanwhile goes on where it was
+_WAKE_SECONDS = 0.1  # changes within this time reach clients together
+_LINGER_SECONDS = 60.0  # a client that reconnects within this time resumes where it was
 _BEGIN_SECONDS = 5.0
 _AT_A_STRETCH = 500
 
 
 class LiveExports:
-    """The changes of the group's exports. Use it as an async context manager.
+    """The changes of the group's exports. An async context manager.
 
     ``look_seconds``: between two looks at what is unfinished.
     """
@@ -64,20 +64,20 @@ class LiveExports:
         self._following = BackgroundRead("live exports", self._follow, self._note)
 
     async def __aenter__(self) -> Self:
-        """Be ready to follow."""
+        """Get ready; following starts with the first client."""
         self._history.on_end(self._put_end)
         self._following.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Follow no more."""
+        """Stop following."""
         await self._following.stop()
         if self._wake_due:
             self._wake_due.cancel()
 
     @contextmanager
     def follower(self, most: int) -> Iterator[None]:
-        """A client listens.
+        """Register a client for the block.
 
         Raises:
             Refusal: 503, as ``most`` of them do.
@@ -93,7 +93,7 @@ class LiveExports:
             self._wanted_at = time.monotonic()
 
     async def begin(self, last_event_id: str | None) -> ExportPlace:
-        """Where a client begins: where it was, or now.
+        """A client's starting place: where it was, or now.
 
         Raises:
             BacklogUnavailable: what is unfinished isn't known, as Kafka doesn't answer.
@@ -113,8 +113,7 @@ class LiveExports:
 
     async def moved(self, place: ExportPlace, seconds: float) -> None:
         """Wait for changes behind a place; at most so long."""
-        # Compared with the latest waking, not the latest change: what comes within a moment goes
-        # out together.
+        # Compare with the latest wake-up, not the latest change: close changes go out together.
         if self._woken.log == place.log and self._woken.number <= place.number:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -123,13 +122,13 @@ class LiveExports:
     async def _follow(self) -> None:
         await self._wanted.wait()
         ended = await self._history.ended()
-        # A log of a new name: clients of the one before get a ``reload``.
+        # A log with a new name: clients of the previous one get a ``reload``.
         self._changes, self._known = ChangeLog(), {}
         self._wake()
         try:
             while self._followers or time.monotonic() < self._wanted_at + _LINGER_SECONDS:
                 began = time.monotonic()
-                # Kafka that is away is logged by its readers; what they find later is a change.
+                # Kafka's readers log an outage; what they find later counts as a change.
                 with suppress(BacklogUnavailable):
                     await self._look(ended)
                     self._following.followed()
@@ -149,7 +148,7 @@ class LiveExports:
             # Its event is committed before the offsets behind it are fetched again.
             if found.export_id not in ended:
                 one = known[found.export_id] = self._with_progress(found)
-                # The first look only notes what there is: no client has begun before it.
+                # The first look only records the state: no client has begun before it.
                 if self._looked.is_set():
                     self._put_change(self._known.get(one.export_id), one)
         for export_id in self._known.keys() - known.keys():
@@ -170,7 +169,7 @@ class LiveExports:
         self._wake_soon()
 
     def _put_end(self, one: ListedExport) -> None:
-        # Else no client has begun, and each that does fetches its list after that.
+        # Otherwise no client has begun, and each one fetches its list after it does.
         if self._looked.is_set():
             self._changes.put_state(one, _now_ms())
             self._wake_soon()

@@ -1,8 +1,8 @@
 """Splits NDJSON that arrives in pieces of any size into rows, one a line.
 
-No I/O. Rows are handed out as bytes: an upload may take hours, and cells take twenty times their
-text or more. Invariant: at most one line, which is bounded, is held between two pieces, and no
-integer changes.
+No I/O. Rows are returned as bytes: an upload may take hours, and parsed cells take twenty times
+their text or more. Invariant: at most one line, of limited length, is held between two pieces, and
+no integer changes.
 """
 
 from collections.abc import Collection, Iterator
@@ -31,7 +31,7 @@ def wrong_line(number: int, message: str) -> Refusal:
 class NdjsonRows:
     """Takes the pieces of one body, in order. Blank lines are skipped.
 
-    ``kept``: of objects only these keys are taken; None: all, and those of no column are refused.
+    ``kept``: take only these keys of objects; None: take all, and refuse unknown ones.
     """
 
     def __init__(self, check: RowCheck, kept: Collection[str] | None = None) -> None:
@@ -67,7 +67,7 @@ class NdjsonRows:
         self._keep(piece)
 
     def end(self) -> Iterator[list[bytes]]:
-        """The row of a last line without a line break. Raises as ``feed``."""
+        """The row of a last line that has no line break. Raises as ``feed``."""
         yield self._rows([self._take()])
 
     def _keep(self, part: bytes) -> None:

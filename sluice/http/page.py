@@ -1,7 +1,7 @@
 """``GET /``: the page for people. Its files are in ``browser/``; nothing of it is from elsewhere.
 
-They need no token: they hold nothing but the program. Invariant: a browser runs no script and loads
-no style of this page but these files.
+They need no token, because they contain no data. Invariant: a browser runs only these scripts and
+loads only these styles on this page.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    # A node of another build has other files under these names.
+    # Nodes of other builds have different files under these names.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
     "Referrer-Policy": "no-referrer",
@@ -35,7 +35,7 @@ _INDEX = "index.html"
 
 
 async def page(request: Request) -> Response:
-    """The page for a browser; a program is sent to the description of the interface."""
+    """The page for browsers; programs are redirected to the interface's description."""
     if "html" not in request.headers.get("accept", ""):
         return RedirectResponse("/docs", HTTPStatus.SEE_OTHER, headers={"Vary": "Accept"})
     return _answer(request, _INDEX)

@@ -16,7 +16,7 @@ from schemas.errors import FieldError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 1_000
-"""Wrong fields that are listed one by one; any beyond them are only counted."""
+"""Invalid fields listed one by one; further ones are only counted."""
 _MESSAGE_CHARACTERS = 300
 
 
@@ -79,7 +79,7 @@ def problem_of(refusal: Refusal) -> Problem:
 async def _answer_http_exception(request: Request, error: Any) -> Problem:  # noqa: ANN401 - Starlette's signature
     detail, headers = str(error.detail), error.headers
     if error.status_code == HTTPStatus.NOT_FOUND:
-        # Not request.url: it is built from the Host header and raises if that is malformed.
+        # Not request.url, which is built from the Host header and raises if that is malformed.
         detail = f"there is nothing at {request.scope['path']}"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
@@ -88,7 +88,7 @@ async def _answer_http_exception(request: Request, error: Any) -> Problem:  # no
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Those of every route of the path: Starlette names those of the first one."""
+    """The methods of all routes with this path: Starlette names only those of the first."""
     routes, scope = request.app.routes, request.scope
     matching = [route for route in routes if route.matches(scope)[0] != Match.NONE]
     return sorted({method for route in matching for method in route.methods})
@@ -118,4 +118,4 @@ EXCEPTION_HANDLERS = {
     Refusal: _answer_refusal,
     Exception: _answer_unexpected,
 }
-"""For the application; all of them answer with a ``Problem``."""
+"""The application's exception handlers; all respond with a ``Problem``."""

@@ -1,11 +1,11 @@
-"""Values of query parameters that several endpoints take. Pure; a wrong one is a ValueError."""
+"""Query parameters that several endpoints share. Pure; an invalid value raises ValueError."""
 
 import re
 from collections.abc import Callable
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """What reads one of these words."""
+    """A parser for one of these words."""
 
     def read(text: str) -> str:
         if text not in words:
@@ -16,7 +16,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def count_of(most: int) -> Callable[[str], int]:
-    """What reads a number from 1 to ``most``."""
+    """A parser for a number from 1 to ``most``."""
 
     def read(text: str) -> int:
         if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= most):

@@ -1,4 +1,4 @@
-"""Tells a repeated request from one that reuses another export's id, by the id's first request.
+"""Distinguishes repeated requests from reused ids, by comparing with the id's first request.
 
 Invariant: a request is never answered with an export that an unequal request began.
 """
@@ -26,7 +26,7 @@ _COMPARED = ("format", "columns", "options", "user")
 
 
 class FirstRequests:
-    """Looks up the first requests of ids, which Kafka may no longer have."""
+    """Looks up ids' first requests, which Kafka may no longer have."""
 
     def __init__(self, backlog: BacklogView, requests: RequestsView, records: str) -> None:
         self._backlog = backlog
@@ -34,10 +34,10 @@ class FirstRequests:
         self._records = records
 
     async def check(self, wanted: ExportRequested, source: Source) -> bool:
-        """Compare a request with the one at ``source``, which was the first of its id.
+        """Compare a request with the one at ``source``, the first with its id.
 
-        If Kafka no longer has that one, nothing is compared. Returns whether that one was uploaded
-        to another node, which alone knows how the upload is doing.
+        If Kafka no longer has that one, nothing is compared. Returns whether it was uploaded to
+        another node, the only one that knows the upload's state.
 
         Raises:
             Refusal: 409, the two are not equivalent; 503, Kafka doesn't answer.
@@ -81,8 +81,8 @@ class FirstRequests:
 
 
 ATTEMPT = "sluice_attempt"
-"""The header with a value of its own for each upload: equal requests of one id differ in it."""
-# Of this process: once restarted, a node knows nothing of its former uploads.
+"""The header with a unique value per upload: equal requests with one id differ in it."""
+# Per process: a restarted node knows nothing of its former uploads.
 _THIS_NODE = secrets.token_hex(8).encode()
 
 
@@ -111,7 +111,7 @@ def id_taken(export_id: str, differing: list[str] | None = None) -> Refusal:
 
 
 async def query_kafka(query: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Query Kafka, and retry while an open transaction hides the answer, as it may end soon.
+    """Query Kafka, and retry while an open transaction hides the answer: it may end soon.
 
     Raises:
         Refusal: 503, there is no answer within ``_ANSWER_SECONDS``.

@@ -1,6 +1,6 @@
 """One log line for each request: client, user, method, path, status, sizes and duration.
 
-It holds nothing that could be a secret: no header, query or body. Invariant: a client without a
+It contains nothing that could be secret: no header, query or body. Invariant: a client without a
 valid token or link can't fill the log.
 """
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 PROBE_PATHS = frozenset({"/health", "/ready", "/metrics", "/export/metrics"})
-"""What orchestrators and monitors ask for, all the time and without a token."""
+"""Paths that orchestrators and monitors poll without a token."""
 _MOST_CHARACTERS = 200
 _REFUSED_SECONDS = 10.0
 
@@ -49,7 +49,7 @@ class RequestLog:
         try:
             await self._app(scope, counted_receive, counted_send)
         finally:
-            # Where it was cancelled, too: there may be no status then.
+            # On cancellation too: there may be no status then.
             seconds = self._clock() - began
             self._log(scope, status, seconds, {"received_bytes": received, "sent_bytes": sent})
 

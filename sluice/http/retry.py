@@ -1,7 +1,7 @@
-"""``POST /export/{export_id}/retry``: a failed or cancelled export again, under a new id.
+"""``POST /export/{export_id}/retry``: run a failed or cancelled export again, under a new id.
 
-Invariant: two requests for the same export, on any nodes, make one retry. Nothing of it is answered
-before all of it is in Kafka.
+Invariant: two requests for the same export, on any nodes, create one retry. The response comes only
+when all of the retry is in Kafka.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ async def retry(retries: "Retries", request: Request, asker: Asker) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class RetryDependencies:
-    """What retries work with."""
+    """The dependencies of retries."""
 
     exports: Exports
     requests: RequestsView
@@ -72,7 +72,7 @@ class Retries:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def retry(self, export_id: str, asker: Asker) -> str:
-        """Have the export's next attempt in Kafka as a whole; return its id.
+        """Publish all of the export's next attempt; return its id.
 
         Raises:
             Refusal: 404, there is no such export; 409, it can't be retried; 410, Kafka no longer
@@ -82,7 +82,7 @@ class Retries:
         original = attempt_of(export_id, event.retry_of).original
         if (lock := self._locks.get(original)) is None:
             self._locks[original] = lock = asyncio.Lock()
-        async with lock:  # the second of two clicks finds what the first one has published
+        async with lock:  # the second of two clicks finds the first one's retry
             try:
                 following = await next_attempt(export_id, event.retry_of, self._find)
             except RetriedTooOftenError as error:
@@ -114,10 +114,10 @@ class Retries:
             return KnownAttempt(known.source, known.event.retry_of, outcome_of(known.event))
         if source := known.source:
             return await query_kafka(lambda: unfinished_at(self._requests, source))
-        return KnownAttempt(None, None, None)  # an upload to this node that has the id
+        return KnownAttempt(None, None, None)  # an upload to this node has the id
 
     async def _begin(self, event: TerminalEvent, following: Next) -> None:
-        """Publish an attempt that nobody has begun."""
+        """Publish an attempt that hasn't begun."""
         request = await query_kafka(partial(request_at, self._requests, event.source))
         if request is None:
             raise _gone("Kafka no longer has its request")
@@ -128,7 +128,7 @@ class Retries:
             ticket.accepted = True
 
     async def _complete(self, event: TerminalEvent, following: Next) -> None:
-        """Have all of an attempt in Kafka."""
+        """Publish all of an attempt."""
         wanted = Retry(event.export_id, event.source, following.attempt, following.begun_at)
         try:
             retried = await self._run_again(wanted)

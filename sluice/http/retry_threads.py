@@ -1,8 +1,8 @@
-"""Runs retries apart from the node's event loop, as what they read may hold it up.
+"""Runs retries outside the node's event loop, because reading for them may block it.
 
-A retry reads a partition from its request on, and with it all that lies there: a batch that
-decompresses to gigabytes is skipped in pieces, but without a pause. So each retry has a thread and
-an event loop of its own. Invariant: a retry that is cancelled stops publishing at its next await.
+A retry reads everything in a partition from its request on: a batch that decompresses to gigabytes
+is skipped in pieces, but without a pause. So each retry has its own thread and event loop.
+Invariant: a cancelled retry stops publishing at its next await.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from consumer.daemon_threads import DaemonThreads
 from producer.retry.retrying import Retried, Retry, run_again
 from schemas.topics import Topics
 
-_AT_ONCE = 1  # of a node; more wait. One holds up to 16 MiB of a batch several times over
+_AT_ONCE = 1  # per node; others wait. Each holds up to 16 MiB of a batch several times over
 
 
 class RetryThreads:
-    """Publishes exports again, as ``run_again`` does, one in a call."""
+    """Publishes exports again, like ``run_again``, one per call."""
 
     def __init__(self, topics: Topics, client_options: Mapping[str, Any]) -> None:
         self._topics = topics
@@ -55,7 +55,7 @@ class _Job:
         with self._lock:
             self._is_cancelled = True
             if self._loop and self._task:
-                with suppress(RuntimeError):  # the loop has ended meanwhile
+                with suppress(RuntimeError):  # the loop has already ended
                     self._loop.call_soon_threadsafe(self._task.cancel)
 
     async def _run(self) -> Retried:

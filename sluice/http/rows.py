@@ -1,7 +1,7 @@
-"""Checks rows before they are published, so that the consumer takes them: shape, types, size.
+"""Checks rows before they are published, so that the consumer accepts them: shape, types, size.
 
-Pure. The rules are those of ``consumer.core.batch_sequence``, which decides. Invariant: a row
-without a finding fits a message.
+Pure. The rules are those of ``consumer.core.batch_sequence``, which is authoritative. Invariant: a
+row without a finding fits a message.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from schemas.records import Cell
 from schemas.requests import Column
 
 ROW_TEXT_BYTES = 4 * 1024 * 1024
-"""Of a row as it stands in a body, with its white space; a longer one is never looked at."""
+"""Of a row in a body, including white space; a longer one is never examined."""
 _SURELY_FITS_BYTES = 500
-"""Text that is shorter makes no row that is too large, or too deep to be written again."""
+"""Shorter text can't be a row that is too large, or too deep to be written again."""
 
 
 class RowCheck:
-    """Finds what is wrong with rows of these columns; None: the columns aren't known."""
+    """Finds errors in rows of these columns; None if the columns are unknown."""
 
     def __init__(self, columns: Sequence[Column] | None) -> None:
         self._keys = None if columns is None else frozenset(column.key for column in columns)
@@ -46,13 +46,13 @@ class RowCheck:
         return sum(self.finding(row, text_bytes) is not None for row in rows)
 
     def findings(self, rows: Sequence[object], text_bytes: int) -> Iterator[tuple[int, str]]:
-        """The index of each row that is wrong, and why."""
+        """The index of each invalid row, and why."""
         for index, row in enumerate(rows):
             if finding := self.finding(row, text_bytes):
                 yield index, finding
 
     def finding(self, row: object, text_bytes: int) -> str | None:
-        """What is wrong with a row, which was read from at most so many bytes; or None."""
+        """What is wrong with a row read from at most this many bytes; or None."""
         if isinstance(row, list | dict):
             finding = self._shape(row) or self._type_finding([row])
             if finding or text_bytes <= _SURELY_FITS_BYTES:
@@ -81,7 +81,7 @@ class RowCheck:
         return f"has {len(row)} cells for {len(self._keys)} columns"
 
     def _type_finding(self, rows: Sequence[object]) -> str | None:
-        """The first cell that isn't of its column's type, of rows of the right shape."""
+        """The first cell that doesn't fit its column's type, in rows of the right shape."""
         for place, key, column_type in self._typed:
             if found := wrong_cell([_cell(row, place, key) for row in rows], column_type):
                 return f"column {shown(key)}: {found[1]}"
@@ -93,7 +93,7 @@ def _cell(row: object, place: int, key: str) -> Cell:
 
 
 def _flat(rows: Sequence[object]) -> bool:
-    """Whether rows from a piece of text, which is too short for a row too large, can be written."""
+    """Whether rows from a piece too short for an oversized row can be written."""
     try:
         orjson.dumps(rows)
     except TypeError:

@@ -1,7 +1,7 @@
 """``POST /export/run``: publishes an export from rows over HTTP.
 
-What can be checked is refused before anything is published. Invariant: an id is published once, by
-the first request; a repeat gets the same answer.
+Everything that can be checked is checked before anything is published. Invariant: an id is
+published once, by the first request; a repeat gets the same response.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ _FIRST_ROW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RunDependencies:
-    """What this endpoint works with. ``idle_seconds``: how long an upload may send nothing."""
+    """The endpoint's dependencies. ``idle_seconds``: how long an upload may send nothing."""
 
     exports: Exports
     uploads: UploadGateway
@@ -58,13 +58,13 @@ class RunDependencies:
 
 
 async def run(deps: RunDependencies, request: Request, asker: Asker) -> Response:
-    """Publish an export: its request, and its rows from a JSON or an NDJSON body."""
+    """Publish an export: its request, and its rows from a JSON or NDJSON body."""
     kind = media_type(request, JSON, NDJSON)
     query = query_fields(request.scope["query_string"])
     seconds = wait_seconds(query)
     take = _take_json if kind == JSON else _take_ndjson
     export_id, repeated = await take(deps, request, query, asker)
-    if repeated and repeated.unsure:  # with nothing of the body in memory any more
+    if repeated and repeated.unsure:  # the body is no longer in memory
         await deps.exports.wait_until_begun(export_id, repeated.unsure)
     return await _answer(deps.exports, export_id, seconds, request)
 
@@ -97,7 +97,7 @@ async def _take_ndjson(
 
 
 async def _beginning(chunks: AsyncGenerator[_Rows, None], idle_seconds: float) -> _Rows:
-    """The first rows, so that an error in them is refused before the id is used.
+    """The first rows, so that errors in them are refused before the id is used.
 
     Raises:
         Refusal: 408, no row arrived in time; else as ``_uploaded``.
@@ -126,7 +126,7 @@ async def _resumed(
 
 async def _answer(exports: Exports, export_id: str, seconds: float, request: Request) -> Response:
     if seconds:
-        with suppress(Stopped):  # the export goes on, so 202 is right
+        with suppress(Stopped):  # the export continues, so 202 is right
             async with stopping_of(request).cut_off():
                 if event := await exports.wait_for_end(export_id, seconds, request.is_disconnected):
                     return Response(_ended(event), media_type=JSON)
@@ -134,7 +134,7 @@ async def _answer(exports: Exports, export_id: str, seconds: float, request: Req
 
 
 def accepted(export_id: str) -> Response:
-    """202: all of an export is in Kafka, or about to be; where to ask for it."""
+    """202: all of an export is in Kafka, or about to be; with its status URL."""
     status_url = f"/export/status/{export_id}"
     answer = {
         "export_id": export_id,
@@ -145,7 +145,7 @@ def accepted(export_id: str) -> Response:
 
 
 def _ended(event: TerminalEvent) -> bytes:
-    """The terminal event, and where its file is, if there is one."""
+    """The terminal event, and its file's URL, if there is one."""
     encoded = encode_event(event)
     if not isinstance(event, ExportCompleted):
         return encoded
@@ -157,7 +157,7 @@ def _download_url(export_id: str) -> str:
 
 
 async def _find_repeated(deps: RunDependencies, submission: Submission) -> Repeated | None:
-    """The export, if it exists already, from an equivalent request.
+    """The export, if an equivalent request already exists.
 
     Raises:
         Refusal: 409, the id is another export's; 503, Kafka or the storage doesn't answer.
@@ -208,7 +208,7 @@ async def _publish_if_admitted(
                 note(export_id=wanted.export_id, format=str(wanted.format))
                 await _send(exports, wanted.export_id, upload, chunks)
                 return None
-    return await exports.find_repeated(wanted)  # of the request that was faster; 409 if they differ
+    return await exports.find_repeated(wanted)  # the faster request's export; 409 if they differ
 
 
 async def _send(
@@ -224,10 +224,10 @@ async def _send(
         async for rows in chunks:
             if rows:
                 await upload.send(rows)
-            del rows  # free them while the next ones arrive
+            del rows  # freed while the next ones arrive
             if clock() - looked_at > _LOOK_SECONDS:
                 looked_at = clock()
-                with suppress(Refusal):  # the upload goes on while the storage doesn't answer
+                with suppress(Refusal):  # the upload continues while the storage doesn't answer
                     if await exports.fetch_manifest(export_id):
                         upload.leave()
                         return
@@ -267,7 +267,7 @@ async def _uploaded(
         with Hold(deps.bodies.lines) as hold:
             async for piece in body:
                 gathered_bytes += len(piece)
-                # An empty piece: the client pauses, and what has come is sent meanwhile.
+                # An empty piece: the client pauses; send what has arrived.
                 is_due = not piece or gathered_bytes >= _CHUNK_BYTES
                 async for some in _parsed(deps, reader, piece):
                     rows += some

@@ -1,4 +1,4 @@
-"""An HTTP server as an async context manager: it listens, serves and stops in bounded time.
+"""An HTTP server as an async context manager: it listens, serves, and stops in bounded time.
 
 uvicorn speaks HTTP; ``HttpServer`` owns the socket, the task and their shutdown. Invariant: after
 the ``async with`` block nothing listens and no connection is left.
@@ -23,7 +23,7 @@ from sluice.http.request_log import RequestLog
 from sluice.http.stopping import AnsweredAtTheEnd, Stopping
 from sluice.http.tls import Handshakes
 
-_GRACE_SECONDS = 1.5  # for requests under way to finish; then they are cut off
+_GRACE_SECONDS = 1.5  # for running requests to finish; then they are cut off
 _STOP_SECONDS = 2.5  # for cut-off requests to clean up: an upload cancels its export
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 
@@ -31,8 +31,8 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reac
 class HttpServer:
     """Serves ``app`` on ``host`` and ``port``; port 0 picks a free one.
 
-    ``tls`` is called for each connection; with it, it serves by HTTPS alone. It handles no signals:
-    its caller decides when to stop it.
+    ``tls`` is called for each connection; with it, only HTTPS is served. Signals are the caller's,
+    who decides when to stop.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class HttpServer:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Stop accepting, give requests under way a grace time, then cut them off.
+        """Stop accepting, give running requests a grace time, then cut them off.
 
         Raises:
             Exception: the error that ended the server earlier, unless the block raised one.
         """
-        # First of all: what only waits ends at once, and needs no grace time.
+        # First: requests that only wait end at once and need no grace time.
         self._stopping.begin()
         if self._handshakes:
             self._handshakes.end()
@@ -158,7 +158,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     def cut_answers_off(self) -> None:
-        """Abort responses that are being sent, and cancel requests under way."""
+        """Abort responses being sent, and cancel running requests."""
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
                 connection.cut_answer_off()
@@ -166,7 +166,7 @@ class _Uvicorn(uvicorn.Server):
             task.cancel()
 
     def cut_off(self) -> None:
-        """Close what is left: connections whose peer doesn't read, and after a crash all."""
+        """Close remaining connections: those whose peer doesn't read, or all after a crash."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

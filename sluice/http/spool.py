@@ -1,4 +1,4 @@
-"""Spools a request body until it is complete, within bounds of memory, disk and pace.
+"""Spools a request body until it is complete, within limits of memory, disk and speed.
 
 Invariant: a body of up to ``IN_MEMORY_BYTES`` uses none of what large bodies share.
 """
@@ -28,7 +28,7 @@ _FULL = "too many large bodies at a time"
 
 
 class Room:
-    """A budget of bytes that bodies share; waiting bodies get their bytes in order of arrival.
+    """A budget of bytes shared by bodies; waiting bodies get theirs in order of arrival.
 
     A body larger than the whole budget takes all of it.
     """
@@ -72,7 +72,7 @@ class Room:
             self.give(size)
 
     async def _wait(self, size: int, seconds: float) -> None:
-        # Not past those that wait, even where it fits: a large body's turn has to come.
+        # Don't overtake waiting bodies, even if it would fit: a large body's turn has to come.
         if not self._waiting and size <= self._free_bytes:
             self._free_bytes -= size
             return
@@ -88,14 +88,14 @@ class Room:
             else:
                 with suppress(ValueError):
                     self._waiting.remove((size, turn))
-                self.give(0)  # smaller ones behind it may fit now
+                self.give(0)  # smaller ones after it may fit now
             if isinstance(error, TimeoutError):
                 raise unavailable(_FULL) from None
             raise
 
 
 class Hold:
-    """One body's share of a room; released at the end of the block."""
+    """One body's share of a ``Room``; released at the end of the block."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -119,7 +119,7 @@ class Hold:
 
 
 class SpoolPace:
-    """The lowest speed of a body, as a slow one holds bytes that others need.
+    """The minimum speed of a body: a slow one holds bytes that others need.
 
     ``clock`` returns monotonic seconds.
     """
@@ -147,7 +147,7 @@ class SpoolPace:
 class Spool:
     """One body, in memory while it is small, then in an unnamed temporary file.
 
-    Use it as a context manager, whose end frees both.
+    A context manager that frees both.
     """
 
     def __init__(self, disk: Room) -> None:
@@ -203,7 +203,7 @@ class Spool:
         await self._on_disk(lambda: file.write(text))
 
     async def _on_disk(self, act: Callable[[], _Done]) -> _Done:
-        """Call ``act`` on a thread, as a disk may be slow."""
+        """Call ``act`` on a thread, because a disk may be slow."""
         try:
             return await asyncio.to_thread(act)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""``GET /export/status``: what this node does, and how an export is doing on any node."""
+"""``GET /export/status``: this node's status, and an export's status on any node."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from sluice.http.view import NodeView
 
 
 async def node_status(node: NodeView, _request: Request, _asker: Asker) -> Response:
-    """What this node is doing."""
+    """This node's status."""
     return JSONResponse(asdict(node.status()))
 
 
 async def export_status(exports: Exports, request: Request, asker: Asker) -> Response:
-    """How an export is doing, or how it ended."""
+    """An export's status, or how it ended."""
     export_id: str = request.path_params["export_id"]
     known = await exports.find(export_id, asker)
     if known is None:
@@ -32,7 +32,7 @@ async def export_status(exports: Exports, request: Request, asker: Asker) -> Res
         "rows": known.rows,
         "bytes": known.bytes,
         "expired": isinstance(known.event, ExportCompleted) and known.event.expired(now),
-        # The bytes of the event in the completions topic.
+        # The same bytes as the event in the completions topic.
         "event": orjson.Fragment(encode_event(known.event)) if known.event else None,
     }
     return Response(

@@ -1,7 +1,7 @@
-"""The shutdown of the server, as requests under way see it.
+"""The server's shutdown, as running requests see it.
 
 A request that waits for something slow does so in a ``Stopping.cut_off`` block, which ends at once.
-Any other has the server's grace time and is cancelled then. Invariant: a request without a response
+Others have the server's grace time and are then cancelled. Invariant: a request without a response
 by then is answered 503; its cancellation is not an error.
 """
 
@@ -22,14 +22,14 @@ class Stopped(Exception):  # noqa: N818 - an event
 
 
 class Stopping:
-    """Whether a server is stopping. Requests get their server's by ``stopping_of``."""
+    """Whether a server is stopping. Requests get theirs from ``stopping_of``."""
 
     def __init__(self) -> None:
         self.has_begun = False
         self._blocks: set[asyncio.Timeout] = set()
 
     def begin(self) -> None:
-        """Cut off all blocks, now and from now on."""
+        """Cut off all blocks, current and future ones."""
         self.has_begun = True
         for block in self._blocks:
             block.reschedule(_LONG_AGO)
@@ -55,7 +55,7 @@ class Stopping:
 
 
 class AnsweredAtTheEnd:
-    """Middleware that answers 503 to requests that the server cancels as it stops."""
+    """Middleware that answers 503 to requests cancelled by the shutdown."""
 
     def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
         self._app = app
@@ -76,7 +76,7 @@ class AnsweredAtTheEnd:
         except asyncio.CancelledError:
             if not self._stopping.has_begun:
                 raise
-            # Only then there still is a status to send.
+            # Only then is there still a status to send.
             if not has_begun:
                 await problem_of(node_stops())(scope, receive, send)
 

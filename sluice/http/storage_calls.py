@@ -1,9 +1,9 @@
-"""Storage calls that a response waits for, isolated so that one that hangs delays no other.
+"""Storage calls that a response waits for, isolated so that a hanging one delays no other.
 
-A storage call blocks, on a dead network file system endlessly. So calls run on their own threads,
-each for a bounded time; then the answer is 503 and the thread is abandoned. Invariants: work that
-needs no storage, such as parsing, never waits for these threads; and an export whose file or
-manifest hangs takes at most ``_MOST_OF_ONE`` of them, however often it is requested.
+A storage call blocks, on a dead network file system forever. So calls run on their own threads,
+each for a limited time; after that the response is 503 and the thread is abandoned. Invariants:
+work that needs no storage, such as parsing, never waits for these threads; and an export whose file
+or manifest hangs takes at most ``_MOST_OF_ONE`` of them, however often it is requested.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from consumer.storage.base import StoredFile
 from sluice.http.problems import unavailable
 
 ANSWER_SECONDS = 4.0
-_PIECE_SECONDS = 15.0  # longer, as a client can't easily retry a download that has begun
+_PIECE_SECONDS = 15.0  # longer, because a client can't easily retry a download in progress
 _THREADS = 16
 _MOST_OF_ONE = 2
 _MOST_WAITING = 200  # by then all threads hang
@@ -36,7 +36,7 @@ class _Gate:
 
 
 class StorageCalls:
-    """Use it as a context manager, whose end abandons calls that hang."""
+    """A context manager that abandons hanging calls at its end."""
 
     def __init__(self) -> None:
         self._threads = DaemonThreads(_THREADS, "storage")
@@ -53,7 +53,7 @@ class StorageCalls:
     async def call(
         self, export_id: str, call: Callable[[], _T], seconds: float = ANSWER_SECONDS
     ) -> _T:
-        """Run a call about an export on a thread. Cancelled, it abandons the call.
+        """Run a call about an export on a thread. If cancelled, it abandons the call.
 
         Raises:
             Refusal: 503, the storage fails, or does not answer within ``seconds``.
@@ -71,7 +71,7 @@ class StorageCalls:
         except TimeoutError:
             raise unavailable(_SILENT) from None
         finally:
-            # Else it leaves when the call ends, maybe long after it was given up here.
+            # Otherwise it leaves when the call ends, maybe long after it was given up here.
             if running is None:
                 self._leave(export_id)
 
@@ -99,9 +99,9 @@ class StorageCalls:
 
 
 class OpenFile:
-    """A finished file, read on threads. It is closed when the last reference goes.
+    """A finished file, read on threads. It is closed with its last reference.
 
-    So a read that hangs keeps it open, even once it was abandoned.
+    So a hanging read keeps it open, even after it was abandoned.
     """
 
     def __init__(self, calls: StorageCalls, export_id: str, file: StoredFile) -> None:

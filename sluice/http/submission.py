@@ -1,6 +1,6 @@
 """Parses the request of ``POST /export/run``, from a JSON body or from query parameters. Pure.
 
-Invariant: a refusal names every field that is wrong, and nothing that was sent is ignored.
+Invariant: a refusal names every invalid field, and no input is silently ignored.
 """
 
 import csv
@@ -44,7 +44,7 @@ _REFUSE, _IGNORE = _EXTRA = ("refuse", "ignore")
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A valid request. ``is_named``: the client chose its id, so it may be a repeat.
+    """A valid request. ``is_named``: the client chose the id, so it may be a repeat.
 
     ``ignores_extra``: objects may have keys that are no columns; these are left out.
     """
@@ -55,18 +55,18 @@ class Submission:
 
     @property
     def check(self) -> RowCheck:
-        """The check of its rows."""
+        """The checker for its rows."""
         return RowCheck(self.request.columns)
 
 
 Pieces: TypeAlias = Callable[[], Iterator[list[Row]]]
-"""The rows of a right body, in pieces of bounded memory; from the beginning at each call."""
+"""The rows of a valid body, in pieces of bounded memory; each call starts at the beginning."""
 
 
 def parse_json(
     body: bytes, asker: str | None, given_up: Callable[[], bool] = lambda: False
 ) -> tuple[Submission, Pieces]:
-    """A JSON body, and its rows; a large one never is in memory as a whole but as text.
+    """Parse a JSON body and its rows; a large one is never in memory as a whole except as text.
 
     ``asker`` is the token's user. Of a key that appears twice, the last one counts. Ends early once
     nobody waits for the answer.
@@ -80,7 +80,7 @@ def parse_json(
     submission, errors = _submission(
         {name: value for name, value in fields.items() if value is not UNBUILT}, asker
     )
-    # Left out, they are missing to the model, which is not what is wrong.
+    # If left out, the model would report them as missing, which isn't the error.
     errors = [error for error in errors if error.field not in unbuilt]
     errors += [FieldError(name, "is too large") for name in unbuilt]
     if isinstance(rows, FieldError):
@@ -114,7 +114,7 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
                 errors.append(FieldError(name, _malformed(error)))
     wrong = {error.field for error in errors}
     submission, further = _submission(given, asker)
-    # A field that can't be parsed is named once, not for what follows from that as well.
+    # Name an unparsable field once, not again for errors that follow from it.
     errors += [error for error in further if error.field.partition(".")[0] not in wrong]
     if submission is None or errors:
         raise wrong_fields(errors)
@@ -138,7 +138,7 @@ def query_fields(query: bytes) -> dict[str, str]:
 
 
 def wait_seconds(fields: dict[str, str]) -> float:
-    """How long an answer may wait for the export's end; ``wait`` is taken out of ``fields``.
+    """How long to wait for the export's end; removes ``wait`` from ``fields``.
 
     Raises:
         Refusal: 400, it is no number of seconds from 0 to 3,600.
@@ -153,7 +153,7 @@ def wait_seconds(fields: dict[str, str]) -> float:
 
 
 def unknown_parameters(fields: Mapping[str, str]) -> list[FieldError]:
-    """What is wrong with query parameters that stand beside a JSON body, which has all fields."""
+    """Errors for query parameters beside a JSON body, which has all fields itself."""
     return [
         FieldError(name, "belongs in the JSON body" if name in (*_FIELDS, "data") else _UNKNOWN)
         for name in fields
@@ -161,7 +161,7 @@ def unknown_parameters(fields: Mapping[str, str]) -> list[FieldError]:
 
 
 def _divided(body: bytes) -> tuple[dict[str, Any], Pieces | FieldError]:
-    """The fields but ``data``, and its elements, or what is wrong with that."""
+    """The fields without ``data``, and its elements or what is wrong with it."""
     try:
         if len(body) <= PIECE_BYTES:
             return _small(exact_json.loads(body))
@@ -208,7 +208,7 @@ def _submission(
 
 
 def _columns_of(fields: dict[str, Any], errors: list[FieldError]) -> list[Column] | None:
-    """The columns of a request that may be wrong in other ways; None if they are wrong."""
+    """The columns of a request that may be invalid otherwise; None if they are invalid."""
     if any(error.field.partition(".")[0] == "columns" for error in errors):
         return None
     return [*map(Column.model_validate, fields["columns"])]
@@ -217,13 +217,13 @@ def _columns_of(fields: dict[str, Any], errors: list[FieldError]) -> list[Column
 def _check_rows(
     pieces: Pieces, check: RowCheck, errors: list[FieldError], given_up: Callable[[], bool]
 ) -> int:
-    """Add what is wrong with rows to ``errors``, up to a bound; return how many more are wrong."""
+    """Add invalid rows to ``errors``, up to a limit; return how many more are invalid."""
     number = unnamed = 0
     try:
         for rows in pieces():
             if given_up():
                 raise node_stops()
-            # Only a row that is alone in its piece can be longer than a piece.
+            # Only a row alone in its piece can be longer than a piece.
             text_bytes = PIECE_BYTES if len(rows) > 1 else ROW_TEXT_BYTES
             wrong = check.count_wrong(rows, text_bytes)
             if wrong and len(errors) < MOST_ERRORS:
@@ -260,4 +260,4 @@ _PARSERS: dict[str, Callable[[bytes], object]] = {
     "priority": _count,
     "expires_in_seconds": _count,
 }
-"""What query parameters that are no text are read by."""
+"""Parsers of query parameters that aren't text."""

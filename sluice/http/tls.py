@@ -1,8 +1,8 @@
 """TLS handshakes of the HTTP server, bounded in number and time.
 
-asyncio's own servers wait a minute for each of any number of handshakes: clients that send nothing
-would use up the files that a node may open. Invariant: never
-more than ``most_connections()`` are in their handshake; each further one ends the oldest.
+asyncio's servers wait a minute for each of any number of handshakes: clients that send nothing
+would use up a node's open files. Invariant: never more than ``most_connections()`` handshakes are
+in progress; each further one ends the oldest.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _SHUTDOWN_SECONDS = 2.0  # for a client to say that it saw the end of the last r
 
 
 def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """How the server shows itself: TLS 1.2 or 1.3, HTTP/1.1.
+    """The server's TLS context: TLS 1.2 or 1.3, HTTP/1.1.
 
     Raises:
         OSError: a file can't be read, or can't serve (``ssl.SSLError``).
@@ -36,10 +36,10 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
 
 
 class ServerCertificate:
-    """How the server shows itself, from files that may be renewed while it runs.
+    """The server's certificate, from files that may be renewed while it runs.
 
-    A new connection looks at them if none has for ten seconds. What is there and can't serve, as a
-    certificate whose key isn't there yet, is logged and looked at again: the last one serves on.
+    A new connection checks them if none has for ten seconds. An unusable certificate, for example
+    one whose key isn't there yet, is logged and checked again; meanwhile the last one stays in use.
 
     Raises:
         OSError: as ``server_context``.
@@ -52,7 +52,7 @@ class ServerCertificate:
         self._looked_at = time.monotonic()
 
     def context(self) -> ssl.SSLContext:
-        """That of the files now."""
+        """The context of the current files."""
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
@@ -76,7 +76,7 @@ class ServerCertificate:
 
 
 class Handshakes:
-    """Makes the protocols of new connections, as uvicorn does by ``Protocol``.
+    """Creates the protocols of new connections, in place of uvicorn.
 
     ``context`` is called for each of them.
     """
@@ -87,11 +87,11 @@ class Handshakes:
         """The oldest first; each keeps its task."""
 
     def accept(self, **named: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's own
-        """The protocol of a connection that was accepted."""
+        """The protocol for an accepted connection."""
         return _Handshake(self, lambda: Protocol(**named))
 
     def end(self) -> None:
-        """End those that are under way: the server stops."""
+        """End handshakes in progress: the server stops."""
         for handshake in list(self.under_way):
             handshake.abort()
 
@@ -99,7 +99,7 @@ class Handshakes:
 class _Handshake(asyncio.Protocol):
     """A connection until its handshake is complete.
 
-    It stands under TLS and above it: what is decrypted before HTTP has taken over is kept.
+    It is below TLS and above it: data decrypted before HTTP takes over is kept.
     """
 
     def __init__(self, handshakes: Handshakes, make_protocol: Callable[[], Protocol]) -> None:
@@ -114,12 +114,12 @@ class _Handshake(asyncio.Protocol):
         """End the connection."""
         self._handshakes.under_way.pop(self, None)
         self._transport.abort()
-        self._task.cancel()  # asyncio doesn't notice, if TLS hasn't begun yet
+        self._task.cancel()  # asyncio doesn't notice if TLS hasn't begun yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; over the limit, end the one that began first."""
         self._transport = transport
-        transport.pause_reading()  # nothing may be read before TLS is between
+        transport.pause_reading()  # nothing may be read before TLS is in place
         under_way = self._handshakes.under_way
         under_way[self] = None
         self._task = asyncio.get_running_loop().create_task(self._begin(), name="tls handshake")
@@ -145,7 +145,7 @@ class _Handshake(asyncio.Protocol):
                 ssl_handshake_timeout=HEAD_SECONDS,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
-        except OSError:  # it speaks no TLS, or trusts another authority, or is too slow
+        except OSError:  # no TLS, an untrusted authority, or too slow
             self._transport.abort()
             return
         if transport is None or self._is_lost:

@@ -1,8 +1,8 @@
-"""Publishes to Kafka what is uploaded over HTTP: the node as an upstream service.
+"""Publishes HTTP uploads to Kafka: the node as an upstream service.
 
-All uploads share one ``ExportPublisher``, made on first use. After an error of Kafka nothing new
-begins with it, and its last user disconnects it. Invariant: an export that began here is finished
-here, or its cancellation is retried for a minute until Kafka has it; then the idle timeout ends it.
+All uploads share one ``ExportPublisher``, created on first use. After a Kafka error it takes no new
+uploads, and its last user disconnects it. Invariant: an export begun here is finished here, or its
+cancellation is retried for a minute until Kafka has it; then the idle timeout ends it.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from sluice.http.repeats import ATTEMPT, new_mark
 
 log = structlog.get_logger(__name__)
 
-# A new request should learn soon that Kafka is away. An upload under way can wait, so a broker has
-# time to come back.
+# A new request should learn quickly that Kafka is unreachable. A running upload can wait, so that a
+# broker has time to come back.
 _START_SECONDS = 4.0
 _REQUEST_SECONDS = 4.0
 DELIVERY_SECONDS = 30.0
@@ -36,9 +36,9 @@ _AWAY = "Kafka doesn't answer"
 
 
 class UploadGateway:
-    """Publishes and cancels exports. Use it as an async context manager.
+    """Publishes and cancels exports. An async context manager.
 
-    ``is_ours`` finds out which request an unfinished export began with; see ``BrokenUploads``.
+    ``is_ours`` tells which request an unfinished export began with; see ``BrokenUploads``.
     """
 
     def __init__(self, make_publisher: Callable[[], ExportPublisher], is_ours: IsOurs) -> None:
@@ -54,7 +54,7 @@ class UploadGateway:
 
     async def __aexit__(self, *_: object) -> None:
         """Give cancellations a grace time, then disconnect."""
-        # Cancellations first, as they need the publisher; then the publisher's own end.
+        # Cancellations first, because they need the publisher; then the publisher itself.
         self._broken.stop()
         for task in self._watching:
             task.cancel()
@@ -66,7 +66,7 @@ class UploadGateway:
             task.cancel()
 
     def is_breaking_off(self, export_id: str) -> bool:
-        """Whether an upload of this id broke off here and its end isn't known yet."""
+        """Whether an upload of this id broke off here and its outcome is unknown yet."""
         return export_id in self._broken
 
     def arriving(self, request: ExportRequested) -> AbstractContextManager[None]:
@@ -91,7 +91,7 @@ class UploadGateway:
                 try:
                     with self._refusing(attempt.lease):
                         async with asyncio.timeout(_REQUEST_SECONDS):
-                            # Given up here it goes on: whether Kafka has it must be known.
+                            # If given up here it continues: whether Kafka has it must be known.
                             export = await asyncio.shield(attempt.requesting)
                     upload = Upload(export, attempt, self._refusing)
                     yield upload
@@ -114,7 +114,7 @@ class UploadGateway:
         async with self._leased() as lease:
             mark = new_mark()
             asking = lease.publisher.request(request, [(ATTEMPT, mark)])
-            # A task of its own: it outlives the HTTP request that gives up waiting for it.
+            # A separate task: it outlives an HTTP request that gives up waiting for it.
             requesting = asyncio.create_task(asking, name=f"request {request.export_id}")
             requesting.add_done_callback(_read_error)
             yield CancelAttempt(request, lease, mark, requesting)
@@ -139,7 +139,7 @@ class UploadGateway:
 
     @asynccontextmanager
     async def _leased(self) -> AsyncIterator[Lease]:
-        """A publisher that is connected."""
+        """A connected publisher."""
         if self._current is None:
             self._current = Lease(asyncio.create_task(self._start(), name="start publisher"))
         with self._held(self._current) as lease:
@@ -162,7 +162,7 @@ class UploadGateway:
 
     async def _has_started(self, lease: Lease) -> None:
         with self._refusing(lease):
-            # ``wait``: the start goes on for others when this request gives up.
+            # ``wait``: if this request gives up, the start continues for others.
             await asyncio.wait([lease.starting], timeout=_START_SECONDS)
             if lease.starting.done():
                 lease.starting.result()
@@ -174,9 +174,9 @@ class UploadGateway:
 
     @contextmanager
     def _refusing(self, lease: Lease) -> Iterator[None]:
-        """Turn an error of the publisher into a refusal, and begin nothing new with it.
+        """Turn a publisher's error into a refusal, and retire the publisher.
 
-        Its other users go on: their time limits are longer, and their answers may still arrive.
+        Its other users continue: their time limits are longer, and answers may still arrive.
         """
         try:
             yield
@@ -198,7 +198,7 @@ class UploadGateway:
             self._spawn(_stop(lease), "stop publisher")
 
     async def _abandon(self, attempt: CancelAttempt, *, retried: bool) -> None:
-        """Cancel an export in a task of its own; wait for that, but not for long."""
+        """Cancel an export in a separate task; wait for it only briefly."""
         self._broken.add(attempt, retried=retried)
         attempt.lease.users += 1  # until ``_settle`` ends
         name = f"cancel {attempt.request.export_id}"
@@ -239,7 +239,7 @@ class UploadGateway:
 
 
 class Upload:
-    """One export that was requested, until all of it is in Kafka. One task at a time uses it."""
+    """One requested export until all of it is in Kafka. For one task at a time."""
 
     def __init__(
         self,
@@ -248,18 +248,18 @@ class Upload:
         refusing: Callable[[Lease], AbstractContextManager[None]],
     ) -> None:
         self.settled = False
-        """Whether it needs no cancellation any more."""
+        """Whether it no longer needs a cancellation."""
         self._export = export
         self._attempt = attempt
         self._refusing = partial(refusing, attempt.lease)
 
     def is_first(self) -> None:
-        """Note that its request is the first of its id, so a cancellation hits no other export."""
+        """Note that its request is the id's first, so that a cancellation hits no other export."""
         self._attempt.is_first = True
 
     @property
     def source(self) -> Source:
-        """Where the request is in Kafka."""
+        """The request's place in Kafka."""
         return self._export.source
 
     async def send(self, rows: Sequence[Row | bytes]) -> None:
@@ -273,14 +273,14 @@ class Upload:
             await self._export.send(rows)
 
     async def finish(self) -> None:
-        """End the export, once all of it is acknowledged. Raises as ``send``."""
+        """End the export; returns once all of it is acknowledged. Raises as ``send``."""
         self._attempt.has_rows = True
         with self._refusing():
             await self._export.finish()
         self.settled = True
 
     def leave(self) -> None:
-        """Neither finish nor cancel it: another request began the export, or it has ended."""
+        """Leave it unfinished: another request began the export, or it has ended."""
         self.settled = True
 
 
@@ -289,12 +289,12 @@ async def _stop(lease: Lease) -> None:
         publisher = await lease.starting
         await publisher.__aexit__(None, None, None)
     except ClientError:
-        pass  # its users got the error
+        pass  # its users have had the error
     except Exception as error:  # noqa: BLE001 - no request waits for it
         log.warning("publisher failed to stop", reason=str(error))
 
 
 def _read_error(task: asyncio.Task[Export]) -> None:
-    """Mark an error as retrieved: asyncio would log it if no request waits for the task."""
+    """Mark an error as retrieved: asyncio would log it if no request awaits the task."""
     if not task.cancelled():
         task.exception()

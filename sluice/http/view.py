@@ -1,4 +1,4 @@
-"""What the HTTP server reads of the node, as Protocols. Nothing here changes its state."""
+"""The node as the HTTP server sees it, as read-only Protocols."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from schemas.completions import ExportCompleted, Source, TerminalEvent
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What a node is doing now: the answer of ``GET /export/status``.
+    """A node's status: the response of ``GET /export/status``.
 
     ``running`` of its ``capacity`` slots are held. ``open_exports`` are accepted and unfinished,
-    ``queued`` of them hold no slot. ``assigned_partitions`` are the numbers of the partitions that
-    the group gave this node, ascending: each stands for a pair, requests and records. ``lag`` is
-    how many records of theirs are still to be read, ``partition_lag`` that of each.
+    ``queued`` of them hold no slot. ``assigned_partitions`` are the node's partition numbers,
+    ascending; each is a pair of requests and records. ``lag`` is the number of records still to
+    read, ``partition_lag`` that of each partition.
     """
 
     running: int
@@ -34,39 +34,39 @@ class NodeView(Protocol):
 
     @property
     def encoders(self) -> str:
-        """Which encoders it has: ``native`` or ``python``."""
+        """Its encoders: ``native`` or ``python``."""
 
     def status(self) -> NodeStatus:
-        """What it is doing; doesn't block."""
+        """Its status; doesn't block."""
 
     def progress(self, export_id: str) -> tuple[int, int] | None:
         """Rows and bytes so far of an export that is open here, else None; doesn't block."""
 
     async def problems(self) -> list[str]:
-        """Why it can't work, one sentence each; empty when it is ready."""
+        """Why it isn't ready, one sentence each; empty if it is."""
 
 
 class BacklogView(Protocol):
-    """What the whole group has accepted and not finished; see ``consumer.backlog.backlog``."""
+    """The group's unfinished exports; see ``consumer.backlog.backlog``."""
 
     async def counts(self, user: str) -> tuple[int, int]:
-        """How many there are, and how many are this user's, with all accepted before the call."""
+        """How many there are, in all and of this user, including all accepted before the call."""
 
     async def find(self, export_id: str, *, accepted: bool = False) -> UnfinishedRequest | None:
         """The unfinished export of this id, as of now."""
 
     async def unfinished(self) -> list[ListedExport]:
-        """All of them, as of about a second ago."""
+        """All of them, up to a second old."""
 
 
 class HistoryView(Protocol):
-    """The exports that ended last; see ``consumer.history.history``."""
+    """The most recently ended exports; see ``consumer.history.history``."""
 
     async def ended(self) -> EndedExports:
-        """All of them; they change as more end."""
+        """All of them; changes as more end."""
 
     def on_end(self, listener: Callable[[ListedExport], None]) -> None:
-        """Call the listener with each one that ends from now on."""
+        """Call the listener with each export that ends from now on."""
 
 
 class Recorded(Protocol):
@@ -92,7 +92,7 @@ class RequestsView(Protocol):
 
 
 class FinishedView(Protocol):
-    """The part of ``consumer.storage.base`` that answers for ended exports; it blocks."""
+    """The part of ``consumer.storage.base`` for ended exports; it blocks."""
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
         """How the export ended, or None."""
