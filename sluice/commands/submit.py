@@ -167,12 +167,20 @@ def _check(file_export: FileExport) -> None:
     try:
         file_export.request(keys, keys)
     except ValidationError as error:
-        raise UsageError("; ".join(map(_of_option, field_errors(error)))) from None
+        raise UsageError("; ".join(_of_option(one, keys) for one in field_errors(error))) from None
 
 
-def _of_option(error: FieldError) -> str:
-    """The finding, named after the option that set the field: ``--option null``."""
+def _of_option(error: FieldError, keys: Sequence[str]) -> str:
+    """The finding, named after the option that set the field: ``--option null``.
+
+    ``keys`` are those of the columns, which fields have by their places.
+    """
     field, _, inner = error.field.partition(".")
+    place, _, fact = inner.partition(".")
+    if field == "columns" and fact:
+        # A header is of --column or of --header.
+        option = "--column" if fact == "type" else "column"
+        return f"{option} {keys[int(place)][:80]}: the {fact} {error.message}"
     names = {"options": f"--option {inner}", "columns": f"--columns {inner}"}
     return f"{names.get(field, '--' + field.replace('_', '-')).strip()}: {error.message}"
 
