@@ -83,7 +83,7 @@ UPLOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 
 
 class ContractMetrics:
-    """The nine that other people's dashboards and ``sluice check`` stand on."""
+    """The nine metrics that users' dashboards and ``sluice check`` depend on."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -92,7 +92,7 @@ class ContractMetrics:
             ["format", "status", "user"],
             registry=registry,
         )
-        # An export that idled until it was given up would say nothing about speed.
+        # Exports that timed out say nothing about speed.
         self.latency_ms = Histogram(
             "export_latency_ms",
             "Of completed exports: milliseconds from the request record's timestamp to completion.",
@@ -150,7 +150,7 @@ class ContractMetrics:
 
 
 class NodeMetrics:
-    """The node's own, all ``sluice_*``, in base units."""
+    """The node's own metrics, all ``sluice_*``, in base units."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.open_exports = Gauge(
@@ -167,7 +167,7 @@ class NodeMetrics:
         self._declare_expiry(registry)
         self._declare_doubts(registry)
         self._declare_loop(registry)
-        # Kept by a check of its own, as a scrape must not wait for a Kafka that is away.
+        # Set by a separate check: a scrape must not wait for an unreachable Kafka.
         self.ready = Gauge(
             "sluice_ready",
             "1 while /ready would answer 200, 0 otherwise; checked every 5 s.",
@@ -307,7 +307,7 @@ class NodeMetrics:
         )
 
     def _declare_loop(self, registry: CollectorRegistry) -> None:
-        # Heartbeats and all answers go over the one event loop.
+        # Heartbeats and all responses share the one event loop.
         self.loop_stall_seconds = Histogram(
             "sluice_event_loop_stall_seconds",
             "How long the event loop stood still, each time that it did for 50 ms and more.",

@@ -1,7 +1,7 @@
-"""Records what happened: each fact goes into every metric it belongs to.
+"""Records events: each updates every metric it belongs to.
 
-Invariant: memory is bounded. Labels come from closed sets, but for the user, of whom the first 100
-have a series of their own. Threads may share it: what turns report comes from theirs.
+Invariant: memory is bounded. Labels come from closed sets, except the user: only the first 100 have
+series of their own. Thread-safe, because turns report from their threads.
 """
 
 import errno
@@ -39,7 +39,7 @@ _SUCCESS_SECONDS = 600
 
 
 class Metrics:
-    """All metrics of one node, on a registry of their own.
+    """All metrics of one node, in their own registry.
 
     ``clock`` gives seconds that never run backwards; the sliding windows go by it.
     """
@@ -61,7 +61,7 @@ class Metrics:
         self._node.start_time_seconds.set_to_current_time()
 
     def watch(self, running: Callable[[], int], open_exports: Callable[[], int]) -> None:
-        """Call these at each scrape: slots held, and exports accepted and unfinished."""
+        """Call these at each scrape, for slots held and for exports accepted and unfinished."""
         self._contract.running.set_function(running)
         # Two readings, of which the second may be of a moment later.
         self._contract.queue_depth.set_function(lambda: max(0, open_exports() - running()))
@@ -78,7 +78,7 @@ class Metrics:
         self._node.loop_longest_stall_seconds.set(self._longest_stall_seconds)
 
     def slots(self, capacity: int) -> None:
-        """So many turns may be taken at a time."""
+        """Set how many turns may run at a time."""
         self._node.slots.set(capacity)
 
     def ended(self, event: TerminalEvent) -> None:
@@ -133,7 +133,7 @@ class Metrics:
         self._node.messages_set_aside.inc()
 
     def suspected(self, messages: int) -> None:
-        """So many messages were found that owners of a partition died on."""
+        """Count messages found that owners of a partition died on."""
         self._node.suspect_messages.inc(messages)
 
     def dropped(self, why: Dropped) -> None:

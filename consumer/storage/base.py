@@ -1,4 +1,4 @@
-"""What every storage does: bytes to a published file, and one decision per export.
+"""The interface of every storage: bytes to a published file, and one decision per export.
 
     directory     sync the part, create the manifest, give the part its final name
     object store  upload the part under a key of its own, create the manifest that names it
@@ -19,11 +19,11 @@ from schemas.completions import ExportCompleted, TerminalEvent
 
 
 class Part(Protocol):
-    """The bytes of one export before they are published. One thread at a time."""
+    """One export's bytes before they are published. For one thread at a time."""
 
     @property
     def location(self) -> str:
-        """The URL that the file has once it is published."""
+        """The file's URL once it is published."""
 
     @property
     def size(self) -> int:
@@ -31,41 +31,42 @@ class Part(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the bytes appended so far, in hexadecimal."""
+        """The hash of the bytes appended so far, in hexadecimal."""
 
     def append(self, data: bytes) -> None:
-        """Take bytes into memory; this can't fail."""
+        """Buffer bytes in memory; this can't fail."""
 
     def flush(self) -> None:
-        """Write what was appended.
+        """Write the appended bytes.
 
         Raises:
             StorageUnavailable: call it again; nothing is written twice.
-            PartLost: the partial file is gone: another owner has swept it.
+            PartLost: another owner has swept the partial file.
         """
 
     def sync(self) -> None:
-        """Bring all bytes to where a manifest may name them: to the disk, or into the store.
+        """Make all bytes durable, on disk or in the store, so that a manifest may name them.
 
         Raises:
-            PartUnsynced: the disk may have lost some of it; make it again. Else as ``flush``.
+            PartUnsynced: the disk may have lost some of it; remake it. Otherwise as ``flush``.
         """
 
     def publish(self, decided: ExportCompleted) -> None:
-        """Have the file that the manifest names, of the synced part; it has these bytes.
+        """Give the synced part the name in the manifest, which has the same bytes.
 
-        Where that is another attempt's, this part leaves nothing. Repeatable. Raises as ``flush``.
+        If that name is another attempt's, this part leaves nothing. Repeatable. Raises as
+        ``flush``.
         """
 
     def discard(self, decided: TerminalEvent | None = None) -> None:
-        """Remove what was written, as far as the storage allows; never raises.
+        """Remove written bytes as far as the storage allows; never raises.
 
-        An object that a manifest may name, unless this is ``decided``, its export's manifest, stays
-        for a sweep. Of no effect on what was published.
+        An object that a manifest may name stays for a sweep, unless ``decided``, its export's
+        manifest, is given. Published files are unaffected.
         """
 
     def stop(self) -> None:
-        """Have a ``sync`` under way end with ``PartLost``, if it takes long; from any thread."""
+        """Make a long-running ``sync`` end with ``PartLost``; callable from any thread."""
 
 
 class StoredFile(Protocol):
@@ -76,7 +77,7 @@ class StoredFile(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call it: a path or a URL."""
+        """Its name for people: a path or a URL."""
 
     @property
     def size(self) -> int:
@@ -87,40 +88,40 @@ class StoredFile(Protocol):
         """When it was last written."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Up to ``size`` bytes from ``offset`` on; none at the end.
+        """Read up to ``size`` bytes from ``offset`` on; none at the end.
 
         Raises:
             StorageUnavailable: it can't be read.
         """
 
     def presign(self, method: str, seconds: int) -> str | None:
-        """A URL at which the store itself answers ``GET`` or ``HEAD`` to anyone, for so long.
+        """A URL at which the store itself answers anyone's ``GET`` or ``HEAD``, for a limited time.
 
-        It is as secret as the file. None: there is no such, so the file has to be read.
+        It is as secret as the file. None if there is none, so that the file has to be read.
         """
 
 
 class MessageMark(Protocol):
-    """Which messages an owner of a partition may have in hand, for the next owner to see.
+    """The messages that a partition's owner may have in hand, visible to the next owner.
 
-    It outlives the owner's death. One thread at a time. It never raises, and waits for no disk.
+    It survives the owner's death. For one thread at a time. Never raises or waits for a disk.
     """
 
     def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
-        """One of these messages of the records, or of the requests, is in hand, by offset.
+        """One of these messages of the records or requests, by offset, is in hand.
 
-        ``alone``: its node has no other. At most ``MOST_MARKED`` are looked at.
+        ``alone``: its node handles no other. At most ``MOST_MARKED`` messages are marked.
         """
 
     def clear(self) -> None:
         """No message is in hand."""
 
     def remove(self) -> None:
-        """The owner no longer needs it."""
+        """Remove the mark: the owner no longer needs it."""
 
 
 class Storage(Protocol):
-    """Where the exports of a group go. Threads may share it."""
+    """Stores a group's exports. Threads may share it."""
 
     def open_part(
         self,
@@ -129,20 +130,20 @@ class Storage(Protocol):
         extension: str,
         decided: ExportCompleted | None = None,
     ) -> Part:
-        """Begin a part of a file with this extension, as ``csv.gz``; nothing is written yet.
+        """Create a part for a file with this extension, such as ``csv.gz``; writes nothing yet.
 
-        ``decided`` is the export's manifest, where there is one: then the part makes its file.
+        ``decided`` is the export's manifest, if it exists: then the part remakes its file.
         """
 
     @property
     def threads(self) -> Callable[[int], Executor] | None:
-        """By a file's size in bytes, where its export's end is concluded; None: in turns."""
+        """The threads that conclude an export's end, by file size in bytes; None: in turns."""
 
     def decide(self, event: TerminalEvent) -> TerminalEvent:
-        """Create the export's manifest unless there is one; return the event of the one there is.
+        """Create the export's manifest unless it exists; return the existing one's event.
 
         Raises:
-            StorageUnavailable: not decided, as far as is known; call it again.
+            StorageUnavailable: maybe not decided; call it again.
         """
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
@@ -153,7 +154,7 @@ class Storage(Protocol):
         """
 
     def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
-        """What ``manifest`` returns for each, read at once; for none where that isn't faster.
+        """What ``manifest`` returns for each, read together; empty if that isn't faster.
 
         Raises as ``manifest``.
         """
@@ -162,50 +163,50 @@ class Storage(Protocol):
         """Whether the file of a completed export is there. Raises as ``manifest``."""
 
     def settle(self) -> None:
-        """Force names to the disk: all that was published and decided. Raises as ``manifest``."""
+        """Sync the names of all that was published and decided. Raises as ``manifest``."""
 
     def sweep(self, partition: int) -> int:
-        """Remove what former owners of a partition left that is no finished file; return how many.
+        """Remove the unfinished files of a partition's former owners; return how many.
 
-        Called by the partition's new owner before it opens a part. One before it that still writes
-        in the same place gets ``PartLost``. Raises as ``manifest``.
+        Called by the partition's new owner before it opens a part. A former owner that still writes
+        there gets ``PartLost``. Raises as ``manifest``.
         """
 
     def open_mark(self, partition: int) -> MessageMark:
-        """A mark of the partition's new owner; nothing is written yet."""
+        """Create a mark for the partition's new owner; writes nothing yet."""
 
     def left_marks(self, partition: int) -> list[Mark]:
-        """The marks that owners of a partition have left, or still write. Raises as ``manifest``.
+        """The marks that owners of a partition left or still write. Raises as ``manifest``.
 
-        A new owner calls this before it marks anything.
+        A new owner calls this before it marks any message.
         """
 
     def remove_marks(self, partition: int, marks: Iterable[Mark]) -> None:
-        """Remove marks once they are counted; one that says nothing may stay for a while.
+        """Remove counted marks; an empty one may stay for a while.
 
         Raises as ``manifest``.
         """
 
 
 class GroupStorage(Storage, Protocol):
-    """A storage as a node opens it, and as finished files are read.
+    """A storage as a node opens it, and as readers of finished files use it.
 
-    It has an id, written once; from the first that was found or founded on, no other is taken.
+    It has an id, written once; after the first one found or created, no other is accepted.
     """
 
     @property
     def root(self) -> str:
-        """What people call it: a path or a URL, without secrets."""
+        """Its name for people: a path or a URL, without secrets."""
 
     def find(self) -> str | None:
-        """The id that the root has, or None.
+        """The root's id, or None.
 
         Raises:
-            StorageUnavailable: it can't be read, or is none.
+            StorageUnavailable: it can't be read, or is invalid.
         """
 
     def found(self) -> str:
-        """Give the root an id unless it has one; return it. Of several at once one decides.
+        """Give the root an id unless it has one; return it. Of concurrent calls one wins.
 
         Raises:
             StorageUnavailable: it can't be written.
@@ -213,10 +214,10 @@ class GroupStorage(Storage, Protocol):
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of parts that wait on a disk of the node; 0 where they are in the storage."""
+        """Bytes of parts on a disk of the node; 0 if parts are in the storage."""
 
     def holds_exports(self) -> bool:
-        """Whether there are manifests, with or without an id. Raises as ``find``."""
+        """Whether there are manifests, even without an id. Raises as ``find``."""
 
     def check(self) -> None:
         """Write and remove a probe.
@@ -226,18 +227,18 @@ class GroupStorage(Storage, Protocol):
         """
 
     def close(self) -> None:
-        """Give back what is held of it. What was written stays."""
+        """Release its resources. Written data stays."""
 
     def tidy(self, partition: int) -> int:
-        """Remove what came too late for the ``sweep`` of a takeover; return how many.
+        """Remove files that came too late for the takeover's ``sweep``; return how many.
 
         For the partition's owner, at any time. Raises as ``manifest``.
         """
 
     def expire(self, due: Due, *, dry_run: bool = False) -> Iterator[Removed]:
-        """Remove files that are due, some at a time; ``dry_run``: only say which.
+        """Remove due files, some at a time; ``dry_run``: only report them.
 
-        Any process may, several at once too. What is refused is due again. Raises as ``manifest``.
+        Any process may call it, even concurrently. Refused files are due again. As ``manifest``.
         """
 
     def expire_manifests(
@@ -245,7 +246,7 @@ class GroupStorage(Storage, Protocol):
     ) -> Iterator[Removed]:
         """Likewise manifests of what ended ``kept`` ago and has no file, or one that is due.
 
-        It looks at all there are.
+        It scans all manifests.
         """
 
     def open_file(self, event: ExportCompleted) -> StoredFile | None:

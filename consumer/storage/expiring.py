@@ -1,8 +1,8 @@
-"""Expired files of a directory, found by notes of their exports.
+"""Expired files of a directory, found by one note per export.
 
     .expiring/2026-11-28/0612/{partition}-{export_id}
 
-A note is made before the manifest that it is of, and goes after the file; see
+A note is created before its export's manifest and removed after the file; see
 ``consumer.core.expiry``. Invariant: a file is removed only if its export's manifest says that it
 has expired.
 """
@@ -27,7 +27,7 @@ _MANIFEST = ".manifest.json"
 
 
 class ExpiringFiles:
-    """Those of one directory, whose manifests ``manifest`` reads. Threads may share it."""
+    """Expired files of one directory; ``manifest`` reads its manifests. Threads may share it."""
 
     def __init__(self, directory: Path, manifest: Callable[[str], TerminalEvent | None]) -> None:
         self._directory = directory
@@ -35,7 +35,7 @@ class ExpiringFiles:
         self._manifest = manifest
 
     def note(self, event: ExportCompleted) -> None:
-        """Before a file that will expire may be there. Raises OSError."""
+        """Note an expiry; call it before the file may exist. Raises OSError."""
         if event.expires_at is None:
             return
         slot = self._notes / slot_of(event.expires_at, datetime.now(UTC))
@@ -43,7 +43,7 @@ class ExpiringFiles:
         try:
             note.touch()
         except FileNotFoundError:
-            # Not the root: one that is gone must not come back empty.
+            # Don't create the root: a missing one must not come back empty.
             for place in (self._notes, slot.parent, slot):
                 place.mkdir(exist_ok=True)
             note.touch()
@@ -92,7 +92,7 @@ class ExpiringFiles:
                             removed.append((export_id, event.bytes))
                         done = True
                     else:
-                        # The export ended otherwise, or no attempt will decide it any more.
+                        # The export ended otherwise, or no attempt will ever decide it.
                         done = due.is_over(slot) and (event is not None or _is_old(note, due))
                     if done and not dry_run:
                         note.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ class ExpiringFiles:
                 if isinstance(event, ExportCompleted):
                     if not event.expired(due.ours_before):
                         continue
-                    # The file first: nothing finds it once its manifest is gone.
+                    # The file first: without its manifest nothing would find it.
                     self._remove_file(event, dry_run=dry_run)
                 if event is None:  # another node was faster
                     continue
@@ -120,7 +120,7 @@ class ExpiringFiles:
         return Removed(tuple(removed), tuple(refused), manifests=True)
 
     def _remove_file(self, event: ExportCompleted, *, dry_run: bool) -> bool:
-        """Whether it was there."""
+        """Remove a file; returns whether it existed."""
         file = self._directory / f"{event.export_id}.{event.extension}"
         if dry_run:
             return file.exists()

@@ -1,9 +1,9 @@
-"""Which storage a directory is: ``.sluice.json`` in its root holds a random id, written once.
+"""Identifies a directory storage: ``.sluice.json`` in its root holds a random id, written once.
 
-The root of a storage that is gone looks like a new one: an unmounted file system leaves an empty
-directory. Written to, it would be a second truth beside the first: exports that ended are unknown
-there. So who works with a root notes its id, and takes no other. Invariant: a root is created only
-together with its id, never because it isn't there any more.
+A missing storage looks like a new one: an unmounted file system leaves an empty directory. Writing
+to it would create a second truth, in which ended exports are unknown. So users of a root remember
+its id and accept no other. Invariant: a root is created only together with its id, never because it
+has disappeared.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _MOST_BYTES = 4096
 
 
 class Identity:
-    """The id of one root, as this process knows it. Threads may share it."""
+    """One root's id, as known to this process. Threads may share it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -29,7 +29,7 @@ class Identity:
         self._seen: tuple[int, int, int] | None = None
 
     def find(self) -> str | None:
-        """The id that the root has, or None; from now on no other is taken.
+        """The root's id, or None; from now on no other is accepted.
 
         Raises:
             StorageUnavailable: it can't be read, or is none.
@@ -40,9 +40,9 @@ class Identity:
         return found
 
     def found(self) -> str:
-        """Give the root an id unless it has one, creating it where it isn't there.
+        """Give the root an id unless it has one, creating the root if missing.
 
-        If several do so at once, one wins, as with a manifest: link(2) creates a name once.
+        Of concurrent calls one wins, as with manifests: link(2) creates a name once.
 
         Raises:
             StorageUnavailable: it can't be written.
@@ -59,10 +59,10 @@ class Identity:
         return found
 
     def require(self) -> None:
-        """Check that the root is still the one whose id was noted; the first call founds it.
+        """Check that the root still has the remembered id; the first call creates one if needed.
 
         Raises:
-            StorageUnavailable: it is another one, or none.
+            StorageUnavailable: it has another id, or none.
         """
         if self._id is None:
             self.found()
@@ -75,9 +75,9 @@ class Identity:
             ) from error
         except OSError as error:
             raise StorageUnavailable(f"{self._path} can't be read: {error.strerror}") from error
-        # The change time too, as a new file may have the inode of one that was just removed.
+        # The change time too, because a new file may reuse a removed one's inode.
         seen = status.st_dev, status.st_ino, status.st_ctime_ns
-        if seen != self._seen:  # replaced, or written; it may be a copy
+        if seen != self._seen:  # replaced or rewritten; it may be a copy
             self._compare()
             self._seen = seen
 

@@ -7,11 +7,11 @@
     .in-hand/{partition}/…          what is being worked on; see ``consumer.storage.marks``
     .expiring/{day}/…               what expires when; see ``consumer.storage.expiring``
 
-Order of an end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
-creates a name only if it isn't there, on NFS too; rename(2) replaces a name in one step.
+An export's end: fsync the part, link the manifest, rename the part, fsync the directory. link(2)
+creates a name only if it doesn't exist, on NFS too; rename(2) replaces a name atomically.
 
-Invariant: no answer is drawn from a root that isn't the one that was opened, nor is anything
-created in it.
+Invariant: if the root is no longer the one that was opened, nothing is concluded from it and
+nothing created in it.
 """
 
 import contextlib
@@ -43,14 +43,14 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 class LocalStorage:
     """``GroupStorage`` in a directory.
 
-    A node finds or founds its ``identity`` before all else; else the first call does. Only that
-    creates the directory.
+    A node finds or creates its ``identity`` first; otherwise the first call does. Only that creates
+    the directory.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self.identity = Identity(self.directory)
-        # A name is never used twice, not even by a process that gets the id of a dead one.
+        # Names are never reused, not even by a process that reuses a dead one's id.
         self._owner = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
         self._reserve = Reserve(self.directory / _PARTS)
@@ -76,7 +76,7 @@ class LocalStorage:
         return 0
 
     def check(self) -> None:
-        """See ``GroupStorage.check``. Tries a hard link too: without it nothing can be decided."""
+        """See ``GroupStorage.check``. Tries a hard link too: decisions depend on it."""
         probe = self._part_path("probe", self._owner)
         linked = probe.with_suffix(".link")
         with storage_errors(f"{self.directory} can't be written"):
@@ -88,7 +88,7 @@ class LocalStorage:
             finally:
                 linked.unlink(missing_ok=True)
                 probe.unlink(missing_ok=True)
-        # Restored here after it was spent.
+        # Restore it here after it was spent.
         self._reserve.keep()
 
     def close(self) -> None:
@@ -121,11 +121,12 @@ class LocalStorage:
         draft = self._part_path(str(event.source.partition), f"{event.export_id}.manifest")
         with storage_errors(f"{manifest} can't be written"):
             self._make_place(draft.parent)
-            # Before the manifest: a death in between leaves a note too many, no file without one.
+            # Before the manifest: a death in between leaves an extra note, never a file without
+            # one.
             if isinstance(event, ExportCompleted):
                 self._expiring.note(event)
             try:
-                # The content first, then the name: nobody reads half a manifest.
+                # The content first, then the name: nobody reads a partial manifest.
                 self._write_draft(draft, encode_event(event) + b"\n")
                 manifest.hardlink_to(draft)
             except FileExistsError:
@@ -137,7 +138,7 @@ class LocalStorage:
     def manifest(self, export_id: str) -> TerminalEvent | None:
         """See ``Storage.manifest``."""
         manifest = self._manifest(export_id)
-        self.identity.require()  # in a root that was emptied there would be none either
+        self.identity.require()  # an emptied root would have none either
         with storage_errors(f"{manifest} can't be read"):
             try:
                 return self._read(manifest)
@@ -162,7 +163,7 @@ class LocalStorage:
                 return False
 
     def tidy(self, partition: int) -> int:
-        """See ``GroupStorage.tidy``: who is late finds its part gone, and makes no file."""
+        """See ``GroupStorage.tidy``: a late owner finds its part gone and makes no file."""
         return 0
 
     def expire(self, due: Due, *, dry_run: bool = False) -> Iterator[Removed]:
@@ -219,10 +220,10 @@ class LocalStorage:
                 return False
 
     def _make_place(self, place: Path) -> None:
-        """Have a directory of parts, in this storage only."""
+        """Create a directory for parts, only within this storage."""
         self.identity.require()
         if not os.path.isdir(place):  # noqa: PTH112 - for each export: one call instead of four
-            # Not the root itself: one that is gone must not come back empty.
+            # Don't create the root: a missing one must not come back empty.
             for directory in (place.parent, place):
                 directory.mkdir(exist_ok=True)
 
@@ -269,7 +270,7 @@ class LocalStorage:
 
 
 class LocalPart(PartFile):
-    """``Part`` that becomes a file by a new name."""
+    """A ``Part`` that is published by a rename."""
 
     def __init__(
         self,
@@ -291,7 +292,7 @@ class LocalPart(PartFile):
         return self._final.as_uri()
 
     def sync(self) -> None:
-        """See ``Part.sync``. A directory in the place of the file is seen before it is decided."""
+        """See ``Part.sync``. Notices a directory in the file's place before the decision."""
         if self._final.is_dir():
             raise StorageUnavailable(f"{self._final} can't be published: it is a directory")
         with self._opened() as descriptor:
@@ -307,7 +308,7 @@ class LocalPart(PartFile):
     def publish(self, decided: ExportCompleted) -> None:
         """See ``Part.publish``."""
         if not self._published:
-            # Where it is gone, another owner has swept it: the lane loads again.
+            # If it is gone, another owner has swept it: the lane reloads.
             with storage_errors(f"{self._final} can't be published", gone=PartLost):
                 self.path.rename(self._final)
                 if decided.expired(datetime.now(UTC)):
@@ -321,7 +322,7 @@ class LocalPart(PartFile):
 
 
 class LocalFile:
-    """``StoredFile`` in a directory: a descriptor, so it can be read on whatever becomes of it."""
+    """A ``StoredFile`` in a directory: an open descriptor, readable even after a removal."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -344,7 +345,7 @@ class LocalFile:
 
 
 def _remove_old(directory: Path) -> None:
-    """Remove what a process left that was killed between making its probe and removing it."""
+    """Remove probes of processes that were killed before they removed them."""
     for probe in directory.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another node was faster
             if time.time() - probe.stat().st_mtime > _PROBE_SECONDS:

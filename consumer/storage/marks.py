@@ -3,11 +3,11 @@
     .in-hand/{partition}/{name}     the owner's mark:
                                     `records  00000000000000000042-00000000000000000049 alone`
 
-One of these messages is in hand; ``alone`` where the node has no other. Builds before wrote the
-first offset only.
+One of these messages is in hand; ``alone`` if the node handles no other. Older builds wrote only
+the first offset.
 
-A mark is a few bytes, written in place without fsync: what was written outlives the process, and
-costs a microsecond. A network file system sends it to the others when the process ends, or half a
+A mark is a few bytes, written in place without fsync: it outlives the process and costs a
+microsecond. A network file system shows it to other machines when the process ends, or half a
 minute later. Invariant: writing a mark never raises; without one a death isn't counted.
 """
 
@@ -29,11 +29,11 @@ log = structlog.get_logger(__name__)
 IN_HAND = ".in-hand"
 _NAME = re.compile("[0-9a-f]{8}")
 _MARK = re.compile(b"(requests|records) +([0-9]{20})(?:-([0-9]{20}))?( alone| *)\n")
-# As long as any mark, so that nothing of the one before is left behind it.
+# As long as any mark, so that nothing of the previous one remains behind it.
 _NOTHING = b"nothing  %020d-%020d      \n" % (0, 0)
 # A mark has 57.
 _MOST_BYTES = 64
-# Of an owner that is frozen, on a network file system, what it had in hand may be seen so late.
+# On a network file system, a frozen owner's mark may become visible this late.
 _LATE_SECONDS = 60.0
 
 
@@ -45,11 +45,11 @@ class LocalMarks:
         self._make_place = make_place
 
     def open(self, partition: int) -> "LocalMark":
-        """A mark of a new owner."""
+        """Create a mark for a new owner."""
         return LocalMark(self._directory / str(partition), self._make_place)
 
     def left(self, partition: int) -> list[Mark]:
-        """The marks that are there. Raises OSError."""
+        """The existing marks. Raises OSError."""
         directory = self._directory / str(partition)
         try:
             paths = list(directory.iterdir())
@@ -62,7 +62,7 @@ class LocalMarks:
         return found
 
     def remove(self, partition: int, marks: Iterable[Mark]) -> None:
-        """Remove marks; not yet those that say nothing and may say more. Raises OSError."""
+        """Remove marks; keep recent empty ones, which may still fill. Raises OSError."""
         for mark in marks:
             path = self._directory / str(partition) / mark_name(mark.name)
             with contextlib.suppress(FileNotFoundError):
@@ -71,7 +71,7 @@ class LocalMarks:
 
 
 class LocalMark:
-    """One owner's mark, in a file that is made with the first message."""
+    """One owner's mark, in a file created with the first message."""
 
     def __init__(self, directory: Path, make_place: Callable[[Path], None]) -> None:
         self._directory = directory
@@ -82,7 +82,7 @@ class LocalMark:
 
     @property
     def name(self) -> str | None:
-        """Of its file, once there is one."""
+        """The name of its file, once it exists."""
         return self._path.name if self._path else None
 
     def set(self, is_batch: bool, first: int, last: int, *, alone: bool = False) -> None:
@@ -118,7 +118,7 @@ class LocalMark:
     def _create(self) -> None:
         self._make_place(self._directory)
         path = self._directory / mark_name(secrets.randbits(32))
-        # Exclusively: never another owner's mark, of the same random name.
+        # Exclusively: never reuse another owner's mark with the same random name.
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._path = path
 
@@ -129,22 +129,22 @@ def mark_name(number: int) -> str:
 
 
 def mark_content(is_batch: bool, first: int, last: int, *, alone: bool) -> bytes:
-    """What a mark of these messages holds."""
+    """The content of a mark for these messages."""
     topic = b"records  %020d-%020d" if is_batch else b"requests %020d-%020d"
     return topic % (first, last) + (b" alone\n" if alone else b"      \n")
 
 
 def parsed_marks(name: str, content: bytes) -> list[Mark]:
-    """The marks in a file, of the same name: one for each message that may have been in hand.
+    """Parse a file's marks, all with its name: one per message that may have been in hand.
 
-    One without a place: it says nothing, or is of no known form. Empty: the file is no mark.
+    A mark without a place is empty or of an unknown form. No marks: the file is no mark.
     """
     if not _NAME.fullmatch(name):
         return []
     number, found = int(name, 16), _MARK.fullmatch(content[:_MOST_BYTES])
     if found is None:
         return [Mark(number, None)]
-    # Older builds wrote the first only. Never more than this build writes, whatever stands there.
+    # Older builds wrote only the first. Never more than this build writes, whatever the file has.
     first = int(found[2])
     last = min(int(found[3] or first), first + MOST_MARKED - 1)
     is_batch, alone = found[1] == b"records", found[4] == b" alone"

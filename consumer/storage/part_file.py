@@ -1,7 +1,7 @@
-"""The bytes of an export on a local disk, while there are more to come.
+"""An export's bytes on a local disk while it is being written.
 
-Invariant: no descriptor outlives a call, so thousands of exports may be open; and a file that was
-removed does not come back.
+Invariant: no descriptor outlives a call, so thousands of exports may be open; and a removed file is
+never recreated.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from schemas.completions import TerminalEvent
 
 
 class PartFile:
-    """What ``Part`` is before its end: a file that is opened only while it is written.
+    """The unpublished half of a ``Part``: a file that is opened only while it is written.
 
-    ``make_place`` makes its directory, with the first bytes. ``on_bytes`` is called with how many
-    are added to the disk, or (negative) removed.
+    ``make_place`` creates its directory with the first bytes. ``on_bytes`` is called with the
+    number of bytes added to the disk, or (negative) removed.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PartFile:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        """The file, created by the first call only: one that was swept does not come back."""
+        """Open the file. Only the first call creates it: a swept one must not come back."""
         with storage_errors(f"{self.path} can't be written", gone=PartLost):
             if self._created:
                 descriptor = os.open(self.path, os.O_WRONLY)
@@ -84,7 +84,7 @@ class PartFile:
                 os.close(descriptor)
 
     def _write_pending(self, descriptor: int) -> None:
-        """Write at the offset reached, so that a write that failed half-way can be repeated."""
+        """Write at the offset reached, so that a partly failed write can be repeated."""
         while self._pending:
             count = os.pwrite(descriptor, self._pending, self._written)
             self._written += count
@@ -95,7 +95,7 @@ class PartFile:
 
 @contextlib.contextmanager
 def storage_errors(what: str, gone: type[Exception] = StorageUnavailable) -> Iterator[None]:
-    """Turn an ``OSError`` into the tree's own; ``gone`` is raised where the file isn't there."""
+    """Turn an ``OSError`` into our own error; raise ``gone`` if the file doesn't exist."""
     try:
         yield
     except FileNotFoundError as error:

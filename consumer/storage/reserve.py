@@ -1,7 +1,7 @@
-"""A little room that is kept free for manifests, so that an export can still fail on a full disk.
+"""Reserves disk space for manifests, so that an export can still fail on a full disk.
 
-A file without a name holds it: it is gone with the process, and no one has to sweep it. Invariant:
-spending or keeping it never raises.
+An unnamed file holds it, which disappears with the process and needs no sweep. Invariant: spending
+or restoring the reserve never raises.
 """
 
 import contextlib
@@ -11,11 +11,11 @@ from pathlib import Path
 from threading import Lock
 
 RESERVE_BYTES = 64 * 1024
-"""Room for some manifests: each takes a block of the file system."""
+"""Space for several manifests: each takes a file system block."""
 
 
 class Reserve:
-    """Room on the file system of ``directory``. Threads may share it."""
+    """Space on the file system of ``directory``. Threads may share it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -23,13 +23,13 @@ class Reserve:
         self._lock = Lock()
 
     def keep(self) -> None:
-        """Reserve the room, if there is any."""
+        """Reserve the space, if there is any."""
         with self._lock, contextlib.suppress(OSError):
             if self._descriptor is None:
                 descriptor, name = tempfile.mkstemp(dir=self._directory)
                 try:
                     os.unlink(name)  # noqa: PTH108 - a name, not a path to work with
-                    # Blocks, not only a size: a sparse file would hold no room.
+                    # Allocate blocks: a sparse file would reserve nothing.
                     os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
                 except BaseException:
                     os.close(descriptor)
@@ -37,7 +37,7 @@ class Reserve:
                 self._descriptor = descriptor
 
     def spend(self) -> bool:
-        """Give the room back to the file system; whether there was any."""
+        """Release the space; returns whether any was reserved."""
         with self._lock:
             if self._descriptor is None:
                 return False

@@ -1,4 +1,4 @@
-"""Finished files of a bucket against their manifests.
+"""Verifies finished files of a bucket against their manifests.
 
 Reads only, and blocks. Invariant: memory grows neither with a file nor with their number.
 """
@@ -36,7 +36,7 @@ class BucketVerifier:
             raise StorageUnavailable(f"{self._bucket.url} is no storage of a group")
         for manifest in chain(filter(None, [first]), manifests):
             verdict = self.one(manifest.name)
-            # Meanwhile its manifest may have been removed, as it was old enough.
+            # Its manifest may have been removed meanwhile because of its age.
             if verdict.good or self._bucket.head(manifest.name):
                 yield verdict
 
@@ -54,7 +54,7 @@ class BucketVerifier:
             return Verdict(name, False, str(error))
 
     def unnamed(self) -> int:
-        """How many files no manifest names: being uploaded, or left by a node that died.
+        """The number of files that no manifest names: being uploaded, or left by a dead node.
 
         Raises StorageUnavailable.
         """

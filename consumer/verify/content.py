@@ -1,4 +1,4 @@
-"""A finished file against its manifest: what is in it is counted again.
+"""Verifies a finished file's content against its manifest by counting again.
 
 Invariant: a file is read in pieces, whatever is in it.
 """
@@ -16,7 +16,7 @@ from schemas.times import format_time
 from schemas.vocabulary import Format
 
 HasHeader: TypeAlias = Callable[[ExportCompleted], bool | None]
-"""Whether a CSV was requested with a header line; None where nobody knows."""
+"""Whether a CSV was requested with a header line; None if unknown."""
 
 
 class Content(Protocol):
@@ -31,7 +31,7 @@ class Content(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an export's file is as its manifest says, and in what it differs or what it is."""
+    """Whether an export's file matches its manifest, and how it differs."""
 
     name: str
     good: bool
@@ -39,7 +39,7 @@ class Verdict:
 
 
 def removed(name: str, event: ExportCompleted) -> Verdict | None:
-    """The verdict on a file that isn't there, if that is as it should be: it has expired."""
+    """The verdict on a missing file that has expired, as it should."""
     if event.expires_at is None or not event.expired(datetime.now(UTC)):
         return None
     return Verdict(name, True, f"expired at {format_time(event.expires_at)}, removed")
@@ -101,7 +101,7 @@ class ContentVerifier:
 
 
 class _Hashed:
-    """A file that is hashed as it is read; to be read from its beginning to its end, once."""
+    """A file that is hashed while it is read, once, from start to end."""
 
     def __init__(self, file: Content, on_read: Callable[[int], None]) -> None:
         self.size = 0

@@ -1,7 +1,7 @@
 """The content of a finished file, compressed or not, in pieces.
 
-Invariant: a piece has at most ``PIECE_BYTES``, however much the bytes of a file claim to stand for;
-what can't be decompressed ends the content, and raises nothing: the file's hash shows it.
+Invariant: a piece has at most ``PIECE_BYTES``, whatever the file claims; data that can't be
+decompressed ends the content without raising: the file's hash will differ.
 """
 
 import gzip

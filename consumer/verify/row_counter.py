@@ -1,7 +1,7 @@
 """Counts the rows in finished files again: bytes in, rows out, without the request.
 
-It reads what the writers beside it write, and nothing else. Invariant: memory doesn't grow with the
-file, whatever is in it.
+It understands only what our own writers write. Invariant: memory doesn't grow with the file,
+whatever is in it.
 """
 
 import codecs

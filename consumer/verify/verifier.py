@@ -1,4 +1,4 @@
-"""Finished files of a directory against their manifests: is what was published still there?
+"""Verifies finished files of a directory against their manifests.
 
 Reads only, and blocks. Invariant: each export gives one verdict, whatever its file and manifest
 hold.

@@ -1,4 +1,4 @@
-"""Keys of uploads, so that what an owner leaves behind is found without listing all files.
+"""Keys of uploads, chosen so that an owner's leftovers are found without listing all files.
 
 A key is never used twice: a data file can't be created conditionally, so an attempt that comes late
 must not replace another one's. Keys come in series of one process and partition, and a series is
@@ -68,7 +68,7 @@ class UploadAttempt:
 
 
 class Attempts:
-    """Those of one process. Threads may share it; ``manifest`` reads one."""
+    """One process's attempts. Threads may share it; ``manifest`` reads a manifest."""
 
     def __init__(self, bucket: Bucket, manifest: Callable[[str], TerminalEvent | None]) -> None:
         self._bucket = bucket
@@ -80,7 +80,7 @@ class Attempts:
         self._named: dict[int, dict[str, set[str]]] = {}
 
     def begin(self, partition: int, export_id: str, file_name: str) -> UploadAttempt:
-        """A key of its own; nothing is written yet."""
+        """Reserve a unique key; writes nothing yet."""
         with self._lock:
             series = self._series(partition)
             series.keys += 1
@@ -102,9 +102,9 @@ class Attempts:
         return series
 
     def announce(self, series: _Series) -> None:
-        """Have a series announced. Raises StorageUnavailable."""
+        """Announce a series. Raises StorageUnavailable."""
         self._retract()
-        # Uploads of one series wait here until it is announced, once for all of them.
+        # Uploads of one series wait here until one announcement covers all of them.
         with series.lock:
             now = time.monotonic()
             if series.announced_at is None or now - series.announced_at > _RENEW_SECONDS:
@@ -112,7 +112,7 @@ class Attempts:
                 series.announced_at = now
 
     def settle(self, series: _Series, *, sure: bool) -> None:
-        """One more of a series is settled."""
+        """Count one more settled key of a series."""
         with self._lock:
             series.unsettled -= 1
             series.doubtful |= not sure
@@ -121,7 +121,7 @@ class Attempts:
         self._retract()
 
     def close(self) -> None:
-        """No more uploads: retract the announcements of what is settled. Never raises."""
+        """No more uploads: retract the announcements of settled series. Never raises."""
         with self._lock:
             for series in list(self._ours.values()):
                 if not series.unsettled:
@@ -130,26 +130,26 @@ class Attempts:
         self._retract()
 
     def _end(self, series: _Series) -> None:
-        """One that is doubtful stays announced, and is swept like another's."""
+        """A doubtful series stays announced and is swept like a foreign one."""
         if self._ours.pop(series.name, None) and not series.doubtful and series.announced_at:
             self._retractable.append(series)
 
     def _retract(self) -> None:
         with self._lock:
             ended, self._retractable = self._retractable, []
-        # Outside of the lock, as a request takes its time.
+        # Outside of the lock, because a request takes time.
         names = [layout.announcement(series.partition, series.name) for series in ended]
         with contextlib.suppress(StorageUnavailable):  # a sweep does, some time
             self._bucket.delete(names)
 
     def sweep(self, partition: int) -> int:
-        """Remove files that no manifest names or will; return how many.
+        """Remove files that no manifest names or will name; return how many.
 
-        For the partition's owner: uploads of others are aborted. That, and all else here, does no
-        harm if it isn't the owner any more. Raises StorageUnavailable.
+        For the partition's owner: it aborts others' uploads. That, and everything else here, does
+        no harm if it is no longer the owner. Raises StorageUnavailable.
         """
         removed, before = 0, self._named.get(partition, {})
-        # What a manifest names stays named: such manifests are not read again by the next sweep.
+        # A named file stays named: the next sweep needn't read its manifest again.
         self._named[partition] = named = dict[str, set[str]]()
         for announced in self._bucket.list(layout.announcements(partition)):
             series = announced.name.rpartition("/")[2]
@@ -160,7 +160,7 @@ class Attempts:
 
     def _sweep_series(self, partition: int, announced: ListedObject, named: set[str]) -> int:
         folder = layout.series_files(partition, announced.name.rpartition("/")[2])
-        # Before the listing, so that no upload ends unseen behind it.
+        # Before the listing, so that no upload ends unseen after it.
         self._bucket.abort_uploads(folder)
         orphans, undecided = list[str](), False
         for file in self._bucket.list(folder):

@@ -1,7 +1,8 @@
-"""Objects of one bucket below a prefix, by their names.
+"""Objects of one bucket below a prefix, by name.
 
-Invariants: a call ends within its deadline, which the client library keeps; and no error shows what
-a store echoes, as that may be a part of a request, but a status, a code, and the object's name.
+Invariants: a call ends within its deadline, which the client library enforces; and errors show only
+a status, a code and the object's name, never text from the store, which may echo parts of a
+request.
 """
 
 import re
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
-"""What is larger goes up in parts of this size, two at a time."""
-# With the buffer that fills meanwhile an upload holds three.
+"""Larger objects are uploaded in parts of this size, two at a time."""
+# With the buffer that fills meanwhile, an upload holds three.
 _PARTS_AT_A_TIME = 2
 _LISTED_AT_A_TIME = 1000
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
@@ -34,7 +35,7 @@ _STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
 # Where the client library looks for an identity, once it has found no other credentials.
 _IDENTITY_SERVICE = re.compile(r"169\.254\.1(?:69\.254|70\.2)|/latest/api/token|/computeMetadata/")
 _CODE = re.compile(r"<Code>(\w+)</Code>|^\s*\"?(\w+)\"?: ?$")
-# Signs in the client library's own texts; the first that is found counts.
+# Markers in the client library's error texts; the first match counts.
 _CAUSES = {
     "InvalidContentType": "it speaks no TLS; is its endpoint http://?",
     "InvalidCertificate": "its certificate is not trusted",
@@ -50,7 +51,7 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a listing shows it; ``modified`` in seconds since the epoch.
+    """An object in a listing; ``modified`` in seconds since the epoch.
 
     ``etag`` changes when another object takes its place; only ``Bucket.head`` fills it in.
     """
@@ -62,10 +63,10 @@ class ListedObject:
 
 
 class Bucket:
-    """See the module. ``url`` is what people call it, ``s3://bucket/prefix``. Threads may share it.
+    """One bucket and prefix. ``url`` is its name, ``s3://bucket/prefix``. Threads may share it.
 
-    Every call raises ``StorageUnavailable`` where the store refuses, can't be reached, or has no
-    such bucket.
+    Every call raises ``StorageUnavailable`` if the store refuses, can't be reached, or lacks the
+    bucket.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Bucket:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> bytes | None:
-        """What an object holds, or None if it isn't there."""
+        """An object's content, or None if it doesn't exist."""
         with self._errors(f"{self.url}/{name} can't be read"):
             try:
                 return bytes(obstore.get(self._store, self._key(name)).bytes())
@@ -91,9 +92,9 @@ class Bucket:
                 return None
 
     def read_range(self, name: str, start: int, size: int, etag: str | None = None) -> bytes:
-        """Up to ``size`` bytes, at least one, of an object that has some at ``start``.
+        """Up to ``size`` bytes, at least one, from ``start``, where the object must have some.
 
-        Another object in its place is an error where the ``etag`` is given.
+        If ``etag`` is given, another object in its place is an error.
         """
         options: GetOptions = {"range": (start, start + size)}
         if etag:
@@ -102,20 +103,20 @@ class Bucket:
             return bytes(obstore.get(self._store, self._key(name), options=options).bytes())
 
     def head(self, name: str) -> ListedObject | None:
-        """An object without what it holds; None if it, or the bucket, isn't there."""
+        """An object without its content; None if it or the bucket doesn't exist."""
         with self._errors(f"{self.url}/{name} can't be read"):
             try:
                 found = obstore.head(self._store, self._key(name))
             except FileNotFoundError:
-                # The answer to a HEAD has no body that tells one from the other.
+                # The response to a HEAD has no body to tell these apart.
                 return None
         modified = found["last_modified"].timestamp()
         return ListedObject(name, found["size"], modified, found["e_tag"])
 
     def create(self, name: str, content: bytes) -> bool:
-        """Create an object unless it exists; False: it did, or another caller is creating it.
+        """Create an object unless it exists; False if it does or another caller is creating it.
 
-        An error doesn't mean that it wasn't created: the answer may have been lost.
+        After an error it may exist all the same: the response may have been lost.
         """
         with self._errors(f"{self.url}/{name} can't be written"):
             attributes = {"Content-Type": "application/json"}
@@ -128,16 +129,16 @@ class Bucket:
         return True
 
     def write(self, name: str, content: bytes) -> None:
-        """Make or replace a small object."""
+        """Create or replace a small object."""
         with self._errors(f"{self.url}/{name} can't be written"):
-            # In one request, so that nothing of it has to be aborted.
+            # In one request, so that nothing needs aborting.
             obstore.put(self._store, self._key(name), content, use_multipart=False)
 
     def upload(self, name: str, pieces: Iterable[bytes], attributes: dict[str, str]) -> None:
-        """Make or replace an object of any size, whole or not at all.
+        """Create or replace an object of any size, atomically.
 
-        It holds up to three times ``UPLOAD_BUFFER_BYTES`` in memory. What ``pieces`` raises comes
-        out as it is, and the upload is aborted, as far as the store allows.
+        It holds up to three times ``UPLOAD_BUFFER_BYTES`` in memory. Exceptions of ``pieces``
+        propagate, and the upload is aborted as far as the store allows.
         """
         with (
             self._errors(f"{self.url}/{name} can't be written"),
@@ -168,29 +169,29 @@ class Bucket:
         return tuple(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove objects; one that isn't there is no error."""
+        """Remove objects; missing ones are no error."""
         if not names:
             return
         with self._errors(f"{self.url}/{names[0]} can't be removed"):
             try:
                 obstore.delete(self._store, [self._key(name) for name in names])
             except FileNotFoundError as error:
-                # Some stores answer so for an object that isn't there.
+                # Some stores answer this way for a missing object.
                 self._require_bucket(error)
 
     def abort_uploads(self, folder: str) -> int:
-        """Abort multipart uploads below a folder, where the store keeps such; return how many."""
+        """Abort multipart uploads below a folder, if the store has them; return how many."""
         return self._uploads.abort(self._key(folder)) if self._uploads else 0
 
     def presign(self, name: str, method: str, seconds: int) -> str | None:
-        """A URL that answers ``GET`` or ``HEAD`` for this object to anyone, for so long.
+        """A URL that answers anyone's ``GET`` or ``HEAD`` for this object, for a limited time.
 
-        None: this store, or what it is reached with, signs none.
+        None if the store or its credentials can't sign one.
         """
         if not isinstance(self._store, S3Store | GCSStore | AzureStore):
             return None
         if isinstance(self._store, AzureStore):
-            # A signature there is of what may be done, and obstore's for HEAD is of nothing.
+            # There a signature names the permissions, and obstore's for HEAD has none.
             method = "GET"
         try:
             verb: Any = method
@@ -213,7 +214,7 @@ class Bucket:
         try:
             yield
         except FileNotFoundError as error:
-            # Caught before the others, as it is an ``OSError`` too.
+            # Caught before the others, because it is an ``OSError`` too.
             self._require_bucket(error)
             raise StorageUnavailable(f"{what}: it isn't there") from None
         except PreconditionError:
@@ -223,7 +224,7 @@ class Bucket:
 
 
 def in_words(error: Exception) -> str:
-    """Why a store refused, in a few words of which none is what it echoed."""
+    """Why a store refused, in a few words without text from the store."""
     text = str(error)
     if _IDENTITY_SERVICE.search(text):
         return "no credentials are set, and this machine has no identity that gives some"

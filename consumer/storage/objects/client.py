@@ -19,7 +19,7 @@ from consumer.storage.objects.multipart import MultipartUploads
 from consumer.storage.objects.urls import split_url
 
 CA_FILE = "ca_file"
-"""An option of ours: a file of certificates, in PEM form, to be trusted beside the system's."""
+"""Our own option: a PEM file of certificates to trust besides the system's."""
 _CLIENT: Any = {
     "connect_timeout": timedelta(seconds=3),
     "timeout": timedelta(seconds=20),
@@ -44,7 +44,7 @@ def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
     client, variables = dict(_CLIENT), variables_of(scheme, os.environ)
     check_values(variables)
     if any(value.startswith("http://") for value in [*config.values(), *variables.values()]):
-        client["allow_http"] = True  # an endpoint of the operator's own choice
+        client["allow_http"] = True  # the operator chose the endpoint
     if CA_FILE in options:
         client["root_certificate"] = _certificates(Path(options[CA_FILE]))
     try:
@@ -98,9 +98,9 @@ def _certificates(path: Path) -> bytes:
 
 
 def _without(secrets: Iterable[str], error: Exception) -> str:
-    """The first line of an error, without what was configured."""
+    """The first line of an error, without configured values."""
     line = str(error).partition("\n")[0]
-    # The longest first, as one may contain another.
+    # The longest first, because one may contain another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         line = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", line)
     return line.rpartition(" error: ")[2]

@@ -1,4 +1,4 @@
-"""Expired files of a bucket, found by notes of their series.
+"""Expired files of a bucket, found by notes for series.
 
 A note is an empty object, made before the first manifest that names a file of the series with an
 expiry in a slot: as a rule one for a hundred exports. It goes after the files; see
@@ -25,7 +25,7 @@ _READS = 16
 
 
 class ExpiringObjects:
-    """Those of one bucket, whose manifests ``manifest`` reads. Threads may share it.
+    """Expired files of one bucket; ``manifest`` reads its manifests. Threads may share it.
 
     Its calls raise ``StorageUnavailable``.
     """
@@ -38,11 +38,11 @@ class ExpiringObjects:
         self._reads = DaemonThreads(_READS, "storage-expire")
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reads.shutdown()
 
     def note(self, event: ExportCompleted) -> None:
-        """Before a file that will expire may be there; most series are noted already."""
+        """Note an expiry before the file may exist; most series are already noted."""
         name = layout.name_of(event.location)
         if event.expires_at is None or name is None:
             return
@@ -51,7 +51,7 @@ class ExpiringObjects:
         )
         if note not in self._noted:
             self._bucket.write(note, b"")
-            # Remembered only now: after a refusal the next file tries again.
+            # Remember it only now: after a refusal the next file tries again.
             if len(self._noted) >= _MOST_KNOWN:
                 self._noted.clear()
             self._noted[note] = None
@@ -87,7 +87,7 @@ class ExpiringObjects:
     def _remove_series(
         self, partition: int, series: str, due: Due, *, dry_run: bool
     ) -> tuple[Removed, bool]:
-        """Remove what is due; whether all files that are left have a manifest that can be read."""
+        """Remove due files; returns whether all remaining ones have a readable manifest."""
         names, removed, refused = list[str](), list[tuple[str, int]](), list[str]()
         all_known, before = True, due.before(partition)
         files = list(self._bucket.list(layout.series_files(partition, series)))
@@ -107,7 +107,7 @@ class ExpiringObjects:
         return Removed(tuple(removed), tuple(refused)), all_known and not refused
 
     def _expiry(self, file: ListedObject) -> tuple[bool, datetime | None]:
-        """Whether its export has ended, and when that expires."""
+        """Whether its export has ended, and when it expires."""
         with suppress(KeyError):
             return True, self._expiries[file.name]
         event = self._manifest(layout.export_of(file.name))
@@ -145,7 +145,7 @@ class ExpiringObjects:
             names.append(name)
             removed.append((export_id, 0))
         if not dry_run:
-            # Files first: nothing finds them once their manifests are gone.
-            self._bucket.delete(files)  # as a rule gone before
+            # Files first: without their manifests nothing would find them.
+            self._bucket.delete(files)  # usually removed before
             self._bucket.delete(names)
         return Removed(tuple(removed), tuple(refused), manifests=True)

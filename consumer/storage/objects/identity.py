@@ -1,4 +1,4 @@
-"""Which storage a bucket and prefix is: ``.sluice.json`` below it holds a random id, made once.
+"""Identifies a bucket storage: ``.sluice.json`` below the prefix holds a random id.
 
 As with a directory (``consumer.storage.identity``), what is gone looks new. Invariant: what isn't
 there isn't in the storage whose id this process knows, as that was there a moment ago.
@@ -13,12 +13,12 @@ from consumer.errors import StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket
 
-# Each reading is a request: one serves all calls of this time.
+# Each read is a request: one serves all calls within this time.
 _SURE_SECONDS = 2.0
 
 
 class ObjectIdentity:
-    """The id of one storage, as this process knows it. Threads may share it."""
+    """One storage's id, as known to this process. Threads may share it."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -43,7 +43,7 @@ class ObjectIdentity:
         try:
             self._bucket.create(layout.IDENTITY, text)
         except StorageUnavailable:
-            if self._read() is None:  # else it, or another's, was made
+            if self._read() is None:  # otherwise ours or another's was created
                 raise
         found = self._read()
         if found is None:
@@ -53,12 +53,12 @@ class ObjectIdentity:
         return found
 
     def require(self, *, now: bool = False) -> None:
-        """Check that the storage is still the one whose id was noted; the first call founds it.
+        """Check that the storage still has the remembered id; the first call creates one if needed.
 
-        ``now``: not only that it was a moment ago.
+        ``now``: check again, even if it was checked a moment ago.
 
         Raises:
-            StorageUnavailable: it is another one, or none.
+            StorageUnavailable: it has another id, or none.
         """
         if self._id is None:
             self.found()

@@ -1,4 +1,4 @@
-"""Where what lies below the prefix. Pure.
+"""The layout below the prefix. Pure.
 
     .sluice.json                                     which storage this is
     manifests/{export_id}.json                       how an export ended
@@ -30,7 +30,7 @@ def manifest(export_id: str) -> str:
 
 
 def export_of_manifest(name: str) -> str | None:
-    """The export that a manifest is of; None: the name is none of a manifest."""
+    """The export of a manifest's name; None if it is no manifest."""
     match = _MANIFEST.fullmatch(name)
     return match[2] if match else None
 
@@ -64,7 +64,7 @@ def announcements(partition: int) -> str:
 
 
 def announcement(partition: int, series: str) -> str:
-    """What announces a series."""
+    """The announcement of a series."""
     return f"{announcements(partition)}/{series}"
 
 
@@ -75,12 +75,12 @@ def series_of(file: str) -> tuple[int, str]:
 
 
 def expiry_note(slot: str, partition: int, series: str) -> str:
-    """What says that files of a series expire in a slot."""
+    """The note that files of a series expire in a slot."""
     return f"{EXPIRING}/{slot}/{partition}-{series}"
 
 
 def noted_series(note: str) -> tuple[int, str] | None:
-    """The partition and the series that such a note is of; None: it is none."""
+    """The partition and series of such a note; None if it is none."""
     number, _, series = note.rpartition("/")[2].partition("-")
     return (int(number), series) if number.isdecimal() and series else None
 
@@ -96,9 +96,9 @@ def location(url: str, name: str) -> str:
 
 
 def name_of(location: str) -> str | None:
-    """The name of the file at a location; None: it is no file of such a storage.
+    """The name of the file at a location; None if it is no file of such a storage.
 
-    Which bucket that was is of no matter, as one may be copied to another of a new name.
+    The bucket is ignored, because it may have been copied to one with a new name.
     """
     match = _FILE.search(unquote(location))
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""An export's bytes on the scratch disk, uploaded whole at their end.
+"""An export's bytes on the scratch disk, uploaded as a whole at the end.
 
 Invariant: the object of an attempt is removed only once a manifest is known that doesn't name it.
 """
@@ -18,13 +18,13 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class ObjectPart(PartFile):
-    """``Part`` that is uploaded under a key of its own, or as the file of ``decided``.
+    """A ``Part`` that is uploaded under a unique key, or as the file of ``decided``.
 
-    ``begin`` makes the attempt; it is called when the export is at its end. ``note`` is called
-    before a file that may have expired is uploaded once more.
+    ``begin`` creates the attempt, at the export's end. ``note`` is called before a file that may
+    have expired is uploaded again.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what one part needs of its storage
+    def __init__(  # noqa: PLR0913, PLR0917 - what one part needs from its storage
         self,
         path: Path,
         make_place: Callable[[Path], None],
@@ -57,7 +57,7 @@ class ObjectPart(PartFile):
         """See ``Part.sync``: flush, and upload."""
         self.flush()
         if not self._answered:
-            # Counted before and after: an upload without an answer may have made the object.
+            # Count before and after: an upload without a response may have created the object.
             self._uploads += 1
             self._upload(self.location)
             self._answered += 1
@@ -74,7 +74,7 @@ class ObjectPart(PartFile):
         self._bucket.upload(name, self._pieces(), attributes)
 
     def _pieces(self) -> Iterator[bytes]:
-        """The bytes, all of them or an error; the attempt stays announced meanwhile."""
+        """Yield all bytes or raise; keeps the attempt announced meanwhile."""
         left = self.size
         # A part without bytes has no file.
         if not left:
@@ -83,7 +83,7 @@ class ObjectPart(PartFile):
         with storage_errors(what, gone=PartLost), self.path.open("rb") as file:
             while left:
                 piece = file.read(min(_PIECE_BYTES, left))
-                # An upload may take minutes: a partition that is lost ends it between two pieces.
+                # An upload may take minutes: losing the partition ends it between two pieces.
                 if self._stopped:
                     raise PartLost("the partition is no longer ours")
                 if not piece:
@@ -102,7 +102,8 @@ class ObjectPart(PartFile):
             return
         # 5. Have the file that the manifest names.
         if decided.location != self.location:
-            # An earlier or a concurrent attempt won. Its file may be gone: decided after a sweep.
+            # An earlier or concurrent attempt won. Its file may be gone, if it decided after a
+            # sweep.
             found = self._bucket.head(_name_of(decided.location))
             if found is None or found.size != self.size:
                 self._upload(decided.location)
@@ -122,8 +123,8 @@ class ObjectPart(PartFile):
         if decided or not self._uploads:
             self._remove()
         elif self._attempt:
-            # A manifest that names it may be there, unheard of. Removed now, it would be gone after
-            # another owner has seen it and sent its event.
+            # An unknown manifest may name it. If removed now, it would be missing after another
+            # owner has seen it and published its event.
             self._attempt.settle(sure=False)
 
     def stop(self) -> None:
@@ -131,11 +132,11 @@ class ObjectPart(PartFile):
         self._stopped = True
 
     def _remove(self) -> None:
-        """Remove the object of this attempt, if there may be one."""
+        """Remove this attempt's object, if it may exist."""
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
-        # An upload without an answer may make the object after it was removed here.
+        # An upload without a response may create the object after it was removed here.
         sure = self._uploads == self._answered
         if self._uploads:
             try:

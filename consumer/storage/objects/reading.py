@@ -1,6 +1,6 @@
-"""Finished files in a bucket, as they are read: some of it at a time.
+"""Reads finished files in a bucket, piece by piece.
 
-Invariant: a file holds no more of its content in memory than it reads at a time.
+Invariant: a file holds no more in memory than it reads at a time.
 """
 
 import io
@@ -16,10 +16,10 @@ _READ_BYTES = 1024 * 1024
 
 
 class ObjectFile:
-    """``StoredFile`` in a bucket: read a mebibyte at a time, of which the last is kept.
+    """A ``StoredFile`` in a bucket: read a mebibyte at a time, keeping the last one.
 
-    ``etag``: what is read is of this object, not of another that takes its place meanwhile. A
-    storage's own files need none, as their keys are never used for other bytes.
+    ``etag``: read only this object, not one that replaces it. A storage's own files need none,
+    because their keys are never reused.
     """
 
     def __init__(self, bucket: Bucket, listed: ListedObject, etag: str | None = None) -> None:
@@ -36,7 +36,7 @@ class ObjectFile:
             return b""
         begin, held = self._held
         if not begin <= offset < begin + len(held):
-            # Each range that is read is a request of its own.
+            # Each range is a separate request.
             count = min(max(size, _READ_BYTES), self.size - offset)
             begin = offset
             held = self._bucket.read_range(self._object, offset, count, self._etag)
@@ -49,7 +49,7 @@ class ObjectFile:
 
 
 class ObjectStream(io.RawIOBase):
-    """An object as a file of Python's: it can be read and sought in. It has no descriptor."""
+    """An object as a Python file object, readable and seekable, without a descriptor."""
 
     def __init__(self, file: ObjectFile) -> None:
         self._file = file
@@ -64,7 +64,7 @@ class ObjectStream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Read on from an offset, which nothing is fetched for."""
+        """Set the offset of the next read; fetches nothing."""
         origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._file.size}
         self._offset = max(0, origins[whence] + offset)
         return self._offset

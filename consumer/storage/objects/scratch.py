@@ -3,10 +3,10 @@
     {directory}/{storage id}/{process}/parts/…     what is being written
                                       /.in-hand/…  what is being worked on
 
-Nothing here is needed again once its process has ended, but for its marks: they say what it died
-on. The next process on this disk brings them where all nodes see them. A process holds a lock on
-its directory, which programs that clear temporary directories respect too. Invariant: only a
-directory whose lock is free is looked into and removed, so what a process works with stays.
+Once its process has ended, nothing here is needed but the marks, which show what it died on. The
+next process on this disk copies them to where all nodes see them. A process holds a lock on its
+directory, which programs that clear temporary directories respect too. Invariant: only directories
+with a free lock are read and removed, so files in use stay.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _UNFINISHED_SECONDS = 60.0  # it has its lock, and its name, within milliseconds
 
 
 class Scratch:
-    """See the module. Threads may share it; ``open`` comes first."""
+    """One process's scratch directory. Threads may share it; call ``open`` first."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
@@ -40,21 +40,21 @@ class Scratch:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has a directory of this process's own, as far as is known."""
+        """Whether this process has its directory, as far as is known."""
         return self._lock >= 0
 
     @property
     def place(self) -> Path:
-        """This process's own."""
+        """This process's directory."""
         return self._place
 
     def open(self, storage_id: str) -> None:
-        """Have a directory for this process, for one storage, unless there is one.
+        """Create this process's directory for one storage, unless it exists.
 
         Raises:
-            StorageUnavailable: it can't be made.
+            StorageUnavailable: it can't be created.
         """
-        # What clears temporary directories may have removed it.
+        # A cleaner of temporary directories may have removed it.
         if self._lock >= 0 and self._place.is_dir():
             return
         process = uuid.uuid4().hex[:12]
@@ -62,28 +62,28 @@ class Scratch:
         draft = self._siblings / f"{_UNFINISHED}{process}"
         with storage_errors(f"the scratch directory {self.directory} can't be written"):
             draft.mkdir(parents=True, mode=0o700)
-            # Locked before it has its name: what is unlocked is taken for dead, and removed.
+            # Lock it before it gets its name: unlocked directories count as dead and are removed.
             lock = _locked(draft)
             place = self._siblings / process
             draft.rename(place)
         self._place, self._lock, before = place, lock, self._lock
-        if before >= 0:  # what was there was removed: its parts are lost
+        if before >= 0:  # the old directory was removed: its parts are lost
             os.close(before)
 
     def make_place(self, directory: Path) -> None:
-        """Have a directory of two levels in it. Raises OSError."""
+        """Create a two-level subdirectory. Raises OSError."""
         if not directory.is_dir():
-            # Not its parents: a directory that was removed must not come back without its lock.
+            # Don't create parents: a removed directory must not come back without its lock.
             for one in (directory.parent, directory):
                 one.mkdir(exist_ok=True)
 
     def count(self, added: int) -> None:
-        """So many bytes of parts were added, or (negative) removed."""
+        """Count bytes of parts added, or (negative) removed."""
         with self._counting:
             self.bytes += added
 
     def part_path(self, partition: int, name: str) -> Path:
-        """A path for a part of a partition that was never used before."""
+        """A new, never used path for a part of a partition."""
         return self._parts(partition) / f"{name}.{uuid.uuid4().hex[:12]}"
 
     def sweep(self, partition: int) -> int:
@@ -106,7 +106,7 @@ class Scratch:
                 probe.unlink(missing_ok=True)
 
     def clear_dead(self, keep: Callable[[int, str, bytes], None]) -> None:
-        """Remove what processes left that have ended, after ``keep`` has had each of their marks.
+        """Remove directories of ended processes, after passing their marks to ``keep``.
 
         ``keep`` gets the partition, the mark's name and its content.
 
@@ -149,7 +149,7 @@ class Scratch:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the lock until it is closed, or the process ends.
+    """Lock a directory; the descriptor holds the lock until it is closed or the process ends.
 
     Raises BlockingIOError where another process holds it.
     """

@@ -1,9 +1,9 @@
 """``GroupStorage`` in an object store: files and decisions as objects, parts on a local disk.
 
-Order of an end: announce the upload, upload the part whole, create the manifest that names it. Only
-a manifest is created conditionally (If-None-Match), as multipart uploads can't be. See
-``layout`` for what lies where, ``attempts`` for what is swept. Invariant: an attempt without the
-answer that its manifest was created reads it: what is there decides, even if it is its own.
+An export's end: announce the upload, upload the whole part, create the manifest that names it. Only
+manifests are created conditionally (If-None-Match), because multipart uploads can't be. See
+``layout`` for the keys, ``attempts`` for what is swept. Invariant: an attempt that gets no
+confirmation that it created the manifest reads it: the existing one decides, even if it is its own.
 """
 
 import sys
@@ -33,14 +33,14 @@ _UPLOADS = (
     ("middling", UPLOAD_BUFFER_BYTES, 2),
     ("large", sys.maxsize, 2),
 )
-"""How many files of a size go up at a time: together they hold 80 MiB at most."""
+"""Concurrent uploads by file size: together they hold at most 80 MiB."""
 _READS_AT_A_TIME = 16
 # A probe lives for two requests; the store's clock may differ from ours by a quarter of an hour.
 _OLD_PROBE_SECONDS = 1500.0
 
 
 class ObjectStorage:
-    """See the module. A node finds or founds its id before all else; else the first call does."""
+    """A bucket storage. A node finds or creates its id first; otherwise the first call does."""
 
     def __init__(self, bucket: Bucket, scratch: Scratch) -> None:
         self._bucket = bucket
@@ -79,7 +79,7 @@ class ObjectStorage:
         return any(True for _ in self._bucket.list(layout.MANIFESTS))
 
     def check(self) -> None:
-        """See ``GroupStorage.check``. Brings in what processes on this disk died on, too."""
+        """See ``GroupStorage.check``. Also copies marks of dead processes on this disk."""
         self._open_scratch()
         self._scratch.check()
         probe = f"{layout.PROBES}/{self._scratch.place.name}"
@@ -136,7 +136,7 @@ class ObjectStorage:
     def decide(self, event: TerminalEvent) -> TerminalEvent:
         """See ``Storage.decide``."""
         self._identity.require()
-        # Before the manifest: a death in between leaves a note too many, no file without one.
+        # Before the manifest: a death in between leaves an extra note, never a file without one.
         if isinstance(event, ExportCompleted):
             self._expiring.note(event)
         manifest, refusal = layout.manifest(event.export_id), None
@@ -146,11 +146,11 @@ class ObjectStorage:
                 return event
         except StorageUnavailable as error:
             refusal = error
-        # 4. Read it: after an error, too, as the answer to a creation may have been lost.
+        # 4. Read it, after an error too: the response to the creation may have been lost.
         there = self._read_manifest(event.export_id)
         if there is None:
             raise refusal or StorageUnavailable(f"{self.root}/{manifest} is made by another")
-        # Ours: it was created, and the answer lost.
+        # Ours: it was created, and the response lost.
         return event if there == event else there
 
     def manifest(self, export_id: str) -> TerminalEvent | None:
@@ -161,7 +161,7 @@ class ObjectStorage:
         return event
 
     def read_ahead(self, export_ids: Iterable[str]) -> Mapping[str, TerminalEvent | None]:
-        """See ``Storage.read_ahead``: a request takes as long as the way to the store and back."""
+        """See ``Storage.read_ahead``: each request costs a round trip to the store."""
         reading = {one: self._reads.submit(self.manifest, one) for one in export_ids}
         try:
             return {export_id: future.result() for export_id, future in reading.items()}
@@ -179,7 +179,7 @@ class ObjectStorage:
         return ObjectFile(self._bucket, found) if found else None
 
     def settle(self) -> None:
-        """See ``Storage.settle``: an object that was answered for is there to stay."""
+        """See ``Storage.settle``: acknowledged objects are durable."""
 
     def sweep(self, partition: int) -> int:
         """See ``Storage.sweep``."""
@@ -220,7 +220,7 @@ class ObjectStorage:
         self._scratch.open(self._identity.known)
 
     def _remove_old_probes(self) -> None:
-        """Those of processes that ended, or lost the store, before they removed them."""
+        """Remove probes of processes that ended or lost the store before removing them."""
         old = time.time() - _OLD_PROBE_SECONDS
         probes = self._bucket.list(layout.PROBES)
         self._bucket.delete([probe.name for probe in probes if probe.modified < old])

@@ -18,12 +18,12 @@ _PLACES = {"bucket", "bucket_name", "container_name", "container"}
 
 
 def is_object_url(location: str) -> bool:
-    """Whether a location is meant to be in an object store."""
+    """Whether a location names an object store."""
     return location.lower().startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
 def without_login(url: str) -> str:
-    """The URL without what may be a password in it."""
+    """The URL without a possible password."""
     return re.sub("://[^/]*@", "://", url)
 
 
@@ -53,7 +53,7 @@ def split_object_url(url: str) -> tuple[str, str, str]:
 
 
 def _parts(url: str, path: str) -> tuple[str, str, str]:
-    """Scheme, bucket, and what comes after it, which messages call by the name ``path``."""
+    """Scheme, bucket and the rest, which messages call ``path``."""
     match = _URL.fullmatch(url)
     scheme = match[1].lower() if match else ""
     if match is None or scheme not in _SCHEMES:
