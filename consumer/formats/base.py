@@ -1,7 +1,7 @@
-"""What every format does: rows in, bytes out.
+"""The interface of every format: rows in, bytes out.
 
-No I/O here and in no format. Invariant: the same request and rows give the same bytes, in however
-many pieces the rows come.
+No format does I/O. Invariant: the same request and rows give the same bytes, however the rows are
+divided into pieces.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ class FormatWriter(Protocol):
 
     @property
     def pages(self) -> int | None:
-        """Pages so far, or None where the format has none."""
+        """Pages so far, or None if the format has none."""
 
     @property
     def replaced_characters(self) -> int | None:
-        """Characters that no font had so far, or None where it can't happen."""
+        """Characters replaced so far, or None if that can't happen."""
 
     @property
     def truncated_cells(self) -> int | None:
-        """Cells that are not shown whole so far, or None where all are."""
+        """Cells truncated so far, or None if that can't happen."""
 
     @property
     def is_behind(self) -> bool:
@@ -36,7 +36,7 @@ class FormatWriter(Protocol):
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
         """Encode rows; each has exactly one cell per column, in column order.
 
-        Returns the bytes that are ready to be written; there may be none.
+        Returns the bytes ready to be written; there may be none.
 
         Raises:
             ExportFailure: a cell can't be written; the export must end.
@@ -60,26 +60,26 @@ class WholeCells:
 
 
 class BatchEncoder(Protocol):
-    """Encodes batches of one export from their records' bytes, without Python's objects.
+    """Encodes batches of one export from their records' bytes, without Python objects.
 
-    It holds nothing that changes, so any thread may use it.
+    It is immutable, so any thread may use it.
     """
 
     def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> Batch | None:
-        """The batch with ``EncodedRows``: bytes that follow what ``writer`` has written.
+        """The batch with ``EncodedRows``, whose bytes follow those written by ``writer``.
 
-        ``writer`` is None where the file is not begun. Returns None where Python is to decode the
-        record and to encode its rows: wherever that may fail, or makes more than ``most_bytes``.
+        ``writer`` is None before the file is begun. Returns None if Python has to decode the record
+        and encode its rows: whenever that may fail or produce more than ``most_bytes``.
         """
 
     def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
-        """The bytes of such rows; ``writer`` goes on after them."""
+        """The bytes of such rows; ``writer`` continues after them."""
 
 
 class Encoders(Protocol):
-    """Which encoders a node has, beside its formats' writers."""
+    """A node's encoders, besides its formats' writers."""
 
     name: str
 
     def encoder(self, request: ExportRequested) -> BatchEncoder:
-        """The encoder of an export's batches."""
+        """The encoder for an export's batches."""

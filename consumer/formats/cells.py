@@ -1,7 +1,7 @@
-"""What formats share: the text of a JSON cell.
+"""Shared by formats: the text of a JSON cell.
 
-No quoting, escaping or cutting, which are each format's own. Invariant: one value has one text, on
-every machine, and the text of a number reads back as the very same number.
+No quoting, escaping or cutting, which each format does itself. Invariant: a value has the same text
+on every machine, and a number's text reads back as the same number.
 """
 
 import json
@@ -62,7 +62,7 @@ def compact_json(cell: Cell) -> str:
 
 
 class _Json(str):
-    """Text that is JSON already, beside values that are still to be written."""
+    """Text that is already JSON, among values still to be written."""
 
     __slots__ = ()
 
@@ -71,9 +71,9 @@ _COMMA = _Json(",")
 
 
 def json_without_recursion(cell: Cell, scalar_text: Callable[[Cell], str]) -> str:
-    """Compact JSON by a stack of our own; ``scalar_text`` writes what is no array or object.
+    """Compact JSON with an explicit stack; ``scalar_text`` writes scalars.
 
-    How deep an encoder gets depends on who calls it and on its version; whether an export completes
+    How deep a recursive encoder gets depends on its caller and version; whether an export completes
     must not.
     """
     text: list[str] = []
@@ -88,7 +88,7 @@ def json_without_recursion(cell: Cell, scalar_text: Callable[[Cell], str]) -> st
 
 
 def _parts(cell: Cell, scalar_text: Callable[[Cell], str]) -> list[Cell]:
-    """What a cell's JSON consists of, in order: one level written, its members as they are."""
+    """The parts of a cell's JSON in order: one level written, its members unchanged."""
     if isinstance(cell, list):
         members = [part for item in cell for part in (_COMMA, item)]
         return [_Json("["), *members[1:], _Json("]")]

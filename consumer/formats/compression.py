@@ -1,8 +1,8 @@
-"""Compresses a file as a whole, as its bytes are made.
+"""Compresses a file as a whole, while it is written.
 
-Invariant: what comes out depends on the bytes that went in, never on how they were cut: the stream
-is fed blocks of one size. zlib and libzstd don't look at cuts either, but builds of zlib by others
-do (zlib-ng), and Python takes the system's.
+Invariant: the output depends only on the input bytes, never on how they were divided: the stream is
+fed blocks of one size. zlib and libzstd don't depend on that either, but other builds of zlib do
+(zlib-ng), and Python uses the system's.
 """
 
 import struct
@@ -32,14 +32,14 @@ class Compressor(Protocol):
     """Compresses one file. One thread at a time."""
 
     def compress(self, data: bytes) -> bytes:
-        """Take the next bytes of the file; return what is ready, which may be nothing."""
+        """Compress the next bytes of the file; returns what is ready, maybe nothing."""
 
     def finish(self) -> bytes:
         """The last bytes. Call it once."""
 
 
 def new_compressor(compression: Compression) -> Compressor:
-    """A compressor of one file, whether it does anything or not."""
+    """A compressor for one file; without compression it changes nothing."""
     match compression:
         case Compression.NONE:
             return _Unchanged()
@@ -58,7 +58,7 @@ class _Unchanged:
 
 
 class _Blocks:
-    """Cuts what it is given into blocks, for a compressor of those."""
+    """Divides its input into blocks for a block compressor."""
 
     def __init__(self, blocks: Compressor) -> None:
         self._blocks = blocks
@@ -76,7 +76,7 @@ class _Blocks:
 
 
 class _Gzip:
-    """One member, whose head is our own: zlib's names the system that it was built for."""
+    """One member with our own header: zlib's names the system it was built for."""
 
     def __init__(self) -> None:
         self._deflater = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
@@ -96,7 +96,7 @@ class _Gzip:
 
 
 class _Zstd:
-    """One frame: some readers, python-zstandard's among them, end with the first."""
+    """One frame: some readers, such as python-zstandard's, stop after the first."""
 
     def __init__(self) -> None:
         self._frame = zstandard.ZstdCompressor(compression_params=_ZSTD).compressobj()

@@ -24,7 +24,7 @@ _FEW = 4  # one in so many cells of a sample differs: it is worth to look for di
 _SUSPECT_STARTS = STARTS | {*PASSED_OVER}
 _NUMBERS = frozenset({int, float})
 _WORDS = frozenset({bool, NoneType})
-_BETWEEN = "\x01"  # any character that no formula begins with; a cell may well hold it
+_BETWEEN = "\x01"  # any character that begins no formula; cells may contain it
 # One search that begins with a character, at the speed of memchr. A search for each start took a
 # tenth of the encoder's time.
 _find_suspect = re.compile(f"{_BETWEEN}[{re.escape(''.join(_SUSPECT_STARTS))}]").search
@@ -56,7 +56,7 @@ class CsvWriter(WholeCells):
         self._words = {
             word: self._quoted(cell_text(word, options.null)) for word in (None, True, False)
         }
-        # Else numbers may need quotes, and go the long way.
+        # Otherwise numbers may need quotes and take the slow path.
         self._numbers_are_plain = options.delimiter not in "0123456789+-.e"
         self._mark = b"\xef\xbb\xbf" if options.bom else b""
         self._header = [column.header for column in request.columns] if options.header else None
@@ -64,7 +64,7 @@ class CsvWriter(WholeCells):
 
     @property
     def native_place(self) -> bool:
-        """Whether the file's beginning was handed out: the mark and its first line."""
+        """Whether the file's beginning was returned: the byte order mark and first line."""
         return self._head_is_out
 
     def adopt(self, rows: EncodedRows) -> bytes:
@@ -91,7 +91,7 @@ class CsvWriter(WholeCells):
         return b"".join(self._pieces(rows))
 
     def finish(self) -> Iterator[bytes]:
-        """Nothing, or what comes first if there was no row."""
+        """Nothing, or the file's beginning if there was no row."""
         if not self._head_is_out:
             yield self._mark + (self._first_line(self._header) if self._header else b"")
 
@@ -118,7 +118,7 @@ class CsvWriter(WholeCells):
         return line
 
     def _line(self, row: Sequence[Cell]) -> Iterator[bytes]:
-        """The line of a row that comes alone, as one does whose cells have megabytes."""
+        """The line of a row encoded alone, as its cells have megabytes."""
         for number, cell in enumerate(row):
             yield self._delimiter.encode() if number else b""
             text = cell_text(cell) if isinstance(cell, str | list | dict) else ""
@@ -143,7 +143,7 @@ class CsvWriter(WholeCells):
         return (self._line_ending.join(lines) + self._line_ending).encode()
 
     def _fields(self, column: Sequence[Cell]) -> Sequence[str]:
-        """The fields of a column's cells, by the shortest way for the types that are in it."""
+        """The fields of a column's cells, by the fastest path for the types in it."""
         kinds = set(map(type, column))
         if self._quotes_all or self._is_lone:
             return [self._field(cell) for cell in column]

@@ -1,8 +1,8 @@
-"""The encoders in Rust (``native/``): from a record's bytes to the file's, at one go.
+"""The encoders in Rust (``native/``): from a record's bytes to the file's, in one step.
 
-They are of use where the wheel is installed, and nothing depends on it. Invariant: what one of them
-answers is exactly what decoding and the format's writer would make, or None: then Python does it,
-and words what is wrong.
+They are used if the wheel is installed; nothing requires it. Invariant: an encoder returns exactly
+what decoding and the format's writer would produce, or None: then Python does the work and words
+any error.
 """
 
 from collections.abc import Sequence
@@ -35,17 +35,17 @@ _Encoded = tuple[str, int, bool, int | None, int, bytes, int]
 
 
 class NativeWriter(FormatWriter, Protocol):
-    """A writer that goes on after rows that were encoded natively."""
+    """A writer that can continue after natively encoded rows."""
 
     @property
     def native_place(self) -> int | None:
-        """Where the next row goes, in the words of the format's encoder; None: not natively."""
+        """The next row's place, in the form the format's encoder takes; None: not natively."""
 
     def native_options(self) -> dict[str, object]:
-        """What the format's encoder needs to know, of a writer that has written nothing."""
+        """Options for the format's encoder, from a writer that has written nothing."""
 
     def adopt(self, rows: EncodedRows) -> bytes:
-        """The file's bytes of such rows; the next ones follow them."""
+        """The file's bytes for such rows; the next rows follow them."""
 
 
 class _RowEncoder(Protocol):
@@ -73,13 +73,13 @@ class Native(NativePdfModule, Protocol):
 
 
 def find_encoders() -> Encoders:
-    """The native ones, if they can be used."""
+    """The native encoders if they can be used, else Python's."""
     native = load()
     return NativeEncoders(native) if native else PythonEncoders()
 
 
 def load() -> Native | None:
-    """The module, if it is installed and of the version that belongs to this code."""
+    """The module, if it is installed in the version that belongs to this code."""
     try:
         native = cast("Native", import_module(_MODULE))
         version = native.VERSION
@@ -96,10 +96,10 @@ def load() -> Native | None:
 
 
 class _Python:
-    """Stands where a format has no native encoder."""
+    """Stands in for a format's missing native encoder."""
 
     def encode(self, value: bytes, writer: FormatWriter | None, most_bytes: int) -> None:
-        """Leave it to Python."""
+        """Return None: Python does it."""
 
     def adopt(self, writer: FormatWriter, rows: EncodedRows) -> bytes:
         """Never called, as there are no such rows."""
@@ -107,17 +107,17 @@ class _Python:
 
 
 class PythonEncoders:
-    """None: the formats' writers do it all; ``Encoders``."""
+    """``Encoders`` that encode nothing: the formats' writers do it all."""
 
     name = "python"
 
     def encoder(self, request: ExportRequested) -> BatchEncoder:
-        """What encodes nothing."""
+        """An encoder that encodes nothing."""
         return _Python()
 
 
 class NativeEncoders:
-    """Those in Rust, for the formats that have one; ``Encoders``."""
+    """``Encoders`` in Rust, for the formats that have one."""
 
     name = "native"
 
@@ -146,8 +146,8 @@ class NativeEncoders:
 class NativeRows:
     """Encodes the batches of one export, a row after the other; a ``BatchEncoder``.
 
-    ``blank`` is a writer of the export that has written nothing; the others that it is given are of
-    the same class.
+    ``blank`` is a writer of the export that has written nothing; writers passed later have the same
+    class.
     """
 
     def __init__(

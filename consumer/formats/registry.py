@@ -1,4 +1,4 @@
-"""Which formats there are: the one place that knows each of them by name.
+"""All formats: the only module that knows each of them by name.
 
 Invariant: every ``schemas.vocabulary.Format`` has a writer.
 """
@@ -18,7 +18,7 @@ from schemas.vocabulary import Format
 
 
 class Formats:
-    """Makes writers. Made once per node; threads may share it.
+    """Creates writers. Created once per node; threads may share it.
 
     ``pdf_font_files`` are TrueType files, searched after the bundled font, in their order.
 

@@ -1,4 +1,4 @@
-"""How wide columns are, and how large the type: room goes to those that need it.
+"""Column widths and type size: space goes to the columns that need it.
 
 In this order: numbers and dates are whole, at a smaller type if need be; all that is not very long
 is whole, down to a type that can be read; then the widest columns of text are cut to one level.

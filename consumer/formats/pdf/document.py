@@ -1,9 +1,9 @@
-"""A PDF that is written front to back: pages at once, what they share at the end.
+"""A PDF written front to back: pages as they come, shared objects at the end.
 
-It stands in for reportlab's ``PDFDocument``, which keeps every page until it is saved, and knows
-nothing of what is on a page. Streams are compressed by libdeflate, whose bytes, unlike zlib's, are
-those of one bundled version on every machine. Invariant: bytes are only ever appended, and of a
-written page only the offsets of its two objects are kept.
+It replaces reportlab's ``PDFDocument``, which keeps every page until it is saved, and is
+independent of a page's content. Streams are compressed by libdeflate, whose bytes, unlike zlib's,
+come from one bundled version on every machine. Invariant: bytes are only appended, and of a written
+page only the offsets of its two objects are kept.
 """
 
 import codecs
@@ -77,7 +77,7 @@ class StreamedDocument:
         self._append(_HEADER)
 
     def take(self) -> bytes:
-        """The bytes that are ready and weren't taken yet."""
+        """The bytes that are ready and haven't been taken yet."""
         ready = b"".join(self._ready)
         self._ready.clear()
         self._taken = self._size
@@ -178,7 +178,7 @@ class StreamedDocument:
     def Reference(  # noqa: N802 - the name by which reportlab's objects call it
         self, element: object, name: str | None = None
     ) -> object:
-        """Make an object of what a reportlab object refers to; anything else stays in place."""
+        """Make an indirect object of a reportlab object; leave anything else in place."""
         is_reference = isinstance(element, pdfdoc.PDFObjectReference)
         if is_reference or not isinstance(element, pdfdoc.PDFObject):
             return element

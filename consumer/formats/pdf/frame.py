@@ -1,7 +1,7 @@
-"""What stands above and below the table: title, footer, date and page number.
+"""Everything above and below the table: title, footer, date and page number.
 
-How many pages there are is known at the end, so every page shows one form object that is written
-then. Invariant: the frame takes the same height on each page, so that each has as much room.
+The number of pages is known only at the end, so every page shows a form object written then.
+Invariant: the frame has the same height on each page, so that each has the same room.
 """
 
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Where things stand on a page, top to bottom: its size, the frame, and the height of rows.
+"""Vertical page layout: the page's size, the frame, and the height of rows.
 
 Pure arithmetic, all in points from the lower left corner. Invariant: with text that is cut, every
 page has room for exactly ``records_per_page`` rows under headers of the same height.

@@ -1,4 +1,4 @@
-"""What a PDF says of itself: the document information, and the same as XMP.
+"""A PDF's metadata: the document information, and the same as XMP.
 
 Validators compare the two (ISO 19005-2, 6.6.2), so both are made here. The XMP says that the file
 is PDF/A-2u. Invariant: nothing in them depends on the clock or on chance.

@@ -1,7 +1,7 @@
-"""The layout of a document: which way up its pages are, its columns and the heights of its rows.
+"""The layout of a document: page orientation, columns and row heights.
 
-Decided by the first page; later only columns change. Invariant: it depends on the options and the
-rows alone.
+Decided by the first page; later only columns change. Invariant: it depends only on the options and
+the rows.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""Which cells are never cut: numbers, dates and timestamps, and what looks like one.
+"""Which cells are never cut: numbers, dates, timestamps, and texts that look like one.
 
-Half an amount is another amount. Invariant: linear in the text.
+A cut amount would read as another amount. Invariant: linear in the text.
 """
 
 import re

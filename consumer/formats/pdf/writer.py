@@ -1,7 +1,7 @@
-"""Rows to a PDF: gathers a page's rows, and hands out pages when they are full.
+"""Writes rows to a PDF: collects a page's rows, and returns pages when they are full.
 
-Nothing here depends on the clock or on chance. Invariant: what is kept is at most two pages of
-rows, the characters met so far and two numbers a page.
+Independent of clock and randomness. Invariant: it keeps at most two pages of rows, the characters
+seen so far and two numbers per page.
 """
 
 from collections.abc import Iterator, Sequence
@@ -142,7 +142,7 @@ class PdfWriter:
         return self._shaped_characters >= _SHAPED_AT_ONCE
 
     def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
-        """Rows without what no page shows: a few may be of megabytes, and wait for others."""
+        """Shorten rows to what a page can show: a few may have megabytes, and wait for others."""
         kept = [[self._kept(cell) for cell in row] for row in rows]
         self._count(sum(len(cell) for row in kept for cell in row if isinstance(cell, str)))
         return kept
@@ -205,7 +205,7 @@ class PdfWriter:
             self._document.add_page(b"\n".join(parts))
             start = end
         if start < len(rows) and self._body.replaced_characters > replaced:
-            # These come once more, and are counted then.
+            # These come again, and are counted then.
             self._body.replaced_characters -= sum(
                 _replaced(copy.texts[start:], map(self._body.shortened, column[start:]))
                 for copy, column in zip(columns, texts, strict=True)
@@ -237,7 +237,7 @@ def _replaced(shown: Sequence[str], sent: Iterator[str]) -> int:
 
 
 def _identity(request: ExportRequested, dated_at: datetime | None) -> bytes:
-    """What tells the file from others; a retry's is the original's, whose file it makes."""
+    """The file's identity; a retry has the original's, because it makes the same file."""
     changes = {
         "export_id": request.retry_of or request.export_id,
         "retry_of": None,

@@ -1,4 +1,4 @@
-"""A zip that is written front to back: members one after the other, the directory at the end.
+"""A zip written front to back: members one after the other, the directory at the end.
 
 Sums and sizes are known when a member has ended, so they stand behind it, in a data descriptor. Of
 ZIP64 Excel reads this much: the version 4.5 in the header of a member that may pass 4 GiB, without

@@ -1,4 +1,4 @@
-"""Cells of a column as XML, many at a time, whatever JSON values they are.
+"""Encodes cells of a column as XML, many at a time, for any JSON values.
 
 A number is one where a double holds it exactly, else its text. Text stands in its cell, so that no
 table of all strings has to be kept, and is never a formula. A cell is what comes after ``<c``.

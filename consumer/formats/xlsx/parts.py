@@ -1,4 +1,4 @@
-"""The parts of a workbook beside its sheets' rows: what stands around them, and what they share.
+"""The parts of a workbook besides its rows: sheet heads and tails, and shared parts.
 
 Namespaces and content types are those of ECMA-376's transitional form, which every reader knows.
 """

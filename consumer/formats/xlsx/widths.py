@@ -1,7 +1,7 @@
-"""How wide columns are shown: by their headers, their types and the first rows.
+"""Column widths, from headers, types and the first rows.
 
-Widths stand before the rows, so the first rows wait until enough were seen. Invariant: which rows
-are seen depends on the rows alone, not on how many come at a time.
+Widths precede the rows in the file, so the first rows wait until enough were seen. Invariant: which
+rows are used depends only on the rows, not on how they are divided into pieces.
 """
 
 from collections.abc import Sequence

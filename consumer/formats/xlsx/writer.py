@@ -1,7 +1,7 @@
-"""Rows to a workbook: gives each sheet its rows, and writes the shared parts at the end.
+"""Writes rows to a workbook: divides them among sheets, and writes shared parts at the end.
 
-Nothing here depends on the clock or on chance. Invariant: what is kept is the rows that widths are
-made of, a piece that is to be packed, and some bytes a sheet.
+Independent of clock and randomness. Invariant: it keeps only the rows that determine column widths,
+a piece to be compressed, and some bytes per sheet.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class XlsxWriter(WholeCells):
         return self._archive.take()
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> bytes:
-        """Take rows; return what is packed of them.
+        """Add rows; return the compressed bytes that are ready.
 
         Raises:
             ExportFailure: a cell has more characters than one may have.
@@ -85,7 +85,7 @@ class XlsxWriter(WholeCells):
             self._begin_workbook()
         done = 0
         while done < len(rows):
-            # Only where a row follows, so no sheet is without rows.
+            # Only if a row follows, so that no sheet is empty.
             if self._sheet_rows == MOST_SHEET_ROWS:
                 self._end_sheet()
                 self._begin_sheet()
