@@ -16,9 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from clients.contact import Contact
-from clients.diagnosis import why_unreachable
+from clients.diagnosis import NO_CONNECTION, why_unreachable
 from consumer.core.resume import Committed
-from consumer.errors import NodeRefused
+from consumer.errors import NodeRefused, NoKafka
 from schemas.topics import Topics
 
 _CALL_SECONDS = 10.0
@@ -255,7 +255,8 @@ class Cluster:
 
     async def _unusable(self, error: Exception) -> NodeRefused:
         why = await why_unreachable(self._options) or str(error) or "it doesn't answer"
-        return NodeRefused(f"Kafka at {self._options['bootstrap_servers']} can't be used: {why}")
+        kind = NoKafka if isinstance(error, (*NO_CONNECTION, OSError)) else NodeRefused
+        return kind(f"Kafka at {self._options['bootstrap_servers']} can't be used: {why}")
 
 
 def _committed(found: Any) -> Committed | None:  # noqa: ANN401 - aiokafka has no types

@@ -9,6 +9,7 @@ ConsumerError
 ├── MessageFault         load it again; a message that twice alone breaks our code is set aside
 ├── LaneStopped          stop this partition: a person has to act
 ├── NodeRefused          don't start: a person has to act
+│   └── NoKafka          the same, as no broker can be reached
 └── BacklogUnavailable   retry later: what is unfinished in the group isn't known now
     └── RequestsHidden   the same, for as long as an upstream's transaction is open
 
@@ -66,6 +67,10 @@ class LaneStopped(ConsumerError):  # noqa: N818 - the state it leaves
 
 class NodeRefused(ConsumerError):  # noqa: N818 - the state it leaves
     """The node can't start; the message says what a person can do."""
+
+
+class NoKafka(NodeRefused):
+    """There is no connection to Kafka; the message says why."""
 
 
 class BacklogUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass

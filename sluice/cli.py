@@ -13,7 +13,7 @@ import typer
 
 from broker.errors import ServerError
 from clients.errors import ClientError, KafkaUnreachable
-from consumer.errors import ConsumerError
+from consumer.errors import ConsumerError, NoKafka
 from sluice.commands import (
     broker,
     cancel,
@@ -117,7 +117,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
             return wrong_use(error), error.exit_code
         case UserError():
             return str(error), error.exit_code
-        case KafkaUnreachable() if "SLUICE_" not in str(error):
+        case KafkaUnreachable() | NoKafka() if "SLUICE_" not in str(error):
             return f"{error} ({_NO_KAFKA})", 1
         case ServerError() | ConsumerError() | ClientError():
             return str(error), 1

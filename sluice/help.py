@@ -4,6 +4,7 @@ Invariant: each command has an example, and each example is a call that its comm
 holds both.
 """
 
+import re
 from typing import Any
 
 import typer
@@ -81,10 +82,21 @@ def _complete(command: Any, words: str) -> None:  # noqa: ANN401 - Typer doesn't
     # An empty line between two, as Rich joins lines that follow each other.
     command.epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in EXAMPLES.get(words, ()))])
     help_option = command.get_help_option(command.make_context(words, [], resilient_parsing=True))
+    # Typer keeps the line ends of a docstring, whose lines are longer than a terminal's.
+    command.help = "\n\n".join(
+        " ".join(paragraph.split()) for paragraph in (command.help or "").split("\n\n")
+    )
     for parameter in [*command.params, help_option]:
         parameter.metavar = _metavar(parameter)
+        if isinstance(parameter, TyperArgument):
+            argument: Any = parameter  # all are texts, named by what they are
+            argument.display_type_rich = _no_type
     for name, inner in getattr(command, "commands", {}).items():
         _complete(inner, f"{words} {name}")
+
+
+def _no_type(**_: object) -> None:
+    """What stands beside the name of an argument."""
 
 
 def _metavar(parameter: Any) -> str | None:  # noqa: ANN401 - likewise
@@ -94,6 +106,6 @@ def _metavar(parameter: Any) -> str | None:  # noqa: ANN401 - likewise
         return str(parameter.name).upper()
     if parameter.is_flag:
         return ""
-    return {"<int range>": "N", "<int>": "N", "<str>": "TEXT", "<path>": "PATH"}.get(
-        parameter.display_type(None)
-    )
+    # One of a list is given like one alone, again and again.
+    shown = re.sub(r"^<list\[(.*)\]>$", r"<\1>", parameter.display_type(None))
+    return {"<int range>": "N", "<int>": "N", "<str>": "TEXT", "<path>": "PATH"}.get(shown, shown)

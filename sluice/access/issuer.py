@@ -62,7 +62,7 @@ class Issuer:
 
         Raises:
             TokenRefused: it isn't the issuer's, or isn't valid now or for us.
-            IssuerUnavailable: no keys have ever been fetched.
+            IssuerUnavailable: no keys have ever been fetched, or too many tokens wait for them.
         """
         if len(token) > _MOST_BYTES:
             raise TokenRefused(f"is longer than {_MOST_BYTES:,} bytes")

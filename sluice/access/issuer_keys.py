@@ -2,7 +2,8 @@
 
 They are refreshed every few minutes, so that a withdrawn key is forgotten, and for a token with an
 unknown key, because issuers rotate keys. Invariant: whatever tokens arrive, fetches begin at least
-two seconds apart; and a failed fetch keeps the known keys.
+two seconds apart, and at most ``_MOST_WAITING`` tokens wait for one, each of which holds a
+connection; and a failed fetch keeps the known keys.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import structlog
 from jwt import PyJWK
 
 from consumer.daemon_threads import DaemonThreads
-from sluice.access.errors import IssuerUnavailable
+from sluice.access.errors import FetchCrowded, IssuerUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,8 @@ _REFRESH_SECONDS = 300.0
 _AGAIN_SECONDS = 15.0
 _FETCH_SECONDS = 12.0
 _ASK_SECONDS = 5.0
+_MOST_WAITING = 100
+"""A fifth of the connections that a node has: anyone can make tokens of unknown keys."""
 
 
 class IssuerKeys:
@@ -45,6 +48,7 @@ class IssuerKeys:
         self._fetched_at = -between_seconds
         self._one_fetch = asyncio.Lock()
         self._next_fetch: asyncio.Task[None] | None = None
+        self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = DaemonThreads(1, "issuer")  # resolving a name may take minutes
 
@@ -64,11 +68,18 @@ class IssuerKeys:
         """A token's key, or None. Without a key id, the only key of its algorithm.
 
         Raises:
+            FetchCrowded: it is unknown, and too many tokens wait for the next fetch.
             IssuerUnavailable: no keys have ever been fetched.
         """
         if found := self._known(key_id, algorithm):
             return found
-        await self._refresh()
+        if self._waiting >= _MOST_WAITING:
+            raise FetchCrowded(f"{_MOST_WAITING} tokens wait for it")
+        self._waiting += 1
+        try:
+            await self._refresh()
+        finally:
+            self._waiting -= 1
         if not self._keys:
             raise IssuerUnavailable(self._trouble or "it has not answered yet")
         return self._known(key_id, algorithm)

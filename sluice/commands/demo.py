@@ -8,6 +8,7 @@ process nor Kafka's data.
 """
 
 import asyncio
+import logging
 import secrets
 import tempfile
 import time
@@ -75,7 +76,7 @@ def run_demo(
 
 def _run_demo(storage: DemoStorage, keep: bool) -> int:
     settings = load_settings(serves=True)
-    configure_logging("warning", settings.log_format)
+    _configure_logging(settings)
     with tempfile.TemporaryDirectory(prefix="sluice-demo-") as directory:
         typer.echo("starting an embedded Apache Kafka …")
         with EmbeddedKafka(Path(directory), notice=typer.echo) as kafka:
@@ -83,6 +84,16 @@ def _run_demo(storage: DemoStorage, keep: bool) -> int:
             settings = _on(settings, kafka.bootstrap_servers)
             with _stored(settings, storage) as stored:
                 return run(_demo(stored, keep))
+
+
+def _configure_logging(settings: Settings) -> None:
+    """Warnings go between the demo's lines; by SLUICE_LOG_LEVEL more or fewer."""
+    if "log_level" in settings.model_fields_set:
+        configure_logging(settings.log_level, settings.log_format)
+        return
+    configure_logging("warning", settings.log_format)
+    # A busy machine holds the loop up, which tells a newcomer nothing.
+    logging.getLogger("sluice.loop_watch").setLevel(logging.ERROR)
 
 
 def _on(settings: Settings, bootstrap_servers: str) -> Settings:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sluice.access.askers import ANYONE, Asker
-from sluice.access.errors import IssuerUnavailable, TokenRefused
+from sluice.access.errors import FetchCrowded, IssuerUnavailable, TokenRefused
 from sluice.access.gate import AccessGate
 from sluice.http.audit import Refusals
 from sluice.http.problems import Refusal, unavailable
@@ -45,7 +45,7 @@ class BearerAuth:
         """Identify a request's sender by its token.
 
         Raises:
-            Refusal: 401, it is invalid; 503, the issuer of tokens doesn't answer.
+            Refusal: 401, it is invalid; 503, the issuer of tokens doesn't answer, or not so soon.
         """
         if self._gate.is_open:
             return ANYONE
@@ -59,6 +59,8 @@ class BearerAuth:
         except TokenRefused as refused:
             self._refusals.note(request, str(refused))
             raise _unauthorized('Bearer error="invalid_token"') from None
+        except FetchCrowded:
+            raise unavailable("too many tokens of keys that aren't known are looked at") from None
         except IssuerUnavailable:
             raise unavailable("the issuer of tokens doesn't answer") from None
 

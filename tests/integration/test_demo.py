@@ -107,8 +107,8 @@ def catches_signals(process: subprocess.Popen[str]) -> bool:
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def interrupted(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send the signal, and a second one as the impatient do."""
+def interrupted(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    """Send the signal, and a second one as the impatient do. Returns what was on stderr."""
     servers = children_of(process.pid)
     process.send_signal(number)
     time.sleep(0.3)
@@ -118,6 +118,7 @@ def interrupted(process: subprocess.Popen[str], number: signal.Signals) -> None:
     assert "Traceback" not in errors
     for server in servers:
         assert ends(server, within_seconds=5)
+    return errors
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,12 @@ def test_a_signal_ends_it_at_any_moment_and_leaves_nothing(
         interrupted(process, number)
 
 
+def stalls(url: str) -> float:
+    counted = r"^sluice_event_loop_stall_seconds_count (\S+)$"
+    (count,) = re.findall(counted, httpx.get(f"{url}metrics").text, re.MULTILINE)
+    return float(count)
+
+
 def test_kept_it_serves_the_page_until_a_signal_comes(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
         (url,) = re.findall(r"http://\S+/", line_with(process, "until Ctrl-C, the page"))
@@ -151,4 +158,10 @@ def test_kept_it_serves_the_page_until_a_signal_comes(tmp_path: Path) -> None:
         assert len(listed) == 5
         link = httpx.post(f"{url}export/{listed[0]['export_id']}/link").json()["url"]
         assert len(httpx.get(link).content) == listed[0]["bytes"]
-        interrupted(process, signal.SIGTERM)
+        # As on a machine that is busy: the loop stands still.
+        before = stalls(url)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: stalls(url) > before)
+        assert "stood still" not in interrupted(process, signal.SIGTERM)

@@ -12,6 +12,7 @@ from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
+from playwright.async_api import Route
 
 from producer.sources.xlsx_source import read_xlsx
 from tests.page.browser import Opened, opened
@@ -93,6 +94,33 @@ async def test_it_lives_filters_and_shows_one(world: World) -> None:
         await page.wait_for_selector("[data-id=his]")
         assert await one.ids() == ["his", "pdf"]
         assert one.complaints == []
+
+
+async def test_what_was_opened_before_it_was_requested_is_shown_as_it_comes(world: World) -> None:
+    async with opened(world) as one:
+        await one.go("?export=soon")
+        await one.page.wait_for_selector("#detail .error")
+        assert "there is no export 'soon'" in await one.page.inner_text("#detail")
+        world.request("soon")
+        await one.page.wait_for_selector("#detail .queued")
+        assert await one.page.locator("#detail .error").count() == 0
+        assert await one.page.locator("#detail [data-act=cancel]").count() == 1
+
+
+async def test_an_end_that_the_stream_missed_is_shown_once_it_is_back(world: World) -> None:
+    world.request("long")
+    async with opened(world) as one:
+        await one.page.route("**/export/events", _without_its_messages)
+        await one.page.goto(f"{one.url}/?export=long")
+        await one.page.wait_for_selector("#detail .queued")
+        world.end("long")
+        world.publish_end(ended_export("long", NOON))
+        await one.page.unroute("**/export/events")
+        await one.page.wait_for_selector("#detail .completed")
+
+
+async def _without_its_messages(route: Route) -> None:
+    await route.fulfill(status=200, content_type="text/event-stream", body="retry: 1000\n\n")
 
 
 async def test_ten_thousand_exports_in_pages(world: World) -> None:

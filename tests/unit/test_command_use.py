@@ -1,5 +1,6 @@
 """How commands answer to being called wrongly, and for help: before they connect to anything."""
 
+import itertools
 import os
 import re
 import shlex
@@ -177,10 +178,24 @@ def test_an_example_is_what_its_command_accepts(line: str) -> None:
 
 
 @pytest.mark.parametrize("words", sorted(EXAMPLES))
-def test_help_shows_no_types_of_flags_and_numbers(call: Call, words: str) -> None:
+def test_help_shows_no_types_of_python(call: Call, words: str) -> None:
     _, output, _ = call(*words.split()[1:], "--help")
     assert "Examples:" in output
-    assert not re.search("<bool>|<int", output)
+    assert not re.search("<bool>|<int|<str|<list|<path>", output)
+
+
+@pytest.mark.parametrize("words", sorted(EXAMPLES))
+def test_help_wraps_its_text_at_the_terminals_end(
+    call: Call, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, output, _ = call(*words.split()[1:], "--help")
+    text, _, _ = output.partition("╭")
+    lines = [line.strip() for line in text.splitlines()]
+    for line, after in itertools.pairwise(lines):
+        if line and after:
+            first, *_ = after.split()
+            assert len(f"{line} {first}") > 78, f"{line!r} has room for {first!r}"
 
 
 def test_the_version_is_the_packages(call: Call) -> None:
@@ -200,11 +215,12 @@ def test_a_shell_completes_commands_and_options(shell: str) -> None:
         assert completed in done.stdout, done
 
 
+@pytest.mark.parametrize("arguments", [["cancel", "a"], ["list"], ["retry", "a"]])
 def test_kafka_that_refuses_closes_with_what_to_do(
-    call: Call, monkeypatch: pytest.MonkeyPatch
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.setenv("SLUICE_BOOTSTRAP_SERVERS", "127.0.0.1:9")
-    code, _, errors = call("cancel", "a")
+    code, _, errors = call(*arguments)
     hint = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
     why = "Kafka at 127.0.0.1:9 can't be used: connection refused"
     assert (code, errors) == (1, f"sluice: {why} ({hint})\n")

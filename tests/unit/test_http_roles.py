@@ -1,5 +1,6 @@
 """Who may do what over HTTP: users have their own exports, operators all; and what is audited."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,24 @@ async def test_while_an_issuer_has_never_answered_its_tokens_are_503(world: Worl
                 answer = await client.get("/export/status", headers=headers)
                 assert_problem(answer, 503, "the issuer of tokens doesn't answer")
                 assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_while_others_wait_for_keys_a_token_of_an_unknown_one_is_503(world: World) -> None:
+    with running_issuer() as provider:
+        provider.rotate("k-1")
+        fetch = IssuerFetch(provider.url)
+        async with IssuerKeys(provider.url, fetch.fetch_keys, 1.0) as keys:
+            issuer = Issuer(provider.url, AUDIENCE, keys)
+            await issuer.asker_of(provider.token().encode())
+            provider.rotate("k-2")
+            unknown = [issuer.asker_of(provider.token().encode()) for _ in range(100)]
+            waiting = asyncio.gather(*unknown)
+            async with serving_world(world, gate=AccessGate({}, None, issuer)) as client:
+                headers = {"Authorization": f"Bearer {provider.token()}"}
+                answer = await client.get("/export/status", headers=headers)
+                assert_problem(
+                    answer, 503, "too many tokens of keys that aren't known are looked at"
+                )
+                assert int(answer.headers["retry-after"]) > 0
+                await waiting
+                assert (await client.get("/export/status", headers=headers)).status_code == 200

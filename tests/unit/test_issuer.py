@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sluice.access.askers import Asker, Role
-from sluice.access.errors import IssuerUnavailable, TokenRefused
+from sluice.access.errors import FetchCrowded, IssuerUnavailable, TokenRefused
 from sluice.access.issuer import Issuer
 from sluice.access.issuer_fetch import IssuerFetch, usable_keys
 from sluice.access.issuer_keys import IssuerKeys
@@ -243,12 +243,38 @@ async def test_unknown_keys_fetch_at_a_bounded_rate(provider: TestIssuer) -> Non
     async with verifier_of(provider) as verifier:
         await verifier.asker_of(provider.token().encode())
         before, began = provider.fetches, time.monotonic()
-        tokens = [by_another(provider, kid=f"no-{number}") for number in range(200)]
+        tokens = [by_another(provider, kid=f"no-{number}") for number in range(100)]
         reasons = await asyncio.gather(*(refused(verifier, token) for token in tokens))
         assert set(reasons) == {NO_KEY}
         seconds = time.monotonic() - began
         assert provider.fetches - before <= 2 + seconds / BETWEEN_SECONDS
         assert provider.fetches - before <= 3, "those that come at once share one"
+
+
+async def test_of_a_flood_of_unknown_keys_few_wait_and_known_keys_are_served(
+    provider: TestIssuer,
+) -> None:
+    fetch = IssuerFetch(provider.url)
+    async with IssuerKeys(provider.url, fetch.fetch_keys, between_seconds=1.0) as keys:
+        verifier = Issuer(provider.url, AUDIENCE, keys)
+        right = provider.token().encode()
+        assert await verifier.asker_of(right)
+        tokens = [by_another(provider, kid=f"no-{number}").encode() for number in range(1_000)]
+        flood = [asyncio.create_task(verifier.asker_of(token)) for token in tokens]
+        await asyncio.sleep(0.01)
+        crowded = [task for task in flood if task.done()]
+        assert len(crowded) == 900
+        assert {type(task.exception()) for task in crowded} == {FetchCrowded}
+        assert await verifier.asker_of(right)
+        found = await asyncio.gather(*flood, return_exceptions=True)
+        assert sum(isinstance(one, TokenRefused) for one in found) == 100, "they were looked at"
+        # Those whose clients give up make room as well.
+        flood = [asyncio.create_task(verifier.asker_of(token)) for token in tokens]
+        await asyncio.sleep(0.01)
+        for task in flood:
+            task.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+        assert await refused(verifier, by_another(provider, kid="no")) == NO_KEY
 
 
 async def test_a_stopped_issuer_keeps_its_keys(provider: TestIssuer) -> None:

@@ -7,6 +7,7 @@ import { REASONS, STATES, count, duration, element, isOpen, size, toast, when } 
 const dialog = document.getElementById("detail");
 let current = null;
 let status = null;
+let trouble = null;
 let links = true;
 let confirming = false;
 
@@ -19,6 +20,7 @@ export async function openDetail(id) {
   if (current === id) return;
   current = id;
   status = null;
+  trouble = null;
   confirming = false;
   draw();
   if (!dialog.open) dialog.showModal();
@@ -27,27 +29,35 @@ export async function openDetail(id) {
 
 async function refresh() {
   const id = current;
+  let found = status, problem = null;
   try {
-    const found = await get(`/export/status/${encodeURIComponent(id)}`);
-    if (id !== current) return;
-    status = found;
-    draw();
+    found = await get(`/export/status/${encodeURIComponent(id)}`);
   } catch (error) {
-    if (id === current) draw(error.message);
+    problem = error.message;
   }
+  if (id !== current) return;
+  status = found;
+  trouble = problem;
+  draw();
 }
 
-// A change of the stream: rows grow in place, an end is fetched with its event.
+// After changes that the stream didn't bring, such as an end while the node was away.
+export function refreshDetail() {
+  if (current && !status?.event) refresh();
+}
+
+// A change of the stream: rows grow in place, an end is fetched with its event. An export that was
+// opened before it was requested is fetched too.
 export function putDetail(change) {
-  if (change.export_id !== current || !status || status.event) return;
-  if (!isOpen(change.state)) refresh();
+  if (change.export_id !== current || status?.event) return;
+  if (!status || !isOpen(change.state)) refresh();
   else {
     status = { ...status, state: change.state, rows: change.rows ?? status.rows, bytes: change.bytes ?? status.bytes };
     draw();
   }
 }
 
-function draw(error = null) {
+function draw() {
   const listed = known(current);
   const event = status?.event;
   const state = status?.state ?? listed?.state;
@@ -60,7 +70,7 @@ function draw(error = null) {
         listed?.title ? element("p", { className: "id" }, current) : null),
       button("close", "×", () => dialog.close(), { className: "close", ariaLabel: "Close" })),
     element("div", { className: "content" },
-      error ? element("p", { className: "error" }, error) : null,
+      trouble ? element("p", { className: "error" }, trouble) : null,
       state ? element("p", {}, element("span", { className: `state large ${state}` }, STATES[state])) : null,
       isOpen(state) ? element("progress", { ariaLabel: "Under way" }) : null,
       ...(event ? outcome(event) : []),

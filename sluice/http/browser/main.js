@@ -1,7 +1,7 @@
 // The page, put together: filters in the URL, what is open, keys, and the stream.
 
 import { follow, forgetToken, hasToken, onTokenNeeded } from "./api.js";
-import { closeDetail, openDetail, putDetail } from "./detail.js";
+import { closeDetail, openDetail, putDetail, refreshDetail } from "./detail.js";
 import { load, loadOlder, neighbour, put, refreshAges } from "./list.js";
 import { openNode } from "./node.js";
 import { openUpload, prepareUpload } from "./upload.js";
@@ -24,6 +24,11 @@ async function reload() {
     notice(`The list can't be shown: ${error.message}`);
   }
   $("sign-out").hidden = !hasToken();
+}
+
+function reloadAll() {
+  refreshDetail();
+  reload();
 }
 
 function notice(text) {
@@ -135,10 +140,10 @@ prepareUpload((id) => { go({ export: id }); });
 setInterval(refreshAges, 20000);
 show();
 follow({
-  open: (resumed) => { live("live", "Live"); if (!resumed) reload(); else $("sign-out").hidden = !hasToken(); },
+  open: (resumed) => { live("live", "Live"); if (!resumed) reloadAll(); else $("sign-out").hidden = !hasToken(); },
   closed: () => live("connecting", "Reconnecting"),
   message: (change) => {
-    if (change.type === "reload") reload();
+    if (change.type === "reload") reloadAll();
     else { put(change); putDetail(change); }
   },
 });
