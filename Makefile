@@ -51,11 +51,16 @@ demo: install ## run the five scenarios on an embedded Apache Kafka
 # first ones. Three of them for two cores, as tests wait: two workers used 67 % of both, three 81 %.
 PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Folders whose tests are all left out by their marks are not even imported.
+UNMARKED := --ignore tests/hostile --ignore tests/integration --ignore tests/page
+
 test: install ## the tests, on a real Kafka (about 14 minutes on two cores)
 	$(PYTEST_APART) -m "not long"
 
-test-long: install ## the longest tests: those of `make test` in their long form
+test-long: install ## the longest tests, and properties with many examples
 	$(PYTEST_APART) -m long --timeout 1800
+	$(BIN)/python -m pytest -q -m "hypothesis and not kafka and not long" -n $(TEST_WORKERS) \
+	    --dist worksteal --timeout 1800 --hypothesis-profile long $(UNMARKED)
 
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
@@ -65,7 +70,7 @@ check: install native-check ## format, lint, types, imports, unit and property t
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -q -m "not kafka and not slow and not long" -n $(TEST_WORKERS) --dist worksteal $(UNMARKED)
 
 native-check: ## format, lint and tests of native/, where cargo is
 	@# A distribution's cargo comes without clippy and rustfmt, and builds all the same; an old one

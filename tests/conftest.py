@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -20,10 +21,22 @@ from tests.support.object_stores import Bucket, bucket_of
 from tests.support.topics import created_topics
 from tests.support.upstream import Upstream
 
+TESTS = Path(__file__).parent
+# Their tests all have one of the marks that `make check` leaves out; the Makefile names them too.
+MARKED = {"hostile", "integration", "page"}
+MARKS = {"kafka", "slow", "long"}
 NodeProcess.forks = True
 # On a machine that does other things too, a slow moment fails no property.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+settings.register_profile(
+    "short", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("long", settings.get_profile("short"), max_examples=500)
+settings.load_profile("short")  # unless pytest's --hypothesis-profile names another
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while all modules are imported: it is hardly any, and looked for often."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
@@ -33,6 +46,15 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no server is not here, as `make check` doesn't even import it."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in MARKED and not MARKS & {mark.name for mark in item.iter_markers()}:
+            raise pytest.UsageError(f"{item.nodeid}: all of {folder} needs one of {sorted(MARKS)}")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.formats.compression import new_compressor
@@ -60,7 +60,6 @@ def test_nothing_is_changed_without_compression() -> None:
 
 
 @compressions
-@settings(max_examples=50, deadline=None)
 @given(cuts=st.lists(st.integers(0, len(CSV)), max_size=20))
 def test_the_bytes_do_not_depend_on_the_cuts(compression: Compression, cuts: list[int]) -> None:
     assert compressed(CSV, compression, cuts) == compressed(CSV, compression)

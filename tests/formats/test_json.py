@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.formats.json import JsonWriter, NdjsonWriter
@@ -54,7 +54,6 @@ def test_files_without_rows() -> None:
     assert json.loads(json_file(["a"])) == []
 
 
-@settings(deadline=None)
 @given(tables)
 def test_the_standard_library_reads_back_what_came(table: tuple[list[str], Any]) -> None:
     keys, rows = table
@@ -65,7 +64,6 @@ def test_the_standard_library_reads_back_what_came(table: tuple[list[str], Any])
     assert lines[-1] == ""
 
 
-@settings(deadline=None)
 @given(tables, st.lists(st.integers(0, 6), max_size=4))
 def test_a_row_has_the_same_bytes_beside_any_others(
     table: tuple[list[str], Any], cuts: list[int]
@@ -80,7 +78,6 @@ def test_a_row_has_the_same_bytes_beside_any_others(
     assert ndjson(keys, *pieces) == ndjson(keys, rows)
 
 
-@settings(deadline=None)
 @given(cells)
 def test_what_orjson_refuses_is_written_as_it_would(cell: Cell) -> None:
     plain, beside = ndjson(["a", "b"], [[cell, 1]]), ndjson(["a", "b"], [[cell, 2**64]])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -98,7 +98,6 @@ def test_a_file_without_rows(appended: list[list[list[Cell]]]) -> None:
     assert content == b'<?xml version="1.0" encoding="UTF-8"?>\n<rows>\n</rows>\n'
 
 
-@settings(deadline=None)
 @given(tables, st.sampled_from(["absent", "nil"]))
 def test_readers_get_every_text_back_and_what_xml_lacks_is_counted(
     table: tuple[list[str], list[list[Cell]]], null: str
@@ -119,7 +118,6 @@ def test_readers_get_every_text_back_and_what_xml_lacks_is_counted(
     ]
 
 
-@settings(deadline=None)
 @given(tables, st.lists(st.integers(0, 6), max_size=4))
 def test_the_bytes_are_the_same_in_however_many_pieces_the_rows_come(
     table: tuple[list[str], list[list[Cell]]], cuts: list[int]
@@ -132,7 +130,6 @@ def test_the_bytes_are_the_same_in_however_many_pieces_the_rows_come(
     assert written(request(keys), *pieces) == whole
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | any_texts, max_size=3))
 def test_long_cells_are_written_in_pieces_to_the_same_bytes(row: list[Cell]) -> None:
     wanted = request([f"c{place}" for place in range(len(row))] or ["c"])
@@ -163,7 +160,6 @@ def test_cells_of_a_type_are_valid_by_the_schemas_types() -> None:
 # Names
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=6) | st.text("_x0F5aXmMlL:- ", max_size=8), unique=True))
 def test_every_text_has_a_name_of_its_own(keys: list[str]) -> None:
     names = [element_name(key) for key in keys]
@@ -173,7 +169,6 @@ def test_every_text_has_a_name_of_its_own(keys: list[str]) -> None:
         assert etree.fromstring(f"<{name}/>").tag == expat(f"<{name}/>").tag == name
 
 
-@settings(deadline=None)
 @given(st.text(max_size=6) | st.text("_x0F5aXmMlL:- ", max_size=8))
 def test_a_name_says_what_it_stands_for(key: str) -> None:
     name = element_name(key)

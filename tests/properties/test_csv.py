@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import consumer.formats.csv
@@ -225,7 +225,6 @@ def test_what_is_escaped_is_what_may_be_run(text: str) -> None:
 
 
 @given(st.lists(st.lists(cells, min_size=2, max_size=2), max_size=5))
-@settings(max_examples=50)
 def test_cells_keep_their_value_from_the_message_to_the_file(rows: list[list[Cell]]) -> None:
     message = json.dumps({"export_id": "a", "seq": 0, "rows": rows}).encode()
     request = ExportRequested(

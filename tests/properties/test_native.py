@@ -181,7 +181,7 @@ def exports(draw: st.DrawFn, file_format: Format, *, column_types: bool = False)
 
 @pytest.mark.parametrize("file_format", ROW_FORMATS)
 @given(data=st.data(), begun=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_usual_is_encoded_natively_to_the_same_bytes(
     native: Native, file_format: Format, data: st.DataObject, begun: bool
 ) -> None:
@@ -193,7 +193,7 @@ def test_what_is_usual_is_encoded_natively_to_the_same_bytes(
 
 @pytest.mark.parametrize("file_format", ROW_FORMATS)
 @given(data=st.data(), begun=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cut_into_batches_makes_one_file_by_either_or_both(
     native: Native, file_format: Format, data: st.DataObject, begun: bool
 ) -> None:
@@ -215,7 +215,7 @@ def test_any_cut_into_batches_makes_one_file_by_either_or_both(
 
 @pytest.mark.parametrize("file_format", ROW_FORMATS)
 @given(data=st.data(), begun=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_sent_the_answer_is_pythons_or_none(
     native: Native, file_format: Format, data: st.DataObject, begun: bool
 ) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.rows import DataSet
@@ -133,7 +133,6 @@ def exports(draw: st.DrawFn) -> tuple[ExportRequested, list[bytes]]:
     return request, values_of(as_objects, cuts)
 
 
-@settings(max_examples=60, deadline=None)
 @given(export=exports())
 def test_any_export_has_pythons_bytes(
     native: Native, fonts: FontStack, export: tuple[ExportRequested, list[bytes]]
@@ -143,8 +142,11 @@ def test_any_export_has_pythons_bytes(
     assert made == by_python(request, values, fonts)
 
 
+_CITIES = pytest.param(DataSet.CITIES, marks=pytest.mark.slow)  # they are shaped
+
+
 @pytest.mark.parametrize("overflow", ["cut", "wrap"])
-@pytest.mark.parametrize("data_set", [DataSet.ORDERS, DataSet.CITIES, DataSet.HAN])
+@pytest.mark.parametrize("data_set", [DataSet.ORDERS, _CITIES, DataSet.HAN])
 def test_usual_rows_are_drawn_natively(
     native: Native, fonts: FontStack, data_set: DataSet, overflow: str
 ) -> None:

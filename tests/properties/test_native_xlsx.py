@@ -35,7 +35,7 @@ def taken(native: Native, request: ExportRequested, rows: list[list[Any]]) -> bo
 
 
 @given(exports())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_of_all_types_have_the_same_cells(
     native: Native, export: tuple[ExportRequested, list[tuple[Cell, ...]]]
 ) -> None:

@@ -46,7 +46,6 @@ def fonts(tmp_path_factory: pytest.TempPathFactory) -> FontStack:
     return load_fonts([make_font(tmp_path_factory.mktemp("fonts") / "han.ttf", HAN)])
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=tables, title=anything, records_per_page=st.integers(1, 4))
 def test_any_export_opens_and_says_what_it_has(
     fonts: FontStack, rows: list[list[Cell]], title: str, records_per_page: int
@@ -61,7 +60,6 @@ def test_any_export_opens_and_says_what_it_has(
     assert all(f"Page {number} of" in page for number, page in enumerate(pages, start=1))
 
 
-@settings(max_examples=60, deadline=None)
 @given(lines=st.lists(st.text(LETTERS, min_size=1, max_size=40), min_size=1, max_size=60))
 def test_texts_read_back_up_to_their_cuts(fonts: FontStack, lines: list[str]) -> None:
     content = write_pdf(
@@ -76,7 +74,6 @@ def test_texts_read_back_up_to_their_cuts(fonts: FontStack, lines: list[str]) ->
         assert read == whole or (read[-1] == "…" and whole.startswith(read[:-1]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     rows=tables,
     cuts=st.lists(st.integers(0, 12), max_size=6),
@@ -96,7 +93,6 @@ def test_the_bytes_do_not_depend_on_the_pieces_or_on_other_exports(
     assert made == write_pdf(request, rows, fonts)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(
@@ -120,7 +116,7 @@ def test_no_number_is_cut_while_there_is_room(
         assert str(last) in words
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(given_texts=st.lists(anything, min_size=1, max_size=8), room=st.integers(0, 6_000))
 def test_no_line_is_wider_than_its_room(
     fonts: FontStack, given_texts: list[str], room: int

@@ -8,7 +8,7 @@ from itertools import pairwise, zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -104,7 +104,6 @@ def same(read: object, expected: object) -> bool:
     return read == expected
 
 
-@settings(deadline=None)
 @given(exports())
 def test_cells_and_headers_are_read_back(
     export: tuple[ExportRequested, list[tuple[Cell, ...]]],

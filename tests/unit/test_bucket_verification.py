@@ -141,6 +141,7 @@ def test_files_that_no_manifest_names_are_counted(world: World) -> None:
     assert world.verifier.unnamed() == 2
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
     storage = ObjectStorage(Bucket(MemoryStore(), "s3://bucket"), Scratch(tmp_path))
     finished(storage, "a", b"x" * 64 * 1024 * 1024)

@@ -126,6 +126,7 @@ async def test_a_long_text_is_part_of_nothing(client: httpx.AsyncClient) -> None
     assert errors == [{"field": "q", "message": "must have at most 1,000 characters"}]
 
 
+@pytest.mark.slow
 async def test_a_page_out_of_100_000_lets_others_have_their_turn(
     client: httpx.AsyncClient, world: World
 ) -> None:

@@ -45,6 +45,7 @@ def test_what_a_batch_makes_counts_before_it_is_compressed(bench: Bench, compres
     assert event.message == "batch 0 makes more than 16,777,216 bytes of the file"
 
 
+@pytest.mark.slow
 def test_many_rows_of_nothing_are_refused_before_one_is_built(bench: Bench) -> None:
     bench.request(columns=[f"c{n}" for n in range(256)])
     bench.raw(RECORDS, b'{"export_id":"a","seq":0,"rows":[%b]}' % b",".join([b"{}"] * 330_000))
@@ -58,6 +59,7 @@ def test_many_rows_of_nothing_are_refused_before_one_is_built(bench: Bench) -> N
     assert took.seconds < 5
 
 
+@pytest.mark.slow
 def test_just_a_million_cells_are_accepted(bench: Bench) -> None:
     bench.request(columns=["a", "b", "c", "d"])
     bench.batch(0, *[{}] * 250_000)

@@ -128,7 +128,7 @@ def test_a_file_beyond_what_the_table_can_address_fails_by_its_reason() -> None:
     assert failure.value.reason is FailReason.TOO_LARGE
 
 
-@pytest.mark.parametrize("pages", [1, 130, 4_200])
+@pytest.mark.parametrize("pages", [1, 130, pytest.param(4_200, marks=pytest.mark.slow)])
 def test_qpdf_has_nothing_to_say_against_it(pages: int, tmp_path: Path) -> None:
     qpdf = shutil.which("qpdf")
     if qpdf is None:

@@ -255,6 +255,7 @@ def test_a_footer_stands_on_each_page_and_the_date_is_in_its_zone() -> None:
         assert page[-1] == f"Page {number} of 2 2026-11-21 13:30 UTC+03:00"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overflow", ["cut", "wrap"])
 def test_columns_that_grow_with_every_page_cost_a_few_times_more_than_others(
     overflow: str,

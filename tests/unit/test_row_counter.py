@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.formats.csv import CsvWriter
@@ -84,7 +84,6 @@ def test_a_record_without_an_end_counts(content: bytes, records: int) -> None:
     assert counted(CsvRowCounter(), content) == (records, None)
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=30),
     per_page=st.sampled_from([1, 7, 1_000]),

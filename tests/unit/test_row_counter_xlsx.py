@@ -4,7 +4,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.formats.xlsx import writer as writer_module
@@ -24,7 +24,6 @@ def counted(content: bytes, piece_bytes: int = 7) -> int:
     return counter.rows
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS), max_size=20),
     header=st.booleans(),

@@ -325,6 +325,7 @@ def test_a_date_in_another_zone_is_that_in_utc() -> None:
     assert created == at("2026-11-21T10:00:00")
 
 
+@pytest.mark.slow
 def test_a_row_of_megabytes_is_encoded_a_cell_at_a_time() -> None:
     """Each of its characters takes seven."""
     row = ["\b" * 32_000] * 64
