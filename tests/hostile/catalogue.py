@@ -1,6 +1,7 @@
 """Every kind of hostile input, in the order in which they are sent."""
 
 from tests.hostile import (
+    kinds_access,
     kinds_connections,
     kinds_floods,
     kinds_following,
@@ -23,6 +24,7 @@ KINDS: tuple[Kind, ...] = (
     *kinds_http.KINDS,
     *kinds_connections.KINDS,
     *kinds_following.KINDS,
+    *kinds_access.KINDS,
     *kinds_floods.KINDS,
     *kinds_storage.KINDS,
 )
