@@ -24,7 +24,7 @@ from schemas.vocabulary import Format
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "0.4.0"
+VERSION: Final = "0.5.0"
 """Of the crate that this code was written for."""
 _MODULE = "sluice_native"
 
@@ -52,7 +52,7 @@ class _RowEncoder(Protocol):
     def encode(self, value: bytes, place: int, most_bytes: int) -> _Encoded | None: ...
 
 
-class _RowEncoderClass(Protocol):
+class _MakeEncoder(Protocol):
     def __call__(
         self,
         keys: Sequence[str],
@@ -62,14 +62,18 @@ class _RowEncoderClass(Protocol):
         """See ``native_options`` of the format's writer."""
 
 
+class _RowEncoders(Protocol):
+    csv: _MakeEncoder
+    json: _MakeEncoder
+    xml: _MakeEncoder
+    xlsx: _MakeEncoder
+
+
 class Native(NativePdfModule, Protocol):
     """The module that ``native/src/binding.rs`` makes."""
 
     VERSION: str
-    CsvEncoder: _RowEncoderClass
-    JsonEncoder: _RowEncoderClass
-    XmlEncoder: _RowEncoderClass
-    XlsxEncoder: _RowEncoderClass
+    RowEncoder: _RowEncoders
 
 
 def find_encoders() -> Encoders:
@@ -126,19 +130,19 @@ class NativeEncoders:
 
     def encoder(self, request: ExportRequested) -> BatchEncoder:
         """The encoder of an export's batches."""
-        native = self._native
+        native, rows = self._native, self._native.RowEncoder
         match request.format:
             case Format.CSV:
-                return NativeRows(native.CsvEncoder, CsvWriter(request), request)
+                return NativeRows(rows.csv, CsvWriter(request), request)
             case Format.NDJSON:
-                return NativeRows(native.JsonEncoder, NdjsonWriter(request), request)
+                return NativeRows(rows.json, NdjsonWriter(request), request)
             case Format.JSON:
-                return NativeRows(native.JsonEncoder, JsonWriter(request), request)
+                return NativeRows(rows.json, JsonWriter(request), request)
             case Format.XML:
-                return NativeRows(native.XmlEncoder, XmlWriter(request), request)
+                return NativeRows(rows.xml, XmlWriter(request), request)
             case Format.XLSX:
                 writer = XlsxWriter(request, dated_at=None)
-                return NativeRows(native.XlsxEncoder, writer, request, _MOST_SHEET_BYTES)
+                return NativeRows(rows.xlsx, writer, request, _MOST_SHEET_BYTES)
             case Format.PDF:
                 return NativePdf(native, request)
 
@@ -152,7 +156,7 @@ class NativeRows:
 
     def __init__(
         self,
-        make: _RowEncoderClass,
+        make: _MakeEncoder,
         blank: NativeWriter,
         request: ExportRequested,
         most_bytes: int | None = None,

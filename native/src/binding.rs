@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::batch::{Batch, Table};
+use crate::batch::Table;
 use crate::csv::{Csv, CsvOptions};
+use crate::format::Encode;
 use crate::json::Json;
 use crate::xlsx::{Styles, Xlsx, XlsxOptions};
 use crate::xml::{Xml, XmlOptions};
@@ -23,37 +24,32 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
-/// Encode a record, with the interpreter's lock released.
-fn encoded<'py>(
-    value: &Bound<'py, PyBytes>,
-    work: impl for<'a> FnOnce(&'a [u8]) -> Option<(Batch<'a>, Vec<u8>, usize)> + Send,
-) -> Option<Encoded<'py>> {
-    let (py, bytes) = (value.py(), value.as_bytes());
-    let (batch, data, replaced) = py.detach(|| guarded(|| work(bytes)))?;
-    let id = batch.export_id.to_owned();
-    let data = PyBytes::new(py, &data);
-    Some((id, batch.seq, batch.last, batch.total_rows, batch.rows, data, replaced))
-}
-
-fn table(keys: Vec<String>, types: &[Option<String>]) -> PyResult<Table> {
-    Table::new(keys, types)
-        .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("an unknown column type"))
-}
-
-/// Encodes the batches of one CSV export.
+/// Encodes the batches of one export, in a format whose rows follow each other.
 #[pyclass(frozen, module = "sluice_native")]
-struct CsvEncoder {
+struct RowEncoder {
     table: Table,
-    csv: Csv,
+    format: Box<dyn Encode>,
+}
+
+impl RowEncoder {
+    fn of(
+        keys: Vec<String>,
+        types: &[Option<String>],
+        format: impl Encode + 'static,
+    ) -> PyResult<Self> {
+        let table = Table::new(keys, types)
+            .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("an unknown column type"))?;
+        Ok(Self { table, format: Box::new(format) })
+    }
 }
 
 #[pymethods]
-impl CsvEncoder {
+impl RowEncoder {
     /// `formulas` are `STARTS` and `PASSED_OVER` of `schemas.formulas`.
-    #[new]
+    #[staticmethod]
     #[pyo3(signature = (keys, types, *, delimiter, line_ending, quotes_all, decimal_comma, words, head, has_header, escapes, formulas))]
     #[allow(clippy::too_many_arguments, reason = "they are named, and each is an option")]
-    fn new(
+    fn csv(
         keys: Vec<String>,
         types: Vec<Option<String>>,
         delimiter: String,
@@ -76,108 +72,42 @@ impl CsvEncoder {
             has_header,
         };
         let csv = Csv::new(options, keys.len(), escapes, (&formulas.0, &formulas.1));
-        Ok(Self { table: table(keys, &types)?, csv })
+        Self::of(keys, &types, csv)
     }
 
-    /// `begun`: the file's beginning was written. Returns `None` where Python is to encode it.
-    fn encode<'py>(
-        &self,
-        value: &Bound<'py, PyBytes>,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<Encoded<'py>> {
-        encoded(value, |bytes| {
-            let (batch, data) = self.csv.encode(bytes, &self.table, begun, most_bytes)?;
-            Some((batch, data, 0))
-        })
-    }
-}
-
-/// Encodes the batches of one JSON or NDJSON export.
-#[pyclass(frozen, module = "sluice_native")]
-struct JsonEncoder {
-    table: Table,
-    json: Json,
-}
-
-#[pymethods]
-impl JsonEncoder {
-    #[new]
+    /// Of JSON or NDJSON.
+    #[staticmethod]
     #[pyo3(signature = (keys, types, *, first, between))]
-    fn new(
+    fn json(
         keys: Vec<String>,
         types: Vec<Option<String>>,
         first: Vec<u8>,
         between: Vec<u8>,
     ) -> PyResult<Self> {
         let json = Json::new(&keys, first, between);
-        Ok(Self { table: table(keys, &types)?, json })
+        Self::of(keys, &types, json)
     }
 
-    /// `begun`: a row was written. Returns `None` where Python is to encode it.
-    fn encode<'py>(
-        &self,
-        value: &Bound<'py, PyBytes>,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<Encoded<'py>> {
-        encoded(value, |bytes| {
-            let (batch, data) = self.json.encode(bytes, &self.table, begun, most_bytes)?;
-            Some((batch, data, 0))
-        })
-    }
-}
-
-/// Encodes the batches of one XML export.
-#[pyclass(frozen, module = "sluice_native")]
-struct XmlEncoder {
-    table: Table,
-    xml: Xml,
-}
-
-#[pymethods]
-impl XmlEncoder {
     /// `row` is what begins and ends one; `elements` are of each column what stands before and
     /// after its text, and what a null is.
-    #[new]
+    #[staticmethod]
     #[pyo3(signature = (keys, types, *, head, row, elements))]
-    fn new(
+    fn xml(
         keys: Vec<String>,
         types: Vec<Option<String>>,
         head: Vec<u8>,
         row: [Vec<u8>; 2],
         elements: Vec<[Vec<u8>; 3]>,
     ) -> PyResult<Self> {
-        let xml = Xml::new(XmlOptions { head, row, elements });
-        Ok(Self { table: table(keys, &types)?, xml })
+        Self::of(keys, &types, Xml::new(XmlOptions { head, row, elements }))
     }
 
-    /// `begun`: the file's beginning was written. Returns `None` where Python is to encode it.
-    fn encode<'py>(
-        &self,
-        value: &Bound<'py, PyBytes>,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<Encoded<'py>> {
-        encoded(value, |bytes| self.xml.encode(bytes, &self.table, begun, most_bytes))
-    }
-}
-
-/// Encodes the batches of one XLSX export, as XML that is still to be packed.
-#[pyclass(frozen, module = "sluice_native")]
-struct XlsxEncoder {
-    table: Table,
-    xlsx: Xlsx,
-}
-
-#[pymethods]
-impl XlsxEncoder {
     /// `styles` are quoted, whole, date, timestamp, the same with milliseconds, and that of one
-    /// decimal, as `styles.py` numbers them.
-    #[new]
+    /// decimal, as `styles.py` numbers them. Parts are XML that is still to be packed.
+    #[staticmethod]
     #[pyo3(signature = (keys, types, *, styles, most_decimals, triggers, most_cell_characters, most_sheet_rows, days))]
     #[allow(clippy::too_many_arguments, reason = "they are named")]
-    fn new(
+    fn xlsx(
         keys: Vec<String>,
         types: Vec<Option<String>>,
         styles: [usize; 6],
@@ -192,20 +122,25 @@ impl XlsxEncoder {
             Styles { quoted, whole, date, timestamp, timestamp_millis, fraction, most_decimals };
         let options = XlsxOptions { styles, triggers, most_cell_characters, most_sheet_rows, days };
         let xlsx = Xlsx::new(options, &types);
-        Ok(Self { table: table(keys, &types)?, xlsx })
+        Self::of(keys, &types, xlsx)
     }
 
-    /// `number` is the first row's in its sheet. Returns `None` where Python is to encode it.
+    /// Encode a record, with the interpreter's lock released; `None` where Python is to do it.
+    ///
+    /// `place` is where its first row goes: its number in a sheet, else 0 if nothing of the file
+    /// is out.
     fn encode<'py>(
         &self,
         value: &Bound<'py, PyBytes>,
-        number: usize,
+        place: usize,
         most_bytes: usize,
     ) -> Option<Encoded<'py>> {
-        encoded(value, |bytes| {
-            let (batch, data) = self.xlsx.encode(bytes, &self.table, number, most_bytes)?;
-            Some((batch, data, 0))
-        })
+        let (py, bytes) = (value.py(), value.as_bytes());
+        let work = || self.format.encode(bytes, &self.table, place, most_bytes);
+        let (batch, part) = py.detach(|| guarded(work))?;
+        let id = batch.export_id.to_owned();
+        let data = PyBytes::new(py, &part.data);
+        Some((id, batch.seq, batch.last, batch.total_rows, batch.rows, data, part.replaced))
     }
 }
 
@@ -213,7 +148,7 @@ impl XlsxEncoder {
 #[pymodule]
 mod sluice_native {
     #[pymodule_export]
-    use super::{CsvEncoder, JsonEncoder, XlsxEncoder, XmlEncoder};
+    use super::RowEncoder;
     #[pymodule_export]
     use crate::pdf::binding::{PdfPages, PdfRecords, PdfRows};
 

@@ -3,8 +3,8 @@
 //! Invariant: each field is what `CsvWriter._field` makes of its cell, but for the first one of a
 //! file without a header, which may be quoted as `CsvWriter._first_line` does.
 
-use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, compact_json, repr};
+use crate::format::{Format, Part};
 use crate::formulas::Formulas;
 use crate::scan::{Classes, classes_of, plain_classes};
 
@@ -70,30 +70,6 @@ impl Csv {
         }
     }
 
-    /// The lines of a record's rows, after the file's beginning if it has not `begun`.
-    ///
-    /// `None` as well where they are more than `most_bytes`.
-    pub fn encode<'a>(
-        &self,
-        value: &'a [u8],
-        table: &Table,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<(Batch<'a>, Vec<u8>)> {
-        let mut lines = Lines {
-            csv: self,
-            out: Vec::with_capacity(value.len().min(most_bytes)),
-            scratch: Vec::new(),
-            is_first: !begun && !self.options.has_header,
-            most_bytes,
-        };
-        if !begun {
-            lines.out.extend_from_slice(&self.options.head);
-        }
-        let batch = read(value, table, &mut lines)?;
-        Some((batch, lines.out))
-    }
-
     /// `classes` are those of the text's bytes.
     fn calls_for_quotes(&self, text: &str, classes: u8) -> bool {
         self.options.quotes_all
@@ -103,114 +79,105 @@ impl Csv {
     }
 }
 
-struct Lines<'c> {
-    csv: &'c Csv,
-    out: Vec<u8>,
-    scratch: Vec<u8>,
-    is_first: bool,
-    most_bytes: usize,
-}
-
-impl Rows for Lines<'_> {
+impl Format for Csv {
     fn classes(&self) -> &Classes {
-        &self.csv.classes
+        &self.classes
     }
 
-    fn row(&mut self, cells: &[Cell]) -> Option<()> {
-        let csv = self.csv;
+    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+        let out = &mut part.data;
+        if part.place == 0 {
+            out.extend_from_slice(&self.options.head);
+        }
+        let is_first_line = part.place == 0 && !self.options.has_header;
         for (place, cell) in cells.iter().enumerate() {
             if place > 0 {
-                self.out.extend_from_slice(csv.options.delimiter.as_bytes());
+                out.extend_from_slice(self.options.delimiter.as_bytes());
             }
-            let start = self.out.len();
-            self.field(cell)?;
-            if self.is_first {
-                self.is_first = false;
-                self.keep_from_mistakes(start);
+            let start = out.len();
+            self.field(cell, out)?;
+            if is_first_line && place == 0 {
+                keep_from_mistakes(start, out);
             }
         }
-        self.out.extend_from_slice(csv.options.line_ending.as_bytes());
-        (self.out.len() <= self.most_bytes).then_some(())
+        out.extend_from_slice(self.options.line_ending.as_bytes());
+        Some(())
     }
 }
 
-impl Lines<'_> {
-    fn field(&mut self, cell: &Cell) -> Option<()> {
-        let words = &self.csv.options.words;
+impl Csv {
+    fn field(&self, cell: &Cell, out: &mut Vec<u8>) -> Option<()> {
+        let words = &self.options.words;
         match cell {
-            Cell::Null => self.out.extend_from_slice(words[0].as_bytes()),
-            Cell::Bool(true) => self.out.extend_from_slice(words[1].as_bytes()),
-            Cell::Bool(false) => self.out.extend_from_slice(words[2].as_bytes()),
-            Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes()),
+            Cell::Null => out.extend_from_slice(words[0].as_bytes()),
+            Cell::Bool(true) => out.extend_from_slice(words[1].as_bytes()),
+            Cell::Bool(false) => out.extend_from_slice(words[2].as_bytes()),
+            Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes(), out),
             Cell::Double(number) => {
-                let mut text = std::mem::take(&mut self.scratch);
-                text.clear();
+                let mut text = Vec::new();
                 repr(*number, &mut text);
-                self.number(&text);
-                self.scratch = text;
+                self.number(&text, out);
             }
             Cell::Text(text) => {
                 let (text, classes) = (&*text.text, text.classes);
-                let is_suspect = self.csv.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
-                if classes & ANY_SPECIAL == 0 && !is_suspect && self.csv.texts_are_plain {
-                    self.out.extend_from_slice(text.as_bytes());
+                let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
+                if classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
+                    out.extend_from_slice(text.as_bytes());
                 } else {
-                    self.unusual(text, classes, is_suspect);
+                    self.unusual(text, classes, is_suspect, out);
                 }
             }
             Cell::Nested(json) => {
                 let mut text = Vec::with_capacity(json.len());
                 compact_json(json, &mut text)?;
-                let classes = classes_of(&text, &self.csv.classes);
-                self.unusual(&String::from_utf8(text).ok()?, classes, false);
+                let classes = classes_of(&text, &self.classes);
+                self.unusual(&String::from_utf8(text).ok()?, classes, false, out);
             }
         }
         Some(())
     }
 
-    fn number(&mut self, text: &[u8]) {
-        if self.csv.numbers_are_plain {
-            self.out.extend_from_slice(text);
+    fn number(&self, text: &[u8], out: &mut Vec<u8>) {
+        if self.numbers_are_plain {
+            out.extend_from_slice(text);
             return;
         }
-        let options = &self.csv.options;
-        let start = self.out.len();
+        let options = &self.options;
+        let start = out.len();
         let point = if options.decimal_comma { b',' } else { b'.' };
-        self.out.extend(text.iter().map(|&byte| if byte == b'.' { point } else { byte }));
+        out.extend(text.iter().map(|&byte| if byte == b'.' { point } else { byte }));
         let delimiter = options.delimiter.as_bytes();
-        let has_delimiter =
-            self.out[start..].windows(delimiter.len()).any(|part| part == delimiter);
+        let has_delimiter = out[start..].windows(delimiter.len()).any(|part| part == delimiter);
         if options.quotes_all || has_delimiter {
-            self.out.insert(start, b'"');
-            self.out.push(b'"');
+            out.insert(start, b'"');
+            out.push(b'"');
         }
     }
 
-    fn unusual(&mut self, text: &str, classes: u8, may_be_formula: bool) {
-        let csv = self.csv;
-        let formulas = csv.formulas.as_ref().filter(|_| may_be_formula);
+    fn unusual(&self, text: &str, classes: u8, may_be_formula: bool, out: &mut Vec<u8>) {
+        let formulas = self.formulas.as_ref().filter(|_| may_be_formula);
         let mark = if formulas.is_some_and(|f| f.is_formula(text)) { "'" } else { "" };
         // The delimiter may be the mark itself: without quotes the field would be split at it.
-        if !csv.calls_for_quotes(text, classes) && csv.options.delimiter != mark {
-            self.out.extend_from_slice(mark.as_bytes());
-            self.out.extend_from_slice(text.as_bytes());
+        if !self.calls_for_quotes(text, classes) && self.options.delimiter != mark {
+            out.extend_from_slice(mark.as_bytes());
+            out.extend_from_slice(text.as_bytes());
             return;
         }
-        self.out.push(b'"');
-        self.out.extend_from_slice(mark.as_bytes());
+        out.push(b'"');
+        out.extend_from_slice(mark.as_bytes());
         for (place, part) in text.split('"').enumerate() {
-            self.out.extend_from_slice(if place > 0 { b"\"\"" } else { b"" });
-            self.out.extend_from_slice(part.as_bytes());
+            out.extend_from_slice(if place > 0 { b"\"\"" } else { b"" });
+            out.extend_from_slice(part.as_bytes());
         }
-        self.out.push(b'"');
+        out.push(b'"');
     }
+}
 
-    /// Quote the file's first field if it would make readers mistake the file.
-    fn keep_from_mistakes(&mut self, start: usize) {
-        let field = &self.out[start..];
-        if MISTAKEN_BEGINNINGS.iter().any(|beginning| field.starts_with(beginning)) {
-            self.out.insert(start, b'"');
-            self.out.push(b'"');
-        }
+/// Quote the file's first field if it would make readers mistake the file.
+fn keep_from_mistakes(start: usize, out: &mut Vec<u8>) {
+    let field = &out[start..];
+    if MISTAKEN_BEGINNINGS.iter().any(|beginning| field.starts_with(beginning)) {
+        out.insert(start, b'"');
+        out.push(b'"');
     }
 }

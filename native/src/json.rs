@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, orjson, orjson_double, write_string};
+use crate::format::{Format, Part};
 use crate::scan::{Classes, plain_classes};
 
 /// How one export is written.
@@ -23,23 +23,6 @@ impl Json {
         let befores = keys.iter().enumerate().map(|(place, key)| before(place, key)).collect();
         Self { classes: plain_classes(), befores, first, between }
     }
-
-    /// The lines of a record's rows, without what ends the last one.
-    ///
-    /// `None` as well where they are more than `most_bytes`.
-    pub fn encode<'a>(
-        &self,
-        value: &'a [u8],
-        table: &Table,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<(Batch<'a>, Vec<u8>)> {
-        let out = Vec::with_capacity(value.len().min(most_bytes));
-        let next = if begun { &self.between } else { &self.first };
-        let mut lines = Lines { json: self, out, next, most_bytes };
-        let batch = read(value, table, &mut lines)?;
-        Some((batch, lines.out))
-    }
 }
 
 fn before(place: usize, key: &str) -> Vec<u8> {
@@ -49,28 +32,21 @@ fn before(place: usize, key: &str) -> Vec<u8> {
     text
 }
 
-struct Lines<'j> {
-    json: &'j Json,
-    out: Vec<u8>,
-    next: &'j [u8],
-    most_bytes: usize,
-}
-
-impl Rows for Lines<'_> {
+/// A part has no end: the next one divides its last row from what follows.
+impl Format for Json {
     fn classes(&self) -> &Classes {
-        &self.json.classes
+        &self.classes
     }
 
-    fn row(&mut self, cells: &[Cell]) -> Option<()> {
-        let out = &mut self.out;
-        out.extend_from_slice(self.next);
-        self.next = &self.json.between;
-        for (before, cell) in self.json.befores.iter().zip(cells) {
+    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+        let out = &mut part.data;
+        out.extend_from_slice(if part.place == 0 { &self.first } else { &self.between });
+        for (before, cell) in self.befores.iter().zip(cells) {
             out.extend_from_slice(before);
             write_cell(cell, out)?;
         }
         out.push(b'}');
-        (out.len() <= self.most_bytes).then_some(())
+        Some(())
     }
 }
 

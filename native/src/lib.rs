@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod cells;
 pub mod csv;
+pub mod format;
 pub mod formulas;
 pub mod json;
 pub mod pdf;

@@ -2,8 +2,8 @@
 //!
 //! Invariant: what XML can't hold is replaced and counted, each character once.
 
-use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, compact_json, repr};
+use crate::format::{Format, Part};
 use crate::scan::{Classes, plain_classes};
 
 /// The byte may call for a reference or a replacement; 0xEF begins U+FFFE and U+FFFF, and others.
@@ -34,78 +34,52 @@ impl Xml {
         }
         Self { options, classes }
     }
-
-    /// The lines of a record's rows, after the file's beginning if it has not `begun`, and how
-    /// many characters were replaced.
-    ///
-    /// `None` as well where they are more than `most_bytes`.
-    pub fn encode<'a>(
-        &self,
-        value: &'a [u8],
-        table: &Table,
-        begun: bool,
-        most_bytes: usize,
-    ) -> Option<(Batch<'a>, Vec<u8>, usize)> {
-        let out = Vec::with_capacity(value.len().min(most_bytes));
-        let mut lines = Lines { xml: self, out, replaced: 0, most_bytes };
-        if !begun {
-            lines.out.extend_from_slice(&self.options.head);
-        }
-        let batch = read(value, table, &mut lines)?;
-        Some((batch, lines.out, lines.replaced))
-    }
 }
 
-struct Lines<'x> {
-    xml: &'x Xml,
-    out: Vec<u8>,
-    replaced: usize,
-    most_bytes: usize,
-}
-
-impl Rows for Lines<'_> {
+impl Format for Xml {
     fn classes(&self) -> &Classes {
-        &self.xml.classes
+        &self.classes
     }
 
-    fn row(&mut self, cells: &[Cell]) -> Option<()> {
-        let options = &self.xml.options;
-        self.out.extend_from_slice(&options.row[0]);
+    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+        let options = &self.options;
+        if part.place == 0 {
+            part.data.extend_from_slice(&options.head);
+        }
+        part.data.extend_from_slice(&options.row[0]);
         for ([start, end, null], cell) in options.elements.iter().zip(cells) {
             if *cell == Cell::Null {
-                self.out.extend_from_slice(null);
+                part.data.extend_from_slice(null);
                 continue;
             }
-            self.out.extend_from_slice(start);
-            self.content(cell)?;
-            self.out.extend_from_slice(end);
+            part.data.extend_from_slice(start);
+            content(cell, part)?;
+            part.data.extend_from_slice(end);
         }
-        self.out.extend_from_slice(&options.row[1]);
-        (self.out.len() <= self.most_bytes).then_some(())
+        part.data.extend_from_slice(&options.row[1]);
+        Some(())
     }
 }
 
-impl Lines<'_> {
-    fn content(&mut self, cell: &Cell) -> Option<()> {
-        let out = &mut self.out;
-        match cell {
-            Cell::Null => {}
-            Cell::Bool(true) => out.extend_from_slice(b"true"),
-            Cell::Bool(false) => out.extend_from_slice(b"false"),
-            Cell::Integer(text) | Cell::Decimal(text) => out.extend_from_slice(text.as_bytes()),
-            Cell::Double(number) => repr(*number, out),
-            Cell::Text(text) if text.classes & SUSPECT == 0 => {
-                out.extend_from_slice(text.text.as_bytes());
-            }
-            Cell::Text(text) => self.replaced += escape(&text.text, out),
-            Cell::Nested(json) => {
-                let mut text = Vec::with_capacity(json.len());
-                compact_json(json, &mut text)?;
-                self.replaced += escape(&String::from_utf8(text).ok()?, out);
-            }
+fn content(cell: &Cell, part: &mut Part) -> Option<()> {
+    let out = &mut part.data;
+    match cell {
+        Cell::Null => {}
+        Cell::Bool(true) => out.extend_from_slice(b"true"),
+        Cell::Bool(false) => out.extend_from_slice(b"false"),
+        Cell::Integer(text) | Cell::Decimal(text) => out.extend_from_slice(text.as_bytes()),
+        Cell::Double(number) => repr(*number, out),
+        Cell::Text(text) if text.classes & SUSPECT == 0 => {
+            out.extend_from_slice(text.text.as_bytes());
         }
-        Some(())
+        Cell::Text(text) => part.replaced += escape(&text.text, out),
+        Cell::Nested(json) => {
+            let mut text = Vec::with_capacity(json.len());
+            compact_json(json, &mut text)?;
+            part.replaced += escape(&String::from_utf8(text).ok()?, out);
+        }
     }
+    Some(())
 }
 
 /// Returns how many characters were replaced.

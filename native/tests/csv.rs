@@ -2,6 +2,7 @@
 
 use sluice_native::batch::{Batch, Table};
 use sluice_native::csv::{Csv, CsvOptions};
+use sluice_native::format::Encode;
 
 const FORMULAS: (&str, &str) = ("=+-@\t\r\n＝＋－＠", "\0\u{feff} \u{a0}");
 const MOST_BYTES: usize = 1 << 20;
@@ -25,8 +26,8 @@ fn table(keys: &[&str]) -> Table {
 fn lines_with(options: CsvOptions, keys: &[&str], rows: &str) -> Option<String> {
     let csv = Csv::new(options, keys.len(), true, FORMULAS);
     let record = format!(r#"{{"export_id":"a","seq":0,"rows":[{rows}]}}"#);
-    let (_, data) = csv.encode(record.as_bytes(), &table(keys), false, MOST_BYTES)?;
-    Some(String::from_utf8(data).expect("UTF-8"))
+    let (_, part) = csv.encode(record.as_bytes(), &table(keys), 0, MOST_BYTES)?;
+    Some(String::from_utf8(part.data).expect("UTF-8"))
 }
 
 fn lines(rows: &str) -> Option<String> {
@@ -121,8 +122,8 @@ fn a_lone_blank_field_is_quoted() {
 fn the_fields_beside_the_rows_come_out() {
     let csv = Csv::new(options(), 1, true, FORMULAS);
     let record = br#" {"total_rows":1, "rows":[[1]], "last":true, "seq":7, "export_id":"a-1"} "#;
-    let (batch, data) = csv.encode(record, &table(&["a"]), true, MOST_BYTES).expect("it is right");
+    let (batch, part) = csv.encode(record, &table(&["a"]), 1, MOST_BYTES).expect("it is right");
     let expected = Batch { export_id: "a-1", seq: 7, last: true, total_rows: Some(1), rows: 1 };
-    assert_eq!((batch, &data[..]), (expected, &b"1\n"[..]));
-    assert!(csv.encode(record, &table(&["a"]), true, 1).is_none(), "more bytes than are wanted");
+    assert_eq!((batch, &part.data[..]), (expected, &b"1\n"[..]));
+    assert!(csv.encode(record, &table(&["a"]), 1, 1).is_none(), "more bytes than are wanted");
 }

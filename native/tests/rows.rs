@@ -1,6 +1,7 @@
 //! The bytes of NDJSON, XML and sheets, by examples; `tests/properties` compares with Python's.
 
 use sluice_native::batch::Table;
+use sluice_native::format::Encode;
 use sluice_native::json::Json;
 use sluice_native::xlsx::{Styles, Xlsx, XlsxOptions};
 use sluice_native::xml::{Xml, XmlOptions};
@@ -24,10 +25,10 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
-fn json(rows: &str, begun: bool) -> Option<String> {
+fn json(rows: &str, place: usize) -> Option<String> {
     let json = Json::new(&keys(), b"[\n".to_vec(), b",\n".to_vec());
-    let (_, data) = json.encode(&record(rows), &table(&[]), begun, MOST_BYTES)?;
-    Some(text(data))
+    let (_, part) = json.encode(&record(rows), &table(&[]), place, MOST_BYTES)?;
+    Some(text(part.data))
 }
 
 fn xml(rows: &str) -> Option<(String, usize)> {
@@ -37,8 +38,8 @@ fn xml(rows: &str) -> Option<(String, usize)> {
         row: [b"<row>".to_vec(), b"</row>\n".to_vec()],
         elements: ["a", "b"].map(|name| element(name).map(String::into_bytes)).to_vec(),
     });
-    let (_, data, replaced) = xml.encode(&record(rows), &table(&[]), true, MOST_BYTES)?;
-    Some((text(data), replaced))
+    let (_, part) = xml.encode(&record(rows), &table(&[]), 1, MOST_BYTES)?;
+    Some((text(part.data), part.replaced))
 }
 
 fn sheet(rows: &str, column_type: Option<&str>, number: usize) -> Option<String> {
@@ -60,8 +61,8 @@ fn sheet(rows: &str, column_type: Option<&str>, number: usize) -> Option<String>
         days: (61, 2_958_466),
     };
     let xlsx = Xlsx::new(options, &types);
-    let (_, data) = xlsx.encode(&record(rows), &table(&types), number, MOST_BYTES)?;
-    Some(text(data))
+    let (_, part) = xlsx.encode(&record(rows), &table(&types), number, MOST_BYTES)?;
+    Some(text(part.data))
 }
 
 #[test]
@@ -69,9 +70,9 @@ fn objects_are_divided_as_the_file_goes_on() {
     let rows = r#"[1,"x"],{"\"b":[{"é" : 1e-5}]}"#;
     let objects = ["{\"a\":1,\"\\\"b\":\"x\"}", "{\"a\":null,\"\\\"b\":[{\"é\":0.00001}]}"];
     let joined = objects.join(",\n");
-    assert_eq!(json(rows, false), Some(format!("[\n{joined}")));
-    assert_eq!(json(rows, true), Some(format!(",\n{joined}")));
-    assert_eq!(json(r#"[1,{"a":1,"a":2}]"#, true), None);
+    assert_eq!(json(rows, 0), Some(format!("[\n{joined}")));
+    assert_eq!(json(rows, 1), Some(format!(",\n{joined}")));
+    assert_eq!(json(r#"[1,{"a":1,"a":2}]"#, 1), None);
 }
 
 #[test]

@@ -102,7 +102,7 @@ def test_until_widths_are_known_and_where_a_sheet_ends_python_encodes(native: Na
     one, two = (b'{"export_id":"a","seq":0,"rows":[%b]}' % rows for rows in (b"[1]", b"[1],[2]"))
     assert not require_equal(native, request, one, begun=False)
     options = XlsxWriter(request, dated_at=None).native_options()
-    encoder = native.XlsxEncoder(["a"], [None], **options)
+    encoder = native.RowEncoder.xlsx(["a"], [None], **options)
     assert encoder.encode(two, MOST_SHEET_ROWS - 1, 1_000) is not None
     assert encoder.encode(one, MOST_SHEET_ROWS, 1_000) is not None
     assert encoder.encode(two, MOST_SHEET_ROWS, 1_000) is None

@@ -7,8 +7,8 @@ mod cells;
 mod text;
 mod typed;
 
-use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::Cell;
+use crate::format::{Format, Part};
 use crate::scan::Classes;
 use crate::types::ColumnType;
 
@@ -48,65 +48,44 @@ impl Xlsx {
         let types = types.iter().map(|word| ColumnType::named(word.as_ref()?)).collect();
         Self { options, types, classes: text::classes() }
     }
-
-    /// The XML of a record's rows, the first of which is row `number` of its sheet.
-    ///
-    /// `None` as well where it is more than `most_bytes`, or a sheet can't hold all rows.
-    pub fn encode<'a>(
-        &self,
-        value: &'a [u8],
-        table: &Table,
-        number: usize,
-        most_bytes: usize,
-    ) -> Option<(Batch<'a>, Vec<u8>)> {
-        let out = Vec::with_capacity((4 * value.len()).min(most_bytes));
-        let mut sheet = Sheet { xlsx: self, out, number, most_bytes };
-        let batch = read(value, table, &mut sheet)?;
-        Some((batch, sheet.out))
-    }
 }
 
-struct Sheet<'x> {
-    xlsx: &'x Xlsx,
-    out: Vec<u8>,
-    /// Of the next row.
-    number: usize,
-    most_bytes: usize,
-}
+/// The place is the row's number in its sheet; `None` where that can't hold it.
+impl Format for Xlsx {
+    /// Of what stands around cells.
+    const GROWTH: usize = 4;
 
-impl Rows for Sheet<'_> {
     fn classes(&self) -> &Classes {
-        &self.xlsx.classes
+        &self.classes
     }
 
-    fn row(&mut self, row: &[Cell]) -> Option<()> {
-        let Xlsx { options, types, .. } = self.xlsx;
-        if self.number > options.most_sheet_rows {
+    fn row(&self, row: &[Cell], part: &mut Part) -> Option<()> {
+        let Xlsx { options, types, .. } = self;
+        if part.place > options.most_sheet_rows {
             return None;
         }
-        let number = self.number.to_string();
+        let (number, out) = (part.place.to_string(), &mut part.data);
         for part in ["<row r=\"", &number, "\"><c r=\"A", &number, "\""] {
-            self.out.extend_from_slice(part.as_bytes());
+            out.extend_from_slice(part.as_bytes());
         }
         for (place, (cell, column_type)) in row.iter().zip(types).enumerate() {
             if place > 0 {
-                self.out.extend_from_slice(b"<c");
+                out.extend_from_slice(b"<c");
             }
             match (cell, column_type) {
                 (Cell::Text(text), Some(ColumnType::Date)) => {
-                    typed::date(options, &text.text, &mut self.out)?;
+                    typed::date(options, &text.text, out)?;
                 }
                 (Cell::Text(text), Some(ColumnType::Timestamp)) => {
-                    typed::timestamp(options, &text.text, &mut self.out)?;
+                    typed::timestamp(options, &text.text, out)?;
                 }
                 (Cell::Text(text), Some(ColumnType::Decimal)) => {
-                    typed::decimal(options, &text.text, &mut self.out)?;
+                    typed::decimal(options, &text.text, out)?;
                 }
-                _ => cells::write(options, cell, &mut self.out)?,
+                _ => cells::write(options, cell, out)?,
             }
         }
-        self.out.extend_from_slice(b"</row>");
-        self.number += 1;
-        (self.out.len() <= self.most_bytes).then_some(())
+        out.extend_from_slice(b"</row>");
+        Some(())
     }
 }
