@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::cells::Cell;
-use crate::scan::{Classes, PLAIN, Scanner};
+use crate::classes::{Classes, PLAIN};
+use crate::scan::{Expected, Scanner};
 use crate::types::{ColumnType, fits};
 
 /// Larger records are read in pieces, in Python: `LARGE_BYTES`.
@@ -29,7 +30,7 @@ pub trait Rows {
 /// The columns of an export.
 pub struct Table {
     /// `"key":` as it mostly stands in a row; `None` for a key that needs escapes.
-    usual: Vec<Option<Vec<u8>>>,
+    usual: Vec<Option<Expected>>,
     places: HashMap<String, usize>,
     types: Vec<(usize, ColumnType)>,
 }
@@ -53,10 +54,10 @@ impl Table {
     }
 }
 
-fn usual_form(key: &str) -> Option<Vec<u8>> {
+fn usual_form(key: &str) -> Option<Expected> {
     // Compared as bytes: of a key that needs escapes this would not be JSON.
     let is_plain = key.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    is_plain.then(|| format!("\"{key}\":").into_bytes())
+    is_plain.then(|| Expected::new(format!("\"{key}\":").into_bytes()))
 }
 
 /// What stands beside the rows.
@@ -169,7 +170,7 @@ impl<'t, 'a> RowReader<'t, 'a> {
         scanner.take(b'[')?;
         let final_place = self.cells.len() - 1;
         for (place, cell) in self.cells.iter_mut().enumerate() {
-            *cell = scanner.value(classes)?;
+            scanner.value_to(cell, classes)?;
             if scanner.goes_on(b']')? != (place < final_place) {
                 return None;
             }
@@ -189,7 +190,7 @@ impl<'t, 'a> RowReader<'t, 'a> {
                     return None; // twice: the last one counts
                 }
                 self.seen[place] = self.count;
-                self.cells[place] = scanner.value(classes)?;
+                scanner.value_to(&mut self.cells[place], classes)?;
                 found += 1;
                 next = place + 1;
                 if !scanner.goes_on(b'}')? {
@@ -211,7 +212,7 @@ impl<'t, 'a> RowReader<'t, 'a> {
     fn place(&self, scanner: &mut Scanner<'a>, next: usize) -> Option<usize> {
         scanner.peek()?;
         if let Some(Some(usual)) = self.table.usual.get(next)
-            && scanner.skip(usual)
+            && scanner.skip_expected(usual)
         {
             return Some(next);
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: one value has one text, Python's.
 
-use crate::scan::{PLAIN, Scanner, Text};
+use crate::classes::PLAIN;
+use crate::scan::{Scanner, Text};
 
 /// Any JSON value.
 #[derive(Clone, Debug, PartialEq)]

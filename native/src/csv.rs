@@ -4,14 +4,16 @@
 //! file without a header, which may be quoted as `CsvWriter._first_line` does.
 
 use crate::cells::{Cell, compact_json, repr};
-use crate::format::{Format, Part};
+use crate::classes::Classes;
+use crate::format::{Constant, Format, Part};
 use crate::formulas::Formulas;
-use crate::scan::{Classes, classes_of, plain_classes};
 
 /// The byte calls for quotes.
 const SPECIAL: u8 = 1;
 /// It begins a delimiter beyond ASCII, or another character.
 const MAYBE_SPECIAL: u8 = 2;
+/// It is doubled within quotes.
+const QUOTE: u8 = 4;
 const ANY_SPECIAL: u8 = SPECIAL | MAYBE_SPECIAL;
 /// Readers split there, whatever the delimiter is; see `CsvWriter`.
 const SEPARATORS: [u8; 3] = *b",;\t";
@@ -37,6 +39,9 @@ pub struct Csv {
     options: CsvOptions,
     formulas: Option<Formulas>,
     blanks: Formulas,
+    delimiter: Constant,
+    line_ending: Constant,
+    words: [Constant; 3],
     classes: Classes,
     is_lone: bool,
     numbers_are_plain: bool,
@@ -46,20 +51,24 @@ pub struct Csv {
 impl Csv {
     /// Without `escapes` no formula is looked for.
     pub fn new(options: CsvOptions, columns: usize, escapes: bool, formulas: (&str, &str)) -> Self {
-        let mut classes = plain_classes();
-        let specials = SEPARATORS.into_iter().chain(*b"\"\r\n");
+        let mut classes = Classes::plain();
+        classes.mark(b'"', SPECIAL | QUOTE);
+        let specials = SEPARATORS.into_iter().chain(*b"\r\n");
         for byte in specials {
-            classes[usize::from(byte)] |= SPECIAL;
+            classes.mark(byte, SPECIAL);
         }
         for byte in options.delimiter.bytes().take(1) {
             let is_whole = options.delimiter.len() == 1;
-            classes[usize::from(byte)] |= if is_whole { SPECIAL } else { MAYBE_SPECIAL };
+            classes.mark(byte, if is_whole { SPECIAL } else { MAYBE_SPECIAL });
         }
         let is_lone = columns == 1;
         let makes = || Formulas::new(formulas.0, formulas.1);
         Self {
             formulas: escapes.then(makes),
             blanks: makes(),
+            delimiter: Constant::new(options.delimiter.as_bytes()),
+            line_ending: Constant::new(options.line_ending.as_bytes()),
+            words: [0, 1, 2].map(|word| Constant::new(options.words[word].as_bytes())),
             classes,
             is_lone,
             numbers_are_plain: !options.quotes_all
@@ -85,64 +94,58 @@ impl Format for Csv {
     }
 
     fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
-        let out = &mut part.data;
         if part.place == 0 {
-            out.extend_from_slice(&self.options.head);
+            part.data.extend_from_slice(&self.options.head);
         }
-        let is_first_line = part.place == 0 && !self.options.has_header;
+        let start = part.data.len();
         for (place, cell) in cells.iter().enumerate() {
             if place > 0 {
-                out.extend_from_slice(self.options.delimiter.as_bytes());
+                part.write_constant(&self.delimiter);
             }
-            let start = out.len();
-            self.field(cell, out)?;
-            if is_first_line && place == 0 {
-                keep_from_mistakes(start, out);
+            self.field(cell, part)?;
+            if place == 0 && part.place == 0 && !self.options.has_header {
+                keep_from_mistakes(start, &mut part.data);
             }
         }
-        out.extend_from_slice(self.options.line_ending.as_bytes());
+        part.write_constant(&self.line_ending);
         Some(())
     }
 }
 
 impl Csv {
-    fn field(&self, cell: &Cell, out: &mut Vec<u8>) -> Option<()> {
-        let words = &self.options.words;
+    fn field(&self, cell: &Cell, part: &mut Part) -> Option<()> {
         match cell {
-            Cell::Null => out.extend_from_slice(words[0].as_bytes()),
-            Cell::Bool(true) => out.extend_from_slice(words[1].as_bytes()),
-            Cell::Bool(false) => out.extend_from_slice(words[2].as_bytes()),
-            Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes(), out),
+            Cell::Null => part.write_constant(&self.words[0]),
+            Cell::Bool(true) => part.write_constant(&self.words[1]),
+            Cell::Bool(false) => part.write_constant(&self.words[2]),
+            Cell::Integer(text) | Cell::Decimal(text) if self.numbers_are_plain => part.write(text),
+            Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes(), part),
             Cell::Double(number) => {
                 let mut text = Vec::new();
                 repr(*number, &mut text);
-                self.number(&text, out);
+                self.number(&text, part);
             }
             Cell::Text(text) => {
                 let (text, classes) = (&*text.text, text.classes);
                 let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
                 if classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
-                    out.extend_from_slice(text.as_bytes());
+                    part.write(text);
                 } else {
-                    self.unusual(text, classes, is_suspect, out);
+                    self.unusual(text, classes, is_suspect, part);
                 }
             }
             Cell::Nested(json) => {
                 let mut text = Vec::with_capacity(json.len());
                 compact_json(json, &mut text)?;
-                let classes = classes_of(&text, &self.classes);
-                self.unusual(&String::from_utf8(text).ok()?, classes, false, out);
+                let classes = self.classes.of(&text);
+                self.unusual(&String::from_utf8(text).ok()?, classes, false, part);
             }
         }
         Some(())
     }
 
-    fn number(&self, text: &[u8], out: &mut Vec<u8>) {
-        if self.numbers_are_plain {
-            out.extend_from_slice(text);
-            return;
-        }
-        let options = &self.options;
+    fn number(&self, text: &[u8], part: &mut Part) {
+        let (options, out) = (&self.options, &mut part.data);
         let start = out.len();
         let point = if options.decimal_comma { b',' } else { b'.' };
         out.extend(text.iter().map(|&byte| if byte == b'.' { point } else { byte }));
@@ -154,22 +157,26 @@ impl Csv {
         }
     }
 
-    fn unusual(&self, text: &str, classes: u8, may_be_formula: bool, out: &mut Vec<u8>) {
+    fn unusual(&self, text: &str, classes: u8, may_be_formula: bool, part: &mut Part) {
         let formulas = self.formulas.as_ref().filter(|_| may_be_formula);
         let mark = if formulas.is_some_and(|f| f.is_formula(text)) { "'" } else { "" };
         // The delimiter may be the mark itself: without quotes the field would be split at it.
-        if !self.calls_for_quotes(text, classes) && self.options.delimiter != mark {
-            out.extend_from_slice(mark.as_bytes());
-            out.extend_from_slice(text.as_bytes());
-            return;
+        let quotes = self.calls_for_quotes(text, classes) || self.options.delimiter == mark;
+        if quotes {
+            part.data.push(b'"');
         }
-        out.push(b'"');
-        out.extend_from_slice(mark.as_bytes());
-        for (place, part) in text.split('"').enumerate() {
-            out.extend_from_slice(if place > 0 { b"\"\"" } else { b"" });
-            out.extend_from_slice(part.as_bytes());
+        part.data.extend_from_slice(mark.as_bytes());
+        if classes & QUOTE == 0 {
+            part.write(text);
+        } else {
+            for (place, between) in text.split('"').enumerate() {
+                part.data.extend_from_slice(if place > 0 { b"\"\"" } else { b"" });
+                part.data.extend_from_slice(between.as_bytes());
+            }
         }
-        out.push(b'"');
+        if quotes {
+            part.data.push(b'"');
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 
 use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::Cell;
-use crate::scan::Classes;
+use crate::classes::Classes;
+
+/// Short texts are copied by so many bytes.
+const BLOCK: usize = 32;
 
 /// How one export is written, a row after the other. It holds nothing that changes.
 pub trait Format {
@@ -16,17 +19,64 @@ pub trait Format {
 
     /// Write one row, which has a cell for each column, at the part's place; `None`: Python is to
     /// do it.
-    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()>;
+    fn row(&self, cells: &[Cell], part: &mut Part<'_>) -> Option<()>;
 }
 
-/// What was made of some rows.
-#[derive(Debug, Default)]
-pub struct Part {
+/// What was made of some rows of a record.
+#[derive(Debug)]
+pub struct Part<'a> {
+    record: &'a [u8],
     pub data: Vec<u8>,
     /// Where the next row goes: of a sheet its number there; else nothing of the file is out at 0.
     pub place: usize,
     /// Characters that the format can't hold.
     pub replaced: usize,
+}
+
+impl Part<'_> {
+    /// Write a text.
+    ///
+    /// A short one of the record is copied with what follows it there, and that is cut off again: to
+    /// copy as many bytes each time is no call, and its length is nothing to branch on.
+    pub fn write(&mut self, text: &str) {
+        // Of a text that stands elsewhere this leads out of the record.
+        let start = (text.as_ptr().addr()).wrapping_sub(self.record.as_ptr().addr());
+        let block = self.record.get(start..).and_then(<[u8]>::first_chunk);
+        match block {
+            Some(block) if text.len() <= BLOCK => self.write_block(*block, text.len()),
+            _ => self.data.extend_from_slice(text.as_bytes()),
+        }
+    }
+
+    pub fn write_constant(&mut self, constant: &Constant) {
+        self.write_block(constant.beginning, constant.length);
+        if !constant.rest.is_empty() {
+            self.data.extend_from_slice(&constant.rest);
+        }
+    }
+
+    fn write_block(&mut self, block: [u8; BLOCK], length: usize) {
+        let end = self.data.len() + length;
+        self.data.extend_from_slice(&block);
+        self.data.truncate(end);
+    }
+}
+
+/// Bytes that are written for many rows.
+pub struct Constant {
+    beginning: [u8; BLOCK],
+    /// Of what counts of the beginning.
+    length: usize,
+    rest: Vec<u8>,
+}
+
+impl Constant {
+    pub fn new(bytes: &[u8]) -> Self {
+        let length = bytes.len().min(BLOCK);
+        let mut beginning = [0; BLOCK];
+        beginning[..length].copy_from_slice(&bytes[..length]);
+        Self { beginning, length, rest: bytes[length..].to_vec() }
+    }
 }
 
 /// A format, whichever it is.
@@ -40,7 +90,7 @@ pub trait Encode: Send + Sync {
         table: &Table,
         place: usize,
         most_bytes: usize,
-    ) -> Option<(Batch<'a>, Part)>;
+    ) -> Option<(Batch<'a>, Part<'a>)>;
 }
 
 impl<F: Format + Send + Sync> Encode for F {
@@ -50,9 +100,9 @@ impl<F: Format + Send + Sync> Encode for F {
         table: &Table,
         place: usize,
         most_bytes: usize,
-    ) -> Option<(Batch<'a>, Part)> {
-        let data = Vec::with_capacity((Self::GROWTH * value.len()).min(most_bytes));
-        let part = Part { data, place, replaced: 0 };
+    ) -> Option<(Batch<'a>, Part<'a>)> {
+        let data = Vec::with_capacity((Self::GROWTH * value.len()).min(most_bytes) + BLOCK);
+        let part = Part { record: value, data, place, replaced: 0 };
         let mut bounded = Bounded { format: self, part, most_bytes };
         let batch = read(value, table, &mut bounded)?;
         Some((batch, bounded.part))
@@ -60,13 +110,13 @@ impl<F: Format + Send + Sync> Encode for F {
 }
 
 /// Ends where a part becomes too large.
-struct Bounded<'f, F> {
+struct Bounded<'f, 'a, F> {
     format: &'f F,
-    part: Part,
+    part: Part<'a>,
     most_bytes: usize,
 }
 
-impl<F: Format> Rows for Bounded<'_, F> {
+impl<F: Format> Rows for Bounded<'_, '_, F> {
     fn classes(&self) -> &Classes {
         self.format.classes()
     }

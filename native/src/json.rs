@@ -5,64 +5,63 @@
 use std::borrow::Cow;
 
 use crate::cells::{Cell, orjson, orjson_double, write_string};
-use crate::format::{Format, Part};
-use crate::scan::{Classes, plain_classes};
+use crate::classes::{Classes, PLAIN};
+use crate::format::{Constant, Format, Part};
 
 /// How one export is written.
 pub struct Json {
-    classes: Classes,
     /// What stands before each cell: `{"a":`, `,"b":`.
-    befores: Vec<Vec<u8>>,
-    first: Vec<u8>,
-    between: Vec<u8>,
+    befores: Vec<Constant>,
+    first: Constant,
+    between: Constant,
 }
 
 impl Json {
     /// `first` begins a file that has rows, `between` divides two rows.
     pub fn new(keys: &[String], first: Vec<u8>, between: Vec<u8>) -> Self {
         let befores = keys.iter().enumerate().map(|(place, key)| before(place, key)).collect();
-        Self { classes: plain_classes(), befores, first, between }
+        Self { befores, first: Constant::new(&first), between: Constant::new(&between) }
     }
 }
 
-fn before(place: usize, key: &str) -> Vec<u8> {
+fn before(place: usize, key: &str) -> Constant {
     let mut text = vec![if place == 0 { b'{' } else { b',' }];
     write_string(key, &mut text);
     text.push(b':');
-    text
+    Constant::new(&text)
 }
 
 /// A part has no end: the next one divides its last row from what follows.
 impl Format for Json {
     fn classes(&self) -> &Classes {
-        &self.classes
+        &PLAIN
     }
 
     fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
-        let out = &mut part.data;
-        out.extend_from_slice(if part.place == 0 { &self.first } else { &self.between });
+        part.write_constant(if part.place == 0 { &self.first } else { &self.between });
         for (before, cell) in self.befores.iter().zip(cells) {
-            out.extend_from_slice(before);
-            write_cell(cell, out)?;
+            part.write_constant(before);
+            write_cell(cell, part)?;
         }
-        out.push(b'}');
+        part.data.push(b'}');
         Some(())
     }
 }
 
-fn write_cell(cell: &Cell, out: &mut Vec<u8>) -> Option<()> {
+fn write_cell(cell: &Cell, part: &mut Part) -> Option<()> {
+    let out = &mut part.data;
     match cell {
         Cell::Null => out.extend_from_slice(b"null"),
         Cell::Bool(true) => out.extend_from_slice(b"true"),
         Cell::Bool(false) => out.extend_from_slice(b"false"),
-        Cell::Integer(text) | Cell::Decimal(text) => out.extend_from_slice(text.as_bytes()),
+        Cell::Integer(text) | Cell::Decimal(text) => part.write(text),
         Cell::Double(number) => orjson_double(*number, out),
         Cell::Text(text) => match text.text {
             // As it came, there is nothing in it to be escaped.
             Cow::Borrowed(text) => {
                 out.push(b'"');
-                out.extend_from_slice(text.as_bytes());
-                out.push(b'"');
+                part.write(text);
+                part.data.push(b'"');
             }
             Cow::Owned(ref text) => write_string(text, out),
         },

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod cells;
+pub mod classes;
 pub mod csv;
 pub mod format;
 pub mod formulas;

@@ -7,12 +7,7 @@
 use std::borrow::Cow;
 
 use crate::cells::Cell;
-
-/// What each byte of a string means to a format. `STOP` is the scanner's; a format has the others.
-pub type Classes = [u8; 256];
-
-/// Ends a run of characters: `"`, a backslash, and what JSON has no room for in a string.
-pub const STOP: u8 = 0x80;
+use crate::classes::{Classes, PLAIN, digits};
 
 /// Python's own bound for the digits of an integer.
 const MOST_DIGITS: usize = 4_300;
@@ -21,27 +16,33 @@ const MOST_DEPTH: usize = 64;
 /// A decimal number of so many digits is the shortest of its double, once its last zeros are cut.
 const EXACT_DIGITS: usize = 15;
 
-/// Classes that mark nothing but where a string stops.
-pub const fn plain_classes() -> Classes {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        classes[byte] = STOP;
-        byte += 1;
-    }
-    classes[b'"' as usize] = STOP;
-    classes[b'\\' as usize] = STOP;
-    classes
-}
-
-/// Those of strings in which nothing else is looked for.
-pub static PLAIN: Classes = plain_classes();
-
 /// The text of a string, and all classes of its bytes together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text<'a> {
     pub text: Cow<'a, str>,
     pub classes: u8,
+}
+
+/// Bytes that are compared at once.
+const BEGINNING: usize = size_of::<u128>();
+
+/// A text that mostly comes next at some place.
+pub struct Expected {
+    text: Vec<u8>,
+    beginning: u128,
+    /// Which of its bytes are of the text.
+    mask: u128,
+}
+
+impl Expected {
+    pub fn new(text: Vec<u8>) -> Self {
+        let (mut beginning, mut mask) = ([0; BEGINNING], [0; BEGINNING]);
+        for (place, &byte) in text.iter().take(BEGINNING).enumerate() {
+            (beginning[place], mask[place]) = (byte, u8::MAX);
+        }
+        let [beginning, mask] = [beginning, mask].map(u128::from_le_bytes);
+        Self { text, beginning, mask }
+    }
 }
 
 /// A place in a text that is known to be UTF-8.
@@ -60,6 +61,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next byte that is no white space; the place is there then.
+    #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
@@ -71,11 +73,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Step over a byte that has to come next, after white space.
+    #[inline]
     pub fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
     /// Step over a text if it comes next; no white space is passed over.
+    #[inline]
     pub fn skip(&mut self, text: &[u8]) -> bool {
         let follows = self.rest().starts_with(text);
         if follows {
@@ -84,7 +88,23 @@ impl<'a> Scanner<'a> {
         follows
     }
 
+    /// Step over what is expected if it comes next; no white space is passed over.
+    #[inline]
+    pub fn skip_expected(&mut self, expected: &Expected) -> bool {
+        let rest = self.rest();
+        let begins = rest.first_chunk().is_none_or(|beginning| {
+            (u128::from_le_bytes(*beginning) ^ expected.beginning) & expected.mask == 0
+        });
+        let is_whole = expected.text.len() <= BEGINNING && rest.len() >= BEGINNING;
+        let follows = begins && (is_whole || rest.starts_with(&expected.text));
+        if follows {
+            self.at += expected.text.len();
+        }
+        follows
+    }
+
     /// Whether a comma follows; if not, it has to be the closing bracket.
+    #[inline]
     pub fn goes_on(&mut self, close: u8) -> Option<bool> {
         let byte = self.peek()?;
         self.at += 1;
@@ -101,65 +121,68 @@ impl<'a> Scanner<'a> {
 
     /// Any value.
     pub fn value(&mut self, classes: &Classes) -> Option<Cell<'a>> {
+        let mut cell = Cell::Null;
+        self.value_to(&mut cell, classes)?;
+        Some(cell)
+    }
+
+    /// The same, where it is wanted: to hand a cell on from memory to memory takes as long as to
+    /// find a string's end.
+    #[inline]
+    pub fn value_to(&mut self, cell: &mut Cell<'a>, classes: &Classes) -> Option<()> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
-                Some(Cell::Text(self.string(classes)?))
+                let (length, seen) = classes.run(self.rest())?;
+                let run = &self.text[self.at..self.at + length];
+                self.at += length;
+                *cell = if self.rest()[0] == b'"' {
+                    self.at += 1;
+                    Cell::Text(Text { text: Cow::Borrowed(run), classes: seen })
+                } else {
+                    Cell::Text(self.escaped(run, classes)?)
+                };
             }
-            b'-' | b'0'..=b'9' => self.number(),
-            b'n' => self.skip(b"null").then_some(Cell::Null),
-            b't' => self.skip(b"true").then_some(Cell::Bool(true)),
-            b'f' => self.skip(b"false").then_some(Cell::Bool(false)),
+            b'-' | b'0'..=b'9' => *cell = self.number()?,
+            b'n' => *cell = self.word(b"null", Cell::Null)?,
+            b't' => *cell = self.word(b"true", Cell::Bool(true))?,
+            b'f' => *cell = self.word(b"false", Cell::Bool(false))?,
             b'[' | b'{' => {
                 let start = self.at;
                 self.container(0)?;
-                Some(Cell::Nested(&self.text[start..self.at]))
+                *cell = Cell::Nested(&self.text[start..self.at]);
             }
-            _ => None,
+            _ => return None,
         }
+        Some(())
+    }
+
+    #[inline]
+    fn word(&mut self, word: &[u8], cell: Cell<'a>) -> Option<Cell<'a>> {
+        self.skip(word).then_some(cell)
     }
 
     /// The name of a member, and the colon after it.
     pub fn key(&mut self) -> Option<Cow<'a, str>> {
-        self.take(b'"')?;
-        let key = self.string(&PLAIN)?.text;
+        (self.peek()? == b'"').then_some(())?;
+        let Cell::Text(key) = self.value(&PLAIN)? else { return None };
         self.take(b':')?;
-        Some(key)
+        Some(key.text)
     }
 
-    /// A string whose opening quote was passed.
-    fn string(&mut self, classes: &Classes) -> Option<Text<'a>> {
-        let mut seen = 0;
-        for (length, &byte) in self.rest().iter().enumerate() {
-            let class = classes[usize::from(byte)];
-            if class & STOP == 0 {
-                seen |= class;
-                continue;
-            }
-            let run = &self.text[self.at..self.at + length];
-            return match byte {
-                b'"' => {
-                    self.at += length + 1;
-                    Some(Text { text: Cow::Borrowed(run), classes: seen })
-                }
-                b'\\' => {
-                    self.at += length;
-                    let text = self.escaped(run)?;
-                    let classes = classes_of(text.as_bytes(), classes);
-                    Some(Text { text: Cow::Owned(text), classes })
-                }
-                _ => None,
-            };
-        }
-        None
+    /// A string whose first backslash comes next, if it does, after a run of characters.
+    #[inline(never)]
+    fn escaped(&mut self, before: &str, classes: &Classes) -> Option<Text<'a>> {
+        let text = self.unescaped(before)?;
+        let classes = classes.of(text.as_bytes());
+        Some(Text { text: Cow::Owned(text), classes })
     }
 
-    /// The rest of a string from its first backslash on, after the run of characters before that.
-    fn escaped(&mut self, before: &str) -> Option<String> {
+    fn unescaped(&mut self, before: &str) -> Option<String> {
         let mut text = String::from(before);
         loop {
             let rest = self.rest();
-            let length = rest.iter().position(|&byte| PLAIN[usize::from(byte)] == STOP)?;
+            let (length, _) = PLAIN.run(rest)?;
             text.push_str(&self.text[self.at..self.at + length]);
             self.at += length + 1;
             match rest[length] {
@@ -265,15 +288,6 @@ impl<'a> Scanner<'a> {
             }
         }
     }
-}
-
-/// All classes of some bytes.
-pub fn classes_of(bytes: &[u8], classes: &Classes) -> u8 {
-    bytes.iter().fold(0, |all, &byte| all | classes[usize::from(byte)])
-}
-
-fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// How long the exponent is, if there is one.

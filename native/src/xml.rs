@@ -3,8 +3,8 @@
 //! Invariant: what XML can't hold is replaced and counted, each character once.
 
 use crate::cells::{Cell, compact_json, repr};
-use crate::format::{Format, Part};
-use crate::scan::{Classes, plain_classes};
+use crate::classes::Classes;
+use crate::format::{Constant, Format, Part};
 
 /// The byte may call for a reference or a replacement; 0xEF begins U+FFFE and U+FFFF, and others.
 const SUSPECT: u8 = 1;
@@ -22,17 +22,25 @@ pub struct XmlOptions {
 
 /// How one export is written.
 pub struct Xml {
-    options: XmlOptions,
+    head: Vec<u8>,
+    row: [Constant; 2],
+    elements: Vec<[Constant; 3]>,
     classes: Classes,
 }
 
 impl Xml {
     pub fn new(options: XmlOptions) -> Self {
-        let mut classes = plain_classes();
+        let mut classes = Classes::plain();
         for byte in (0..0x20).filter(|&byte| byte != b'\t').chain(*b"&<>\xef") {
-            classes[usize::from(byte)] |= SUSPECT;
+            classes.mark(byte, SUSPECT);
         }
-        Self { options, classes }
+        let constants = |texts: [Vec<u8>; 3]| texts.map(|text| Constant::new(&text));
+        Self {
+            head: options.head,
+            row: options.row.map(|text| Constant::new(&text)),
+            elements: options.elements.into_iter().map(constants).collect(),
+            classes,
+        }
     }
 }
 
@@ -42,21 +50,20 @@ impl Format for Xml {
     }
 
     fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
-        let options = &self.options;
         if part.place == 0 {
-            part.data.extend_from_slice(&options.head);
+            part.data.extend_from_slice(&self.head);
         }
-        part.data.extend_from_slice(&options.row[0]);
-        for ([start, end, null], cell) in options.elements.iter().zip(cells) {
-            if *cell == Cell::Null {
-                part.data.extend_from_slice(null);
+        part.write_constant(&self.row[0]);
+        for ([start, end, null], cell) in self.elements.iter().zip(cells) {
+            if matches!(cell, Cell::Null) {
+                part.write_constant(null);
                 continue;
             }
-            part.data.extend_from_slice(start);
+            part.write_constant(start);
             content(cell, part)?;
-            part.data.extend_from_slice(end);
+            part.write_constant(end);
         }
-        part.data.extend_from_slice(&options.row[1]);
+        part.write_constant(&self.row[1]);
         Some(())
     }
 }
@@ -67,11 +74,9 @@ fn content(cell: &Cell, part: &mut Part) -> Option<()> {
         Cell::Null => {}
         Cell::Bool(true) => out.extend_from_slice(b"true"),
         Cell::Bool(false) => out.extend_from_slice(b"false"),
-        Cell::Integer(text) | Cell::Decimal(text) => out.extend_from_slice(text.as_bytes()),
+        Cell::Integer(text) | Cell::Decimal(text) => part.write(text),
         Cell::Double(number) => repr(*number, out),
-        Cell::Text(text) if text.classes & SUSPECT == 0 => {
-            out.extend_from_slice(text.text.as_bytes());
-        }
+        Cell::Text(text) if text.classes & SUSPECT == 0 => part.write(&text.text),
         Cell::Text(text) => part.replaced += escape(&text.text, out),
         Cell::Nested(json) => {
             let mut text = Vec::with_capacity(json.len());

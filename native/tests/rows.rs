@@ -27,7 +27,8 @@ fn text(bytes: Vec<u8>) -> String {
 
 fn json(rows: &str, place: usize) -> Option<String> {
     let json = Json::new(&keys(), b"[\n".to_vec(), b",\n".to_vec());
-    let (_, part) = json.encode(&record(rows), &table(&[]), place, MOST_BYTES)?;
+    let record = record(rows);
+    let (_, part) = json.encode(&record, &table(&[]), place, MOST_BYTES)?;
     Some(text(part.data))
 }
 
@@ -38,7 +39,8 @@ fn xml(rows: &str) -> Option<(String, usize)> {
         row: [b"<row>".to_vec(), b"</row>\n".to_vec()],
         elements: ["a", "b"].map(|name| element(name).map(String::into_bytes)).to_vec(),
     });
-    let (_, part) = xml.encode(&record(rows), &table(&[]), 1, MOST_BYTES)?;
+    let record = record(rows);
+    let (_, part) = xml.encode(&record, &table(&[]), 1, MOST_BYTES)?;
     Some((text(part.data), part.replaced))
 }
 
@@ -61,7 +63,8 @@ fn sheet(rows: &str, column_type: Option<&str>, number: usize) -> Option<String>
         days: (61, 2_958_466),
     };
     let xlsx = Xlsx::new(options, &types);
-    let (_, part) = xlsx.encode(&record(rows), &table(&types), number, MOST_BYTES)?;
+    let record = record(rows);
+    let (_, part) = xlsx.encode(&record, &table(&types), number, MOST_BYTES)?;
     Some(text(part.data))
 }
 

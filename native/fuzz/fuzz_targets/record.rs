@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use sluice_native::batch::{Rows, Table, read};
 use sluice_native::cells::{Cell, compact_json, repr};
-use sluice_native::scan::{Classes, Scanner, plain_classes};
+use sluice_native::classes::{Classes, PLAIN};
+use sluice_native::scan::Scanner;
 
 const KEYS: [&str; 2] = ["a", "\"b"];
 /// Python reads what is deeper, and longer integers.
@@ -34,7 +35,7 @@ fn table() -> Table {
 
 fn check_value(text: &str) {
     let mut scanner = Scanner::new(text);
-    let cell = scanner.value(&plain_classes()).filter(|_| scanner.end().is_some());
+    let cell = scanner.value(&PLAIN).filter(|_| scanner.end().is_some());
     match (cell, serde_json::from_str::<Value>(text)) {
         (Some(cell), Ok(value)) => assert!(is_same(&cell, &value), "{cell:?} of {value}"),
         (Some(cell), Err(error)) => panic!("{cell:?} of what is no JSON: {error}"),
@@ -138,20 +139,19 @@ fn are_one(made: &Value, value: &Value) -> bool {
 
 /// Holds the rows that come against those of serde_json.
 struct Compared<'v> {
-    classes: Classes,
     rows: std::slice::Iter<'v, Value>,
     are_same: bool,
 }
 
 impl<'v> Compared<'v> {
     fn with(rows: &'v [Value]) -> Self {
-        Self { classes: plain_classes(), rows: rows.iter(), are_same: true }
+        Self { rows: rows.iter(), are_same: true }
     }
 }
 
 impl Rows for Compared<'_> {
     fn classes(&self) -> &Classes {
-        &self.classes
+        &PLAIN
     }
 
     fn row(&mut self, cells: &[Cell]) -> Option<()> {

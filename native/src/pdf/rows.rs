@@ -4,10 +4,9 @@
 
 use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, compact_json, repr};
-use crate::scan::{Classes, plain_classes};
+use crate::classes::{Classes, PLAIN};
 
 const ELLIPSIS: char = '…';
-static CLASSES: Classes = plain_classes();
 
 /// Cells in a row, row after row; with `is_text` what was a string or nested, and no number or word.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +113,7 @@ impl TextRows {
 
 impl Rows for TextRows {
     fn classes(&self) -> &Classes {
-        &CLASSES
+        &PLAIN
     }
 
     fn row(&mut self, cells: &[Cell]) -> Option<()> {

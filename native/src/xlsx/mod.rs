@@ -8,8 +8,8 @@ mod text;
 mod typed;
 
 use crate::cells::Cell;
+use crate::classes::Classes;
 use crate::format::{Format, Part};
-use crate::scan::Classes;
 use crate::types::ColumnType;
 
 /// What Python hands over: the numbers of styles, and the bounds of Excel.

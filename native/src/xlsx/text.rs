@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::{Classes, plain_classes};
+use crate::classes::Classes;
 
 /// The byte may call for a reference or an escape.
 const SUSPECT: u8 = 1;
@@ -13,10 +13,10 @@ const WIDE_UNFIT: [(&[u8], &str); 2] =
     [("\u{fffe}".as_bytes(), "_xFFFE_"), ("\u{ffff}".as_bytes(), "_xFFFF_")];
 
 pub fn classes() -> Classes {
-    let mut classes = plain_classes();
+    let mut classes = Classes::plain();
     for byte in 0..=u8::MAX {
         if is_control(byte) || b"&<>_\xef".contains(&byte) {
-            classes[usize::from(byte)] |= SUSPECT;
+            classes.mark(byte, SUSPECT);
         }
     }
     classes

@@ -1,0 +1,182 @@
+//! What the bytes of strings mean to a format, and how far a run of them goes.
+//!
+//! Invariant: a run found in blocks is the one that is found byte by byte.
+
+use wide::u8x16;
+
+/// Ends a run of characters: `"`, a backslash, and what JSON has no room for in a string.
+const STOP: u8 = 0x80;
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+
+/// Classes of all bytes. `STOP` is the scanner's; a format has the others.
+pub struct Classes {
+    table: [u8; 256],
+    /// What a run may hold and a format looks for, each sixteen times.
+    marks: Vec<u8x16>,
+}
+
+/// Those of strings in which nothing else is looked for.
+pub static PLAIN: Classes = Classes::plain();
+
+impl Classes {
+    /// Classes that mark nothing but where a run stops.
+    pub const fn plain() -> Self {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 0x20 {
+            table[byte] = STOP;
+            byte += 1;
+        }
+        table[b'"' as usize] = STOP;
+        table[b'\\' as usize] = STOP;
+        Self { table, marks: Vec::new() }
+    }
+
+    /// Add a byte to classes of a format, of which there are seven: 1, 2, 4 and so on.
+    pub fn mark(&mut self, byte: u8, classes: u8) {
+        let known = &mut self.table[usize::from(byte)];
+        if *known == 0 {
+            self.marks.push(u8x16::splat(byte));
+        }
+        *known |= classes;
+    }
+
+    fn stops(&self, byte: u8) -> bool {
+        self.table[usize::from(byte)] & STOP != 0
+    }
+
+    /// All classes of some bytes.
+    pub fn of(&self, bytes: &[u8]) -> u8 {
+        bytes.iter().fold(0, |all, &byte| all | self.table[usize::from(byte)])
+    }
+
+    /// How many bytes come before the first that stops, and all classes of theirs; `None` if none
+    /// stops.
+    #[inline]
+    pub fn run(&self, bytes: &[u8]) -> Option<(usize, u8)> {
+        let (mut length, mut marked) = (0, 0);
+        while let Some(block) = bytes[length..].first_chunk() {
+            let (stops, marks) = (stops(block), self.marks(block));
+            if stops != 0 {
+                let run = stops.trailing_zeros();
+                marked |= marks & !(u32::MAX << run);
+                length += run as usize;
+                let seen = if marked == 0 { 0 } else { self.of(&bytes[..length]) };
+                return Some((length, seen));
+            }
+            marked |= marks;
+            length += BLOCK;
+        }
+        self.last_run(bytes, length)
+    }
+
+    /// A run that goes on after the last whole block.
+    #[cold]
+    fn last_run(&self, bytes: &[u8], before: usize) -> Option<(usize, u8)> {
+        let rest = bytes[before..].iter().position(|&byte| self.stops(byte))?;
+        Some((before + rest, self.of(&bytes[..before + rest])))
+    }
+
+    /// Which bytes of a block have a class.
+    #[inline]
+    fn marks(&self, block: &[u8; BLOCK]) -> u32 {
+        let halves = halves(block);
+        let mut found = [u8x16::splat(0); 2];
+        for &mark in &self.marks {
+            for (found, half) in found.iter_mut().zip(halves) {
+                *found |= half.cmp_eq(mark);
+            }
+        }
+        bits(found)
+    }
+}
+
+/// How many digits come first.
+pub fn digits(bytes: &[u8]) -> usize {
+    if let Some(&block) = bytes.first_chunk() {
+        // Digits become their values, and all else more than 9.
+        let values = u8x16::new(block) ^ u8x16::splat(b'0');
+        let are_digits = values.min(u8x16::splat(9)).cmp_eq(values).move_mask() as u32;
+        let count = are_digits.trailing_ones() as usize;
+        if count < 16 {
+            return count;
+        }
+    }
+    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Both halves of a block.
+fn halves(block: &[u8; BLOCK]) -> [u8x16; 2] {
+    let (halves, _) = block.as_chunks();
+    [u8x16::new(halves[0]), u8x16::new(halves[1])]
+}
+
+/// A bit for each byte, that of the first one lowest.
+fn bits(halves: [u8x16; 2]) -> u32 {
+    let [low, high] = halves.map(|half| half.move_mask() as u32);
+    low | high << 16
+}
+
+/// `STOP` of each byte of a block.
+fn stops(block: &[u8; BLOCK]) -> u32 {
+    let [control, quote, backslash] = [0x1f, b'"', b'\\'].map(u8x16::splat);
+    bits(
+        halves(block).map(|half| {
+            half.min(control).cmp_eq(half) | half.cmp_eq(quote) | half.cmp_eq(backslash)
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Classes, digits};
+
+    /// Byte by byte.
+    fn plain_run(classes: &Classes, bytes: &[u8]) -> Option<(usize, u8)> {
+        let length = bytes.iter().position(|&byte| classes.stops(byte))?;
+        Some((length, classes.of(&bytes[..length])))
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_stands() {
+        let mut classes = Classes::plain();
+        for (byte, class) in [(b',', 1), (0xef, 2), (b'"', 4), (b';', 1), (b'\t', 1)] {
+            classes.mark(byte, class);
+        }
+        for length in [0, 1, 15, 16, 31, 32, 33, 64, 70] {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    for stop in [place, place + 1, length - 1] {
+                        let mut bytes = vec![b'x'; length];
+                        bytes[stop.min(length - 1)] = b'\\';
+                        bytes[place] = byte;
+                        let expected = plain_run(&classes, &bytes);
+                        assert_eq!(classes.run(&bytes), expected, "{byte} at {place} of {length}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_after_the_run_has_no_class_in_it() {
+        let mut classes = Classes::plain();
+        classes.mark(b',', 1);
+        assert_eq!(classes.run(format!("a\",{}", "x".repeat(40)).as_bytes()), Some((1, 0)));
+    }
+
+    #[test]
+    fn digits_are_counted_up_to_anything_else() {
+        for length in [0, 1, 15, 16, 17, 40] {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'7'; length];
+                    bytes[place] = byte;
+                    let expected = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    assert_eq!(digits(&bytes), expected);
+                }
+            }
+        }
+    }
+}
