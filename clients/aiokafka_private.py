@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiokafka.consumer.fetcher as aiokafka_fetcher
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 SEEN_VERSION = "0.14.0"
@@ -61,6 +61,13 @@ def drop_fetched(consumer: AIOKafkaConsumer) -> None:
     """
     if consumer._fetcher:
         consumer._fetcher._records.clear()
+
+
+def waiting_bytes(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
+    """The size of a partition's fetch that was not returned yet, as Kafka sent it."""
+    result = consumer._fetcher._records.get(partition)
+    fetched = getattr(result, "_partition_records", None)  # an error has none
+    return fetched._records.size_in_bytes() if fetched else 0
 
 
 def look_again(consumer: AIOKafkaConsumer) -> None:

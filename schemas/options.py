@@ -17,7 +17,7 @@ from schemas.limits import (
     MOST_TIME_ZONE_CHARACTERS,
 )
 from schemas.sheets import MOST_SHEET_NAME_CHARACTERS, is_sheet_name
-from schemas.strict import Strict
+from schemas.strict import FLAT, Strict
 from schemas.time_zones import is_time_zone
 from schemas.vocabulary import Compression, Format
 from schemas.xml_names import is_element_name
@@ -26,7 +26,7 @@ from schemas.xml_names import is_element_name
 class TextOptions(Strict):
     """Options of every text format: compression of the whole file."""
 
-    compression: Annotated[Compression, Field(strict=False)] = Compression.NONE
+    compression: Annotated[Compression, Field(strict=False), FLAT] = Compression.NONE
 
 
 class CsvOptions(TextOptions):

@@ -18,7 +18,7 @@ from schemas.limits import (
     MOST_USER_CHARACTERS,
 )
 from schemas.options import OPTIONS, Options, TextOptions, option_names
-from schemas.strict import Strict, require_few_fields
+from schemas.strict import FLAT, Strict, require_few_fields
 from schemas.times import Timestamp
 from schemas.vocabulary import EXPORT_ID, ColumnType, Compression, Format
 
@@ -45,7 +45,7 @@ class Column(Strict):
     key: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)]
     header: Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)] = ""
     width: Annotated[float, Field(gt=0, le=14_400, allow_inf_nan=False)] | None = None
-    type: Annotated[ColumnType, Field(strict=False)] | None = None
+    type: Annotated[ColumnType, Field(strict=False), FLAT] | None = None
     align: Literal["left", "right", "center"] | None = None
 
     @model_validator(mode="before")
@@ -75,7 +75,7 @@ class ExportRequested(Strict):
 
     type: Literal["export.requested"] = "export.requested"
     export_id: ExportId
-    format: Annotated[Format, Field(strict=False)]
+    format: Annotated[Format, Field(strict=False), FLAT]
     columns: Annotated[
         tuple[Column, ...], Field(min_length=1, max_length=MOST_COLUMNS, strict=False)
     ]

@@ -1,6 +1,6 @@
 """The base of the contract's models: no type coercion, no ignored fields."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from schemas.limits import MOST_FIELDS
 
@@ -9,6 +9,17 @@ class Strict(BaseModel):
     """The base of every model of the contract."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _flat(given: object) -> object:
+    return "" if isinstance(given, list | dict) else given
+
+
+FLAT = BeforeValidator(_flat)
+"""For a field whose type is an enumeration: an array or object is wrong, however it is nested.
+
+Its error would hold the repr of what was sent, which fails for 1,000 brackets in each other.
+"""
 
 
 def require_few_fields(given: object) -> None:

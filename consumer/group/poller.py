@@ -18,7 +18,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from clients.aiokafka_private import fetch_within
+from clients.aiokafka_private import fetch_within, waiting_bytes
 from clients.bounded_fetch import bounded_getmany
 from clients.contact import Contact
 from consumer.lanes.feed import Feed, Held
@@ -92,6 +92,8 @@ class Poller:
         except IllegalStateError:
             return  # revoked while we polled; the listener knows
         feed.put(messages, position)
+        if feed.partition in self._held.unread:
+            feed.bound_unread(waiting_bytes(self._consumer, feed.partition))
 
     def _report(self, error: KafkaError) -> None:
         """Report the partition that lacks the offset; the error has a dict by partition, or one."""

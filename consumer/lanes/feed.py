@@ -27,6 +27,7 @@ _LEAST_PAUSE_BYTES = 256 * 1024
 # Full feeds whose next messages stay at the consumer, about 1 MiB each, undecompressed. Any other
 # full feed pauses its partition, which drops what was fetched and costs a fetch on resuming.
 MOST_UNREAD = 4
+MOST_UNREAD_BYTES = 2 * 1024 * 1024
 _BUSY_SECONDS = 1.0
 
 
@@ -145,6 +146,13 @@ class Feed:
             self._paused = True
             self._consumer.pause(self.partition)
         self._moved()
+
+    def bound_unread(self, waiting_bytes: int) -> None:
+        """Pause instead if too much waits unread at the consumer: one batch may have 20 MiB."""
+        if waiting_bytes > MOST_UNREAD_BYTES:
+            self._held.read_on(self.partition)
+            self._paused = True
+            self._consumer.pause(self.partition)
 
     @property
     def next_unpacking(self) -> Unpacking | None:

@@ -21,17 +21,19 @@ from clients.aiokafka_private import (
     drop_fetched,
     fetch_within,
     release_records,
+    waiting_bytes,
 )
 from clients.bounded_fetch import BoundedFetchResult
 from clients.lenient_records import LenientRecords, read_leniently
 
 NOWHERE = {"bootstrap_servers": "127.0.0.1:1"}
-PLACE = TopicPartition("t", 0)
+PLACE, OTHER = TopicPartition("t", 0), TopicPartition("t", 1)
+FETCHED = b"of any length"
 
 
 def records() -> Any:
     return aiokafka_fetcher.PartitionRecords(
-        PLACE, MemoryRecords(b""), None, 7, None, None, True, 1
+        PLACE, MemoryRecords(FETCHED), None, 7, None, None, True, 1
     )
 
 
@@ -94,10 +96,17 @@ async def test_a_consumer_has_connections_to_close() -> None:
     consumer._closed = True  # else it complains that it was not stopped
 
 
-async def test_what_a_consumer_has_fetched_is_dropped() -> None:
+async def test_what_a_consumer_has_fetched_is_measured_and_dropped() -> None:
     consumer = AIOKafkaConsumer(**NOWHERE)
     drop_fetched(consumer)  # it never started
-    consumer._fetcher = SimpleNamespace(_records={PLACE: records()})
+    fetched = aiokafka_fetcher.FetchResult(
+        PLACE, assignment=None, partition_records=records(), backoff=0
+    )
+    error = aiokafka_fetcher.FetchError(error=KafkaTimeoutError(), backoff=0)
+    consumer._fetcher = SimpleNamespace(_records={PLACE: fetched, OTHER: error})
+    assert waiting_bytes(consumer, PLACE) == len(FETCHED)
+    assert waiting_bytes(consumer, OTHER) == 0
+    assert waiting_bytes(consumer, TopicPartition("t", 2)) == 0
     drop_fetched(consumer)
     assert consumer._fetcher._records == {}
     assert "self._records[tp] = FetchResult(" in inspect.getsource(aiokafka_fetcher.Fetcher)

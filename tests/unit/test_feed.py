@@ -7,7 +7,14 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from clients.record_stream import PackedBatch
 from consumer.exports.messages import LargeMessage
-from consumer.lanes.feed import HELD_BYTES, MOST_UNREAD, PAUSE_BYTES, Feed, Held
+from consumer.lanes.feed import (
+    HELD_BYTES,
+    MOST_UNREAD,
+    MOST_UNREAD_BYTES,
+    PAUSE_BYTES,
+    Feed,
+    Held,
+)
 from schemas.unread_value import UnreadValue
 from tests.support.batches import CODECS, packed, record
 
@@ -213,3 +220,17 @@ def test_the_beginning_of_a_batch_that_was_read_before_is_not_given_again(kind: 
     rest = feed(Consumer())
     rest.put([message(4, value)], 5)
     assert [it.offset for it in drained(rest)] == [3, 4]
+
+
+def test_what_is_too_large_to_wait_at_the_consumer_is_fetched_again() -> None:
+    consumer, held = Consumer(), Held()
+    full = feed(consumer, held)
+    full.put([message(0, b"x" * (PAUSE_BYTES + 1))], 1)
+    full.bound_unread(MOST_UNREAD_BYTES)
+    assert held.unread == {PLACE}
+    assert not consumer.paused
+    full.bound_unread(MOST_UNREAD_BYTES + 1)
+    assert not held.unread
+    assert consumer.paused == {PLACE}
+    full.take(MIB)
+    assert not consumer.paused

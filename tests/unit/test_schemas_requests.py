@@ -156,6 +156,36 @@ def test_what_a_request_costs_is_bounded(fields: dict[str, Any], words: str) -> 
     assert len(str(caught.value)) < 5_000
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"{name}" for name in ExportRequested.model_fields if name not in ("type", "export_id")),
+        *(f"columns.0.{name}" for name in Column.model_fields),
+        *(f"options.{name}" for name in CsvOptions.model_fields),
+    ],
+)
+@pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
+def test_brackets_in_each_other_are_a_wrong_value(path: str, brackets: tuple[str, str]) -> None:
+    """As deep as JSON may be, read as deep in the stack as a node does."""
+    nested = f"{brackets[0] * 1_000}1{brackets[1] * 1_000}"
+    within, _, name = path.rpartition(".")
+    wrong: dict[str, Any] = {name: "nested"}
+    if within:
+        inner = [{"key": "a", **wrong}] if within == "columns.0" else wrong
+        wrong = {within.partition(".")[0]: inner}
+    value = json.dumps({**_MINIMAL, **wrong}).replace('"nested"', nested).encode()
+
+    def read(depth: int) -> None:
+        if depth:
+            read(depth - 1)
+        else:
+            decode_request(value)
+
+    with pytest.raises(InvalidRequest) as caught:
+        read(40)
+    assert caught.value.errors[0].field.startswith(path.partition(".")[0])
+
+
 def test_all_that_fits_is_accepted() -> None:
     """Of fields as long as they may be, it is rather the request's own bound that is reached."""
     columns = [
