@@ -95,7 +95,9 @@ async def test_each_sees_their_own_and_a_revoked_token_ends_the_stream(
             world.request("his", "bob")
             both = [("hers", "completed"), ("his", "queued")]
             await until(lambda: sorted(operator.shown()) == both)
-            await until(lambda: alice.comments > 1 and bob.comments > 1)
+            await until(lambda: alice.shown() and bob.shown())
+            seen = alice.comments, bob.comments
+            await until(lambda: alice.comments > seen[0] + 1 and bob.comments > seen[1] + 1)
             assert (alice.shown(), bob.shown()) == (both[:1], both[1:])
             file.write_text("".join(lines[1:]))
             await until(lambda: alice.ended)
