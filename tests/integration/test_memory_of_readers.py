@@ -2,6 +2,7 @@
 
 import gc
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +13,19 @@ from producer.retry.retrying import Retry, run_again
 from schemas.completions import Source
 from schemas.retries import RetryAttempt
 from schemas.topics import Topics
+from tests.support import batches
 from tests.support.batches import CODECS, packed, record, send_batch
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.kafka
 
 LARGE_BYTES = 2_000_000
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry looks for batches from a minute before its request on."""
+    monkeypatch.setattr(batches, "TIME_MS", int(time.time() * 1000))
 
 
 @pytest.fixture
