@@ -3,7 +3,7 @@
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -28,23 +28,24 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "TIME_MS", int(time.time() * 1000))
 
 
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No cycle is freed."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-def held() -> list[str]:
+def large_texts() -> dict[int, str]:
     """What holds large texts that are reachable, or in cycles."""
-    texts: dict[int, str] = {}
+    found: dict[int, str] = {}
     for one in gc.get_objects():
         for other in gc.get_referents(one):
             if isinstance(other, bytes | bytearray | str) and len(other) >= LARGE_BYTES:
-                texts[id(other)] = f"{type(other).__name__} in {type(one).__name__}"
-    return [*texts.values()]
+                found[id(other)] = f"{type(other).__name__} in {type(one).__name__}"
+    return found
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[[], list[str]]]:
+    """What holds large texts, but for those of other tests. No cycle is freed meanwhile."""
+    gc.collect()
+    gc.disable()
+    before = large_texts()
+    yield lambda: [holder for text, holder in large_texts().items() if text not in before]
+    gc.enable()
 
 
 async def send_large(bootstrap_servers: str, topics: Topics, export_ids: list[str]) -> None:
@@ -60,9 +61,8 @@ async def send_large(bootstrap_servers: str, topics: Topics, export_ids: list[st
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-@pytest.mark.usefixtures("uncollected")
 async def test_a_reader_that_stops_in_the_middle_holds_nothing(
-    bootstrap_servers: str, topics: Topics
+    bootstrap_servers: str, topics: Topics, held: Callable[[], list[str]]
 ) -> None:
     await send_large(bootstrap_servers, topics, ["a", "b", "c"])
     gc.collect()
@@ -76,9 +76,11 @@ async def test_a_reader_that_stops_in_the_middle_holds_nothing(
 
 
 @pytest.mark.parametrize("topics", [1], indirect=True)
-@pytest.mark.usefixtures("uncollected")
 async def test_a_retry_holds_nothing_when_it_has_ended(
-    bootstrap_servers: str, topics: Topics, upstream: Upstream
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    held: Callable[[], list[str]],
 ) -> None:
     ids = ["a", "b", "c"]
     for one in ids:
