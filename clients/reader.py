@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from clients.aiokafka_private import close_connections
+from clients.aiokafka_private import close_connections, drop_fetched
 from clients.lenient_records import batches_handed_on, read_leniently
 
 _START_SECONDS = 10.0
@@ -59,3 +59,4 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
     await asyncio.gather(close_connections(consumer), return_exceptions=True)
+    drop_fetched(consumer)

@@ -53,7 +53,7 @@ class AttemptAgain(ConsumerError):  # noqa: N818 - what is to be done
 
 
 class MessageFault(ConsumerError):  # noqa: N818 - an event, and no fault of the message's sender
-    """A bug broke on the message at ``offset`` of the records (``is_batch``) or requests."""
+    """A bug showed at the message at ``offset`` of the records (``is_batch``) or requests."""
 
     def __init__(self, offset: int, message: str, *, is_batch: bool) -> None:
         super().__init__(message)

@@ -8,7 +8,9 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -36,11 +38,11 @@ def return_memory() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _MAPPED_BYTES)
         if _resident_bytes():
-            trimming = (libc.malloc_trim,)
-            threading.Thread(target=_trim, args=trimming, name="trim heap", daemon=True).start()
+            trim = partial(_trim, libc.malloc_trim)
+            threading.Thread(target=trim, name="trim heap", daemon=True).start()
 
 
-def _trim(malloc_trim: "ctypes._NamedFuncPointer") -> None:
+def _trim(malloc_trim: Callable[[int], object]) -> None:
     """Trim a large heap when it has grown, and every ``_MOST_SECONDS``: it takes up to 20 ms."""
     left, trimmed_at = 0, 0.0
     while True:

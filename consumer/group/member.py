@@ -18,7 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
-from clients.aiokafka_private import look_again
+from clients.aiokafka_private import drop_fetched, look_again
 from clients.lenient_records import batches_handed_on, read_leniently
 from consumer.cluster import Cluster
 from consumer.exports.export_context import ExportContext
@@ -159,6 +159,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self.lanes.clear()
         # 4. Leave the group, last: others get the partitions at once.
         await self._within(_STOP_SECONDS, self._consumer.stop())
+        drop_fetched(self._consumer)
 
     # Callbacks, on aiokafka's own task.
 

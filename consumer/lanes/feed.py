@@ -74,7 +74,7 @@ class Held:
 
     @property
     def pause_bytes(self) -> int:
-        """A feed that holds this much is paused."""
+        """A feed that holds more is full."""
         return min(PAUSE_BYTES, max(_LEAST_PAUSE_BYTES, HELD_BYTES - self.bytes))
 
 
@@ -143,16 +143,14 @@ class Feed:
         self.position = position
         full = self._bytes > self._held.pause_bytes and not self._paused
         if full and not self._held.leave_unread(self.partition):
-            self._paused = True
-            self._consumer.pause(self.partition)
+            self._pause()
         self._moved()
 
     def bound_unread(self, waiting_bytes: int) -> None:
         """Pause instead if too much waits unread at the consumer: one batch may have 20 MiB."""
         if waiting_bytes > MOST_UNREAD_BYTES:
             self._held.read_on(self.partition)
-            self._paused = True
-            self._consumer.pause(self.partition)
+            self._pause()
 
     @property
     def next_unpacking(self) -> Unpacking | None:
@@ -212,6 +210,10 @@ class Feed:
         assigned = self.partition in self._consumer.assignment()
         end = self._consumer.last_stable_offset(self.partition) if assigned else None
         return max(0, max(end or 0, self.position) - handled)
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._consumer.pause(self.partition)
 
     def _resume(self) -> None:
         self._paused = False

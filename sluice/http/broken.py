@@ -62,7 +62,7 @@ class CancelAttempt:
 class _RetryWindow:
     """Until when a retry may resume an attempt, by the loop's clock; ``arrived`` extend it."""
 
-    until: float
+    until: float = 0.0
     arrived: int = 0
 
 
@@ -81,10 +81,7 @@ class BrokenUploads:
 
     def resume(self, request: ExportRequested) -> CancelAttempt | None:
         """The attempt of an equal request; None once a row or cancellation was sent."""
-        attempt = self._attempts.get(request.export_id)
-        if attempt is None or attempt.is_lost or request.export_id not in self._open:
-            return None
-        if attempt.request != request:
+        if (attempt := self._resumable(request)) is None:
             return None
         self._forget(attempt)
         return replace(attempt)  # lets ``settle`` see that the former one is gone
@@ -95,11 +92,10 @@ class BrokenUploads:
 
         If the block refuses it, as when the queue is full, the attempt waits for the next retry.
         """
-        attempt = self._attempts.get(request.export_id)
-        window = self._open.get(request.export_id)
-        if window is None or attempt is None or attempt.request != request:
+        if self._resumable(request) is None:
             yield
             return
+        window = self._open[request.export_id]
         window.arrived += 1
         try:
             yield
@@ -107,11 +103,17 @@ class BrokenUploads:
             window.arrived -= 1
             window.until = _now() + _RETRY_SECONDS
 
+    def _resumable(self, request: ExportRequested) -> CancelAttempt | None:
+        attempt = self._attempts.get(request.export_id)
+        if attempt is None or attempt.is_lost or request.export_id not in self._open:
+            return None
+        return attempt if attempt.request == request else None
+
     def add(self, attempt: CancelAttempt, *, retried: bool) -> None:
         """Hold a broken attempt; call ``settle`` next. ``retried``: its client may retry."""
         self._attempts[attempt.request.export_id] = attempt
         if retried and not attempt.has_rows:
-            self._open[attempt.request.export_id] = _RetryWindow(_now() + _RETRY_SECONDS)
+            self._open[attempt.request.export_id] = _RetryWindow()
 
     async def settle(self, attempt: CancelAttempt) -> None:
         """Cancel an attempt unless a retry resumes it or its request isn't in Kafka.
