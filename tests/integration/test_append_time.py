@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import Topics
 from tests.support.batches import CODECS, packed, record, send_batch
 from tests.support.nodes import node_on
 from tests.support.outcomes import committed, events
+from tests.support.topics import configure
 from tests.support.upstream import Upstream, csv_bytes, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -21,28 +20,13 @@ pytestmark = pytest.mark.kafka
 MIB = 1024 * 1024
 
 
-async def dated_by_the_broker(bootstrap_servers: str, topics: Topics) -> None:
-    """Have the brokers put their own time into what comes from now on."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        configs = {"message.timestamp.type": "LogAppendTime"}
-        await admin.alter_configs(
-            [
-                ConfigResource(ConfigResourceType.TOPIC, name, configs=configs)
-                for name in (topics.requests, topics.records)
-            ]
-        )
-    finally:
-        await admin.close()
-
-
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_exports_of_topics_that_the_broker_dates(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
     """Light batches and packed ones, from an upstream whose clock stands at 1970."""
-    await dated_by_the_broker(bootstrap_servers, topics)
+    dated = {"message.timestamp.type": "LogAppendTime"}
+    await configure(bootstrap_servers, (topics.requests, topics.records), dated)
     before = datetime.now(UTC) - timedelta(seconds=1)
     request = {"type": "export.requested", "export_id": "a", "format": "csv", "columns": ["n", "t"]}
     batches = [

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.backlog import backlog
 from consumer.errors import BacklogUnavailable
@@ -24,6 +22,7 @@ from tests.support.clients import http_client
 from tests.support.nodes import MEASURED, node_on
 from tests.support.outcomes import by_id, events
 from tests.support.tiny_frames import SENT_KINDS, tiny_frames
+from tests.support.topics import configure
 from tests.support.upstream import Upstream, csv_bytes, rows_of
 
 pytestmark = [
@@ -46,12 +45,8 @@ POSTED = {"format": "csv", "columns": ["n"], "data": [[1]], "export_id": "posted
 @pytest.fixture
 async def producer(bootstrap_servers: str, topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
     """The topics take its batches."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
     limit = {"max.message.bytes": str(2 * SIZE_BYTES)}
-    for topic in (topics.requests, topics.records):
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, limit)])
-    await admin.close()
+    await configure(bootstrap_servers, (topics.requests, topics.records), limit)
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers, max_request_size=2 * SIZE_BYTES
     ) as producer:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from broker.embedded import EmbeddedKafka
@@ -21,7 +20,7 @@ from schemas.topics import Topics
 from tests.support.nodes import node_on
 from tests.support.outcomes import committed, events, headers
 from tests.support.storages import cancelled
-from tests.support.topics import created_topics
+from tests.support.topics import configure, created_topics
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -92,13 +91,8 @@ async def test_a_dead_letter_that_is_refused_after_all_goes_without_its_value(
 ) -> None:
     """The topic's limit shrinks while the node runs: nothing is retried for ever."""
     async with node_on(bootstrap_servers, topics, tmp_path):
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-        await admin.start()
         limit = {"max.message.bytes": "20000"}
-        await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, topics.dead_letters, limit)]
-        )
-        await admin.close()
+        await configure(bootstrap_servers, [topics.dead_letters], limit)
         await asyncio.sleep(1)
         noise = random.Random(1).randbytes(500_000)
         await upstream.send(topics.records, "a", noise)

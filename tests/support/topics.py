@@ -1,11 +1,12 @@
 """Topics of their own for each test."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import astuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from clients.topics import require_topics
 from schemas.topics import Topics
@@ -25,5 +26,19 @@ async def created_topics(bootstrap_servers: str, partitions: int) -> AsyncIterat
         await require_topics(names, bootstrap_servers=bootstrap_servers)
         yield topics
         await admin.delete_topics(names)
+    finally:
+        await admin.close()
+
+
+async def configure(
+    bootstrap_servers: str, names: Iterable[str], configs: Mapping[str, str]
+) -> None:
+    """Set the configuration of topics; what is not named goes back to its default."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, configs=configs) for name in names]
+        )
     finally:
         await admin.close()
