@@ -1,7 +1,7 @@
 """A PDF is the same, byte for byte, drawn natively or not."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -162,13 +162,15 @@ def test_usual_rows_are_drawn_natively(
 
 def test_pages_need_few_decisions(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
-    add_pages = PdfWriter._add_pages  # there is no seam, as nothing but this costs
+    adding = PdfWriter._adding  # there is no seam, as nothing but this costs
 
-    def counted(writer: PdfWriter, rows: Sequence[Sequence[Cell]], *, last: bool) -> int:
+    def counted(
+        writer: PdfWriter, rows: Sequence[Sequence[Cell]], *, last: bool
+    ) -> Generator[None, None, int]:
         drawn.append(len(rows))
-        return add_pages(writer, rows, last=last)
+        return adding(writer, rows, last=last)
 
-    monkeypatch.setattr(PdfWriter, "_add_pages", counted)
+    monkeypatch.setattr(PdfWriter, "_adding", counted)
     request = pdf_request(DataSet.ORDERS.columns, records_per_page=50)
     made, _ = by_native(native, request, values_of([*DataSet.ORDERS.rows(5_000)], [2_000]), FONTS)
     assert made.pages == 100

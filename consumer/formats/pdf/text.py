@@ -11,7 +11,7 @@ import contextlib
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -58,11 +58,6 @@ class Copy(NamedTuple):
     tokens: bytes | None = None
     composite: tuple[CompositeSubset, bytes] | None = None
 
-    @property
-    def is_shaped(self) -> bool:
-        """Whether texts were shaped."""
-        return self.codes is None and self.tokens is None and self.composite is None
-
 
 class Wrapped(NamedTuple):
     """The lines of one text, and their widths; ``cut``: they are not all of it."""
@@ -102,6 +97,16 @@ class Typesetter:
 
     def prepare(self, texts: Sequence[str]) -> Copy:
         """Find glyphs for at least one text; counts the characters that no font has."""
+        steps = self.preparing(texts)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                copy: Copy = end.value
+                return copy
+
+    def preparing(self, texts: Sequence[str]) -> Generator[int, None, Copy]:
+        """The same in steps, as shaping takes long: after each yields how much it shaped."""
         joined = SEPARATOR.join(texts)
         if len(joined) > self.most_text:
             texts = [*map(self.shortened, texts)]
@@ -115,10 +120,14 @@ class Typesetter:
         composed = unicodedata.normalize("NFC", stream_safe(joined))
         shown = composed.translate(self._repertoire)
         shaped = IS_SHAPED in shown
-        if shaped:
-            shown = self._shaped(composed.split(SEPARATOR), shown.split(SEPARATOR))
-        self.replaced_characters += shown.count(REPLACEMENT) - joined.count(REPLACEMENT)
         texts = shown.split(SEPARATOR)
+        if shaped:
+            for index, text in enumerate(composed.split(SEPARATOR)):
+                if IS_SHAPED in texts[index]:
+                    texts[index] = self._shaper.shape(text)
+                    yield len(text)
+        replaced = sum(text.count(REPLACEMENT) for text in texts)
+        self.replaced_characters += replaced - joined.count(REPLACEMENT)
         if shaped:
             return Copy(texts, None)
         if (codes := self._encode(shown)) is not None:
@@ -302,12 +311,6 @@ class Typesetter:
 
     def _encode_mixed(self, text: str) -> bytes:
         return codecs.charmap_encode(text, "strict", self._repertoire.token_of)[0]
-
-    def _shaped(self, texts: Sequence[str], shown: Sequence[str]) -> str:
-        return SEPARATOR.join(
-            self._shaper.shape(text) if IS_SHAPED in one else one
-            for text, one in zip(texts, shown, strict=True)
-        )
 
     def _encode_lines(self, lines: Sequence[str]) -> bytes:
         """Lines of texts that may be shaped, in the order in which they are drawn."""

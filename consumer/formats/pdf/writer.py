@@ -4,7 +4,7 @@ Independent of clock and randomness. Invariant: it keeps at most two pages of ro
 seen so far and two numbers per page.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime
 
 from consumer.errors import ExportFailure
@@ -62,6 +62,7 @@ class PdfWriter:
         self._pending_characters = 0
         self._truncated_natively = 0
         self._shaped_characters = 0
+        self._unfinished: Generator[None, None, int] | None = None
 
     @property
     def is_behind(self) -> bool:
@@ -98,7 +99,7 @@ class PdfWriter:
             return self._drawn_natively(self._native)
         done = 0
         while len(self._pending) - done >= self._rows_at_once and not self._has_shaped_enough:
-            done += self._add_pages(self._pending[done : done + self._rows_at_once], last=False)
+            done += self._add_some(self._pending[done : done + self._rows_at_once])
         if done:
             del self._pending[:done]
             self._pending_characters = 0
@@ -126,15 +127,19 @@ class PdfWriter:
         if rows is not None:
             native.add(rows)
         while native.has_block and not self._has_shaped_enough:
-            drawn = native.draw(self.pages + 1)
-            for content in drawn.contents:
-                self._document.add_compressed(content)
-            self._body.replaced_characters += drawn.replaced
-            self._truncated_natively += drawn.truncated
-            if drawn.is_undecided:
-                native.pass_over(self._add_pages(native.block_texts(), last=False))
+            if self._unfinished is None:
+                drawn = native.draw(self.pages + 1)
+                for content in drawn.contents:
+                    self._document.add_compressed(content)
+                self._body.replaced_characters += drawn.replaced
+                self._truncated_natively += drawn.truncated
+                self._pending_characters = 0
+                if not drawn.is_undecided:
+                    continue
+            added = self._add_some(native.block_texts())
+            if self._unfinished is None:
+                native.pass_over(added)
                 native.hand_over(*self._lay_out([]))
-            self._pending_characters = 0
         return self._document.take()
 
     @property
@@ -169,7 +174,9 @@ class PdfWriter:
         if self._native:
             self._pending = [*self._native.last_texts()]
         if self._pending or not self.pages:
-            self._add_pages(self._pending, last=True)
+            for _ in self._adding(self._pending, last=True):
+                self._shaped_characters = 0
+                yield b""
             self._pending = []
         table, frame = self._lay_out([])
         total = frame.total(self.pages)
@@ -185,14 +192,31 @@ class PdfWriter:
             metadata=xmp(self._title, self._date),
         )
 
-    def _add_pages(self, rows: Sequence[Sequence[Cell]], *, last: bool) -> int:
-        """Add the pages that rows fill, if they are the ``last`` all; how many rows that were."""
+    def _add_some(self, rows: Sequence[Sequence[Cell]]) -> int:
+        """Add the pages that rows fill, and return how many rows that were.
+
+        Where text is shaped this takes several calls: of all but the last one the result is 0.
+        """
+        self._unfinished = self._unfinished or self._adding(rows, last=False)
+        try:
+            next(self._unfinished)
+        except StopIteration as end:
+            self._unfinished = None
+            added: int = end.value
+            return added
+        return 0
+
+    def _adding(self, rows: Sequence[Sequence[Cell]], *, last: bool) -> Generator[None, None, int]:
+        """Add the pages that rows fill, if they are the ``last`` all; how many rows that were.
+
+        Yields whenever enough text was shaped for one call.
+        """
         texts = [*texts_of(rows)]
         replaced = self._body.replaced_characters
-        columns = [*map(self._body.prepare, texts)]
-        self._shaped_characters += sum(
-            sum(map(len, copy.texts)) for copy in columns if copy.is_shaped
-        )
+        columns: list[Copy] = []
+        for column in texts:
+            preparing = self._body.preparing(column)
+            columns.append((yield from self._shaping(preparing)))
         table, frame = self._lay_out(columns)
         block = table.set(columns)
         start = 0
@@ -211,6 +235,17 @@ class PdfWriter:
                 for copy, column in zip(columns, texts, strict=True)
             )
         return start
+
+    def _shaping(self, preparing: Generator[int, None, Copy]) -> Generator[None, None, Copy]:
+        """A column's copy; yields as ``_adding`` does."""
+        while True:
+            try:
+                self._shaped_characters += next(preparing)
+            except StopIteration as end:
+                copy: Copy = end.value
+                return copy
+            if self._has_shaped_enough:
+                yield
 
     def _lay_out(self, first_rows: Sequence[Copy]) -> tuple[PageTable, Frame]:
         """The table and what stands around it, made with the first rows."""
