@@ -65,14 +65,8 @@ def test_what_is_stable_is_what_there_is(ledger: Ledger) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("shape", "kills"),
-    [
-        (Shape.COMPACTED, 3),
-        pytest.param(Shape.COMPACTED, 25, marks=pytest.mark.long),
-        pytest.param(Shape.LONG, 15, marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("shape", "kills"), [(Shape.COMPACTED, 25), (Shape.LONG, 15)])
 async def test_a_killed_broker_forgets_no_commits(tmp_path: Path, shape: Shape, kills: int) -> None:
     """As the embedded Kafka loads them, and with elections that follow each other quickly."""
     load_bytes = int(server_properties(0, 0, "")["offsets.load.buffer.size"])

@@ -45,6 +45,7 @@ async def test_no_kind_takes_a_node_down(
     assert all(result.measured.pdf_seconds for result in results), text
 
 
+@pytest.mark.long
 async def test_all_kinds_at_once_stay_within_400_mib(
     bootstrap_servers: str, tmp_path: Path
 ) -> None:

@@ -168,7 +168,10 @@ async def test_it_ends_typed_and_disturbs_nothing(kind: str, trial: Trial) -> No
         judge(found[export_id], sent)
 
 
-@pytest.mark.parametrize("kind", ["a million nested values", "a cell of 16 MiB"])
+@pytest.mark.parametrize(
+    "kind",
+    ["a million nested values", pytest.param("a cell of 16 MiB", marks=pytest.mark.long)],
+)
 async def test_five_lanes_at_once(kind: str, trial: Trial) -> None:
     costly, number = COSTLY[kind], list(COSTLY).index(kind)
     lanes = [{f"lane-{number}-{n}": costly} for n in range(5)]

@@ -52,6 +52,7 @@ def test_five_exports_complete(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr, "no terminal, no colours"
 
 
+@pytest.mark.long
 def test_five_exports_complete_in_a_bucket(tmp_path: Path) -> None:
     done = subprocess.run(
         [SLUICE, "demo", "--storage", "s3"],

@@ -193,6 +193,7 @@ async def test_headers_count(trial: Trial, messages: int, floods: int) -> None:
     assert {it.headers[0][0] for it in letters} == {"h", "sluice_reason"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_all_partitions_at_once(
     trial: Trial,
@@ -216,7 +217,7 @@ async def test_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 3)}
 
 
-@pytest.mark.parametrize("rows", [300_000, pytest.param(900_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rows", [100_000, pytest.param(900_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_large_batches_applied_in_part_in_all_partitions_at_once(
     trial: Trial, rows: int

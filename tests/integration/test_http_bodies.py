@@ -33,7 +33,12 @@ async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
 @pytest.mark.parametrize(
     "large",
     [
-        {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
+        {"large-0": (SHORT, 4), "large-1": (LONG, 16), "large-2": (LONG, 16)},
+        pytest.param(
+            {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
+            id="of 64 MiB",
+            marks=pytest.mark.long,
+        ),
         # 2,600,000 rows each
         pytest.param(
             dict.fromkeys(("large-0", "large-1", "large-2"), (SHORT, 64)),
