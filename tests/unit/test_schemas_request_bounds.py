@@ -233,7 +233,7 @@ def test_a_request_is_decoded_in_no_time(unit: bytes, most: int) -> None:
         with cpu_time() as took, pytest.raises(InvalidRequest):
             decode_request(value)
         best = min(best, took.seconds)
-    assert best < 0.15
+    assert best < 0.25
 
 
 def test_a_cancellation_of_many_fields_is_a_dead_letter() -> None:
