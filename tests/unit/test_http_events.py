@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from sluice.access.gate import AccessGate
 from sluice.access.watched_tokens import WatchedTokens
-from sluice.http import connections, events
+from sluice.http import connections, events, live
 from sluice.http.server import HttpServer
 from tests.support.clients import http_client
 from tests.support.http import World, app_of, serving_world
@@ -111,6 +112,23 @@ async def test_heartbeats_are_comments(
     async with listening(client) as stream:
         await until(lambda: stream.comments > 2)
         assert stream.messages == []
+
+
+async def test_what_others_do_puts_no_heartbeat_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 1.2)
+    monkeypatch.setattr(live, "_WAKE_SECONDS", 1.0)
+    tokens = {"a": "alice"}
+    async with (
+        serving_world(world, users_by_token=tokens) as client,
+        listening(client, Authorization="Bearer a") as alice,
+    ):
+        began = time.monotonic()
+        world.publish_end(replace(ended_export("his", NOON), user="bob"))
+        await until(lambda: alice.comments > 0)
+        assert time.monotonic() - began < 1.9, "it came 1.2 s after his end, which was after 1 s"
+        assert alice.messages == []
 
 
 async def test_a_stream_ends_cleanly_when_the_node_stops(world: World) -> None:
