@@ -1,8 +1,10 @@
 """The nginx in front of the nodes, as the compose file has it: a real one, before a real node."""
 
 import asyncio
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 from broker.ports import pick_free_port
 from schemas.topics import Topics
 from tests.support.nodes import node_on
+from tests.support.sse import listening
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kafka
 
@@ -40,11 +44,17 @@ http {{
 ROWS = 200_000
 
 
-def configured(place: Path, node_url: str, port: int) -> Path:
-    """The template with its variable filled in, as the image does, and a port of ours."""
+def configured(place: Path, node_url: str, port: int, *, buffers: bool = False) -> Path:
+    """The template with its variable filled in, as the image does, and a port of ours.
+
+    ``buffers``: as nginx does unless it is switched off.
+    """
     node = urlsplit(node_url)
     nodes = f"server {node.netloc};\nserver {node.netloc} backup;"
     text = TEMPLATE.read_text().replace("${SLUICE_NODES}", nodes)
+    if buffers:
+        assert "proxy_buffering off;" in text
+        text = text.replace("proxy_buffering off;", "proxy_buffering on;")
     (place / "export.conf").write_text(text.replace("listen 8080", f"listen 127.0.0.1:{port}"))
     around = place / "nginx.conf"
     around.write_text(AROUND.format(place=place))
@@ -52,11 +62,11 @@ def configured(place: Path, node_url: str, port: int) -> Path:
 
 
 @contextmanager
-def nginx_before(node_url: str, place: Path) -> Iterator[str]:
+def nginx_before(node_url: str, place: Path, *, buffers: bool = False) -> Iterator[str]:
     assert NGINX
     place.mkdir()
     port = pick_free_port()
-    around = configured(place, node_url, port)
+    around = configured(place, node_url, port, buffers=buffers)
     command = [NGINX, "-e", str(place / "error.log"), "-c", str(around)]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
@@ -71,10 +81,15 @@ def nginx_before(node_url: str, place: Path) -> Iterator[str]:
 
 @asynccontextmanager
 async def client_through_nginx(
-    bootstrap_servers: str, topics: Topics, tmp_path: Path, **settings: Any
+    bootstrap_servers: str,
+    topics: Topics,
+    tmp_path: Path,
+    *,
+    buffers: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with node_on(bootstrap_servers, topics, tmp_path, **settings) as node:
-        with nginx_before(node.url, tmp_path / "nginx") as url:
+        with nginx_before(node.url, tmp_path / "nginx", buffers=buffers) as url:
             transport = httpx.AsyncHTTPTransport(retries=5)
             async with httpx.AsyncClient(base_url=url, transport=transport, timeout=60) as client:
                 yield client
@@ -125,7 +140,7 @@ async def test_an_upload_and_a_download_pass_through(
 async def test_a_link_passes_through_and_its_signature_is_in_no_log(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    public = {"LINK_KEYS": "k" * 32, "PUBLIC_URL": "https://exports.example.org"}
+    public: dict[str, Any] = {"LINK_KEYS": "k" * 32, "PUBLIC_URL": "https://exports.example.org"}
     async with client_through_nginx(bootstrap_servers, topics, tmp_path, **public) as client:
         run = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "linked"}
         ended = await client.post("/export/run?wait=60", json=run)
@@ -171,6 +186,43 @@ async def test_an_upload_that_breaks_off_before_nginx_cancels_its_export(
         await state_of(client, "broken", {"queued", "running"})
         writer.transport.abort()
         assert await state_of(client, "broken", {"cancelled"}) == "cancelled"
+
+
+@needs_nginx
+async def test_the_page_and_what_it_calls_pass_through(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path
+) -> None:
+    async with client_through_nginx(bootstrap_servers, topics, tmp_path) as client:
+        page = await client.get("/", headers={"accept": "text/html"})
+        assert page.status_code == 200
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        for path in re.findall(r'"(/page/[^"]+)"', page.text):
+            assert (await client.get(path)).status_code == 200, path
+        assert (await client.get("/export?limit=1")).json() == {"exports": [], "next": None}
+        assert (await client.get("/dead-letters")).json() == {"dead_letters": []}
+        requeued = await client.post("/dead-letters/requeue", json={"all": True})
+        assert requeued.json()["requeued"] == 0
+        moved = await client.get("/")
+        assert (moved.status_code, moved.headers["location"]) == (303, "/docs")
+        assert (await client.get("/docs")).status_code == 200
+        assert (await client.get("/openapi.json")).status_code == 200
+
+
+@needs_nginx
+@pytest.mark.parametrize("buffers", [False, True])
+async def test_events_come_at_once_through_a_proxy_that_buffers(
+    bootstrap_servers: str, topics: Topics, tmp_path: Path, buffers: bool
+) -> None:
+    async with (
+        client_through_nginx(bootstrap_servers, topics, tmp_path, buffers=buffers) as client,
+        listening(client) as stream,
+    ):
+        run = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "seen"}
+        assert (await client.post("/export/run?wait=60", json=run)).status_code == 200
+        ended = time.monotonic()
+        await until(lambda: ("seen", "completed") in stream.shown())
+        assert time.monotonic() - ended < 5, "messages wait in the proxy for more of them"
+        await until(lambda: stream.comments > 0, seconds=20)
 
 
 @needs_nginx
