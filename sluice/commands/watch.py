@@ -32,7 +32,7 @@ def run_watch(
 async def _watch(settings: Settings, *, as_json: bool, from_beginning: bool) -> int:
     if sys.stdout is None:
         raise UserError("standard output is closed: there is nowhere to print to")
-    _end_with_reader(sys.stdout.fileno())
+    nobody_reads = _end_with_reader(sys.stdout.fileno())
     feed = CompletionFeed(
         settings.topics, from_beginning=from_beginning, **settings.client_options()
     )
@@ -44,7 +44,8 @@ async def _watch(settings: Settings, *, as_json: bool, from_beginning: bool) -> 
         # What is left in the buffer has nowhere to go when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except asyncio.CancelledError:
-        pass  # a signal, or the reader is gone: both end watching
+        if not nobody_reads.done():
+            raise  # a signal: ``run`` has its exit code
     return 0
 
 
@@ -59,14 +60,20 @@ def _print(completion: Completion, *, as_json: bool) -> None:
         typer.echo(f"sluice: {error}", err=True)
 
 
-def _end_with_reader(stdout: int) -> None:
-    """End as soon as nobody reads the pipe any more, not only at the next event."""
+def _end_with_reader(stdout: int) -> asyncio.Future[None]:
+    """Cancel this task as soon as nobody reads the pipe any more, not only at the next event.
+
+    Done once it is so.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    nobody_reads: asyncio.Future[None] = loop.create_future()
 
     def gone() -> None:
         loop.remove_reader(stdout)
+        nobody_reads.set_result(None)
         if task:
             task.cancel()
 
     if stat.S_ISFIFO(os.fstat(stdout).st_mode):
         loop.add_reader(stdout, gone)
+    return nobody_reads

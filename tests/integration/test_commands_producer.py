@@ -79,7 +79,7 @@ async def test_watch_prints_events_as_they_are_committed(
         assert printed.removesuffix(b"\n") in [record.value for record in records]
         for process, number in ((oldest, signal.SIGINT), (newest, signal.SIGTERM)):
             process.send_signal(number)
-            assert process.wait(20) == 0
+            assert process.wait(20) == 128 + number
             assert process.stderr
             assert process.stderr.read() == b""
     assert json.loads(printed)["type"] == "export.completed"
