@@ -128,7 +128,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
         _Route(
             "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
         ),
-        _Route("POST", "/export/{export_id}/retry", guard(partial(retry, retries))),
+        _Route("POST", "/export/{export_id}/retry", guard(partial(retry, retries, idle_seconds))),
         _Route("GET", "/dead-letters", operators(partial(dead_letters.list_letters, letters))),
         _Route(
             "POST",

@@ -8,7 +8,7 @@ slowly.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import orjson
 from starlette.requests import Request
 
 from consumer.daemon_threads import DaemonThreads
+from schemas import exact_json
 from schemas.errors import FieldError
 from sluice.http.problems import Refusal, wrong_fields
 from sluice.http.spool import IN_MEMORY_BYTES, Room, Spool, SpoolPace
@@ -24,8 +25,11 @@ from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+_UNKNOWN_FIELD = "is not a field of this request"
+_NO_OBJECT = "the body must be a JSON object"
 _QUIET_SECONDS = 1.0
 _SMALL_BYTES = 1024 * 1024
+_FEW_FIELDS_BYTES = 4_096
 _LEAST_DISK_BYTES = 1024 * 1024 * 1024
 _LEAST_MEMORY_BYTES = 80 * 1024 * 1024
 _LINES_BYTES = 48 * 1024 * 1024  # for unfinished lines of all NDJSON uploads
@@ -106,8 +110,41 @@ async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
     if not isinstance(given, dict):
-        raise wrong_fields([FieldError("", "the body must be a JSON object")])
+        raise wrong_fields([FieldError("", _NO_OBJECT)])
     return given
+
+
+async def optional_json(request: Request, idle_seconds: float) -> dict[str, Any]:
+    """The JSON object in a body that may be left out, and of a few fields at the most.
+
+    ``idle_seconds`` as for ``pieces``.
+
+    Raises:
+        BrokenOff: the client disconnected.
+        Refusal: 400, it is no JSON object; 413, it is too large; 415, it is of another type; 408
+            and 503 as ``pieces``.
+    """
+    body = b""
+    async for piece in pieces(request, idle_seconds):
+        body += piece
+        if len(body) > _FEW_FIELDS_BYTES:
+            detail = f"the body has at most {_FEW_FIELDS_BYTES:,} bytes"
+            raise Refusal(HTTPStatus(413), detail)  # its name differs between versions of Python
+    if not body:
+        return {}
+    media_type(request, JSON)
+    try:
+        given = exact_json.loads(body)
+    except ValueError as error:
+        raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
+    if not isinstance(given, dict):
+        raise wrong_fields([FieldError("", _NO_OBJECT)])
+    return given
+
+
+def unknown_fields(given: Iterable[str], known: Collection[str]) -> list[FieldError]:
+    """An error for each field of a body that isn't known."""
+    return [FieldError(name, _UNKNOWN_FIELD) for name in given if name not in known]
 
 
 class JsonBodies:

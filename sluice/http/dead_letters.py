@@ -29,9 +29,9 @@ from schemas.topics import Topics
 from schemas.vocabulary import DeadLetterReason
 from sluice.access.askers import Asker
 from sluice.http.audit import audit
-from sluice.http.bodies import JSON, small_json
+from sluice.http.bodies import JSON, small_json, unknown_fields
 from sluice.http.problems import Refusal, unavailable, wrong_fields
-from sluice.http.query_values import count_of, one_of
+from sluice.http.query_values import count_of, one_of, refuse_parameters, values_of
 from sluice.letters import letter_fields, parse_millis, parse_place, shown_place, target_of
 
 MOST_LISTED = 1_000
@@ -102,16 +102,12 @@ class KafkaLetters:
 async def list_letters(letters: LettersView, request: Request, _asker: Asker) -> Response:
     """The newest dead letters that match the query, by partition and offset."""
     query = request.query_params
-    known = ("reason", "from", "to", "last")
-    errors = [FieldError(name, "is no parameter") for name in query if name not in known]
-    errors += [
-        FieldError(name, "must be given once") for name in known[1:] if len(query.getlist(name)) > 1
-    ]
-    given = {"reasons": query.getlist("reason"), "from": query.get("from"), "to": query.get("to")}
+    values, errors = values_of(query, ("from", "to", "last"), lists=("reason",))
+    given = {"reasons": query.getlist("reason"), "from": values.get("from"), "to": values.get("to")}
     choice, further = _read_choice(given, {"reasons": "reason"})
     last = _LISTED
     try:
-        last = count_of(MOST_LISTED)(query.get("last", str(_LISTED)))
+        last = count_of(MOST_LISTED)(values.get("last", str(_LISTED)))
     except ValueError as error:
         further.append(FieldError("last", str(error)))
     if errors or further:
@@ -131,6 +127,7 @@ async def requeue_letters(
     letters: LettersView, idle_seconds: float, request: Request, asker: Asker
 ) -> Response:
     """Requeue the letters that the body chooses."""
+    refuse_parameters(request)
     choice, last, dry_run = _read_body(await small_json(request, idle_seconds))
     try:
         async with asyncio.timeout(_READ_SECONDS):
@@ -173,7 +170,7 @@ def _read_body(given: Mapping[str, Any]) -> tuple[Selection, int | None, bool]:
     """
     choice, errors = _read_choice(given, {})
     known = {"places", "reasons", "from", "to", "last", "all", "dry_run"}
-    errors += [FieldError(name, "is no field of this request") for name in given.keys() - known]
+    errors += unknown_fields(given, known)
     errors += [
         FieldError(name, "must be true or false")
         for name in ("all", "dry_run")

@@ -4,24 +4,24 @@ Invariant: neither a link's signature nor a store's signed URL is in a log line 
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from schemas import exact_json
 from schemas.errors import FieldError
 from schemas.times import format_time
 from sluice.access.askers import Asker
 from sluice.http.audit import audit
-from sluice.http.bodies import JSON, media_type, pieces
+from sluice.http.bodies import optional_json, unknown_fields
 from sluice.http.download import download_by_link, find_completed, open_completed, sunset
 from sluice.http.exports import Exports
 from sluice.http.problems import Refusal, wrong_fields
+from sluice.http.query_values import refuse_parameters
 from sluice.links import (
     DEFAULT_LINK_SECONDS,
     MOST_LINK_SECONDS,
@@ -32,7 +32,6 @@ from sluice.links import (
 )
 
 _SECONDS = "expires_in_seconds"
-_MOST_BODY_BYTES = 4_096
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -56,7 +55,8 @@ async def create(links: Links, request: Request, asker: Asker) -> Response:
             HTTPStatus.NOT_IMPLEMENTED,
             "links are not set up on this node: SLUICE_LINK_KEYS is not set",
         )
-    seconds = _parse_seconds(await _read_body(request, links.idle_seconds))
+    refuse_parameters(request)
+    seconds = _parse_seconds(await optional_json(request, links.idle_seconds))
     export_id: str = request.path_params["export_id"]
     event = await find_completed(links.exports, export_id, asker)
     await open_completed(links.exports, event)
@@ -106,33 +106,13 @@ def _verified_end(links: Links, request: Request) -> int:
     return expires
 
 
-async def _read_body(request: Request, idle_seconds: float) -> bytes:
-    body = b""
-    async for piece in pieces(request, idle_seconds):
-        body += piece
-        if len(body) > _MOST_BODY_BYTES:
-            detail = f"the body has at most {_MOST_BODY_BYTES:,} bytes"
-            raise Refusal(HTTPStatus(413), detail)  # its name differs between versions of Python
-    if body:
-        media_type(request, JSON)
-    return body
-
-
-def _parse_seconds(body: bytes) -> int:
+def _parse_seconds(given: Mapping[str, Any]) -> int:
     """The requested duration of the link.
 
     Raises:
         Refusal: 400, naming each wrong field.
     """
-    try:
-        given = exact_json.loads(body) if body else {}
-    except ValueError as error:
-        raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
-    if not isinstance(given, dict):
-        raise wrong_fields([FieldError("", "must be an object")])
-    errors = [
-        FieldError(name, "is not a field of the contract") for name in given if name != _SECONDS
-    ]
+    errors = unknown_fields(given, (_SECONDS,))
     seconds = given.get(_SECONDS)
     if seconds is None:
         seconds = DEFAULT_LINK_SECONDS

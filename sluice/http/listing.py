@@ -19,7 +19,7 @@ from schemas.limits import MOST_NAME_CHARACTERS
 from schemas.vocabulary import Format
 from sluice.access.askers import Asker
 from sluice.http.problems import wrong_fields
-from sluice.http.query_values import count_of, one_of
+from sluice.http.query_values import count_of, one_of, values_of
 from sluice.http.repeats import query_kafka
 from sluice.http.view import BacklogView, HistoryView, NodeView
 
@@ -92,21 +92,12 @@ def _read_query(query: QueryParams) -> tuple[Wanted, int, Position | None]:
         Refusal: 400, naming each wrong parameter.
     """
     given: dict[str, Any] = {}
-    errors = []
-    # In one pass: ``getlist`` would scan the whole query for each of thousands of names.
-    texts_by_name: dict[str, list[str]] = {}
-    for name, text in query.multi_items():
-        texts_by_name.setdefault(name, []).append(text)
-    for name, texts in texts_by_name.items():
-        if name not in _PARAMETERS:
-            errors.append(FieldError(name, "is no parameter"))
-        elif len(texts) > 1:
-            errors.append(FieldError(name, "must be given once"))
-        else:
-            try:
-                given[name] = _PARAMETERS[name](texts[0])
-            except ValueError as error:
-                errors.append(FieldError(name, str(error)))
+    values, errors = values_of(query, _PARAMETERS)
+    for name, text in values.items():
+        try:
+            given[name] = _PARAMETERS[name](text)
+        except ValueError as error:
+            errors.append(FieldError(name, str(error)))
     if errors:
         raise wrong_fields(errors)
     limit, before = given.pop("limit", MOST_LISTED), given.pop("before", None)

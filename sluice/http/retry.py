@@ -30,8 +30,10 @@ from schemas.retries import attempt_of
 from sluice.access.askers import ANYONE, Asker
 from sluice.earlier_attempts import request_at, unfinished_at
 from sluice.http.audit import audit
+from sluice.http.bodies import optional_json, unknown_fields
 from sluice.http.exports import Exports, no_such_export
-from sluice.http.problems import Refusal, unavailable
+from sluice.http.problems import Refusal, unavailable, wrong_fields
+from sluice.http.query_values import refuse_parameters
 from sluice.http.repeats import query_kafka
 from sluice.http.run import accepted
 from sluice.http.stopping import Stopped, node_stops, stopping_of
@@ -41,8 +43,16 @@ RunAgain: TypeAlias = Callable[[Retry], Awaitable[Retried]]
 """Publishes an export again; see ``RetryThreads``."""
 
 
-async def retry(retries: "Retries", request: Request, asker: Asker) -> Response:
-    """Publish the export again, unless a retry of it is under way or has completed."""
+async def retry(
+    retries: "Retries", idle_seconds: float, request: Request, asker: Asker
+) -> Response:
+    """Publish the export again, unless a retry of it is under way or has completed.
+
+    ``idle_seconds`` as for ``pieces``; the request has no parameters, and no fields in a body.
+    """
+    refuse_parameters(request)
+    if errors := unknown_fields(await optional_json(request, idle_seconds), ()):
+        raise wrong_fields(errors)
     export_id: str = request.path_params["export_id"]
     try:
         async with stopping_of(request).cut_off():

@@ -22,6 +22,7 @@ from schemas.json_pieces import PIECE_BYTES, UNBUILT, TooManyValues, divide
 from schemas.records import Row
 from schemas.requests import Column, ExportRequested
 from sluice.http.problems import MOST_ERRORS, wrong_fields
+from sluice.http.query_values import GIVEN_AGAIN
 from sluice.http.rows import ROW_TEXT_BYTES, RowCheck
 from sluice.http.stopping import node_stops
 
@@ -125,14 +126,14 @@ def query_fields(query: bytes) -> dict[str, str]:
     """The query parameters.
 
     Raises:
-        Refusal: 400, one is given twice, or isn't UTF-8.
+        Refusal: 400, one is given more than once, or isn't UTF-8.
     """
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise wrong_fields([FieldError("", "the query is not UTF-8")]) from None
     times = Counter(name for name, _ in pairs)
-    if errors := [FieldError(name, "is given twice") for name in times if times[name] > 1]:
+    if errors := [FieldError(name, GIVEN_AGAIN) for name in times if times[name] > 1]:
         raise wrong_fields(errors)
     return dict(pairs)
 

@@ -132,6 +132,13 @@ async def test_what_comes_after_an_error_is_named(client: httpx.AsyncClient, wor
     assert whys == [None, *2 * ["Kafka acknowledges nothing"]]
 
 
+async def test_a_parameter_puts_none_back(client: httpx.AsyncClient, world: World) -> None:
+    world.letters = [letter(1)]
+    problem = assert_problem(await client.post(f"{PATH}?dry_run=true", json={"all": True}), 400)
+    assert [error["field"] for error in problem["errors"]] == ["dry_run"]
+    assert world.requeued == []
+
+
 async def test_too_many_put_none_back(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

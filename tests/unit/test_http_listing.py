@@ -97,7 +97,10 @@ async def test_wrong_parameters_are_named(client: httpx.AsyncClient) -> None:
     query = "?limit=201&state=done&format=doc&before=x&page=2&q=a&q=b"
     problem = assert_problem(await client.get(f"/export{query}"), 400)
     fields = [error["field"] for error in problem["errors"]]
-    assert fields == ["limit", "state", "format", "before", "page", "q"]
+    assert fields == ["page", "q", "limit", "state", "format", "before"]
+    messages = {error["field"]: error["message"] for error in problem["errors"]}
+    assert messages["q"] == "is given more than once"
+    assert messages["page"] == "is not a parameter of this request"
     for limit in ("0", "-1", "", "²", "9" * 5000, "0000000001000"):
         assert_problem(await client.get(f"/export?limit={limit}"), 400)
 

@@ -7,6 +7,7 @@ import pytest
 
 from producer.retry.retrying import Left, Missing
 from schemas.vocabulary import FailReason
+from sluice.links import LinkKeys
 from tests.support.http import World, serving_world
 from tests.support.serving import assert_problem
 
@@ -82,6 +83,26 @@ async def test_what_can_t_run_again_is_refused(client: httpx.AsyncClient, world:
     assert "batch 1" in found["detail"]
     assert_problem(await client.post("/export/old/retry"), 410)
     assert [one.export_id for one in world.requested()][5:] == []
+
+
+@pytest.mark.parametrize("path", ["retry", "link"])
+async def test_what_it_doesn_t_know_is_refused_and_nothing_done(world: World, path: str) -> None:
+    keys = LinkKeys(["k" * 32])
+    async with serving_world(world, link_keys=keys) as client:
+        world.request("e-1")
+        world.end("e-1", "cancelled" if path == "retry" else "completed")
+        url = f"/export/e-1/{path}"
+        problem = assert_problem(await client.post(f"{url}?wait=3&wait=4"), 400)
+        (error,) = problem["errors"]
+        assert error == {"field": "wait", "message": "is not a parameter of this request"}
+        problem = assert_problem(await client.post(url, json={"format": "pdf"}), 400)
+        (error,) = problem["errors"]
+        assert error == {"field": "format", "message": "is not a field of this request"}
+        assert_problem(await client.post(url, json=[]), 400)
+        assert_problem(await client.post(url, content=b"format=pdf"), 415)
+        assert_problem(await client.post(url, json={"format": "p" * 5_000}), 413)
+        assert not world.retries
+        assert (await client.post(url, json={})).status_code in {201, 202}
 
 
 async def test_the_queue_has_a_limit(world: World) -> None:
