@@ -1,4 +1,4 @@
-"""The page in a real browser: live, filtered, with 10,000 exports, uploads, tokens; for all."""
+"""The page in a real browser: live, filtered, with 10,000 exports, uploads; for all."""
 
 import asyncio
 import json
@@ -178,6 +178,25 @@ async def test_a_dropped_csv_becomes_an_export(world: World, tmp_path: Path) -> 
         assert one.complaints == []
 
 
+_DROP = """() => {
+    const dropped = new DataTransfer();
+    dropped.items.add(new File(["id\\n1\\n"], "one.csv", {type: "text/csv"}));
+    document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: dropped, bubbles: true}));
+}"""
+
+
+async def test_enter_starts_what_was_dropped(world: World) -> None:
+    async with opened(world) as one:
+        await one.go()
+        await one.page.evaluate(_DROP)
+        await one.page.wait_for_selector("#upload-fields:not([hidden])")
+        await one.page.keyboard.press("ArrowRight")
+        await one.page.keyboard.press("Enter")
+        await one.page.wait_for_selector("#detail[open]")
+        (request,) = world.requested()
+        assert (request.title, request.format) == ("one", "xlsx")
+
+
 def workbook(path: Path) -> Path:
     """What people keep in workbooks: kinds of cells, gaps, formats, further sheets."""
     book = Workbook()
@@ -271,36 +290,16 @@ async def test_a_file_that_is_wrong_is_named_in_words(world: World, tmp_path: Pa
     assert {one.export_id for one in world.requested()} == {*world.cancelled()}
 
 
-async def test_a_token_is_typed_once_and_in_no_url(world: World) -> None:
-    world.request("done", "alice")
-    world.end("done")
-    world.history.put(ended_export("done", NOON), NOON)
-    world.history.put(ended_export("his", NOON, user="bob"), NOON)
-    async with opened(world, {"users_by_token": {"secret-1": "alice"}}) as one:
-        page = one.page
-        await page.goto(one.url)
-        await page.fill("[name=token]", "wrong")
-        await page.keyboard.press("Enter")
-        await page.wait_for_selector("#token-error:not([hidden])")
-        await page.fill("[name=token]", "secret-1")
-        await page.keyboard.press("Enter")
-        await page.wait_for_selector("#live[data-state=live]")
-        await page.wait_for_selector("[data-id=done]")
-        assert await one.ids() == ["done"]
-        await page.reload()
-        await page.wait_for_selector("#live[data-state=live]")
-        assert not await page.is_visible("#token")
-        await page.click("[data-id=done] a")
-        async with page.expect_download() as downloading:
-            await page.click("[data-act=download]")
-        download = await downloading.value
-        assert download.suggested_filename == "done.csv"
-        assert _content(await download.path()) == b"a\r\n1\r\n"
-        assert all("secret" not in request.url for request in one.requests)
-        assert await page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
-        await page.keyboard.press("Escape")
-        await page.click("#sign-out")
-        await page.wait_for_selector("#token[open]")
+async def test_one_row_is_a_row(world: World) -> None:
+    for place, rows in enumerate((0, 1, 2)):
+        world.history.put(ended_export(f"e-{rows}", NOON - place, rows=rows), NOON)
+    async with opened(world, viewport={"width": 390, "height": 844}) as one:
+        await one.go()
+        shown = await one.page.eval_on_selector_all(
+            "td.c-rows",
+            "cells => cells.map(one => one.textContent + getComputedStyle(one, '::after').content)",
+        )
+        assert shown == ['0" rows"', '1" row"', '2" rows"']
 
 
 async def test_cancel_is_confirmed(world: World) -> None:
@@ -341,24 +340,20 @@ async def test_everyone_can_use_it(world: World, scheme: str, width: int) -> Non
     world.begun.add("running")
     async with opened(world, color_scheme=scheme, viewport={"width": width, "height": 844}) as one:
         await one.go()
-        await _assert_faultless(one, "list")
+        await assert_faultless(one, "list")
         for state in ("completed", "failed", "cancelled", "queued", "running"):
             await one.go(f"?export={state}")
             await one.page.wait_for_selector("#detail dl")
-            await _assert_faultless(one, state)
+            await assert_faultless(one, state)
         await one.go()
         for button in ("#open-node", "#open-upload"):
             await one.page.click(button)
             await one.page.wait_for_selector("dialog[open]")
-            await _assert_faultless(one, button)
+            await assert_faultless(one, button)
             await one.page.keyboard.press("Escape")
 
 
-def _content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-async def _assert_faultless(one: Opened, view: str) -> None:
+async def assert_faultless(one: Opened, view: str) -> None:
     await one.page.evaluate(AT_REST)
     faults = await one.page.evaluate(FAULTS)
     assert faults == [], f"{view}: {json.dumps(faults, indent=1)}"

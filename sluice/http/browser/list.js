@@ -132,7 +132,7 @@ function fill(entry, one) {
       one.title ? element("span", { className: "id" }, one.export_id) : null)],
     ["c-format", element("span", { className: "format" }, one.format.toUpperCase())],
     ["c-user", one.user],
-    [one.rows === null ? "c-rows none" : "c-rows", count(one.rows)],
+    [`c-rows${{ null: " none", 1: " one" }[one.rows] ?? ""}`, count(one.rows)],
     [one.bytes === null ? "c-size none" : "c-size", one.expired ? "expired" : size(one.bytes)],
     ["c-age", element("time", { dateTime: one.requested_at, title: when(one.requested_at) }, age(one.requested_at))],
   ];
@@ -164,7 +164,7 @@ function draw() {
   const filtered = Object.values(filters).some(Boolean);
   empty.querySelector(".empty-title").textContent = filtered ? "Nothing matches" : "No exports yet";
   empty.querySelector(".empty-text").textContent = filtered
-    ? "No export has this state, format, user and text." : "Drop a CSV or NDJSON file anywhere on this page.";
+    ? "No export has this state, format, user and text." : "Drop a CSV, XLSX or NDJSON file anywhere on this page.";
   empty.querySelector("button").hidden = filtered;
 }
 

@@ -115,7 +115,7 @@ $("sign-out").addEventListener("click", () => { forgetToken(); location.reload()
 onTokenNeeded((refused) => new Promise((resolve) => {
   const dialog = $("token");
   $("token-error").hidden = !refused;
-  $("token-error").textContent = refused ? "This node doesn't know that token." : "";
+  $("token-error").textContent = refused ? "That token isn't known here, or has ended." : "";
   const field = dialog.querySelector("input");
   field.value = "";
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -127,6 +127,8 @@ onTokenNeeded((refused) => new Promise((resolve) => {
     dialog.close();
     field.value = "";
     resolve(token);
+    // Another's token sees other exports.
+    if (refused) setTimeout(reloadAll);
   };
   dialog.showModal();
 }));

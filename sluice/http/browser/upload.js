@@ -83,6 +83,8 @@ async function take(chosen) {
     + `${columns.slice(0, 12).join(", ")}${columns.length > 12 ? ", …" : ""}`
     + (found.note ? `. ${found.note}` : "");
   form.elements.title.value = chosen.name.replace(/\.[^.]+$/, "");
+  // A dropped file leaves the focus on the first button, which closes; from a format Enter starts.
+  if (document.activeElement?.dataset.act === "close") form.querySelector("input[name=format]:checked").focus();
 }
 
 function drawDrop() {
