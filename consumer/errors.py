@@ -3,6 +3,7 @@
 ConsumerError
 ├── ExportFailure        fail this export, with a reason of the closed set
 ├── StorageUnavailable   try again later: the partition waits
+│   └── ScratchUnavailable   the same: the local disk of an object storage refuses
 ├── PartLost             load the partition's state again, and make its files again
 │   └── PartUnsynced     the same, but not endlessly for this export
 ├── AttemptAgain         load it again: our code broke on an export, which is made once more
@@ -34,6 +35,10 @@ class ExportFailure(ConsumerError):  # noqa: N818 - an outcome of the contract
 
 class StorageUnavailable(ConsumerError):  # noqa: N818 - it is a state, and may pass
     """The storage refused; the same call may be retried."""
+
+
+class ScratchUnavailable(StorageUnavailable):
+    """A node's own scratch directory refused, not the bucket: another setting, another disk."""
 
 
 class PartLost(ConsumerError):  # noqa: N818 - an event rather than a fault

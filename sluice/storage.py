@@ -18,7 +18,7 @@ import structlog
 
 from consumer.cluster import Cluster
 from consumer.daemon_threads import DaemonThreads
-from consumer.errors import NodeRefused, StorageUnavailable
+from consumer.errors import NodeRefused, ScratchUnavailable, StorageUnavailable
 from consumer.storage.base import GroupStorage
 from consumer.storage.local import LocalStorage
 from sluice.errors import UserError
@@ -98,6 +98,8 @@ async def within(call: Callable[[], _T]) -> _T:
     except TimeoutError:
         raise UserError("SLUICE_STORAGE_URL: the storage does not answer") from None
     except StorageUnavailable as error:
-        raise UserError(f"SLUICE_STORAGE_URL: {error}") from error
+        of_scratch = isinstance(error, ScratchUnavailable)
+        setting = "SLUICE_SCRATCH_DIR" if of_scratch else "SLUICE_STORAGE_URL"
+        raise UserError(f"{setting}: {error}") from error
     finally:
         threads.shutdown()

@@ -94,11 +94,15 @@ class PartFile:
 
 
 @contextlib.contextmanager
-def storage_errors(what: str, gone: type[Exception] = StorageUnavailable) -> Iterator[None]:
-    """Turn an ``OSError`` into our own error; raise ``gone`` if the file doesn't exist."""
+def storage_errors(
+    what: str,
+    gone: type[Exception] | None = None,
+    refused: type[StorageUnavailable] = StorageUnavailable,
+) -> Iterator[None]:
+    """Turn an ``OSError`` into ``refused``, or into ``gone`` if the file doesn't exist."""
     try:
         yield
     except FileNotFoundError as error:
-        raise gone(f"{what}: {error.strerror}") from error
+        raise (gone or refused)(f"{what}: {error.strerror}") from error
     except OSError as error:
-        raise StorageUnavailable(f"{what}: {error.strerror}") from error
+        raise refused(f"{what}: {error.strerror}") from error

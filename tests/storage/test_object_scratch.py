@@ -11,6 +11,8 @@ from consumer.errors import PartLost, StorageUnavailable
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCompleted
+from sluice.errors import UserError
+from sluice.storage import within
 from tests.storage.test_local import open_below
 from tests.support.faulty_bucket import Faulty, killed, process
 from tests.support.storages import PARTITION, finished, synced
@@ -42,6 +44,18 @@ def test_a_mark_that_cannot_be_brought_in_is_kept(faulty: Faulty, tmp_path: Path
     faulty.refused = set()
     next_one.check()
     assert [mark.place for mark in next_one.left_marks(PARTITION)] == [MessagePlace(True, 42)]
+
+
+async def test_a_scratch_directory_that_refuses_is_named_by_its_own_setting(
+    faulty: Faulty, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    words = r"the scratch directory .*/file can't be written: Not a directory"
+    with pytest.raises(UserError, match=f"^SLUICE_SCRATCH_DIR: {words}$"):
+        await within(ObjectStorage(faulty, Scratch(tmp_path / "file")).check)
+    faulty.refused = {"write"}
+    with pytest.raises(UserError, match=r"^SLUICE_STORAGE_URL: write is refused$"):
+        await within(ObjectStorage(faulty, Scratch(tmp_path / "disk")).check)
 
 
 def test_a_living_process_on_the_same_disk_is_left_alone(faulty: Faulty, tmp_path: Path) -> None:

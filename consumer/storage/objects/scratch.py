@@ -16,14 +16,17 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from consumer.errors import ScratchUnavailable
 from consumer.storage.marks import IN_HAND
 from consumer.storage.part_file import storage_errors
 
 _UNFINISHED = ".new-"
 _UNFINISHED_SECONDS = 60.0  # it has its lock, and its name, within milliseconds
+_scratch_errors = partial(storage_errors, refused=ScratchUnavailable)
 
 
 class Scratch:
@@ -52,7 +55,7 @@ class Scratch:
         """Create this process's directory for one storage, unless it exists.
 
         Raises:
-            StorageUnavailable: it can't be created.
+            ScratchUnavailable: it can't be created.
         """
         # A cleaner of temporary directories may have removed it.
         if self._lock >= 0 and self._place.is_dir():
@@ -60,7 +63,7 @@ class Scratch:
         process = uuid.uuid4().hex[:12]
         self._siblings = self.directory / storage_id
         draft = self._siblings / f"{_UNFINISHED}{process}"
-        with storage_errors(f"the scratch directory {self.directory} can't be written"):
+        with _scratch_errors(f"the scratch directory {self.directory} can't be written"):
             draft.mkdir(parents=True, mode=0o700)
             # Lock it before it gets its name: unlocked directories count as dead and are removed.
             lock = _locked(draft)
@@ -87,9 +90,9 @@ class Scratch:
         return self._parts(partition) / f"{name}.{uuid.uuid4().hex[:12]}"
 
     def sweep(self, partition: int) -> int:
-        """Remove the parts of a partition; return how many. Raises StorageUnavailable."""
+        """Remove the parts of a partition; return how many. Raises ScratchUnavailable."""
         directory, swept = self._parts(partition), 0
-        with storage_errors(f"{directory} can't be swept"):
+        with _scratch_errors(f"{directory} can't be swept"):
             if directory.is_dir():
                 for part in directory.iterdir():
                     part.unlink(missing_ok=True)
@@ -97,9 +100,9 @@ class Scratch:
         return swept
 
     def check(self) -> None:
-        """Write and remove a probe. Raises StorageUnavailable."""
+        """Write and remove a probe. Raises ScratchUnavailable."""
         probe = self._place / f"probe-{uuid.uuid4().hex[:12]}"
-        with storage_errors(f"the scratch directory {self.directory} can't be written"):
+        with _scratch_errors(f"the scratch directory {self.directory} can't be written"):
             try:
                 probe.write_bytes(b"probe")
             finally:
@@ -111,9 +114,10 @@ class Scratch:
         ``keep`` gets the partition, the mark's name and its content.
 
         Raises:
-            StorageUnavailable: as ``keep``, or they can't be read or removed.
+            StorageUnavailable: as ``keep``, or (``ScratchUnavailable``) they can't be read or
+                removed.
         """
-        with storage_errors(f"{self._siblings} can't be cleared"):
+        with _scratch_errors(f"{self._siblings} can't be cleared"):
             for dead in self._dead():
                 for mark in (dead / IN_HAND).glob("*/*"):
                     if mark.parent.name.isdecimal():
