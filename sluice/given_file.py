@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.storage.objects.urls import is_object_url, without_login
+from consumer.storage.objects.urls import is_object_url, split_object_url, without_login
 from sluice.errors import UsageError
 from sluice.locations import local_path
 from sluice.reports import printable
@@ -29,12 +29,30 @@ class GivenFile:
     size: Callable[[], int | None]
 
 
-def given_file(file: str, settings: Settings) -> GivenFile:
-    """The file of a command's argument; nothing is opened yet.
+def check_location(file: str) -> None:
+    """Do nothing if a command's argument can name a file; nothing is opened.
 
     Raises:
         UsageError: it is a URL of neither a file nor an object.
     """
+    if file == "-":
+        return
+    try:
+        if is_object_url(file):
+            split_object_url(file)
+        else:
+            local_path(file)
+    except ValueError as error:
+        raise UsageError(f"{printable(without_login(file))}: {error}") from None
+
+
+def given_file(file: str, settings: Settings) -> GivenFile:
+    """The file of a command's argument; nothing is opened yet.
+
+    Raises:
+        UsageError: as ``check_location``, or an option of the store can't be used.
+    """
+    check_location(file)
     if file == "-":
         return GivenFile("standard input", _open_stdin, lambda: _regular(os.fstat(_stdin())))
     try:
@@ -44,9 +62,9 @@ def given_file(file: str, settings: Settings) -> GivenFile:
 
             found = GivenObject(file, settings.bucket_options)
             return GivenFile(file, found.open, lambda: found.size)
-        path = local_path(file)
     except ValueError as error:
         raise UsageError(f"{printable(without_login(file))}: {error}") from None
+    path = local_path(file)
     return GivenFile(file, lambda: io.FileIO(path), lambda: _regular(path.stat()))
 
 

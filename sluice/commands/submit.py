@@ -23,7 +23,7 @@ from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
-from sluice.given_file import given_file
+from sluice.given_file import check_location, given_file
 from sluice.no_node import no_node_noticed
 from sluice.reports import (
     cancelled_if_interrupted,
@@ -126,6 +126,8 @@ def run_submit(  # noqa: PLR0913 - each argument is an option
     ] = None,
 ) -> int:
     """Publish a file of rows as an export; print its id."""
+    # First: how the file is read is found by its extension, which a wrong URL has none of.
+    check_location(file)
     texts = {"export_id": export_id, "title": title, "user": user}
     for name, text in texts.items():
         _require_text(name, text)

@@ -227,6 +227,21 @@ def test_a_url_of_no_object_is_refused_without_its_password(url: str, message: s
     assert "secret" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://bucket", "s3://bucket: must name an object, as in s3://bucket/key"),
+        ("s3://", "s3://: must name a bucket, as in s3://bucket/key, and nothing else"),
+        ("https://host/a", "https://host/a: must be a path, file:///path, or s3://, gs:// or az:"),
+    ],
+)
+def test_a_url_of_no_object_is_named_before_the_other_arguments(url: str, message: str) -> None:
+    for arguments in ([], ["--option", "nope=1"], ["--sheet", "A"], ["--timeout", "1"]):
+        error = error_of(url, "--format", "csv", *arguments)
+        assert isinstance(error, UsageError)
+        assert str(error).startswith(message)
+
+
 def test_a_file_url_is_its_path(tmp_path: Path) -> None:
     file = tmp_path / "none.csv"
     error = error_of(f"file://{file}", "--format", "csv")
