@@ -18,6 +18,7 @@ from schemas.records import Cell
 
 CELL_MAX = 1_000_000
 """Characters in a cell: a larger one fits no message (see ``producer.batching``)."""
+_LOOKED_AT = 16  # bytes
 
 
 def read_csv(
@@ -25,13 +26,14 @@ def read_csv(
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] = MappingProxyType({}),
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
 ) -> SourceTable:
     """Read CSV with a header row, which names the columns; ``columns`` chooses some by key.
 
     Without a ``delimiter`` it is a comma, and a header that comes out as one column is noted. A
     byte order mark is skipped, and so is a blank line, unless there is one column: there it is a
-    row with an empty cell. ``encoding`` is one of Python's. ``types`` are those of
+    row with an empty cell. ``encoding`` is one of Python's, by default UTF-8; without one, an error
+    says which may be meant. ``types`` are those of
     ``schemas.column_types``, by key: a cell of one that isn't ``string`` is null where it is empty.
 
     Raises:
@@ -40,10 +42,12 @@ def read_csv(
     """
     # For the whole process: the csv module knows no other way.
     csv.field_size_limit(CELL_MAX)
-    codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-    records = _records(
-        io.TextIOWrapper(stream, encoding=codec, newline=""), delimiter or ",", encoding
-    )
+    if encoding is None:
+        _require_no_utf_16(stream)
+    named = encoding or "utf-8"
+    codec = "utf-8-sig" if codecs.lookup(named).name == "utf-8" else named
+    text = io.TextIOWrapper(stream, encoding=codec, newline="")
+    records = _records(text, delimiter or ",", encoding)
     _, texts = next(records, (1, []))
     if not texts:
         raise SourceError("there is no header row to take the columns from")
@@ -72,8 +76,22 @@ def _note_on_one_column(texts: Sequence[str]) -> str | None:
     return None
 
 
+def _require_no_utf_16(stream: io.BufferedReader) -> None:
+    """Refuse UTF-16; of ASCII alone it would pass as UTF-8 with a NUL beside each character."""
+    start = stream.peek(_LOOKED_AT)[:_LOOKED_AT]
+    evens, odds = start[::2], start[1::2]
+    meant = None
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        meant = "utf-16"
+    elif len(evens) == len(odds) > 1:
+        meant = "utf-16-le" if not any(odds) and all(evens) else None
+        meant = "utf-16-be" if not any(evens) and all(odds) else meant
+    if meant:
+        raise SourceError(f"begins as UTF-16 does: --encoding {meant} may be meant")
+
+
 def _records(
-    text: io.TextIOWrapper, delimiter: str, encoding: str
+    text: io.TextIOWrapper, delimiter: str, encoding: str | None
 ) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line it begins on, counted from 1."""
     reader = csv.reader(text, strict=True, delimiter=delimiter)
@@ -89,8 +107,9 @@ def _records(
         # The reader decodes a piece of the file only when all lines before it are read.
         further = error.object[: error.start].count(b"\n")
         byte = error.object[error.start]
+        named, hint = encoding or "utf-8", "" if encoding else ": --encoding cp1252 may be meant"
         raise SourceError(
-            f"line {reader.line_num + 1 + further}: byte 0x{byte:02x} is not {encoding.upper()}"
+            f"line {reader.line_num + 1 + further}: byte 0x{byte:02x} is not {named.upper()}{hint}"
         ) from None
     except UnicodeError as error:  # such as UTF-16 without its byte order mark
         raise SourceError(f"line {reader.line_num + 1}: {error}") from None

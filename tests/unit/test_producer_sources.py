@@ -138,9 +138,17 @@ def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:
         ('a,b\n1,2\n"x\n', "line 3: malformed CSV: unexpected end of data"),
         ('a,b\n1,2\n"x\ny\n', "line 3 to 4: malformed CSV: unexpected end of data"),
         ('a,b\n"x"y,2\n', "line 2: malformed CSV: ',' expected after '\"'"),
-        (b"a,b\n1,2\n3,caf\xe9\n", "line 3: byte 0xe9 is not UTF-8"),
-        (b"a,b\n" + b"1,2\n" * 9_999 + b"\xff,2\n", "line 10001: byte 0xff is not UTF-8"),
-        (b"\xff\xfea\x00", "line 1: byte 0xff is not UTF-8"),
+        (
+            b"a,b\n1,2\n3,caf\xe9\n",
+            "line 3: byte 0xe9 is not UTF-8: --encoding cp1252 may be meant",
+        ),
+        (
+            b"a,b\n" + b"1,2\n" * 9_999 + b"\xff,2\n",
+            "line 10001: byte 0xff is not UTF-8: --encoding cp1252 may be meant",
+        ),
+        ("a\n1\n".encode("utf-16"), "begins as UTF-16 does: --encoding utf-16 may be meant"),
+        ("a\n1\n".encode("utf-16-le"), "begins as UTF-16 does: --encoding utf-16-le may be meant"),
+        ("a\n1\n".encode("utf-16-be"), "begins as UTF-16 does: --encoding utf-16-be may be meant"),
         (
             "a,b\n" + "x" * (CELL_MAX + 1) + ",2\n",
             "line 2: malformed CSV: field larger than field limit (1000000)",
