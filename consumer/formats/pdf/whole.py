@@ -36,6 +36,9 @@ _AMOUNT = re.compile(
     r"(?:[0-9]{1,3}(?P<by>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}(?:(?P=by)[0-9]{3})*+|[0-9]++)"
     rf"(?:[.,][0-9]++)?(?:{_SPACE}?(?:{_SIGNS}|{_NAMES}))?\)?"
 )
+# An address whose numbers but the first have three digits looks like a grouped number.
+_BYTE = "(?:1?[0-9]{1,2}|2[0-4][0-9]|25[0-5])"
+_ADDRESS = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _NOTHING = frozenset("-\u2013\u2014")  # as tables have it for no amount
 
 
@@ -45,9 +48,14 @@ def is_number(text: str) -> bool:
 
 
 def are_amounts(texts: Sequence[str]) -> bool:
-    """Whether texts are numbers or amounts alone, such as ``12.5``, ``€ 1,234.50``, ``-5 %``."""
+    """Whether texts are numbers or amounts alone, such as ``12.5``, ``€ 1,234.50``, ``-5 %``.
+
+    Not if all are IPv4 addresses, which may look like numbers: ``192.168.100.101``.
+    """
     found = [text for text in texts if text not in _NOTHING]
-    return bool(found) and all(is_number(text) or _AMOUNT.fullmatch(text) for text in found)
+    return all(is_number(text) or _AMOUNT.fullmatch(text) for text in found) and not all(
+        map(_ADDRESS.fullmatch, found)
+    )
 
 
 def always_whole(column_type: ColumnType | None) -> bool | None:
