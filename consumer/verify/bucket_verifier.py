@@ -35,13 +35,16 @@ class BucketVerifier:
         if first is None and self._bucket.head(layout.IDENTITY) is None:
             raise StorageUnavailable(f"{self._bucket.url} is no storage of a group")
         for manifest in chain(filter(None, [first]), manifests):
-            verdict = self.one(manifest.name)
+            verdict = self._one_of_many(manifest.name)
             # Its manifest may have been removed meanwhile because of its age.
             if verdict.good or self._bucket.head(manifest.name):
                 yield verdict
 
     def one(self, name: str) -> Verdict:
-        """One export, by the name of its file or its manifest."""
+        """One export, by the name of its file or its manifest.
+
+        Raises StorageUnavailable: the bucket doesn't let it be read.
+        """
         try:
             return self._verdict(name)
         except ValidationError as error:
@@ -50,8 +53,12 @@ class BucketVerifier:
             )
         except ValueError as error:
             return Verdict(name, False, f"has a manifest that is none: {error}")
+
+    def _one_of_many(self, name: str) -> Verdict:
+        try:
+            return self.one(name)
         except StorageUnavailable as error:
-            return Verdict(name, False, str(error))
+            return Verdict(name, False, str(error).removeprefix(f"{self._bucket.url}/{name} "))
 
     def unnamed(self) -> int:
         """The number of files that no manifest names: being uploaded, or left by a dead node.

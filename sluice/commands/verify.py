@@ -45,11 +45,12 @@ def run_verify(
 ) -> int:
     """Check finished files against their manifests, a line each: bytes, rows, sha256.
 
-    Exit 1 if one differs, is missing, or has no manifest.
+    Exit 1 if one differs, is missing, or has no manifest, or a bucket can't be looked into.
     """
     settings = load_settings()
     quiet_libraries()
     checked = wrong = partial = read = 0
+    unseen: list[str] = []
     # One event loop for all Kafka lookups; reading files blocks and needs none.
     with asyncio.Runner() as runner, publishing_progress(unit="bytes") as advance:
         requests = _Requests(settings, runner)
@@ -62,7 +63,7 @@ def run_verify(
         contents = ContentVerifier(requests.has_header, on_read)
         places = [_place(given, settings, contents) for given in location]
         try:
-            for verdict in chain.from_iterable(place.verdicts() for place in places):
+            for verdict in chain.from_iterable(_verdicts(place, unseen) for place in places):
                 checked, wrong = checked + 1, wrong + (not verdict.good)
                 state = "ok" if verdict.good else "WRONG"
                 typer.echo(printable(f"{state:<6}{verdict.name} {verdict.words}"))
@@ -72,16 +73,29 @@ def run_verify(
     if partial:
         typer.echo(f"{partial} partial files: exports in progress, or of a node that died")
     if wrong:
-        raise UserError(f"{wrong} of {checked} are not as their manifests say")
+        unseen.append(f"{wrong} of {checked} are not as their manifests say")
+    if unseen:
+        raise UserError("; ".join(unseen))
     typer.echo(f"{checked} checked, all as their manifests say")
     return 0
+
+
+def _verdicts(place: "_Place", unseen: list[str]) -> Iterator[Verdict]:
+    """Those of a place; why it can't be looked into, which is no fault of a file, is added."""
+    try:
+        yield from place.verdicts()
+    except StorageUnavailable as error:
+        unseen.append(printable(str(error)))
 
 
 class _Place(Protocol):
     """A place that holds finished files."""
 
     def verdicts(self) -> Iterator[Verdict]:
-        """One verdict per export, including unreadable ones."""
+        """One verdict per export, including unreadable ones.
+
+        Raises StorageUnavailable: the place itself can't be looked into.
+        """
 
     def partial_files(self) -> int:
         """The number of unpublished files."""
@@ -126,14 +140,11 @@ class _InBucket:
 
     def verdicts(self) -> Iterator[Verdict]:
         """See ``_Place.verdicts``."""
-        try:
-            if self.name:
-                yield replace(self.verifier.one(self.name), name=self.given)
-            else:
-                for verdict in self.verifier.all():
-                    yield replace(verdict, name=f"{self.given.rstrip('/')}/{verdict.name}")
-        except StorageUnavailable as error:
-            yield Verdict(self.given, False, str(error))
+        if self.name:
+            yield replace(self.verifier.one(self.name), name=self.given)
+        else:
+            for verdict in self.verifier.all():
+                yield replace(verdict, name=f"{self.given.rstrip('/')}/{verdict.name}")
 
     def partial_files(self) -> int:
         """See ``_Place.partial_files``."""

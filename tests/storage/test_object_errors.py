@@ -42,6 +42,10 @@ class _Plain(socketserver.BaseRequestHandler):
         ("non-2xx status code: 500 Internal Server Error: ", "500 Internal Server Error"),
         ("HTTP error | HttpError { kind: Timeout, source: }", "it does not answer in time"),
         ("hyper: ConnectError( dns error )", "its host is not known"),
+        (
+            "Error performing PUT http://host/s3cr3t in 20s - HTTP error: error sending request",
+            "no connection can be made, or it does not answer in time",
+        ),
         ("something with s3cr3t", "ValueError"),
     ],
 )

@@ -226,6 +226,23 @@ def test_kafka_that_refuses_closes_with_what_to_do(
     assert (code, errors) == (1, f"sluice: {why} ({hint})\n")
 
 
+def test_verify_has_no_verdict_on_a_bucket_that_it_can_not_look_into(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_STORAGE_URL", "s3://bucket/p")
+    monkeypatch.setenv("SLUICE_STORAGE_OPTIONS", "endpoint=http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    manifest = "s3://bucket/p/manifests/a.json"
+    code, output, errors = call("verify", "s3://bucket/p", manifest, "no/such/dir")
+    assert (code, output) == (1, "WRONG no/such/dir isn't there\n")
+    assert errors == (
+        "sluice: s3://bucket/p/manifests can't be listed: no connection can be made; "
+        f"{manifest} can't be read: no connection can be made; "
+        "1 of 1 are not as their manifests say\n"
+    )
+
+
 def test_verify_names_what_was_given(call: Call, tmp_path: Path) -> None:
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "a.csv").write_text("n")

@@ -46,6 +46,8 @@ _CAUSES = {
     "kind: Connect": "no connection can be made",
     "kind: Request": "the connection broke off",
     "kind: Interrupted": "the connection broke off",
+    # All that an upload says of these.
+    "HTTP error: error sending request": "no connection can be made, or it does not answer in time",
 }
 
 
@@ -205,7 +207,7 @@ class Bucket:
     def _key(self, name: str) -> str:
         return self._prefix + name
 
-    def _require_bucket(self, error: FileNotFoundError) -> None:
+    def _require_bucket(self, error: Exception) -> None:
         if _NO_BUCKET.search(str(error)):
             raise StorageUnavailable(f"{self.url}: there is no such bucket") from None
 
@@ -220,6 +222,8 @@ class Bucket:
         except PreconditionError:
             raise StorageUnavailable(f"{what}: another one has taken its place") from None
         except (BaseError, OSError, ValueError) as error:
+            # Not every call has an error of its own for what isn't found.
+            self._require_bucket(error)
             raise StorageUnavailable(f"{what}: {in_words(error)}") from None
 
 
