@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from schemas.vocabulary import DeadLetterReason
+from schemas.vocabulary import EXPORT_ID, EXPORT_ID_IN_WORDS, DeadLetterReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ _INSIDE = re.compile(r" after validation, not (more than )?\d+$")  # what only p
 
 
 def _in_words(kind: str, message: str) -> str:
+    if kind == "string_pattern_mismatch" and EXPORT_ID in message:
+        return f"must be {EXPORT_ID_IN_WORDS}"
     sentence = _INSIDE.sub("", message.removeprefix("Value error, "))
     return _WORDS.get(kind) or _SUBJECT.sub("must ", sentence)
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 EXPORT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 """What an ``export_id`` looks like, as a regular expression: safe in file names and URLs."""
+EXPORT_ID_IN_WORDS = "a letter or digit, then at most 127 of letters, digits, '.', '_' and '-'"
+"""The same for people."""
 
 
 class Format(StrEnum):

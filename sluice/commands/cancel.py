@@ -6,7 +6,7 @@ import typer
 
 from producer.publisher import ExportPublisher
 from schemas.errors import shown
-from schemas.vocabulary import is_export_id
+from schemas.vocabulary import EXPORT_ID_IN_WORDS, is_export_id
 from sluice.errors import UsageError
 from sluice.foreground import run
 from sluice.settings import Settings, load_settings
@@ -21,10 +21,7 @@ def run_cancel(
     `sluice watch` shows how the export ends.
     """
     if not is_export_id(export_id):
-        raise UsageError(
-            f"EXPORT_ID: {shown(export_id)} is none: a letter or digit, then at most 127 of "
-            "letters, digits, '.', '_' and '-'"
-        )
+        raise UsageError(f"EXPORT_ID: {shown(export_id)} is none: {EXPORT_ID_IN_WORDS}")
     return run(_cancel(load_settings(), export_id))
 
 

@@ -13,7 +13,7 @@ import typer
 
 from schemas.completions import ExportCompleted
 from schemas.errors import shown
-from schemas.vocabulary import is_export_id
+from schemas.vocabulary import EXPORT_ID_IN_WORDS, is_export_id
 from sluice.errors import UsageError, UserError
 from sluice.foreground import run
 from sluice.links import DEFAULT_LINK_SECONDS, MOST_LINK_SECONDS, link_end, link_url
@@ -40,10 +40,7 @@ def run_link(
     default the node of the settings. It ends when the file expires at the latest.
     """
     if not is_export_id(export_id):
-        raise UsageError(
-            f"EXPORT_ID: {shown(export_id)} is none: a letter or digit, then at most 127 of "
-            "letters, digits, '.', '_' and '-'"
-        )
+        raise UsageError(f"EXPORT_ID: {shown(export_id)} is none: {EXPORT_ID_IN_WORDS}")
     return run(_link(load_settings(), export_id, expires_in))
 
 

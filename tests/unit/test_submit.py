@@ -123,7 +123,7 @@ def test_options_have_the_type_that_the_format_wants(
         (["--format", "csv", "--option", "bom"], "--option bom: must be of the form name=value"),
         (["--format", "csv", "--option", "bom=true", "--option", "bom=true"], "given twice"),
         (["--format", "pdf", "--option", "records_per_page=0"], "--option records_per_page: "),
-        (["--format", "csv", "--export-id", "a/b"], "--export-id: "),
+        (["--format", "csv", "--export-id", "a/b"], "--export-id: must be a letter or digit, then"),
         (["--format", "csv", "--export-id", ""], "--export-id: "),
         (["--format", "csv", "--user", ""], "--user: "),
         (["--format", "csv", "--columns", "n,n"], "--columns: .*'n'"),
