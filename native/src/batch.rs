@@ -1,4 +1,4 @@
-//! A record of the records topic: its fields, and its rows in column order, one at a time.
+//! A record of the records topic: its fields, and its rows in column order, a cell at a time.
 //!
 //! Invariant: a batch comes out of here only if `schemas/records.py` and
 //! `consumer/core/batch_sequence.py` take it as it is, whole.
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::cells::Cell;
 use crate::classes::{Classes, PLAIN};
-use crate::scan::{Expected, Scanner};
+use crate::scan::{Expected, Scanner, ShortText};
 use crate::types::{ColumnType, fits};
 
 /// Larger records are read in pieces, in Python: `LARGE_BYTES`.
@@ -20,11 +20,24 @@ const MOST_COUNT_DIGITS: usize = 18;
 
 /// What a format does with rows.
 pub trait Rows {
-    /// What the bytes of strings mean to it.
-    fn classes(&self) -> &Classes;
+    /// A row begins; it has a cell for each column. `None`, here and below: Python is to do it.
+    fn begin(&mut self) -> Option<()> {
+        Some(())
+    }
 
-    /// Encode one row, which has a cell for each column; `None`: Python is to do it.
-    fn row(&mut self, cells: &[Cell]) -> Option<()>;
+    /// The row's next cell, that of the column at `place`.
+    fn cell(&mut self, place: usize, cell: &Cell) -> Option<()>;
+
+    /// The same for one that is a short string, as most are.
+    #[inline(always)]
+    fn text(&mut self, place: usize, text: ShortText) -> Option<()> {
+        self.cell(place, &text.into())
+    }
+
+    /// The row has ended.
+    fn end(&mut self) -> Option<()> {
+        Some(())
+    }
 }
 
 /// The columns of an export.
@@ -32,19 +45,22 @@ pub struct Table {
     /// `"key":` as it mostly stands in a row; `None` for a key that needs escapes.
     usual: Vec<Option<Expected>>,
     places: HashMap<String, usize>,
-    types: Vec<(usize, ColumnType)>,
+    /// Of each column; `None` takes any cell.
+    types: Vec<Option<ColumnType>>,
 }
 
 impl Table {
     /// Types are `None` or the contract's words; there may be fewer of them than keys.
     pub fn new(keys: Vec<String>, types: &[Option<String>]) -> Option<Self> {
-        let typed = types.iter().enumerate();
-        let types = typed.filter_map(|(place, word)| Some((place, word.as_ref()?)));
+        let mut known = vec![None; keys.len()];
+        for (known, word) in known.iter_mut().zip(types) {
+            if let Some(word) = word {
+                *known = Some(ColumnType::named(word)?);
+            }
+        }
         Some(Self {
             usual: keys.iter().map(|key| usual_form(key)).collect(),
-            types: types
-                .map(|(place, word)| Some((place, ColumnType::named(word)?)))
-                .collect::<Option<_>>()?,
+            types: known,
             places: keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect(),
         })
     }
@@ -71,7 +87,14 @@ pub struct Batch<'a> {
 }
 
 /// Read a record and hand its rows on.
-pub fn read<'a>(value: &'a [u8], table: &Table, rows: &mut impl Rows) -> Option<Batch<'a>> {
+///
+/// `classes` say what the bytes of strings mean to the rows' format.
+pub fn read<'a>(
+    value: &'a [u8],
+    table: &Table,
+    classes: &Classes,
+    rows: &mut impl Rows,
+) -> Option<Batch<'a>> {
     if value.len() > MOST_BYTES {
         return None;
     }
@@ -86,7 +109,7 @@ pub fn read<'a>(value: &'a [u8], table: &Table, rows: &mut impl Rows) -> Option<
             "last" if last.is_none() => last = Some(flag(&mut scanner)?),
             "total_rows" if total_rows.is_none() => total_rows = Some(natural(&mut scanner)?),
             "rows" if count.is_none() => {
-                count = Some(RowReader::new(table).read(&mut scanner, rows)?)
+                count = Some(RowReader::new(table, classes).read(&mut scanner, rows)?)
             }
             _ => return None,
         }
@@ -126,19 +149,18 @@ fn flag(scanner: &mut Scanner) -> Option<bool> {
     }
 }
 
-/// One row at a time; what it holds is used for each again.
+/// One row at a time. A cell is handed on as soon as it is read, where its turn has come.
 struct RowReader<'t, 'a> {
     table: &'t Table,
-    cells: Vec<Cell<'a>>,
-    /// The number of the last row in which a column was there, from 1.
-    seen: Vec<usize>,
+    classes: &'t Classes,
+    /// By column, the cells of an object whose turn has not come.
+    waiting: Vec<Option<Cell<'a>>>,
     count: usize,
 }
 
 impl<'t, 'a> RowReader<'t, 'a> {
-    fn new(table: &'t Table) -> Self {
-        let width = table.width();
-        Self { table, cells: vec![Cell::Null; width], seen: vec![0; width], count: 0 }
+    fn new(table: &'t Table, classes: &'t Classes) -> Self {
+        Self { table, classes, waiting: vec![None; table.width()], count: 0 }
     }
 
     /// Read the array of rows; returns how many there are.
@@ -153,74 +175,128 @@ impl<'t, 'a> RowReader<'t, 'a> {
             if self.count * self.table.width() > MOST_CELLS {
                 return None;
             }
+            rows.begin()?;
             match scanner.peek()? {
-                b'[' => self.array(scanner, rows.classes())?,
-                b'{' => self.object(scanner, rows.classes())?,
+                b'[' => self.array(scanner, rows)?,
+                b'{' => self.object(scanner, rows)?,
                 _ => return None,
             }
-            self.check_types()?;
-            rows.row(&self.cells)?;
+            rows.end()?;
             if !scanner.goes_on(b']')? {
                 return Some(self.count);
             }
         }
     }
 
-    fn array(&mut self, scanner: &mut Scanner<'a>, classes: &Classes) -> Option<()> {
-        scanner.take(b'[')?;
-        let final_place = self.cells.len() - 1;
-        for (place, cell) in self.cells.iter_mut().enumerate() {
-            scanner.value_to(cell, classes)?;
-            if scanner.goes_on(b']')? != (place < final_place) {
-                return None;
-            }
+    fn array(&mut self, scanner: &mut Scanner<'a>, rows: &mut impl Rows) -> Option<()> {
+        let mut here = *scanner; // in a register: see `Scanner::apart`
+        here.take(b'[')?;
+        let final_place = self.table.width() - 1;
+        for place in 0..final_place {
+            self.next_cell(&mut here, place, rows)?;
+            here.goes_on(b']')?.then_some(())?;
         }
-        Some(())
+        self.next_cell(&mut here, final_place, rows)?;
+        *scanner = here;
+        scanner.take(b']')
     }
 
-    fn object(&mut self, scanner: &mut Scanner<'a>, classes: &Classes) -> Option<()> {
-        scanner.take(b'{')?;
-        let (mut next, mut found) = (0, 0);
-        if scanner.peek()? == b'}' {
+    fn object(&mut self, scanner: &mut Scanner<'a>, rows: &mut impl Rows) -> Option<()> {
+        let mut here = *scanner;
+        here.take(b'{')?;
+        // Members mostly come in the order of columns.
+        for place in 0..self.table.width() {
+            here.peek()?;
+            if !self.is_usual(&mut here, place) {
+                *scanner = here;
+                return self.rest_of_object(scanner, place, rows);
+            }
+            self.next_cell(&mut here, place, rows)?;
+            if !here.goes_on(b'}')? {
+                *scanner = here;
+                return self.hand_on_waiting(place + 1, rows);
+            }
+        }
+        None // more members than columns
+    }
+
+    /// Members in any order, after those of so many columns.
+    #[inline(never)]
+    fn rest_of_object(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        done: usize,
+        rows: &mut impl Rows,
+    ) -> Option<()> {
+        if done == 0 && scanner.peek()? == b'}' {
             scanner.take(b'}')?;
-        } else {
-            loop {
-                let place = self.place(scanner, next)?;
-                if self.seen[place] == self.count {
-                    return None; // twice: the last one counts
-                }
-                self.seen[place] = self.count;
-                scanner.value_to(&mut self.cells[place], classes)?;
-                found += 1;
-                next = place + 1;
-                if !scanner.goes_on(b'}')? {
-                    break;
-                }
+            return self.hand_on_waiting(0, rows);
+        }
+        let mut next = done;
+        loop {
+            let place = self.place(scanner, next)?;
+            if place < done || self.waiting[place].is_some() {
+                return None; // twice: the last one counts
+            }
+            self.waiting[place] = Some(scanner.value(self.classes)?);
+            next = place + 1;
+            if !scanner.goes_on(b'}')? {
+                return self.hand_on_waiting(done, rows);
             }
         }
-        if found < self.cells.len() {
-            for (cell, &seen) in self.cells.iter_mut().zip(&self.seen) {
-                if seen != self.count {
-                    *cell = Cell::Null;
-                }
-            }
-        }
-        Some(())
     }
 
     /// The column of the next member; mostly that is the next column.
     fn place(&self, scanner: &mut Scanner<'a>, next: usize) -> Option<usize> {
         scanner.peek()?;
-        if let Some(Some(usual)) = self.table.usual.get(next)
-            && scanner.skip_expected(usual)
-        {
+        if self.is_usual(scanner, next) {
             return Some(next);
         }
         self.table.places.get(&*scanner.key()?).copied()
     }
 
-    fn check_types(&self) -> Option<()> {
-        let mut typed = self.table.types.iter();
-        typed.all(|&(place, column_type)| fits(&self.cells[place], column_type)).then_some(())
+    /// Step over a column's key and its colon if they come next, as they mostly stand.
+    #[inline]
+    fn is_usual(&self, scanner: &mut Scanner<'a>, place: usize) -> bool {
+        let usual = self.table.usual.get(place).and_then(Option::as_ref);
+        usual.is_some_and(|usual| scanner.skip_expected(usual))
+    }
+
+    /// The cells of the columns that are left; null is that of a missing member.
+    #[inline(never)]
+    fn hand_on_waiting(&mut self, done: usize, rows: &mut impl Rows) -> Option<()> {
+        for place in done..self.table.width() {
+            let cell = self.waiting[place].take().unwrap_or(Cell::Null);
+            self.hand_on(place, &cell, rows)?;
+        }
+        Some(())
+    }
+
+    /// Read a cell whose turn has come.
+    #[inline(always)]
+    fn next_cell(
+        &self,
+        scanner: &mut Scanner<'a>,
+        place: usize,
+        rows: &mut impl Rows,
+    ) -> Option<()> {
+        if self.table.types[place].is_none()
+            && let Some(text) = scanner.short_text(self.classes)
+        {
+            return rows.text(place, text);
+        }
+        scanner.value_to(
+            self.classes,
+            #[inline(always)]
+            |cell| self.hand_on(place, &cell, rows),
+        )
+    }
+
+    #[inline(always)]
+    fn hand_on(&self, place: usize, cell: &Cell, rows: &mut impl Rows) -> Option<()> {
+        if let Some(column_type) = self.table.types[place] {
+            fits(cell, column_type).then_some(())?;
+        }
+        rows.cell(place, cell)
     }
 }

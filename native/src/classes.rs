@@ -6,14 +6,20 @@ use wide::u8x16;
 
 /// Ends a run of characters: `"`, a backslash, and what JSON has no room for in a string.
 const STOP: u8 = 0x80;
+/// A byte that stops, so that none of a run is it.
+const STOPPING: u8 = b'"';
 /// Bytes that are looked at together.
-const BLOCK: usize = 32;
+pub const BLOCK: usize = 32;
 
 /// Classes of all bytes. `STOP` is the scanner's; a format has the others.
 pub struct Classes {
     table: [u8; 256],
-    /// What a run may hold and a format looks for, each sixteen times.
-    marks: Vec<u8x16>,
+    /// The first two bytes that a run may hold and a format looks for, each sixteen times: CSV has
+    /// no more of them, and their number is nothing to loop over. `STOPPING` where there are fewer.
+    marks: [u8x16; 2],
+    more_marks: Vec<u8x16>,
+    /// The classes of every mark, if those of all are the same.
+    common: Option<u8>,
 }
 
 /// Those of strings in which nothing else is looked for.
@@ -30,23 +36,45 @@ impl Classes {
         }
         table[b'"' as usize] = STOP;
         table[b'\\' as usize] = STOP;
-        Self { table, marks: Vec::new() }
+        Self {
+            table,
+            marks: [u8x16::new([STOPPING; 16]); 2],
+            more_marks: Vec::new(),
+            common: Some(0),
+        }
     }
 
     /// Add a byte to classes of a format, of which there are seven: 1, 2, 4 and so on.
     pub fn mark(&mut self, byte: u8, classes: u8) {
         let known = &mut self.table[usize::from(byte)];
-        if *known == 0 {
-            self.marks.push(u8x16::splat(byte));
-        }
+        let is_new = *known == 0;
         *known |= classes;
+        if is_new {
+            let mark = u8x16::splat(byte);
+            match self.marks.iter_mut().find(|mark| first(mark) == STOPPING) {
+                Some(unused) => *unused = mark,
+                None => self.more_marks.push(mark),
+            }
+        }
+        let marks = self.marks.iter().chain(&self.more_marks).map(first);
+        let mut all =
+            marks.filter(|&mark| mark != STOPPING).map(|mark| self.table[usize::from(mark)]);
+        let one = all.next().unwrap_or(0);
+        self.common = all.all(|other| other == one).then_some(one);
     }
 
     fn stops(&self, byte: u8) -> bool {
         self.table[usize::from(byte)] & STOP != 0
     }
 
+    /// All classes of some bytes, one of which is marked and none of which stops.
+    #[inline(always)]
+    fn of_marked(&self, bytes: &[u8]) -> u8 {
+        self.common.unwrap_or_else(|| self.of(bytes))
+    }
+
     /// All classes of some bytes.
+    #[inline(never)]
     pub fn of(&self, bytes: &[u8]) -> u8 {
         bytes.iter().fold(0, |all, &byte| all | self.table[usize::from(byte)])
     }
@@ -62,13 +90,24 @@ impl Classes {
                 let run = stops.trailing_zeros();
                 marked |= marks & !(u32::MAX << run);
                 length += run as usize;
-                let seen = if marked == 0 { 0 } else { self.of(&bytes[..length]) };
+                let seen = if marked == 0 { 0 } else { self.of_marked(&bytes[..length]) };
                 return Some((length, seen));
             }
             marked |= marks;
             length += BLOCK;
         }
         self.last_run(bytes, length)
+    }
+
+    /// The same of one block: all of it, if none stops.
+    #[inline(always)]
+    pub fn run_in(&self, block: &[u8; BLOCK]) -> (usize, u8) {
+        let (stops, marks) = (stops(block), self.marks(block));
+        // The bits before the first stop.
+        let before = stops.wrapping_sub(1) & !stops;
+        let length = stops.trailing_zeros() as usize;
+        let seen = if marks & before == 0 { 0 } else { self.of_marked(&block[..length]) };
+        (length, seen)
     }
 
     /// A run that goes on after the last whole block.
@@ -81,10 +120,10 @@ impl Classes {
     /// Which bytes of a block have a class.
     #[inline]
     fn marks(&self, block: &[u8; BLOCK]) -> u32 {
-        let halves = halves(block);
-        let mut found = [u8x16::splat(0); 2];
-        for &mark in &self.marks {
-            for (found, half) in found.iter_mut().zip(halves) {
+        let mut found =
+            halves(block).map(|half| half.cmp_eq(self.marks[0]) | half.cmp_eq(self.marks[1]));
+        for &mark in &self.more_marks {
+            for (found, half) in found.iter_mut().zip(halves(block)) {
                 *found |= half.cmp_eq(mark);
             }
         }
@@ -94,16 +133,23 @@ impl Classes {
 
 /// How many digits come first.
 pub fn digits(bytes: &[u8]) -> usize {
-    if let Some(&block) = bytes.first_chunk() {
-        // Digits become their values, and all else more than 9.
-        let values = u8x16::new(block) ^ u8x16::splat(b'0');
-        let are_digits = values.min(u8x16::splat(9)).cmp_eq(values).move_mask() as u32;
-        let count = are_digits.trailing_ones() as usize;
-        if count < 16 {
-            return count;
-        }
+    match bytes.first_chunk().map(digits_in) {
+        Some(count) if count < 16 => count,
+        _ => bytes.iter().take_while(|byte| byte.is_ascii_digit()).count(),
     }
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// The same of so many bytes.
+#[inline(always)]
+pub fn digits_in(bytes: &[u8; 16]) -> usize {
+    // Digits become their values, and all else more than 9.
+    let values = u8x16::new(*bytes) ^ u8x16::splat(b'0');
+    let are_digits = values.min(u8x16::splat(9)).cmp_eq(values).move_mask() as u32;
+    are_digits.trailing_ones() as usize
+}
+
+fn first(mark: &u8x16) -> u8 {
+    mark.as_array_ref()[0]
 }
 
 /// Both halves of a block.

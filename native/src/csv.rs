@@ -7,6 +7,7 @@ use crate::cells::{Cell, compact_json, repr};
 use crate::classes::Classes;
 use crate::format::{Constant, Format, Part};
 use crate::formulas::Formulas;
+use crate::scan::ShortText;
 
 /// The byte calls for quotes.
 const SPECIAL: u8 = 1;
@@ -93,26 +94,45 @@ impl Format for Csv {
         &self.classes
     }
 
-    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+    fn begin(&self, part: &mut Part) -> Option<()> {
         if part.place == 0 {
             part.data.extend_from_slice(&self.options.head);
         }
-        let start = part.data.len();
-        for (place, cell) in cells.iter().enumerate() {
-            if place > 0 {
-                part.write_constant(&self.delimiter);
-            }
-            self.field(cell, part)?;
-            if place == 0 && part.place == 0 && !self.options.has_header {
-                keep_from_mistakes(start, &mut part.data);
-            }
-        }
-        part.write_constant(&self.line_ending);
         Some(())
+    }
+
+    #[inline(always)]
+    fn cell(&self, place: usize, cell: &Cell, part: &mut Part) -> Option<()> {
+        if place > 0 {
+            part.write_constant(&self.delimiter);
+        } else if part.place == 0 && !self.options.has_header {
+            return self.beginning(cell, part);
+        }
+        self.field(cell, part)
+    }
+
+    #[inline(always)]
+    fn text(&self, place: usize, text: ShortText, part: &mut Part) -> Option<()> {
+        if place == 0 {
+            return self.cell(place, &text.into(), part);
+        }
+        part.write_constant(&self.delimiter);
+        let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text.text));
+        if text.classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
+            part.write_short(text);
+        } else {
+            self.unusual(text.text, text.classes, is_suspect, part);
+        }
+        Some(())
+    }
+
+    fn end(&self, part: &mut Part) {
+        part.write_constant(&self.line_ending);
     }
 }
 
 impl Csv {
+    #[inline(always)]
     fn field(&self, cell: &Cell, part: &mut Part) -> Option<()> {
         match cell {
             Cell::Null => part.write_constant(&self.words[0]),
@@ -120,11 +140,7 @@ impl Csv {
             Cell::Bool(false) => part.write_constant(&self.words[2]),
             Cell::Integer(text) | Cell::Decimal(text) if self.numbers_are_plain => part.write(text),
             Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes(), part),
-            Cell::Double(number) => {
-                let mut text = Vec::new();
-                repr(*number, &mut text);
-                self.number(&text, part);
-            }
+            Cell::Double(number) => self.double(*number, part),
             Cell::Text(text) => {
                 let (text, classes) = (&*text.text, text.classes);
                 let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
@@ -134,16 +150,41 @@ impl Csv {
                     self.unusual(text, classes, is_suspect, part);
                 }
             }
-            Cell::Nested(json) => {
-                let mut text = Vec::with_capacity(json.len());
-                compact_json(json, &mut text)?;
-                let classes = self.classes.of(&text);
-                self.unusual(&String::from_utf8(text).ok()?, classes, false, part);
-            }
+            Cell::Nested(json) => self.nested(json, part)?,
         }
         Some(())
     }
 
+    /// The file's first field, quoted if it would make readers mistake the file.
+    #[cold]
+    fn beginning(&self, cell: &Cell, part: &mut Part) -> Option<()> {
+        let start = part.data.len();
+        self.field(cell, part)?;
+        let field = &part.data[start..];
+        if MISTAKEN_BEGINNINGS.iter().any(|beginning| field.starts_with(beginning)) {
+            part.data.insert(start, b'"');
+            part.data.push(b'"');
+        }
+        Some(())
+    }
+
+    #[inline(never)]
+    fn double(&self, number: f64, part: &mut Part) {
+        let mut text = Vec::new();
+        repr(number, &mut text);
+        self.number(&text, part);
+    }
+
+    #[inline(never)]
+    fn nested(&self, json: &str, part: &mut Part) -> Option<()> {
+        let mut text = Vec::with_capacity(json.len());
+        compact_json(json, &mut text)?;
+        let classes = self.classes.of(&text);
+        self.unusual(&String::from_utf8(text).ok()?, classes, false, part);
+        Some(())
+    }
+
+    #[inline(never)]
     fn number(&self, text: &[u8], part: &mut Part) {
         let (options, out) = (&self.options, &mut part.data);
         let start = out.len();
@@ -157,6 +198,7 @@ impl Csv {
         }
     }
 
+    #[inline(never)]
     fn unusual(&self, text: &str, classes: u8, may_be_formula: bool, part: &mut Part) {
         let formulas = self.formulas.as_ref().filter(|_| may_be_formula);
         let mark = if formulas.is_some_and(|f| f.is_formula(text)) { "'" } else { "" };
@@ -177,14 +219,5 @@ impl Csv {
         if quotes {
             part.data.push(b'"');
         }
-    }
-}
-
-/// Quote the file's first field if it would make readers mistake the file.
-fn keep_from_mistakes(start: usize, out: &mut Vec<u8>) {
-    let field = &out[start..];
-    if MISTAKEN_BEGINNINGS.iter().any(|beginning| field.starts_with(beginning)) {
-        out.insert(start, b'"');
-        out.push(b'"');
     }
 }

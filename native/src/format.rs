@@ -4,10 +4,8 @@
 
 use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::Cell;
-use crate::classes::Classes;
-
-/// Short texts are copied by so many bytes.
-const BLOCK: usize = 32;
+use crate::classes::{BLOCK, Classes};
+use crate::scan::ShortText;
 
 /// How one export is written, a row after the other. It holds nothing that changes.
 pub trait Format {
@@ -17,9 +15,20 @@ pub trait Format {
     /// What the bytes of strings mean to it.
     fn classes(&self) -> &Classes;
 
-    /// Write one row, which has a cell for each column, at the part's place; `None`: Python is to
-    /// do it.
-    fn row(&self, cells: &[Cell], part: &mut Part<'_>) -> Option<()>;
+    /// Write what begins a row at the part's place; `None`, here and below: Python is to do it.
+    fn begin(&self, part: &mut Part<'_>) -> Option<()>;
+
+    /// Write the row's next cell, that of the column at `place`.
+    fn cell(&self, place: usize, cell: &Cell, part: &mut Part<'_>) -> Option<()>;
+
+    /// The same of one that is a short string, as most are.
+    #[inline(always)]
+    fn text(&self, place: usize, text: ShortText, part: &mut Part<'_>) -> Option<()> {
+        self.cell(place, &text.into(), part)
+    }
+
+    /// Write what ends a row.
+    fn end(&self, part: &mut Part<'_>);
 }
 
 /// What was made of some rows of a record.
@@ -38,26 +47,34 @@ impl Part<'_> {
     ///
     /// A short one of the record is copied with what follows it there, and that is cut off again: to
     /// copy as many bytes each time is no call, and its length is nothing to branch on.
+    #[inline]
     pub fn write(&mut self, text: &str) {
         // Of a text that stands elsewhere this leads out of the record.
         let start = (text.as_ptr().addr()).wrapping_sub(self.record.as_ptr().addr());
         let block = self.record.get(start..).and_then(<[u8]>::first_chunk);
         match block {
-            Some(block) if text.len() <= BLOCK => self.write_block(*block, text.len()),
+            Some(block) if text.len() <= BLOCK => self.write_block(block, text.len()),
             _ => self.data.extend_from_slice(text.as_bytes()),
         }
     }
 
+    #[inline(always)]
+    pub fn write_short(&mut self, text: ShortText) {
+        self.write_block(text.block, text.text.len());
+    }
+
+    #[inline(always)]
     pub fn write_constant(&mut self, constant: &Constant) {
-        self.write_block(constant.beginning, constant.length);
+        self.write_block(&constant.beginning, constant.length);
         if !constant.rest.is_empty() {
             self.data.extend_from_slice(&constant.rest);
         }
     }
 
-    fn write_block(&mut self, block: [u8; BLOCK], length: usize) {
+    #[inline(always)]
+    fn write_block(&mut self, block: &[u8; BLOCK], length: usize) {
         let end = self.data.len() + length;
-        self.data.extend_from_slice(&block);
+        self.data.extend_from_slice(block);
         self.data.truncate(end);
     }
 }
@@ -104,7 +121,7 @@ impl<F: Format + Send + Sync> Encode for F {
         let data = Vec::with_capacity((Self::GROWTH * value.len()).min(most_bytes) + BLOCK);
         let part = Part { record: value, data, place, replaced: 0 };
         let mut bounded = Bounded { format: self, part, most_bytes };
-        let batch = read(value, table, &mut bounded)?;
+        let batch = read(value, table, self.classes(), &mut bounded)?;
         Some((batch, bounded.part))
     }
 }
@@ -117,12 +134,22 @@ struct Bounded<'f, 'a, F> {
 }
 
 impl<F: Format> Rows for Bounded<'_, '_, F> {
-    fn classes(&self) -> &Classes {
-        self.format.classes()
+    fn begin(&mut self) -> Option<()> {
+        self.format.begin(&mut self.part)
     }
 
-    fn row(&mut self, cells: &[Cell]) -> Option<()> {
-        self.format.row(cells, &mut self.part)?;
+    #[inline(always)]
+    fn cell(&mut self, place: usize, cell: &Cell) -> Option<()> {
+        self.format.cell(place, cell, &mut self.part)
+    }
+
+    #[inline(always)]
+    fn text(&mut self, place: usize, text: ShortText) -> Option<()> {
+        self.format.text(place, text, &mut self.part)
+    }
+
+    fn end(&mut self) -> Option<()> {
+        self.format.end(&mut self.part);
         self.part.place += 1;
         (self.part.data.len() <= self.most_bytes).then_some(())
     }

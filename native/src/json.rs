@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::cells::{Cell, orjson, orjson_double, write_string};
 use crate::classes::{Classes, PLAIN};
 use crate::format::{Constant, Format, Part};
+use crate::scan::ShortText;
 
 /// How one export is written.
 pub struct Json {
@@ -37,17 +38,32 @@ impl Format for Json {
         &PLAIN
     }
 
-    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+    fn begin(&self, part: &mut Part) -> Option<()> {
         part.write_constant(if part.place == 0 { &self.first } else { &self.between });
-        for (before, cell) in self.befores.iter().zip(cells) {
-            part.write_constant(before);
-            write_cell(cell, part)?;
-        }
-        part.data.push(b'}');
         Some(())
+    }
+
+    #[inline(always)]
+    fn cell(&self, place: usize, cell: &Cell, part: &mut Part) -> Option<()> {
+        part.write_constant(&self.befores[place]);
+        write_cell(cell, part)
+    }
+
+    #[inline(always)]
+    fn text(&self, place: usize, text: ShortText, part: &mut Part) -> Option<()> {
+        part.write_constant(&self.befores[place]);
+        part.data.push(b'"');
+        part.write_short(text);
+        part.data.push(b'"');
+        Some(())
+    }
+
+    fn end(&self, part: &mut Part) {
+        part.data.push(b'}');
     }
 }
 
+#[inline(always)]
 fn write_cell(cell: &Cell, part: &mut Part) -> Option<()> {
     let out = &mut part.data;
     match cell {

@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 
 use crate::cells::Cell;
-use crate::classes::{Classes, PLAIN, digits};
+use crate::classes::{BLOCK, Classes, PLAIN, digits, digits_in};
 
 /// Python's own bound for the digits of an integer.
 const MOST_DIGITS: usize = 4_300;
 /// Deeper arrays and objects are left to Python, whose limits depend on its version.
 const MOST_DEPTH: usize = 64;
+/// Reserved for what follows a string's first escape.
+const MOST_SHORT: usize = 64;
 /// A decimal number of so many digits is the shortest of its double, once its last zeros are cut.
 const EXACT_DIGITS: usize = 15;
 
@@ -21,6 +23,22 @@ const EXACT_DIGITS: usize = 15;
 pub struct Text<'a> {
     pub text: Cow<'a, str>,
     pub classes: u8,
+}
+
+/// A string that is short, and in which nothing was escaped.
+#[derive(Clone, Copy)]
+pub struct ShortText<'a> {
+    pub text: &'a str,
+    /// The text, and what follows it in the record.
+    pub block: &'a [u8; BLOCK],
+    /// All classes of its bytes together.
+    pub classes: u8,
+}
+
+impl<'a> From<ShortText<'a>> for Cell<'a> {
+    fn from(short: ShortText<'a>) -> Self {
+        Cell::Text(Text { text: Cow::Borrowed(short.text), classes: short.classes })
+    }
 }
 
 /// Bytes that are compared at once.
@@ -46,6 +64,7 @@ impl Expected {
 }
 
 /// A place in a text that is known to be UTF-8.
+#[derive(Clone, Copy)]
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -56,6 +75,7 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
+    #[inline(always)]
     fn rest(&self) -> &'a [u8] {
         &self.text.as_bytes()[self.at..]
     }
@@ -63,6 +83,23 @@ impl<'a> Scanner<'a> {
     /// The next byte that is no white space; the place is there then.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
+        match *self.text.as_bytes().get(self.at)? {
+            byte if byte > b' ' => Some(byte),
+            _ => self.apart(Self::peek_after_space),
+        }
+    }
+
+    /// Do what is not part of the caller's loop, whose place stays in a register.
+    #[inline(always)]
+    pub fn apart<T>(&mut self, work: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let mut scanner = *self;
+        let found = work(&mut scanner);
+        *self = scanner;
+        found
+    }
+
+    #[inline(never)]
+    fn peek_after_space(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
             match *bytes.get(self.at)? {
@@ -121,45 +158,66 @@ impl<'a> Scanner<'a> {
 
     /// Any value.
     pub fn value(&mut self, classes: &Classes) -> Option<Cell<'a>> {
-        let mut cell = Cell::Null;
-        self.value_to(&mut cell, classes)?;
-        Some(cell)
+        self.value_to(classes, Some)
     }
 
-    /// The same, where it is wanted: to hand a cell on from memory to memory takes as long as to
-    /// find a string's end.
-    #[inline]
-    pub fn value_to(&mut self, cell: &mut Cell<'a>, classes: &Classes) -> Option<()> {
+    /// The same, handed to `take` at once.
+    ///
+    /// Each kind of value has a call of its own, so what `take` does with other kinds is left out
+    /// there, and a cell needn't be built: it is told apart once.
+    #[inline(always)]
+    pub fn value_to<T>(
+        &mut self,
+        classes: &Classes,
+        take: impl FnOnce(Cell<'a>) -> Option<T>,
+    ) -> Option<T> {
         match self.peek()? {
-            b'"' => {
-                self.at += 1;
-                let (length, seen) = classes.run(self.rest())?;
-                let run = &self.text[self.at..self.at + length];
-                self.at += length;
-                *cell = if self.rest()[0] == b'"' {
-                    self.at += 1;
-                    Cell::Text(Text { text: Cow::Borrowed(run), classes: seen })
-                } else {
-                    Cell::Text(self.escaped(run, classes)?)
-                };
-            }
-            b'-' | b'0'..=b'9' => *cell = self.number()?,
-            b'n' => *cell = self.word(b"null", Cell::Null)?,
-            b't' => *cell = self.word(b"true", Cell::Bool(true))?,
-            b'f' => *cell = self.word(b"false", Cell::Bool(false))?,
+            b'"' => match self.short_text(classes) {
+                Some(text) => take(text.into()),
+                None => take(Cell::Text(self.apart(|it| it.any_text(classes))?)),
+            },
+            b'-' | b'0'..=b'9' => match self.short_integer() {
+                Some(text) => take(Cell::Integer(text)),
+                None => take(self.apart(Self::number)?),
+            },
+            b'n' if self.skip(b"null") => take(Cell::Null),
+            b't' if self.skip(b"true") => take(Cell::Bool(true)),
+            b'f' if self.skip(b"false") => take(Cell::Bool(false)),
             b'[' | b'{' => {
                 let start = self.at;
-                self.container(0)?;
-                *cell = Cell::Nested(&self.text[start..self.at]);
+                self.apart(|it| it.container(0))?;
+                take(Cell::Nested(&self.text[start..self.at]))
             }
-            _ => return None,
+            _ => None,
         }
-        Some(())
     }
 
-    #[inline]
-    fn word(&mut self, word: &[u8], cell: Cell<'a>) -> Option<Cell<'a>> {
-        self.skip(word).then_some(cell)
+    /// A string if one comes next, without white space, that is as most are.
+    #[inline(always)]
+    pub fn short_text(&mut self, classes: &Classes) -> Option<ShortText<'a>> {
+        // One check of bounds: a block, and the quotes around it.
+        let bytes: &[u8; 1 + BLOCK + 1] = self.rest().first_chunk()?;
+        let block = bytes[1..].first_chunk()?;
+        let (length, seen) = classes.run_in(block);
+        if bytes[0] != b'"' || bytes[1 + length] != b'"' {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start + length + 1;
+        Some(ShortText { text: &self.text[start..start + length], block, classes: seen })
+    }
+
+    #[inline(never)]
+    fn any_text(&mut self, classes: &Classes) -> Option<Text<'a>> {
+        self.at += 1;
+        let (length, seen) = classes.run(self.rest())?;
+        let run = &self.text[self.at..self.at + length];
+        self.at += length;
+        if self.rest()[0] != b'"' {
+            return self.escaped(run, classes);
+        }
+        self.at += 1;
+        Some(Text { text: Cow::Borrowed(run), classes: seen })
     }
 
     /// The name of a member, and the colon after it.
@@ -171,7 +229,6 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string whose first backslash comes next, if it does, after a run of characters.
-    #[inline(never)]
     fn escaped(&mut self, before: &str, classes: &Classes) -> Option<Text<'a>> {
         let text = self.unescaped(before)?;
         let classes = classes.of(text.as_bytes());
@@ -179,7 +236,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn unescaped(&mut self, before: &str) -> Option<String> {
-        let mut text = String::from(before);
+        let mut text = String::with_capacity(before.len() + MOST_SHORT);
+        text.push_str(before);
         loop {
             let rest = self.rest();
             let (length, _) = PLAIN.run(rest)?;
@@ -228,6 +286,23 @@ impl<'a> Scanner<'a> {
         digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
     }
 
+    /// An integer of few digits, as most numbers are.
+    #[inline(always)]
+    fn short_integer(&mut self) -> Option<&'a str> {
+        let bytes = self.rest().first_chunk()?;
+        let length = digits_in(bytes);
+        let is_integer = (1..bytes.len()).contains(&length)
+            && bytes[0] != b'0'
+            && !matches!(bytes[length], b'.' | b'e' | b'E');
+        if !is_integer {
+            return None;
+        }
+        let start = self.at;
+        self.at += length;
+        Some(&self.text[start..self.at])
+    }
+
+    #[inline(never)]
     fn number(&mut self) -> Option<Cell<'a>> {
         let (start, bytes) = (self.at, self.rest());
         let sign = usize::from(bytes[0] == b'-');

@@ -49,25 +49,33 @@ impl Format for Xml {
         &self.classes
     }
 
-    fn row(&self, cells: &[Cell], part: &mut Part) -> Option<()> {
+    fn begin(&self, part: &mut Part) -> Option<()> {
         if part.place == 0 {
             part.data.extend_from_slice(&self.head);
         }
         part.write_constant(&self.row[0]);
-        for ([start, end, null], cell) in self.elements.iter().zip(cells) {
-            if matches!(cell, Cell::Null) {
-                part.write_constant(null);
-                continue;
-            }
-            part.write_constant(start);
-            content(cell, part)?;
-            part.write_constant(end);
-        }
-        part.write_constant(&self.row[1]);
         Some(())
+    }
+
+    #[inline(always)]
+    fn cell(&self, place: usize, cell: &Cell, part: &mut Part) -> Option<()> {
+        let [start, end, null] = &self.elements[place];
+        if matches!(cell, Cell::Null) {
+            part.write_constant(null);
+            return Some(());
+        }
+        part.write_constant(start);
+        content(cell, part)?;
+        part.write_constant(end);
+        Some(())
+    }
+
+    fn end(&self, part: &mut Part) {
+        part.write_constant(&self.row[1]);
     }
 }
 
+#[inline(always)]
 fn content(cell: &Cell, part: &mut Part) -> Option<()> {
     let out = &mut part.data;
     match cell {

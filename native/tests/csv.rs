@@ -42,6 +42,54 @@ fn arrays_and_objects_make_the_same_lines() {
 }
 
 #[test]
+fn members_in_any_order_are_those_of_their_columns() {
+    let made = |row: &str| lines_with(options(), &["a", "b", "c"], row);
+    for (row, line) in [
+        (r#"{"a":1,"b":2,"c":3}"#, "1,2,3\n"),
+        (r#"{"a":1,"c":3,"b":2}"#, "1,2,3\n"),
+        (r#"{"c":3,"b":2,"a":1}"#, "1,2,3\n"),
+        (r#"{"a":1,"c":"x,y"}"#, "1,,\"x,y\"\n"),
+        (r#"{"c":3}"#, ",,3\n"),
+        (r#"{"a":1,"\u0062":2,"c":3}"#, "1,2,3\n"),
+        (r#"{"a":1,"b":2}"#, "1,2,\n"),
+    ] {
+        assert_eq!(made(row).as_deref(), Some(line), "{row}");
+        // What one row leaves out is not taken from the one before it.
+        let rows = format!("[7,8,9],{row},{{}}");
+        assert_eq!(made(&rows).as_deref(), Some(&*format!("7,8,9\n{line},,\n")), "{row}");
+    }
+    for row in [
+        r#"{"a":1,"b":2,"a":3}"#,
+        r#"{"b":2,"a":1,"b":3}"#,
+        r#"{"a":1,"b":2,"c":3,"a":4}"#,
+        r#"{"a":1,"b":2,"c":3,"d":4}"#,
+        r#"{"a":1,"b":2,"c":3,}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":1 "b":2}"#,
+        r#"{"a":1,"b":2,"c":3]"#,
+    ] {
+        assert_eq!(made(row), None, "{row}");
+    }
+}
+
+#[test]
+fn a_string_is_the_same_wherever_it_ends() {
+    // Short ones are read and copied a block at a time, and a record may end within it.
+    for length in 1..70 {
+        for special in ["", ",", "\\\"", "é", "\\n"] {
+            for after in ["", &" ".repeat(60)] {
+                let text = format!("{}{special}", "x".repeat(length));
+                let plain = text.replace("\\\"", "\"\"").replace("\\n", "\n");
+                let is_quoted = !matches!(special, "" | "é");
+                let field = if is_quoted { format!("\"{plain}\"") } else { plain };
+                let made = lines(&format!(r#"["{text}","{text}"]{after}"#));
+                assert_eq!(made, Some(format!("{field},{field}\n")));
+            }
+        }
+    }
+}
+
+#[test]
 fn what_python_has_to_judge_is_none() {
     for rows in [
         "",

@@ -4,7 +4,7 @@
 
 use crate::batch::{Batch, Rows, Table, read};
 use crate::cells::{Cell, compact_json, repr};
-use crate::classes::{Classes, PLAIN};
+use crate::classes::PLAIN;
 
 const ELLIPSIS: char = '…';
 
@@ -106,36 +106,29 @@ impl TextRows {
     pub fn read<'a>(value: &'a [u8], table: &Table, most_text: usize) -> Option<(Batch<'a>, Self)> {
         let mut rows = Self::new(table.width(), most_text);
         rows.text.reserve(value.len());
-        let batch = read(value, table, &mut rows)?;
+        let batch = read(value, table, &PLAIN, &mut rows)?;
         Some((batch, rows))
     }
 }
 
 impl Rows for TextRows {
-    fn classes(&self) -> &Classes {
-        &PLAIN
-    }
-
-    fn row(&mut self, cells: &[Cell]) -> Option<()> {
-        for cell in cells {
-            match cell {
-                Cell::Null => self.push("", false)?,
-                Cell::Bool(true) => self.push("true", false)?,
-                Cell::Bool(false) => self.push("false", false)?,
-                Cell::Integer(text) | Cell::Decimal(text) => self.push(text, false)?,
-                Cell::Text(text) => self.push(&text.text, true)?,
-                Cell::Double(number) => {
-                    let mut text = Vec::new();
-                    repr(*number, &mut text);
-                    self.push(std::str::from_utf8(&text).ok()?, false)?;
-                }
-                Cell::Nested(json) => {
-                    let mut text = Vec::with_capacity(json.len());
-                    compact_json(json, &mut text)?;
-                    self.push(std::str::from_utf8(&text).ok()?, true)?;
-                }
+    fn cell(&mut self, _: usize, cell: &Cell) -> Option<()> {
+        match cell {
+            Cell::Null => self.push("", false),
+            Cell::Bool(true) => self.push("true", false),
+            Cell::Bool(false) => self.push("false", false),
+            Cell::Integer(text) | Cell::Decimal(text) => self.push(text, false),
+            Cell::Text(text) => self.push(&text.text, true),
+            Cell::Double(number) => {
+                let mut text = Vec::new();
+                repr(*number, &mut text);
+                self.push(std::str::from_utf8(&text).ok()?, false)
+            }
+            Cell::Nested(json) => {
+                let mut text = Vec::with_capacity(json.len());
+                compact_json(json, &mut text)?;
+                self.push(std::str::from_utf8(&text).ok()?, true)
             }
         }
-        Some(())
     }
 }

@@ -59,33 +59,35 @@ impl Format for Xlsx {
         &self.classes
     }
 
-    fn row(&self, row: &[Cell], part: &mut Part) -> Option<()> {
-        let Xlsx { options, types, .. } = self;
-        if part.place > options.most_sheet_rows {
+    fn begin(&self, part: &mut Part) -> Option<()> {
+        if part.place > self.options.most_sheet_rows {
             return None;
         }
         let (number, out) = (part.place.to_string(), &mut part.data);
         for part in ["<row r=\"", &number, "\"><c r=\"A", &number, "\""] {
             out.extend_from_slice(part.as_bytes());
         }
-        for (place, (cell, column_type)) in row.iter().zip(types).enumerate() {
-            if place > 0 {
-                out.extend_from_slice(b"<c");
-            }
-            match (cell, column_type) {
-                (Cell::Text(text), Some(ColumnType::Date)) => {
-                    typed::date(options, &text.text, out)?;
-                }
-                (Cell::Text(text), Some(ColumnType::Timestamp)) => {
-                    typed::timestamp(options, &text.text, out)?;
-                }
-                (Cell::Text(text), Some(ColumnType::Decimal)) => {
-                    typed::decimal(options, &text.text, out)?;
-                }
-                _ => cells::write(options, cell, out)?,
-            }
-        }
-        out.extend_from_slice(b"</row>");
         Some(())
+    }
+
+    fn cell(&self, place: usize, cell: &Cell, part: &mut Part) -> Option<()> {
+        let (options, out) = (&self.options, &mut part.data);
+        if place > 0 {
+            out.extend_from_slice(b"<c");
+        }
+        match (cell, self.types[place]) {
+            (Cell::Text(text), Some(ColumnType::Date)) => typed::date(options, &text.text, out),
+            (Cell::Text(text), Some(ColumnType::Timestamp)) => {
+                typed::timestamp(options, &text.text, out)
+            }
+            (Cell::Text(text), Some(ColumnType::Decimal)) => {
+                typed::decimal(options, &text.text, out)
+            }
+            _ => cells::write(options, cell, out),
+        }
+    }
+
+    fn end(&self, part: &mut Part) {
+        part.data.extend_from_slice(b"</row>");
     }
 }
