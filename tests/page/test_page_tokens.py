@@ -61,6 +61,10 @@ async def test_signed_in_it_has_room_on_a_phone(world: World) -> None:
         await one.page.wait_for_selector("#live[data-state=live]")
         await one.page.wait_for_selector("#sign-out:not([hidden])")
         await assert_faultless(one, "signed in")
+        tops = await one.page.eval_on_selector_all(
+            ".bar button", "found => found.map(one => one.getBoundingClientRect().top)"
+        )
+        assert len(set(tops)) == 1, "all in one line"
         await one.page.route("**/export/events", lambda route: route.abort())
         await one.page.reload()
         await one.page.wait_for_selector("#live:has-text('Reconnecting')")
