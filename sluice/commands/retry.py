@@ -150,8 +150,12 @@ async def _plan(settings: Settings, choice: Choice) -> _Plan:
             async def find(export_id: str) -> KnownAttempt | None:
                 if one := ended.get(export_id):
                     return one.known
-                found = await backlog.find(export_id) if export_id in unfinished else None
-                return await unfinished_at(requests, found.source) if found else None
+                if export_id not in unfinished:
+                    return None
+                if found := await backlog.find(export_id):
+                    return await unfinished_at(requests, found.source)
+                ended.update(await _ended(settings, choice))  # it has ended meanwhile
+                return ended[export_id].known if export_id in ended else None
 
             for one in sorted(ended.values(), key=lambda one: one.ended_ms):
                 if choice.holds(one):

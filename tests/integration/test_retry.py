@@ -11,7 +11,12 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from consumer.backlog.backlog import Backlog
+from consumer.core.backlog import UnfinishedRequest
+from producer.retry.ended import Choice
 from schemas.topics import Topics
+from sluice.commands import retry
+from sluice.settings import load_settings
 from tests.chaos.disk import Disk, small_disk
 from tests.support import breaking_writer
 from tests.support.clients import http_client
@@ -224,6 +229,30 @@ async def test_what_broke_off_is_completed_and_two_at_once_make_one(
     assert sorted(found) == ["x", "x-retry-1"]
     assert content(found["x-retry-1"]) == csv_bytes(rows_of(0, 100))
     assert await keyed(bootstrap_servers, topics.requests, "x-retry-1") == 1
+
+
+async def test_a_retry_that_ends_while_it_is_looked_up_is_not_begun_again(
+    bootstrap_servers: str,
+    topics: Topics,
+    upstream: Upstream,
+    shell: Shell,
+    node: NodeProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await cancelled(upstream, bootstrap_servers, topics, "x")
+    await upstream.request("x-retry-1", retry_of="x")
+    await upstream.batch("x-retry-1", 0, rows_of(0, 50))
+    find = Backlog.find
+
+    async def ends_first(backlog: Backlog, export_id: str) -> UnfinishedRequest | None:
+        await upstream.batch("x-retry-1", 1, rows_of(50, 50), last=True)
+        await ends(bootstrap_servers, topics, 2)
+        return await find(backlog, export_id)
+
+    monkeypatch.setattr(Backlog, "find", ends_first)
+    choice = Choice(frozenset({"x"}), frozenset({"cancelled"}))
+    plan = await retry._plan(load_settings(shell.environment), choice)
+    assert (plan.completed, plan.retries) == (["x-retry-1"], {})
 
 
 async def test_what_is_not_whole_or_gone_is_named_and_left(
