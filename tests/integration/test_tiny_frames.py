@@ -39,7 +39,7 @@ REQUEST: dict[str, Any] = {
     "columns": ["n", "t"],
 }
 LAST = {"export_id": "tiny", "seq": 0, "rows": rows_of(0, 100), "last": True}
-POSTED = {"format": "csv", "columns": ["n"], "data": [[1]], "export_id": "posted"}
+POSTED: dict[str, Any] = {"format": "csv", "columns": ["n"], "data": [[1]], "export_id": "posted"}
 
 
 @pytest.fixture
@@ -82,11 +82,13 @@ async def test_exports_and_posts_beside_them_go_on(
         await upstream.batch("good", 0, rows_of(0, 3), last=True)
         ended: dict[str, Any] = {}
         async with asyncio.timeout(60):
-            while not {"tiny", "good"} <= ended.keys():
+            while not {"tiny", "good", POSTED["export_id"]} <= ended.keys():
                 ended = by_id(await events(bootstrap_servers, topics.completions))
         stalls = await stalls_of(node)
-    assert (posted.status_code, posted.json()["rows"]) == (200, 1)
-    assert {ended[one].type for one in ("tiny", "good")} == {"export.completed"}
+    # A slow machine may take longer than the request waits.
+    assert posted.status_code in {200, 202}, posted.text
+    assert {it.type for it in ended.values()} == {"export.completed"}
+    assert ended[POSTED["export_id"]].rows == 1
     assert (tmp_path / "exports" / "tiny.csv").read_bytes() == csv_bytes(rows_of(0, 100))
     assert stalls
     assert max(stalls.logged_seconds, default=0.0) <= STALL_SECONDS

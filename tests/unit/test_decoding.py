@@ -30,7 +30,7 @@ async def test_others_have_their_turn_between_hostile_requests(values: list[byte
     async with stretches() as found:
         async for _ in decoded(records(*values), lambda one: requested(one.value, one.key)):
             pass
-    assert max(found) < 0.05
+    assert max(found) < 0.25
 
 
 async def test_each_comes_in_its_order_and_one_that_is_null_too() -> None:
