@@ -191,14 +191,15 @@ impl<'t, 'a> RowReader<'t, 'a> {
     fn array(&mut self, scanner: &mut Scanner<'a>, rows: &mut impl Rows) -> Option<()> {
         let mut here = *scanner; // in a register: see `Scanner::apart`
         here.take(b'[')?;
-        let final_place = self.table.width() - 1;
-        for place in 0..final_place {
+        let width = self.table.width();
+        for place in 0..width {
             self.next_cell(&mut here, place, rows)?;
-            here.goes_on(b']')?.then_some(())?;
+            if here.goes_on(b']')? != (place + 1 < width) {
+                return None;
+            }
         }
-        self.next_cell(&mut here, final_place, rows)?;
         *scanner = here;
-        scanner.take(b']')
+        (width > 0).then_some(())
     }
 
     fn object(&mut self, scanner: &mut Scanner<'a>, rows: &mut impl Rows) -> Option<()> {
