@@ -33,7 +33,7 @@ async def test_some_seconds_of_faults_break_nothing_on_an_object_store(tmp_path:
 @pytest.mark.long
 @pytest.mark.parametrize("on_objects", [False, True])
 async def test_a_short_storm_breaks_nothing(tmp_path: Path, on_objects: bool) -> None:
-    plot = Plot(120, seed=3, unfinished=30, pace=PACE, until_all_struck=True, on_objects=on_objects)
+    plot = Plot(400, seed=3, unfinished=30, pace=PACE, until_all_struck=True, on_objects=on_objects)
     report = await storm(plot, tmp_path / "storm")
     text = markdown(report)
     assert report.violations == {}, text

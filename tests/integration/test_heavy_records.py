@@ -226,7 +226,7 @@ async def test_large_batches_applied_in_part_in_all_partitions_at_once(
     async with trial.watched(300 * MIB):
         for partition in range(PARTITIONS):
             await send_large(trial, partition, b'["0123456789"],' * rows)
-        found = await trial.ended(PARTITIONS, seconds=180)
+        found = await trial.ended(PARTITIONS, seconds=600)
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", rows)}
 
 
