@@ -54,7 +54,7 @@ PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-
 # Folders whose tests are all left out by their marks are not even imported.
 UNMARKED := --ignore tests/hostile --ignore tests/integration --ignore tests/page
 
-test: install ## the tests, on a real Kafka (about 13 minutes on two cores)
+test: install ## the tests, on a real Kafka (about a quarter of an hour on two cores)
 	$(PYTEST_APART) -m "not long"
 
 test-long: install ## the longest tests, and properties with many examples
@@ -65,7 +65,7 @@ test-long: install ## the longest tests, and properties with many examples
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
 
-check: install ## format, lint, types, imports, unit and property tests (about a minute)
+check: install ## format, lint, types, imports, unit and property tests (one to three minutes)
 	@$(MAKE) --no-print-directory -j 3 $(GROUPED) lint types imports native-check test-unit
 
 # Prints what each of several targets prints at one go; the make of macOS can't.
