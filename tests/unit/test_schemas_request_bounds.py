@@ -228,12 +228,12 @@ def test_a_request_is_decoded_in_no_time(unit: bytes, most: int) -> None:
     count = min(most // signs, (LARGE_BYTES - 200) // (len(unit) + 1))
     value = head + b",".join([unit] * count) + b'], "x": 18446744073709551616}'
     assert len(value) <= LARGE_BYTES
-    best = 1.0
+    best = 10.0
     for _ in range(5):
         with cpu_time() as took, pytest.raises(InvalidRequest):
             decode_request(value)
         best = min(best, took.seconds)
-    assert best < 0.25
+    assert best < 1.0, "a slow core takes a quarter of that; unbounded, some took many seconds"
 
 
 def test_a_cancellation_of_many_fields_is_a_dead_letter() -> None:
