@@ -7,7 +7,7 @@ use wide::u8x16;
 /// Ends a run of characters: `"`, a backslash, and what JSON has no room for in a string.
 const STOP: u8 = 0x80;
 /// A byte that stops, so that none of a run is it.
-const STOPPING: u8 = b'"';
+const UNUSED: u8x16 = u8x16::new([b'"'; 16]);
 /// Bytes that are looked at together.
 pub const BLOCK: usize = 32;
 
@@ -15,7 +15,7 @@ pub const BLOCK: usize = 32;
 pub struct Classes {
     table: [u8; 256],
     /// The first two bytes that a run may hold and a format looks for, each sixteen times: CSV has
-    /// no more of them, and their number is nothing to loop over. `STOPPING` where there are fewer.
+    /// no more of them, and their number is nothing to loop over. `UNUSED` where there are fewer.
     marks: [u8x16; 2],
     more_marks: Vec<u8x16>,
     /// The classes of every mark, if those of all are the same.
@@ -36,12 +36,7 @@ impl Classes {
         }
         table[b'"' as usize] = STOP;
         table[b'\\' as usize] = STOP;
-        Self {
-            table,
-            marks: [u8x16::new([STOPPING; 16]); 2],
-            more_marks: Vec::new(),
-            common: Some(0),
-        }
+        Self { table, marks: [UNUSED; 2], more_marks: Vec::new(), common: Some(0) }
     }
 
     /// Add a byte to classes of a format, of which there are seven: 1, 2, 4 and so on.
@@ -51,16 +46,15 @@ impl Classes {
         *known |= classes;
         if is_new {
             let mark = u8x16::splat(byte);
-            match self.marks.iter_mut().find(|mark| first(mark) == STOPPING) {
+            match self.marks.iter_mut().find(|mark| **mark == UNUSED) {
                 Some(unused) => *unused = mark,
                 None => self.more_marks.push(mark),
             }
         }
-        let marks = self.marks.iter().chain(&self.more_marks).map(first);
-        let mut all =
-            marks.filter(|&mark| mark != STOPPING).map(|mark| self.table[usize::from(mark)]);
-        let one = all.next().unwrap_or(0);
-        self.common = all.all(|other| other == one).then_some(one);
+        // What stops a run is no mark of it.
+        let mut all = self.table.iter().filter(|&&classes| classes != 0 && classes & STOP == 0);
+        let &one = all.next().unwrap_or(&0);
+        self.common = all.all(|&other| other == one).then_some(one);
     }
 
     fn stops(&self, byte: u8) -> bool {
@@ -146,10 +140,6 @@ pub fn digits_in(bytes: &[u8; 16]) -> usize {
     let values = u8x16::new(*bytes) ^ u8x16::splat(b'0');
     let are_digits = values.min(u8x16::splat(9)).cmp_eq(values).move_mask() as u32;
     are_digits.trailing_ones() as usize
-}
-
-fn first(mark: &u8x16) -> u8 {
-    mark.as_array_ref()[0]
 }
 
 /// Both halves of a block.

@@ -117,12 +117,7 @@ impl Format for Csv {
             return self.cell(place, &text.into(), part);
         }
         part.write_constant(&self.delimiter);
-        let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text.text));
-        if text.classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
-            part.write_short(text);
-        } else {
-            self.unusual(text.text, text.classes, is_suspect, part);
-        }
+        self.written(text.text, text.classes, part, |part| part.write_short(text));
         Some(())
     }
 
@@ -142,17 +137,22 @@ impl Csv {
             Cell::Integer(text) | Cell::Decimal(text) => self.number(text.as_bytes(), part),
             Cell::Double(number) => self.double(*number, part),
             Cell::Text(text) => {
-                let (text, classes) = (&*text.text, text.classes);
-                let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
-                if classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
-                    part.write(text);
-                } else {
-                    self.unusual(text, classes, is_suspect, part);
-                }
+                self.written(&text.text, text.classes, part, |part| part.write(&text.text));
             }
             Cell::Nested(json) => self.nested(json, part)?,
         }
         Some(())
+    }
+
+    /// A text; `write` writes one that needs nothing.
+    #[inline(always)]
+    fn written(&self, text: &str, classes: u8, part: &mut Part, write: impl FnOnce(&mut Part)) {
+        let is_suspect = self.formulas.as_ref().is_some_and(|f| f.is_suspect(text));
+        if classes & ANY_SPECIAL == 0 && !is_suspect && self.texts_are_plain {
+            write(part);
+        } else {
+            self.unusual(text, classes, is_suspect, part);
+        }
     }
 
     /// The file's first field, quoted if it would make readers mistake the file.
