@@ -11,7 +11,7 @@ import contextlib
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -97,7 +97,7 @@ class Typesetter:
 
     def prepare(self, texts: Sequence[str]) -> Copy:
         """Find glyphs for at least one text; counts the characters that no font has."""
-        steps = self.preparing(texts)
+        steps = self.preparing(texts, lambda _: False)
         while True:
             try:
                 next(steps)
@@ -105,8 +105,13 @@ class Typesetter:
                 copy: Copy = end.value
                 return copy
 
-    def preparing(self, texts: Sequence[str]) -> Generator[int, None, Copy]:
-        """The same in steps, as shaping takes long: after each yields how much it shaped."""
+    def preparing(
+        self, texts: Sequence[str], has_enough: Callable[[int], bool]
+    ) -> Generator[None, None, Copy]:
+        """The same in steps, as shaping takes long: yields where that ``has_enough``.
+
+        It is called with the number of characters after each text that is shaped.
+        """
         joined = SEPARATOR.join(texts)
         if len(joined) > self.most_text:
             texts = [*map(self.shortened, texts)]
@@ -122,10 +127,7 @@ class Typesetter:
         shaped = IS_SHAPED in shown
         texts = shown.split(SEPARATOR)
         if shaped:
-            for index, text in enumerate(composed.split(SEPARATOR)):
-                if IS_SHAPED in texts[index]:
-                    texts[index] = self._shaper.shape(text)
-                    yield len(text)
+            yield from self._shape(texts, composed.split(SEPARATOR), has_enough)
         replaced = sum(text.count(REPLACEMENT) for text in texts)
         self.replaced_characters += replaced - joined.count(REPLACEMENT)
         if shaped:
@@ -311,6 +313,16 @@ class Typesetter:
 
     def _encode_mixed(self, text: str) -> bytes:
         return codecs.charmap_encode(text, "strict", self._repertoire.token_of)[0]
+
+    def _shape(
+        self, shown: list[str], texts: Sequence[str], has_enough: Callable[[int], bool]
+    ) -> Iterator[None]:
+        """Replace those ``shown`` that need it by what is shaped of their texts."""
+        for index, text in enumerate(texts):
+            if IS_SHAPED in shown[index]:
+                shown[index] = self._shaper.shape(text)
+                if has_enough(len(text)):
+                    yield
 
     def _encode_lines(self, lines: Sequence[str]) -> bytes:
         """Lines of texts that may be shaped, in the order in which they are drawn."""

@@ -99,7 +99,10 @@ class PdfWriter:
             return self._drawn_natively(self._native)
         done = 0
         while len(self._pending) - done >= self._rows_at_once and not self._has_shaped_enough:
-            done += self._add_some(self._pending[done : done + self._rows_at_once])
+            if self._unfinished is None:
+                rows = self._pending[done : done + self._rows_at_once]
+                self._unfinished = self._adding(rows, last=False)
+            done += self._go_on(self._unfinished)
         if done:
             del self._pending[:done]
             self._pending_characters = 0
@@ -136,8 +139,8 @@ class PdfWriter:
                 self._pending_characters = 0
                 if not drawn.is_undecided:
                     continue
-            added = self._add_some(native.block_texts())
-            if self._unfinished is None:
+                self._unfinished = self._adding(native.block_texts(), last=False)
+            if added := self._go_on(self._unfinished):
                 native.pass_over(added)
                 native.hand_over(*self._lay_out([]))
         return self._document.take()
@@ -145,6 +148,10 @@ class PdfWriter:
     @property
     def _has_shaped_enough(self) -> bool:
         return self._shaped_characters >= _SHAPED_AT_ONCE
+
+    def _count_shaped(self, characters: int) -> bool:
+        self._shaped_characters += characters
+        return self._has_shaped_enough
 
     def _shortened(self, rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
         """Shorten rows to what a page can show: a few may have megabytes, and wait for others."""
@@ -192,14 +199,10 @@ class PdfWriter:
             metadata=xmp(self._title, self._date),
         )
 
-    def _add_some(self, rows: Sequence[Sequence[Cell]]) -> int:
-        """Add the pages that rows fill, and return how many rows that were.
-
-        Where text is shaped this takes several calls: of all but the last one the result is 0.
-        """
-        self._unfinished = self._unfinished or self._adding(rows, last=False)
+    def _go_on(self, adding: Generator[None, None, int]) -> int:
+        """How many rows ``adding`` has added; 0 where text of theirs is still to be shaped."""
         try:
-            next(self._unfinished)
+            next(adding)
         except StopIteration as end:
             self._unfinished = None
             added: int = end.value
@@ -215,8 +218,8 @@ class PdfWriter:
         replaced = self._body.replaced_characters
         columns: list[Copy] = []
         for column in texts:
-            preparing = self._body.preparing(column)
-            columns.append((yield from self._shaping(preparing)))
+            copy = yield from self._body.preparing(column, self._count_shaped)
+            columns.append(copy)
         table, frame = self._lay_out(columns)
         block = table.set(columns)
         start = 0
@@ -235,17 +238,6 @@ class PdfWriter:
                 for copy, column in zip(columns, texts, strict=True)
             )
         return start
-
-    def _shaping(self, preparing: Generator[int, None, Copy]) -> Generator[None, None, Copy]:
-        """A column's copy; yields as ``_adding`` does."""
-        while True:
-            try:
-                self._shaped_characters += next(preparing)
-            except StopIteration as end:
-                copy: Copy = end.value
-                return copy
-            if self._has_shaped_enough:
-                yield
 
     def _lay_out(self, first_rows: Sequence[Copy]) -> tuple[PageTable, Frame]:
         """The table and what stands around it, made with the first rows."""
