@@ -84,8 +84,10 @@ def _require_no_utf_16(stream: io.BufferedReader) -> None:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         meant = "utf-16"
     elif len(evens) == len(odds) > 1:
-        meant = "utf-16-le" if not any(odds) and all(evens) else None
-        meant = "utf-16-be" if not any(evens) and all(odds) else meant
+        if all(evens) and not any(odds):
+            meant = "utf-16-le"
+        elif all(odds) and not any(evens):
+            meant = "utf-16-be"
     if meant:
         raise SourceError(f"begins as UTF-16 does: --encoding {meant} may be meant")
 

@@ -26,7 +26,6 @@ from sluice.http.stopping import Stopped, node_stops, stopping_of
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _UNKNOWN_FIELD = "is not a field of this request"
-_NO_OBJECT = "the body must be a JSON object"
 _QUIET_SECONDS = 1.0
 _SMALL_BYTES = 1024 * 1024
 _FEW_FIELDS_BYTES = 4_096
@@ -105,13 +104,7 @@ async def small_json(request: Request, idle_seconds: float) -> dict[str, Any]:
         if len(content) > _SMALL_BYTES:
             raise Refusal(HTTPStatus(413), f"this body has at most {_SMALL_BYTES:,} bytes")
         pace.check(len(content))
-    try:
-        given = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
-    if not isinstance(given, dict):
-        raise wrong_fields([FieldError("", _NO_OBJECT)])
-    return given
+    return _object(lambda: orjson.loads(content))
 
 
 async def optional_json(request: Request, idle_seconds: float) -> dict[str, Any]:
@@ -133,12 +126,16 @@ async def optional_json(request: Request, idle_seconds: float) -> dict[str, Any]
     if not body:
         return {}
     media_type(request, JSON)
+    return _object(lambda: exact_json.loads(body))
+
+
+def _object(parse: Callable[[], Any]) -> dict[str, Any]:
     try:
-        given = exact_json.loads(body)
+        given = parse()
     except ValueError as error:
         raise wrong_fields([FieldError("", f"malformed JSON: {error}")]) from None
     if not isinstance(given, dict):
-        raise wrong_fields([FieldError("", _NO_OBJECT)])
+        raise wrong_fields([FieldError("", "the body must be a JSON object")])
     return given
 
 
