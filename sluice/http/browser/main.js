@@ -47,10 +47,12 @@ function show() {
 }
 
 function go(changed, replace = false) {
-  const query = new URLSearchParams(location.search);
-  for (const [name, value] of Object.entries(changed)) {
+  const now = new URLSearchParams(location.search);
+  const query = new URLSearchParams();
+  // One order, so that one view has one URL, whichever filter was chosen first.
+  for (const name of [...NAMES, "export"]) {
+    const value = changed[name] ?? now.get(name);
     if (value) query.set(name, value);
-    else query.delete(name);
   }
   const text = query.toString();
   history[replace ? "replaceState" : "pushState"](null, "", text ? `?${text}` : location.pathname);
