@@ -55,9 +55,11 @@ PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-
 UNMARKED := --ignore tests/hostile --ignore tests/integration --ignore tests/page
 
 test: install ## the tests, on a real Kafka (about a quarter of an hour on two cores)
+	@$(BIN)/python -m broker.record_classes
 	$(PYTEST_APART) -m "not long"
 
 test-long: install ## the longest tests, and properties with many examples
+	@$(BIN)/python -m broker.record_classes
 	$(PYTEST_APART) -m long --timeout 1800
 	$(BIN)/python -m pytest -q -m "hypothesis and not kafka and not long" -n $(TEST_WORKERS) \
 	    --dist worksteal --timeout 1800 --hypothesis-profile long $(UNMARKED)

@@ -57,7 +57,7 @@ class EmbeddedKafka(EmbeddedServer):
     def _configure(self, port: int, jars: str, lock: int) -> Sequence[str]:
         usual = server_properties(port, pick_free_port(besides=port), STORAGE)
         properties = usual | self._properties
-        format_storage(self._directory, properties, jars, lock)
+        format_storage(self._directory, properties, self._distribution(), jars, lock)
         self._directory.write_properties(properties)
         return ("kafka.Kafka", PROPERTIES)
 

@@ -8,9 +8,11 @@ import shutil
 import uuid
 from collections.abc import Mapping
 
+from broker.class_archive import archive_options
 from broker.config import LOGGING
 from broker.directory import PROPERTIES, DataDirectory
 from broker.errors import ServerError
+from broker.jars import Distribution
 from broker.java import run_java
 from broker.server_log import last_error
 
@@ -19,7 +21,11 @@ _UNFINISHED_STORAGE = "kafka-logs.partial"
 
 
 def format_storage(
-    directory: DataDirectory, properties: Mapping[str, str], class_path: str, inherited: int
+    directory: DataDirectory,
+    properties: Mapping[str, str],
+    distribution: Distribution,
+    class_path: str,
+    inherited: int,
 ) -> None:
     """Make Kafka's storage with a new cluster id, unless it's there.
 
@@ -30,9 +36,12 @@ def format_storage(
         return
     shutil.rmtree(directory.path / _UNFINISHED_STORAGE, ignore_errors=True)
     directory.write_properties({**properties, "log.dirs": _UNFINISHED_STORAGE})
-    tool = ["-Xmx128m", *LOGGING, "-cp", class_path, "kafka.tools.StorageTool", "format"]
+    options = ["-Xmx128m", *LOGGING, *archive_options(distribution), "-cp", class_path]
     status = run_java(
-        [*tool, f"--cluster-id={_new_cluster_id()}", "-c", PROPERTIES],
+        [
+            *(*options, "kafka.tools.StorageTool", "format"),
+            *(f"--cluster-id={_new_cluster_id()}", "-c", PROPERTIES),
+        ],
         directory=directory.path,
         output=directory.log_path,
         inherited=inherited,

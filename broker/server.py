@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broker.class_archive import archive_options, recorded
 from broker.directory import DataDirectory
 from broker.errors import PortTakenError, ServerError, ServerInterruptedError
 from broker.jars import Distribution, class_path
@@ -24,6 +25,7 @@ from broker.server_log import last_error, taken_port
 _POLL_SECONDS = 0.05
 # A port that was picked can be taken before it is bound.
 _MOST_STARTS = 3
+_RECORDING_SECONDS = 120
 
 
 class EmbeddedServer(ABC):
@@ -58,6 +60,7 @@ class EmbeddedServer(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         # Not a threading.Event: setting one in a signal handler can deadlock with its wait.
         self._interrupted = False
+        self._recording: tuple[str, ...] = ()
 
     @abstractmethod
     def _distribution(self) -> Distribution:
@@ -132,8 +135,9 @@ class EmbeddedServer(ABC):
         port = self._port or pick_free_port()
         with self._directory.claimed() as lock:
             program = self._configure(port, jars, lock)
+            archive = self._recording or archive_options(self._distribution())
             self._process = start_java(
-                [*self._options, "-cp", jars, *program],
+                [*self._options, *archive, "-cp", jars, *program],
                 directory=self._directory.path,
                 output=self.log_path,
                 inherited=lock,
@@ -185,6 +189,20 @@ class EmbeddedServer(ABC):
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
             self._process = None
+
+    def record_classes(self) -> None:
+        """Start and stop it so that Java writes its class archive, unless there is one.
+
+        Raises:
+            ServerError: as ``start``.
+        """
+        self.prepare()
+        with recorded(self._distribution()) as options:
+            if options is not None:
+                self._recording = options
+                self.start()
+                self.stop(_RECORDING_SECONDS)
+                self._recording = ()
 
     def kill(self) -> None:
         """Send SIGKILL, like a crash. No-op without a process."""

@@ -39,11 +39,11 @@ from sluice.logs import quiet_libraries
 from tests.chaos.coordinator import GROUP, LANES, TOPICS, client_of
 from tests.chaos.hunted import (
     Hunted,
+    HuntedKafka,
     Prey,
     Shape,
     Version,
     java_version,
-    make_ahead_of_time_cache,
     until_file,
 )
 from tests.chaos.ledger import Answer, Ledger
@@ -347,7 +347,7 @@ def main() -> int:
     quiet_libraries()  # the lanes lose the broker all the time
     version = Version.named(given.version)
     with tempfile.TemporaryDirectory(prefix="sluice-hunt-") as directory:
-        make_ahead_of_time_cache(version, Path(directory))
+        HuntedKafka(version, Path(directory), 0).record_classes()
     prey = Prey(version, given.shape, given.session_ms, given.load_bytes)
     hunt = Hunt(prey, given.seed, given.keep, given.pace_seconds)
     try:

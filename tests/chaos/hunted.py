@@ -81,7 +81,7 @@ class Prey:
         return f"{self.version}-{self.shape}-{self.session_ms}-{self.load_bytes}"
 
 
-class _Kafka(EmbeddedKafka):
+class HuntedKafka(EmbeddedKafka):
     """One life, of a version."""
 
     def __init__(self, version: Version, directory: Path, port: int, **options: object) -> None:
@@ -140,14 +140,15 @@ class Hunted:
         """Copy what it has on disk, and the logs of its last lives."""
         shutil.copytree(self._directory, into, dirs_exist_ok=True)
 
-    def _life(self, settings: Mapping[str, str]) -> _Kafka:
+    def _life(self, settings: Mapping[str, str]) -> HuntedKafka:
         properties = {**_ALWAYS, **settings}
         telling = [f"-Dorg.slf4j.simpleLogger.log.{name}=info" for name in _TELLING]
-        cache = _ahead_of_time_cache(self._prey.version)
-        java = [*telling, *([f"-XX:AOTCache={cache}"] if cache.exists() else [])]
-        version = self._prey.version
-        return _Kafka(
-            version, self._directory, self._port, properties=properties, java_options=java
+        return HuntedKafka(
+            self._prey.version,
+            self._directory,
+            self._port,
+            properties=properties,
+            java_options=telling,
         )
 
     def _settings(self) -> dict[str, str]:
@@ -170,27 +171,6 @@ class Hunted:
             "log.segment.delete.delay.ms": pick(["100", "60000"]),
             "log.flush.offset.checkpoint.interval.ms": pick(["100", "60000"]),
         }
-
-
-def _ahead_of_time_cache(version: Version) -> Path:
-    return version.distribution.cache_directory() / f"hunt-{version}.aot"
-
-
-def make_ahead_of_time_cache(version: Version, directory: Path) -> None:
-    """Let Java keep what it does at every start; a life then costs half of the CPU time.
-
-    It is written as a Kafka ends that was started for that.
-    """
-    cache = _ahead_of_time_cache(version)
-    if cache.exists():
-        return
-    partial = cache.with_suffix(".partial.aot")
-    java = [f"-XX:AOTCacheOutput={partial}"]
-    kafka = _Kafka(version, directory, 0, java_options=java)
-    kafka.start()
-    kafka.stop(120)
-    if partial.exists():
-        partial.rename(cache)
 
 
 def java_version() -> str:

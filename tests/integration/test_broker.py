@@ -122,3 +122,11 @@ async def test_other_properties_go_before_the_usual_ones(tmp_path: Path) -> None
             sasl_plain_password=users["ann"],
         ) as consumer:
             assert await consumer.topics() == set()
+
+
+def test_it_starts_from_the_archive_of_its_classes(tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+    EmbeddedKafka(tmp_path / "recorded").record_classes()
+    with EmbeddedKafka(tmp_path / "kafka", java_options=[f"-Xlog:class+load:file={loaded}"]):
+        pass
+    assert "kafka.Kafka source: shared objects file" in loaded.read_text()
