@@ -16,7 +16,7 @@ def main() -> None:
             try:
                 kind(Path(directory) / kind.__name__, notice=print).record_classes()
             except (ServerError, OSError) as error:
-                # Whoever needs the server hears of it then.
+                # It shows again where the server is needed.
                 print(f"no class archive: {error}", file=sys.stderr)
 
 

@@ -6,6 +6,8 @@ an unexpected one says how to see more.
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
 
@@ -14,36 +16,50 @@ import typer
 from broker.errors import ServerError
 from clients.errors import ClientError, KafkaUnreachable
 from consumer.errors import ConsumerError, NoKafka
-from sluice.commands import (
-    broker,
-    cancel,
-    check,
-    dead_letters,
-    demo,
-    expire,
-    link,
-    listing,
-    replay,
-    retry,
-    seed,
-    serve,
-    store,
-    submit,
-    tokens,
-    topics,
-    verify,
-    watch,
-)
 from sluice.errors import UserError
 from sluice.help import command_line
 from sluice.wrong_use import wrong_use
 
-app = typer.Typer(
-    name="sluice",
-    help="Event-driven exports on Apache Kafka.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+_COMMANDS = {
+    "demo": ("demo", "run_demo"),
+    "broker": ("broker", "run_broker"),
+    "store": ("store", "run_store"),
+    "serve": ("serve", "serve"),
+    "seed": ("seed", "run_seed"),
+    "submit": ("submit", "run_submit"),
+    "watch": ("watch", "run_watch"),
+    "replay": ("replay", "run_replay"),
+    "cancel": ("cancel", "run_cancel"),
+    "retry": ("retry", "run_retry"),
+    "list": ("listing", "run_list"),
+    "expire": ("expire", "run_expire"),
+    "link": ("link", "run_link"),
+    "verify": ("verify", "run_verify"),
+    "check": ("check", "run_check"),
+    "topics": ("topics", "app"),
+    "dead-letters": ("dead_letters", "app"),
+    "tokens": ("tokens", "app"),
+}
+"""Each command's module in ``sluice.commands``, and its function or group there."""
+
+
+def application(names: Iterable[str] = _COMMANDS) -> typer.Typer:
+    """The command line with these commands; only their modules are imported."""
+    app = typer.Typer(
+        name="sluice",
+        help="Event-driven exports on Apache Kafka.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_sluice)
+    for name in names:
+        module, attribute = _COMMANDS[name]
+        command = getattr(import_module(f"sluice.commands.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -52,7 +68,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _sluice(
     *,
     _version: Annotated[
@@ -65,25 +80,6 @@ def _sluice(
     """Event-driven exports on Apache Kafka."""
 
 
-app.command("demo")(demo.run_demo)
-app.command("broker")(broker.run_broker)
-app.command("store")(store.run_store)
-app.command("serve")(serve.serve)
-app.command("seed")(seed.run_seed)
-app.command("submit")(submit.run_submit)
-app.command("watch")(watch.run_watch)
-app.command("replay")(replay.run_replay)
-app.command("cancel")(cancel.run_cancel)
-app.command("retry")(retry.run_retry)
-app.command("list")(listing.run_list)
-app.command("expire")(expire.run_expire)
-app.command("link")(link.run_link)
-app.command("verify")(verify.run_verify)
-app.command("check")(check.run_check)
-app.add_typer(topics.app, name="topics")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(tokens.app, name="tokens")
-
 _NO_KAFKA = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
 
 
@@ -94,6 +90,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        app = application(_wanted(sys.argv[1:]))
         return command_line(app)(prog_name="sluice", standalone_mode=False) or 0
     except BrokenPipeError:  # the reader of our output is gone
         # Python flushes stdout again on exit, and would fail again.
@@ -108,6 +105,17 @@ def _run() -> int:
         if message:  # none, where help was shown instead
             print("sluice:", " ".join(message.split()), file=sys.stderr)
         return code
+
+
+def _wanted(arguments: Sequence[str]) -> Iterable[str]:
+    """The commands that a call needs: importing all of them takes longer than most take to run."""
+    if "_SLUICE_COMPLETE" not in os.environ:
+        match arguments:
+            case [name, *_] if name in _COMMANDS:
+                return [name]
+            case ["--version"]:
+                return []
+    return _COMMANDS
 
 
 def _in_words(error: Exception) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sluice.__main__ import main
-from sluice.cli import app
+from sluice.cli import application
 from sluice.help import EXAMPLES, command_line
 from tests.support.nodes import SLUICE
 
@@ -154,7 +154,7 @@ def _commands() -> dict[str, Any]:
         for name, inner in getattr(command, "commands", {}).items():
             walk(f"{words} {name}", inner)
 
-    walk("sluice", command_line(app))
+    walk("sluice", command_line(application()))
     return found
 
 

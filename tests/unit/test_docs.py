@@ -33,7 +33,7 @@ from schemas.completions import (
 from schemas.options import OPTIONS
 from schemas.records import decode_batch
 from schemas.vocabulary import ColumnType, DeadLetterReason, FailReason, Format
-from sluice.cli import app
+from sluice.cli import application
 from sluice.settings import PREFIX, Settings
 from tests.model.diagram import drawn
 
@@ -107,7 +107,7 @@ def test_the_documents_name_no_setting_that_is_none() -> None:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Each command with its click object, groups followed down."""
-    waiting = [("sluice", typer.main.get_command(app))]
+    waiting = [("sluice", typer.main.get_command(application()))]
     while waiting:
         name, command = waiting.pop()
         below = getattr(command, "commands", None)

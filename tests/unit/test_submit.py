@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from producer.sources.table import SourceError
 from schemas.vocabulary import Format
-from sluice.cli import app
+from sluice.cli import application
 from sluice.errors import UsageError, UserError
 from sluice.submit_columns import given_columns, parse_options
 from sluice.submit_files import InputFormat, input_format_of
@@ -15,7 +15,7 @@ from sluice.submit_files import InputFormat, input_format_of
 def error_of(*arguments: str) -> BaseException:
     """What ``sluice submit`` ends with. Nothing listens where it would connect to."""
     result = CliRunner().invoke(
-        app,
+        application(["submit"]),
         ["submit", *arguments],
         standalone_mode=False,
         env={"SLUICE_BOOTSTRAP_SERVERS": "127.0.0.1:1"},
