@@ -20,6 +20,9 @@ FUZZ_SECONDS ?= 3600
 HUNT ?=
 CHECKED := acceptance broker clients consumer producer schemas sluice sluice_client tests bench compose docs/examples
 
+# Hundreds of processes would compile the same files again, and pytest rewrite all assertions.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo client test test-long check lint types test-unit chaos hostile native-check native-fuzz hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 

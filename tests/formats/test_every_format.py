@@ -175,11 +175,11 @@ def test_memory_does_not_grow_with_the_rows(file_format: Format) -> None:
 
     tracemalloc.start()
     try:
-        early = peak_bytes(0, 2_000)
-        late = peak_bytes(2_000, 20_000)
+        early = peak_bytes(0, 1_000)
+        late = peak_bytes(1_000, 8_000)
     finally:
         tracemalloc.stop()
-    # 18,000 rows more; kept as text they would be 2 MB and more, as objects many times that.
+    # 7,000 rows more; kept as text they would be 800 kB and more, as objects many times that.
     assert late - early < 200_000
 
 

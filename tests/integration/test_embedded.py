@@ -73,7 +73,9 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_it_ends_with_0_on_a_signal(
     arguments: tuple[str, ...], kind: Kind, directory: Path, number: signal.Signals
 ) -> None:

@@ -230,7 +230,8 @@ async def test_large_batches_applied_in_part_in_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", rows)}
 
 
-@pytest.mark.parametrize("pairs", [100_000, pytest.param(190_000, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("pairs", [190_000])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_large_batches_of_deep_rows_in_all_partitions_at_once(
     trial: Trial, pairs: int
@@ -243,6 +244,7 @@ async def test_large_batches_of_deep_rows_in_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 2 * pairs)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("topics", [2 * PARTITIONS], indirect=True)
 async def test_the_texts_of_24_large_batches_are_not_held_at_once(trial: Trial) -> None:
     """A PDF takes long, so all are begun before one has ended."""

@@ -1,6 +1,7 @@
 """The promise under everything that can happen to a partition, in any order."""
 
 import os
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -27,7 +28,12 @@ _METRICS = Metrics()
 _SEED = int(os.environ.get("SLUICE_TEST_MODEL_SEED", "0"))
 
 
-def keeps_the_promise(seeds: range, metrics: Metrics, design: Design = AS_BUILT) -> None:
+_RARE_SEED = 1_542
+"""Whose run has the rarest transition. A change of the model moves it: then the test goes on until
+another has it."""
+
+
+def keeps_the_promise(seeds: Iterable[int], metrics: Metrics, design: Design = AS_BUILT) -> None:
     for seed in seeds:
         try:
             run(seeded(seed), metrics, design)
@@ -49,9 +55,13 @@ def test_no_interleaving_breaks_the_promise_and_all_transitions_happen(metrics: 
     class Recording(Lane):
         machine_type = Recorded
 
-    keeps_the_promise(range(4_000), metrics, Design(lane=Recording))
+    design = Design(lane=Recording)
+    keeps_the_promise([*range(1_000), _RARE_SEED], metrics, design)
     tables = [*OWNED.items(), *GROUP.items()]
-    assert {(state, event) for state, row in tables for event in row} <= happened
+    all_of_them = {(state, event) for state, row in tables for event in row}
+    seeds = iter(range(1_000, 20_000))
+    while not all_of_them <= happened:
+        keeps_the_promise([next(seeds)], metrics, design)
 
 
 @pytest.mark.slow
