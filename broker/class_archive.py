@@ -17,7 +17,7 @@ from pathlib import Path
 from broker.file_lock import lock
 from broker.jars import Distribution
 
-_SILENT = ("-Xlog:aot=off", "-Xlog:cds=off")
+_SILENT = ("-Xlog:aot*=off", "-Xlog:cds*=off")
 
 
 def archive_options(distribution: Distribution) -> tuple[str, ...]:

@@ -209,11 +209,11 @@ async def test_memory_does_not_grow_with_the_dead_letters(
     noise = os.urandom(100_000)
     await producer.send_and_wait(topics.dead_letters, noise, key=b"k")
     small = _peak_kib(shell)
-    for _ in range(600):
+    for _ in range(300):
         await producer.send(topics.dead_letters, noise, key=b"k")
     await producer.flush()
     large = _peak_kib(shell)
-    assert large - small < 48 * 1024, (small, large)
+    assert large - small < 24 * 1024, (small, large)
 
 
 def _peak_kib(shell: Shell) -> int:

@@ -55,7 +55,11 @@ KINDS = [
 ]
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.command)
+@pytest.fixture(
+    # Both are the same class, and what is the store's own is in test_store.py.
+    params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.long)],
+    ids=lambda kind: kind.command,
+)
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Its jars are in the user's cache."""
     kind: Kind = request.param

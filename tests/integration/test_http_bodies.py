@@ -30,6 +30,7 @@ async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
     return await client.post("/export/run?wait=120", content=content, headers=JSON, timeout=400)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "large",
     [
@@ -37,13 +38,11 @@ async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
         pytest.param(
             {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
             id="of 64 MiB",
-            marks=pytest.mark.long,
         ),
         # 2,600,000 rows each
         pytest.param(
             dict.fromkeys(("large-0", "large-1", "large-2"), (SHORT, 64)),
             id="short rows only",
-            marks=pytest.mark.long,
         ),
     ],
 )

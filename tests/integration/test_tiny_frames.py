@@ -61,7 +61,10 @@ def tiny(kind: str, message: dict[str, Any], size_bytes: int = SIZE_BYTES) -> by
     return framed(CODECS[kind], tiny_frames(kind, content, size_bytes), 1)
 
 
-@pytest.mark.parametrize("kind", SENT_KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "zstd" else pytest.param(kind, marks=pytest.mark.long) for kind in SENT_KINDS],
+)
 async def test_exports_and_posts_beside_them_go_on(
     bootstrap_servers: str,
     topics: Topics,

@@ -51,10 +51,11 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def opened(world: World, app: Any = None, **context: Any) -> AsyncIterator[Opened]:
+async def opened(
+    browser: Browser, world: World, app: Any = None, **context: Any
+) -> AsyncIterator[Opened]:
     """A tab at a server of this world. ``app`` are options of its application."""
     async with (
-        chromium() as browser,
         app_of(world, **(app or {})) as served,
         HttpServer(served, "127.0.0.1", 0) as server,
     ):

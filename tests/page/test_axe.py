@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from tests.page.browser import Opened, opened
 from tests.page.test_page import AT_REST, NOON
@@ -54,9 +55,13 @@ async def assert_nothing(one: Opened, axe: str, view: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])
-async def test_every_view(world: World, tmp_path: Path, axe: str, scheme: str, width: int) -> None:
+async def test_every_view(
+    browser: Browser, world: World, tmp_path: Path, axe: str, scheme: str, width: int
+) -> None:
     (tmp_path / "a.csv").write_text("id,name\n1,Anna\n")
-    async with opened(world, color_scheme=scheme, viewport={"width": width, "height": 844}) as one:
+    async with opened(
+        browser, world, color_scheme=scheme, viewport={"width": width, "height": 844}
+    ) as one:
         page = one.page
         await one.go()
         await assert_nothing(one, axe, "the list")
@@ -79,8 +84,8 @@ async def test_every_view(world: World, tmp_path: Path, axe: str, scheme: str, w
         assert (await findings(one, axe))[0][0] == "image-alt", "it would find something"
 
 
-async def test_the_question_for_a_token(world: World, axe: str) -> None:
-    async with opened(world, {"users_by_token": {"secret-1": "alice"}}) as one:
+async def test_the_question_for_a_token(browser: Browser, world: World, axe: str) -> None:
+    async with opened(browser, world, {"users_by_token": {"secret-1": "alice"}}) as one:
         await one.page.goto(one.url)
         await one.page.fill("[name=token]", "wrong")
         await one.page.keyboard.press("Enter")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from tests.page.browser import opened
 from tests.support.http import World
@@ -17,8 +18,8 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_each_partition_has_its_lag(world: World) -> None:
-    async with opened(world) as one:
+async def test_each_partition_has_its_lag(browser: Browser, world: World) -> None:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.click("#open-node")
         await one.page.wait_for_selector(".partitions li")
@@ -29,9 +30,9 @@ async def test_each_partition_has_its_lag(world: World) -> None:
         assert one.complaints == []
 
 
-async def test_a_dead_letter_goes_back_once(world: World) -> None:
+async def test_a_dead_letter_goes_back_once(browser: Browser, world: World) -> None:
     world.letters = [letter(1, "orphan_batch", key=b"ord-1"), letter(2, key=b"<b>x</b>")]
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.click("#open-node")
         await one.page.wait_for_selector(".letter")
@@ -47,9 +48,9 @@ async def test_a_dead_letter_goes_back_once(world: World) -> None:
         assert one.complaints == []
 
 
-async def test_one_that_was_removed_says_so(world: World) -> None:
+async def test_one_that_was_removed_says_so(browser: Browser, world: World) -> None:
     world.letters = [letter(1)]
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.click("#open-node")
         await one.page.wait_for_selector(".letter")

@@ -12,7 +12,7 @@ from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
-from playwright.async_api import Route
+from playwright.async_api import Browser, Route
 
 from producer.sources.xlsx_source import read_xlsx
 from tests.page.browser import Opened, opened
@@ -42,13 +42,13 @@ async def eventually(one: Opened, script: str, expected: Any) -> None:
     assert found == expected
 
 
-async def test_it_lives_filters_and_shows_one(world: World) -> None:
+async def test_it_lives_filters_and_shows_one(browser: Browser, world: World) -> None:
     for number in range(3):
         world.history.put(
             ended_export(f"old-{number}", NOON + number, title=f"Orders {number}"), NOON
         )
     world.history.put(ended_export("pdf", NOON + 9, format="pdf", user="bob"), NOON)
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         page = one.page
         await one.go()
         assert await one.ids() == ["pdf", "old-2", "old-1", "old-0"]
@@ -96,8 +96,10 @@ async def test_it_lives_filters_and_shows_one(world: World) -> None:
         assert one.complaints == []
 
 
-async def test_what_was_opened_before_it_was_requested_is_shown_as_it_comes(world: World) -> None:
-    async with opened(world) as one:
+async def test_what_was_opened_before_it_was_requested_is_shown_as_it_comes(
+    browser: Browser, world: World
+) -> None:
+    async with opened(browser, world) as one:
         await one.go("?export=soon")
         await one.page.wait_for_selector("#detail .error")
         assert "there is no export 'soon'" in await one.page.inner_text("#detail")
@@ -107,9 +109,11 @@ async def test_what_was_opened_before_it_was_requested_is_shown_as_it_comes(worl
         assert await one.page.locator("#detail [data-act=cancel]").count() == 1
 
 
-async def test_an_end_that_the_stream_missed_is_shown_once_it_is_back(world: World) -> None:
+async def test_an_end_that_the_stream_missed_is_shown_once_it_is_back(
+    browser: Browser, world: World
+) -> None:
     world.request("long")
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.page.route("**/export/events", _without_its_messages)
         await one.page.goto(f"{one.url}/?export=long")
         await one.page.wait_for_selector("#detail .queued")
@@ -123,10 +127,10 @@ async def _without_its_messages(route: Route) -> None:
     await route.fulfill(status=200, content_type="text/event-stream", body="retry: 1000\n\n")
 
 
-async def test_ten_thousand_exports_in_pages(world: World) -> None:
+async def test_ten_thousand_exports_in_pages(browser: Browser, world: World) -> None:
     for number in range(10_000):
         world.history.put(ended_export(f"e-{number:05}", NOON + number), NOON + number)
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         first = await one.ids()
         assert first == [f"e-{number:05}" for number in range(9_999, 9_899, -1)]
@@ -151,10 +155,12 @@ async def _more_rows(one: Opened, had: int) -> None:
 CSV = 'id;name;note\r\n1;"Anna ""A""; B";\r\n2;Ünal;"two\nlines"\r\n3;last;no end'
 
 
-async def test_a_dropped_csv_becomes_an_export(world: World, tmp_path: Path) -> None:
+async def test_a_dropped_csv_becomes_an_export(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
     file = tmp_path / "Orders 2026.csv"
     file.write_bytes(b"\xef\xbb\xbf" + CSV.encode())
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.keyboard.press("n")
         await one.page.set_input_files("#file", file)
@@ -185,8 +191,8 @@ _DROP = """() => {
 }"""
 
 
-async def test_enter_starts_what_was_dropped(world: World) -> None:
-    async with opened(world) as one:
+async def test_enter_starts_what_was_dropped(browser: Browser, world: World) -> None:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.evaluate(_DROP)
         await one.page.wait_for_selector("#upload-fields:not([hidden])")
@@ -224,7 +230,7 @@ def workbook(path: Path) -> Path:
 
 @pytest.mark.parametrize("of_1904", [False, True])
 async def test_a_workbook_is_read_as_sluice_submit_reads_it(
-    world: World, tmp_path: Path, of_1904: bool
+    browser: Browser, world: World, tmp_path: Path, of_1904: bool
 ) -> None:
     file = workbook(tmp_path / "Orders.xlsx")
     if of_1904:
@@ -234,7 +240,7 @@ async def test_a_workbook_is_read_as_sluice_submit_reads_it(
     with file.open("rb") as stream:
         table = read_xlsx(stream)
         expected = [*table.rows]
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.click("#open-upload")
         await one.page.set_input_files("#file", file)
@@ -249,12 +255,14 @@ async def test_a_workbook_is_read_as_sluice_submit_reads_it(
         assert one.complaints == []
 
 
-async def test_a_workbook_of_ours_is_read_again(world: World, tmp_path: Path) -> None:
+async def test_a_workbook_of_ours_is_read_again(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
     """Of 20,000 rows, so that its sheet comes in many pieces."""
     rows: list[list[Any]] = [[number, f"text {number} " * 9] for number in range(20_000)]
     file = tmp_path / "ours.xlsx"
     file.write_bytes(write_xlsx(xlsx_request(("id", "text")), rows))
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         await one.page.click("#open-upload")
         await one.page.set_input_files("#file", file)
@@ -274,8 +282,10 @@ WRONG_FILES = [
 ]
 
 
-async def test_a_file_that_is_wrong_is_named_in_words(world: World, tmp_path: Path) -> None:
-    async with opened(world) as one:
+async def test_a_file_that_is_wrong_is_named_in_words(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
+    async with opened(browser, world) as one:
         for name, content, expected in WRONG_FILES:
             (tmp_path / name).write_bytes(content)
             await one.go()
@@ -290,10 +300,10 @@ async def test_a_file_that_is_wrong_is_named_in_words(world: World, tmp_path: Pa
     assert {one.export_id for one in world.requested()} == {*world.cancelled()}
 
 
-async def test_one_row_is_a_row(world: World) -> None:
+async def test_one_row_is_a_row(browser: Browser, world: World) -> None:
     for place, rows in enumerate((0, 1, 2)):
         world.history.put(ended_export(f"e-{rows}", NOON - place, rows=rows), NOON)
-    async with opened(world, viewport={"width": 390, "height": 844}) as one:
+    async with opened(browser, world, viewport={"width": 390, "height": 844}) as one:
         await one.go()
         shown = await one.page.eval_on_selector_all(
             "td.c-rows",
@@ -302,9 +312,9 @@ async def test_one_row_is_a_row(world: World) -> None:
         assert shown == ['0" rows"', '1" row"', '2" rows"']
 
 
-async def test_cancel_is_confirmed(world: World) -> None:
+async def test_cancel_is_confirmed(browser: Browser, world: World) -> None:
     world.request("open")
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go("?export=open")
         await one.page.click("[data-act=cancel]")
         assert world.cancelled() == []
@@ -317,10 +327,10 @@ async def test_cancel_is_confirmed(world: World) -> None:
         assert "Cancelling" in await one.page.inner_text("#detail #toast.shown")
 
 
-async def test_a_node_without_keys_hides_links(world: World) -> None:
+async def test_a_node_without_keys_hides_links(browser: Browser, world: World) -> None:
     world.request("done")
     world.end("done")
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go("?export=done")
         await one.page.click("[data-act=link]")
         await one.page.wait_for_selector("#toast.shown")
@@ -328,7 +338,7 @@ async def test_a_node_without_keys_hides_links(world: World) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])
-async def test_everyone_can_use_it(world: World, scheme: str, width: int) -> None:
+async def test_everyone_can_use_it(browser: Browser, world: World, scheme: str, width: int) -> None:
     """Names, contrast (WCAG AA) and room, of each view."""
     for place, state in enumerate(("completed", "failed", "cancelled")):
         world.request(state)
@@ -338,7 +348,9 @@ async def test_everyone_can_use_it(world: World, scheme: str, width: int) -> Non
     world.request("queued")
     world.request("running")
     world.begun.add("running")
-    async with opened(world, color_scheme=scheme, viewport={"width": width, "height": 844}) as one:
+    async with opened(
+        browser, world, color_scheme=scheme, viewport={"width": width, "height": 844}
+    ) as one:
         await one.go()
         await assert_faultless(one, "list")
         for state in ("completed", "failed", "cancelled", "queued", "running"):
@@ -359,10 +371,10 @@ async def assert_faultless(one: Opened, view: str) -> None:
     assert faults == [], f"{view}: {json.dumps(faults, indent=1)}"
 
 
-async def test_keys_move_through_the_list(world: World) -> None:
+async def test_keys_move_through_the_list(browser: Browser, world: World) -> None:
     for number in range(3):
         world.history.put(ended_export(f"e-{number}", NOON + number), NOON)
-    async with opened(world) as one:
+    async with opened(browser, world) as one:
         await one.go()
         for key in ("j", "j", "k", "ArrowDown", "Enter"):
             await one.page.keyboard.press(key)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from sluice.access.gate import AccessGate
 from sluice.access.token_file import digest_of
@@ -21,12 +22,12 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_a_token_is_typed_once_and_in_no_url(world: World) -> None:
+async def test_a_token_is_typed_once_and_in_no_url(browser: Browser, world: World) -> None:
     world.request("done", "alice")
     world.end("done")
     world.history.put(ended_export("done", NOON), NOON)
     world.history.put(ended_export("his", NOON, user="bob"), NOON)
-    async with opened(world, {"users_by_token": {"secret-1": "alice"}}) as one:
+    async with opened(browser, world, {"users_by_token": {"secret-1": "alice"}}) as one:
         page = one.page
         await page.goto(one.url)
         await page.fill("[name=token]", "wrong")
@@ -53,9 +54,9 @@ async def test_a_token_is_typed_once_and_in_no_url(world: World) -> None:
         await page.wait_for_selector("#token[open]")
 
 
-async def test_signed_in_it_has_room_on_a_phone(world: World) -> None:
+async def test_signed_in_it_has_room_on_a_phone(browser: Browser, world: World) -> None:
     tokens = {"users_by_token": {"secret-1": "alice"}}
-    async with opened(world, tokens, viewport={"width": 390, "height": 844}) as one:
+    async with opened(browser, world, tokens, viewport={"width": 390, "height": 844}) as one:
         await one.page.goto(one.url)
         await _type_token(one, "secret-1")
         await one.page.wait_for_selector("#live[data-state=live]")
@@ -73,7 +74,7 @@ async def test_signed_in_it_has_room_on_a_phone(world: World) -> None:
 
 
 async def test_another_s_token_shows_another_s_exports(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
     for user, place in (("alice", 0), ("bob", 1)):
@@ -82,7 +83,7 @@ async def test_another_s_token_shows_another_s_exports(
     alice, bob = (f"{digest_of(user.encode())}:{user}:user\n" for user in ("alice", "bob"))
     file.write_text(alice + bob)
     watched = WatchedTokens(file, look_seconds=0.02)
-    async with watched, opened(world, {"gate": AccessGate({}, watched)}) as one:
+    async with watched, opened(browser, world, {"gate": AccessGate({}, watched)}) as one:
         await one.page.goto(one.url)
         await _type_token(one, "alice")
         await one.page.wait_for_selector("[data-id=of-alice]")
