@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.prometheus import RULES, promtool
 
@@ -44,18 +45,44 @@ CHANGES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 ]
 
 
+class _Texts(yaml.SafeLoader):
+    """Keeps every scalar as it is written: `0x60` is a series' notation here, and no number."""
+
+
+_Texts.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0].endswith(":merge")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def mutants() -> Iterator[object]:
-    for kind, (pattern, change) in enumerate(CHANGES):
-        for number, at in enumerate(re.finditer(pattern, TEXT, re.MULTILINE)):
+    """The alert, empty for several, and the rules with one change in it."""
+    for pattern, change in CHANGES:
+        kept = 0
+        for at in re.finditer(pattern, TEXT, re.MULTILINE):
             changed = at.expand(change) if isinstance(change, str) else change(at)
             line = TEXT.count("\n", 0, at.start()) + 1
+            # Before the first alert stand what several of them use.
+            *_, alert = ["", *re.findall(r"- alert: (\w+)", TEXT[: at.start()])]
             text = TEXT[: at.start()] + changed + TEXT[at.end() :]
             yield pytest.param(
-                text,
+                *(alert, text),
                 id=f"line {line}: {at[0].strip()} -> {changed.strip()}",
-                # promtool takes seconds of CPU for each; these show that cases bite.
-                marks=[pytest.mark.long] * (number > 0 or kind not in {0, 7}),
+                marks=[pytest.mark.long] * (not alert or kept > 0),
             )
+            kept += bool(alert)
+
+
+def cases_of(alert: str) -> str:
+    """Those that look at it. All of them take promtool seconds of CPU time."""
+    cases = yaml.load(CASES.read_text("utf-8"), _Texts)  # noqa: S506 - a safe loader's
+    cases["tests"] = [
+        case
+        for case in cases["tests"]
+        if not alert or alert in {checked["alertname"] for checked in case["alert_rule_test"]}
+    ]
+    assert cases["tests"]
+    return str(yaml.safe_dump(cases))
 
 
 @pytest.mark.slow
@@ -67,10 +94,22 @@ def test_the_rules_and_their_cases_are_valid_and_hold() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", list(mutants()))
-def test_the_cases_notice_another_threshold_or_duration(text: str, tmp_path: Path) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_s_cases_hold_by_themselves(alert: str, tmp_path: Path) -> None:
+    shutil.copy(RULES, tmp_path)
+    (tmp_path / CASES.name).write_text(cases_of(alert), "utf-8")
+    tested = promtool("test", "rules", tmp_path / CASES.name)
+    assert tested.returncode == 0, tested.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("alert", "text"), list(mutants()))
+def test_the_cases_notice_another_threshold_or_duration(
+    alert: str, text: str, tmp_path: Path
+) -> None:
     (tmp_path / RULES.name).write_text(text, "utf-8")
-    shutil.copy(CASES, tmp_path)
+    (tmp_path / CASES.name).write_text(cases_of(alert), "utf-8")
     tested = promtool("test", "rules", tmp_path / CASES.name)
     assert tested.returncode == 1
     assert "FAILED" in tested.stderr
