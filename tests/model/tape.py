@@ -3,8 +3,12 @@
 Invariant: a tape that is spent chooses 0 for ever, and 0 is always what harms nobody.
 """
 
+import os
 import random
 from collections.abc import Callable
+
+SEED = int(os.environ.get("SLUICE_TEST_MODEL_SEED", "0"))
+"""Which runs the longest tests take."""
 
 
 class Tape:
