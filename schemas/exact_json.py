@@ -38,9 +38,8 @@ def loads(value: bytes, first: int = 0) -> Any:  # noqa: ANN401 - any JSON value
             surrogate pair. The text says what and, where that is known, at which byte.
         MemoryError: it may be JSON, but doesn't fit into memory.
     """
-    zeros = value.translate(_DIGITS_TO_ZERO)
     try:
-        if _NINETEEN_DIGITS in zeros and any(run in zeros for run in _BEYOND_64_BITS):
+        if _is_beyond_64_bits(value):
             return _loads_exactly(value)
         return orjson.loads(value)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -62,6 +61,12 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
         if "64-bit" not in str(error):
             raise
         return _dumps_exactly(value)
+
+
+def _is_beyond_64_bits(value: bytes) -> bool:
+    """Whether an integer in it may be. The copy that this takes isn't held while it is parsed."""
+    zeros = value.translate(_DIGITS_TO_ZERO)
+    return _NINETEEN_DIGITS in zeros and any(run in zeros for run in _BEYOND_64_BITS)
 
 
 def _located(

@@ -13,7 +13,7 @@ Invariant: what a whole parse refuses is refused here, by ``divide`` or by a wal
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -91,6 +91,7 @@ class Divided:
         self.has_array = spans is not None
         self._value = value
         self._size = len(value)
+        self._read: Callable[[int, int], bytes] | None = None
         self._spans = spans or array("Q")
         self.most_values = sum(_at_most(value, start, end) for start, end in self._pairs())
 
@@ -113,6 +114,10 @@ class Divided:
             raise ValueError(f"the text has {len(value)} bytes, and had {self._size}")
         self._value = value
 
+    def read_by(self, read: Callable[[int, int], bytes]) -> None:
+        """Release the text for good; ``read`` gives what a walk needs, from one byte to another."""
+        self._value, self._read = b"", read
+
     def pieces(self, longest_bytes: int | None = None, first: int = 0) -> Iterator[list[Any]]:
         """The array's elements in order, some at a time; it may be walked again, from a piece on.
 
@@ -126,7 +131,16 @@ class Divided:
         for start, end in islice(self._pairs(), first, None):
             # Only a piece of one element is as long.
             is_longer = longest_bytes is not None and end - start > max(longest_bytes, PIECE_BYTES)
-            yield [UNBUILT] if is_longer else _elements(self._value, start, end)
+            yield [UNBUILT] if is_longer else _elements(self._in_array(start, end), start)
+
+    def _in_array(self, start: int, end: int) -> bytes:
+        """Some of the elements, as the only array in an array: at the depth at which they stand."""
+        text, size = self._value, end - start
+        if self._read:
+            text, start = self._read(start, end), 0
+        if size > PIECE_BYTES and _holds_more(text, start, start + size, MOST_ELEMENT_VALUES):
+            raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
+        return b"[[%b]]" % text[start : start + size]
 
     def count_values(self) -> int:
         """JSON values in the array, its elements and what is nested in them, exactly.
@@ -329,10 +343,8 @@ def _string_end(value: bytes, start: int) -> int:
             raise ValueError("not JSON: a string has no end")
 
 
-def _elements(value: bytes, start: int, end: int) -> list[Any]:
-    if end - start > PIECE_BYTES and _holds_more(value, start, end, MOST_ELEMENT_VALUES):
-        raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
-    ((elements,)) = exact_json.loads(b"[[%b]]" % value[start:end], start - len("[["))
+def _elements(in_array: bytes, start: int) -> list[Any]:
+    ((elements,)) = exact_json.loads(in_array, start - len("[["))
     if not elements:
         raise ValueError(f"not JSON: no value at byte {start}")
     return list(elements)

@@ -18,13 +18,14 @@ from consumer.exports.dead_letters import DeadLetters
 from consumer.exports.encoding import encoded_batch
 from consumer.exports.export import OpenExport
 from consumer.exports.export_context import ExportContext
-from consumer.exports.messages import Message, SetAside
+from consumer.exports.messages import LargeMessage, Message, SetAside, value_bytes
 from consumer.exports.open_exports import OpenExports
 from consumer.exports.publication import Publication
 from consumer.exports.request_routing import RequestRouting
 from consumer.exports.terminal_events import id_in_key
 from consumer.metrics import Dropped
 from schemas.errors import Invalid, TooLarge, Unreadable
+from schemas.limits import MOST_FORWARDED_BYTES
 from schemas.records import Batch, decode_batch
 from schemas.vocabulary import DeadLetterReason, FailReason
 
@@ -80,7 +81,8 @@ class BatchRouting:
             raise PartLost(f"the batch at {half.message.offset}, applied in part, is gone")
         if half:
             half.message = message  # after a rest it is a new object, and so is its batch
-            handled = self._exports.resume_batch(half, turn)
+            with self._context.at_work_on(value_bytes(message)):
+                handled = self._exports.resume_batch(half, turn)
         else:
             self._turn = turn
             handled = self._set_aside(message, aside) if aside else self._route(message)
@@ -94,13 +96,21 @@ class BatchRouting:
         if export and (encoded := encoded_batch(export, message, self._context)):
             return self._on_owned(encoded.export_id, message, encoded)
         try:
-            with self._context.decoding(message.value):
+            # Its value is read within, too: else each partition would hold one while it waits.
+            with self._context.at_work_on(value_bytes(message)):
                 batch = decode_batch(message.value)
+                if self._exports.get(batch.export_id):
+                    return self._on_owned(batch.export_id, message, batch)
         except Unreadable as error:
             return self._on_unreadable(error, message)
         except Invalid as error:
             return self._on_owned(error.export_id, message, error)
-        return self._on_owned(batch.export_id, message, batch)
+        # Without what others wait for, as the storage may take its time; but a dead letter has it.
+        export_id = batch.export_id
+        del batch
+        if isinstance(message, LargeMessage) and message.value_bytes > MOST_FORWARDED_BYTES:
+            message.release()
+        return self._on_ownerless(export_id, message)
 
     def _on_owned(self, export_id: str, message: Message, batch: Batch | Invalid) -> bool:
         export = self._exports.get(export_id)

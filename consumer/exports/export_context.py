@@ -29,11 +29,11 @@ class ExportContext:
 
     ``writer`` creates a format writer for a request and its date, if any. ``now`` is for times
     shown to people, ``monotonic`` (seconds) for durations. ``in_hand`` holds what each partition is
-    working on. Hold ``large_work`` while decoding or encoding a large message: one may take 200 MiB
-    for a moment, and five at once would be more than a node has. ``kept_texts`` keeps texts of
-    large batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an
-    end, ``retention_seconds`` the longest time that files are kept. ``encoders`` turn batches into
-    bytes without Python objects where they can.
+    working on. ``large_work`` is held at work on a large message: one may take 200 MiB for a
+    moment, and five at once would be more than a node has. ``kept_texts`` keeps texts of large
+    batches between turns. ``storage_timeout_seconds`` is how long the storage may refuse an end,
+    ``retention_seconds`` the longest time that files are kept. ``encoders`` turn batches into bytes
+    without Python objects where they can.
     """
 
     storage: Storage
@@ -54,6 +54,6 @@ class ExportContext:
         bounds = (self.retention_seconds, request.expires_in_seconds)
         return min((bound for bound in bounds if bound is not None), default=None)
 
-    def decoding(self, value: bytes | None) -> AbstractContextManager[object]:
-        """Hold this while decoding a message, so that large ones are decoded one at a time."""
-        return self.large_work if len(value or b"") > LARGE_BYTES else _FREELY
+    def at_work_on(self, value_bytes: int) -> AbstractContextManager[object]:
+        """Hold this while reading, decoding or encoding a message: large ones go one at a time."""
+        return self.large_work if value_bytes > LARGE_BYTES else _FREELY

@@ -135,7 +135,7 @@ class OpenExports:
         # Before the first byte: however the turn ends, appended bytes have to be flushed.
         self._publication.touch(export)
         self.formats_written.add(export.request.format)
-        while not self._step(application, file):
+        while not application.step(file):
             if turn.spent:
                 application.pause(self._context.kept_texts)
                 self.half_applied = application
@@ -151,13 +151,6 @@ class OpenExports:
         if batch.last:
             self._complete(export, file)
         return True
-
-    def _step(self, application: Application, file: GrowingFile) -> bool:
-        """Write a piece; returns whether the batch is complete. Large batches take turns."""
-        if not application.batch.large:
-            return application.step(file)
-        with self._context.large_work:
-            return application.step(file)
 
     def _broken(self, export: OpenExport, batch: Message, error: Exception) -> None:
         """Handle an error with a batch: it ends the export, or this attempt at it.

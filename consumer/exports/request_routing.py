@@ -107,7 +107,7 @@ class RequestRouting:
 
     def _read(self, message: Message) -> None:
         try:
-            with self._context.decoding(message.value):
+            with self._context.at_work_on(value_bytes(message)):
                 request = decode_request(message.value, message.key)
         except Unreadable as error:
             self._dead_letters.add(error.reason, message, str(error))

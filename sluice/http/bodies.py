@@ -1,9 +1,8 @@
 """Reads request bodies no faster than they are used.
 
 A small JSON body stays in memory and never waits for others. A larger one is spooled to disk until
-it is complete; then it waits its turn to be loaded as text while it is checked and published.
-Invariant: the text of all large bodies in memory is bounded, however many arrive and however
-slowly.
+it is complete; then it waits its turn to be checked, and its rows are published from the disk.
+Invariant: the text of at most one large body is in memory, however many arrive and however slowly.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from consumer.daemon_threads import DaemonThreads
 from schemas import exact_json
 from schemas.errors import FieldError
 from sluice.http.problems import Refusal, wrong_fields
-from sluice.http.spool import IN_MEMORY_BYTES, Room, Spool, SpoolPace
+from sluice.http.spool import Room, Spool, SpoolPace
 from sluice.http.stopping import Stopped, node_stops, stopping_of
 
 JSON = "application/json"
@@ -30,7 +29,7 @@ _QUIET_SECONDS = 1.0
 _SMALL_BYTES = 1024 * 1024
 _FEW_FIELDS_BYTES = 4_096
 _LEAST_DISK_BYTES = 1024 * 1024 * 1024
-_LEAST_MEMORY_BYTES = 80 * 1024 * 1024
+_LEAST_TAKEN_BYTES = 80 * 1024 * 1024  # of bodies that are checked or published
 _LINES_BYTES = 48 * 1024 * 1024  # for unfinished lines of all NDJSON uploads
 _WAIT_SECONDS = 120.0
 
@@ -151,20 +150,20 @@ class JsonBodies:
         self._most_bytes = most_bytes
         self._idle_seconds = idle_seconds
         self._disk = Room(max(4 * most_bytes, _LEAST_DISK_BYTES))
-        self._memory = Room(max(most_bytes, _LEAST_MEMORY_BYTES))
+        self._taken = Room(max(most_bytes, _LEAST_TAKEN_BYTES))
         self._checks = DaemonThreads(1, "body")
         self._heavy = DaemonThreads(1, "row")
         self.lines = Room(_LINES_BYTES)
         """Memory for NDJSON lines whose end has not arrived yet."""
 
     @asynccontextmanager
-    async def whole(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body; its bytes count as in use until the block ends.
+    async def whole(self, request: Request) -> AsyncIterator[Spool]:
+        """The whole body, for the block, which a large one enters in its turn.
 
         Raises:
             BrokenOff: the client disconnected.
             Refusal: 408, the body arrives too slowly; 413, it is too large; 503, too many large
-                bodies are being read; 408 and 503 as ``pieces``.
+                bodies are there; 408 and 503 as ``pieces``.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._most_bytes:
@@ -173,8 +172,9 @@ class JsonBodies:
             spool = stack.enter_context(Spool(self._disk))
             await self._receive(request, spool)
             if spool.on_disk:
-                await stack.enter_async_context(self._memory.held(spool.size, _WAIT_SECONDS))
-            yield await spool.content()
+                await stack.enter_async_context(self._taken.held(spool.size, _WAIT_SECONDS))
+            await spool.complete()
+            yield spool
 
     async def _receive(self, request: Request, spool: Spool) -> None:
         pace = SpoolPace()
@@ -184,15 +184,17 @@ class JsonBodies:
             await spool.append(piece)
             pace.check(spool.size)
 
-    async def parsed(self, body: bytes, parse: Callable[[Callable[[], bool]], _Parsed]) -> _Parsed:
+    async def parsed(
+        self, body: Spool, parse: Callable[[Spool, Callable[[], bool]], _Parsed]
+    ) -> _Parsed:
         """Parse a body on a thread; large bodies one at a time.
 
-        ``parse`` gets a function that returns whether the request has been abandoned.
+        ``parse`` gets the body, and a function that returns whether the request was abandoned.
         """
-        if len(body) <= IN_MEMORY_BYTES:
-            return await asyncio.to_thread(parse, lambda: False)
+        if not body.on_disk:
+            return await asyncio.to_thread(parse, body, lambda: False)
         left = threading.Event()
-        checking = self._checks.submit(parse, left.is_set)
+        checking = self._checks.submit(parse, body, left.is_set)
         try:
             return await asyncio.wrap_future(checking)
         finally:

@@ -75,10 +75,9 @@ async def _take_json(
     if query:
         raise wrong_fields(unknown_parameters(query))
     async with deps.bodies.whole(request) as body:
-        submission, rows = await deps.bodies.parsed(body, partial(parse_json, body, asker.user))
+        submission, rows = await deps.bodies.parsed(body, partial(parse_json, asker=asker.user))
         if not (repeated := await _find_repeated(deps, submission)):
-            is_large = len(body) > IN_MEMORY_BYTES
-            chunks = _slices(deps, rows, is_large=is_large)
+            chunks = _slices(deps, rows, is_large=body.on_disk)
             note = partial(audit, request, asker, "run")
             repeated = await _publish(deps, submission, chunks, note)
     return submission.request.export_id, repeated

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from http import HTTPStatus
 from typing import IO, Self, TypeVar
 
@@ -190,12 +189,31 @@ class Spool:
         if self._file and self._held_bytes >= _FLUSH_BYTES:
             await self._flush(self._file)
 
-    async def content(self) -> bytes:
-        """The whole body. Raises as ``append``."""
-        if self._file is None:
-            return b"".join(self._parts)
-        await self._flush(self._file)
-        return await self._on_disk(partial(_read, self._file))
+    async def complete(self) -> None:
+        """All of it has come: it can be read. Raises as ``append``."""
+        if self._file:
+            await self._flush(self._file)
+            await self._on_disk(self._file.flush)
+
+    def text(self) -> bytes:
+        """The whole body; blocks. Raises as ``read``."""
+        return self.read(0, self.size) if self._file else b"".join(self._parts)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Its bytes between two positions, if it is on disk; blocks. For one thread at a time.
+
+        Raises:
+            Refusal: 503, the disk doesn't give them back.
+        """
+        assert self._file, "it is in memory"  # noqa: S101 - for the type checker
+        try:
+            self._file.seek(start)
+            found = self._file.read(end - start)
+        except OSError as error:
+            raise _refused(error) from None
+        if len(found) < end - start:
+            raise _refused(OSError(f"{end - start} bytes became {len(found)}"))
+        return found
 
     async def _flush(self, file: IO[bytes]) -> None:
         text = b"".join(self._parts)
@@ -207,14 +225,13 @@ class Spool:
         try:
             return await asyncio.to_thread(act)
         except OSError as error:
-            log.warning(
-                "request body not spooled to disk",
-                reason=str(error),
-                directory=tempfile.gettempdir(),
-            )
-            raise unavailable("there is no room for the body") from None
+            raise _refused(error) from None
 
 
-def _read(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
+def _refused(error: OSError) -> Refusal:
+    log.warning(
+        "request body not spooled to disk",
+        reason=str(error),
+        directory=tempfile.gettempdir(),
+    )
+    return unavailable("there is no room for the body")

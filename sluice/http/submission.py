@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -64,17 +64,34 @@ Pieces: TypeAlias = Callable[[], Iterator[list[Row]]]
 """The rows of a valid body, in pieces of bounded memory; each call starts at the beginning."""
 
 
+class Body(Protocol):
+    """A body that has come whole; its text may wait on disk."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is there."""
+
+    def text(self) -> bytes:
+        """All of it."""
+
+    def read(self, start: int, end: int) -> bytes:
+        """Its bytes between two positions; only if it is on disk."""
+
+
 def parse_json(
-    body: bytes, asker: str | None, given_up: Callable[[], bool] = lambda: False
+    body: Body, given_up: Callable[[], bool], *, asker: str | None
 ) -> tuple[Submission, Pieces]:
-    """Parse a JSON body and its rows; a large one is never in memory as a whole except as text.
+    """Parse a JSON body and its rows.
+
+    A large one is in memory as a whole only as text, and only until it is divided: then its rows
+    are read from the disk, to be checked and whenever ``Pieces`` is called.
 
     ``asker`` is the token's user. Of a key that appears twice, the last one counts. Ends early once
     nobody waits for the answer.
 
     Raises:
         Refusal: 400, it names each wrong field, up to a bound, and counts the others; rows by
-            their index, from 0.
+            their index, from 0. 503, the disk doesn't give the body back.
     """
     fields, rows = _divided(body)
     unbuilt = [name for name, value in fields.items() if value is UNBUILT]
@@ -161,14 +178,17 @@ def unknown_parameters(fields: Mapping[str, str]) -> list[FieldError]:
     ]
 
 
-def _divided(body: bytes) -> tuple[dict[str, Any], Pieces | FieldError]:
+def _divided(body: Body) -> tuple[dict[str, Any], Pieces | FieldError]:
     """The fields without ``data``, and its elements or what is wrong with it."""
+    text = body.text()
     try:
-        if len(body) <= PIECE_BYTES:
-            return _small(exact_json.loads(body))
-        divided = divide(body, "data")
+        if len(text) <= PIECE_BYTES:
+            return _small(exact_json.loads(text))
+        divided = divide(text, "data")
     except ValueError as error:
         raise wrong_fields([FieldError("", _malformed(error))]) from None
+    if body.on_disk:
+        divided.read_by(body.read)
     fields = divided.others
     if divided.has_array:
         return fields, lambda: divided.pieces(ROW_TEXT_BYTES)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sluice import heap
+from sluice.heap import Heap
 
 _HELD_AND_FREED = """
 import sys, time
@@ -33,3 +34,56 @@ def _grown_bytes(mode: str, seconds: float) -> int:
 def test_memory_between_pieces_in_use_is_returned() -> None:
     assert _grown_bytes("trimmed", 30) < 64 * 2**20
     assert _grown_bytes("as it is", 1.2) > 64 * 2**20, "or there is nothing to return"
+
+
+class Glibc:
+    """Its calls, noted. ``mapped_bytes``: from what size values are mapped apart."""
+
+    def __init__(self) -> None:
+        self.mapped_bytes = 0
+        self.trims = 0
+        self.resident_bytes = 0
+
+    def heap(self) -> Heap:
+        return Heap(self._mallopt, self._trim, lambda: self.resident_bytes)
+
+    def _mallopt(self, parameter: int, value: int) -> None:
+        if parameter == heap._M_MMAP_THRESHOLD:
+            self.mapped_bytes = value
+
+    def _trim(self, _left: int) -> None:
+        self.trims += 1
+
+
+def test_while_memory_is_large_smaller_values_are_mapped_apart() -> None:
+    glibc = Glibc()
+    looked_at = glibc.heap()
+    ordinarily = glibc.mapped_bytes
+    glibc.resident_bytes = heap._PRESSED_BYTES + 1
+    looked_at.look(10.0)
+    assert glibc.mapped_bytes <= ordinarily // 8
+    glibc.resident_bytes = heap._PRESSED_BYTES
+    looked_at.look(10.1)
+    assert glibc.mapped_bytes == ordinarily
+
+
+@pytest.mark.parametrize(
+    ("resident_bytes", "trims"),
+    [(heap._LARGE_BYTES, 0), (heap._LARGE_BYTES + 1, 4), (heap._PRESSED_BYTES + 1, 16)],
+)
+def test_the_larger_it_is_the_oftener_a_heap_is_trimmed(resident_bytes: int, trims: int) -> None:
+    glibc = Glibc()
+    looked_at, glibc.resident_bytes = glibc.heap(), resident_bytes
+    for quarter in range(80):
+        looked_at.look(1_000.0 + quarter / 4)
+    assert glibc.trims == trims
+
+
+def test_a_large_heap_that_has_grown_is_trimmed_at_once() -> None:
+    glibc = Glibc()
+    looked_at, glibc.resident_bytes = glibc.heap(), heap._LARGE_BYTES + 1
+    looked_at.look(1_000.0)
+    glibc.resident_bytes += heap._LARGE_BYTES // 8
+    looked_at.look(1_000.1)
+    looked_at.look(1_000.2)
+    assert glibc.trims == 2

@@ -100,7 +100,10 @@ async def test_a_body_comes_back_as_it_came(size: int) -> None:
         for start in range(0, size, 50_000):
             await spool.append(sent[start : min(start + 50_000, size)])
         assert (spool.size, spool.on_disk) == (size, size > IN_MEMORY_BYTES)
-        assert await spool.content() == sent[:size]
+        await spool.complete()
+        assert spool.text() == sent[:size]
+        if spool.on_disk:
+            assert spool.read(size - 60_001, size - 1) == sent[size - 60_001 : size - 1]
         with Hold(room) as rest, pytest.raises(Refusal):
             rest.set(4 * MIB - size + 1 if spool.on_disk else 4 * MIB + 1)
     with Hold(room) as everything:
@@ -111,7 +114,8 @@ async def test_a_small_body_takes_no_room() -> None:
     room = Room(10)
     with Spool(room) as spool:
         await spool.append(b"x" * IN_MEMORY_BYTES)
-        assert len(await spool.content()) == IN_MEMORY_BYTES
+        await spool.complete()
+        assert len(spool.text()) == IN_MEMORY_BYTES
         with pytest.raises(Refusal):
             await spool.append(b"x")
 
@@ -127,3 +131,12 @@ async def test_a_disk_that_refuses_is_a_503(monkeypatch: pytest.MonkeyPatch) -> 
     assert refused.value.status == 503
     with Hold(room) as everything:
         everything.set(MIB)
+
+
+async def test_a_disk_that_gives_too_little_back_is_a_503() -> None:
+    with Spool(Room(MIB)) as spool:
+        await spool.append(b"x" * 100_000)
+        await spool.complete()
+        with pytest.raises(Refusal) as refused:
+            spool.read(50_000, 100_001)
+        assert refused.value.status == 503

@@ -132,6 +132,25 @@ def test_deep_elements_share_a_piece(row: bytes) -> None:
     assert sum(1 for _ in divided.pieces()) <= 2 * size / json_pieces.PIECE_BYTES
 
 
+@pytest.mark.parametrize("text", [b'{"rows":[%b]}', b'{"title":"x","rows":[[1],[1.5,%b]],"n":1}'])
+def test_what_was_let_go_is_read_as_it_was(text: bytes) -> None:
+    value = text % filled(b'["a,b",{"c":[2]}]', 300_000)
+    divided = divide(value, "rows")
+    before = list(divided.pieces())
+    divided.read_by(lambda start, end: value[start:end])
+    assert not divided.held_bytes
+    assert list(divided.pieces()) == before
+    assert list(divided.pieces(first=1)) == before[1:]
+
+
+def test_an_error_in_what_was_let_go_names_its_byte_in_the_whole_text() -> None:
+    value = b'{"rows":[%b,[\xe9]]}' % filled(b'["x"]', 200_000)
+    divided = divide(value, "rows")
+    divided.read_by(lambda start, end: value[start:end])
+    with pytest.raises(ValueError, match=rf"byte {value.index(0xE9)} \(0xe9\) is not UTF-8$"):
+        list(divided.pieces())
+
+
 def test_an_element_of_too_many_values_is_refused_and_not_built() -> None:
     divided = divide(b'{"rows":[[1],[' + filled(b"[]", 4 * MIB) + b"]]}", "rows")
     tracemalloc.start()

@@ -1,6 +1,7 @@
 """Messages that are too large to be read, or to be held: what becomes of their exports."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from clients.inflate import BrokenData
 from consumer.core.budget import TURN_BYTES
 from consumer.exports.kept_texts import KeptTexts
 from consumer.exports.messages import LargeMessage
+from consumer.exports.partition import PartitionExports
 from consumer.exports.turn_result import TurnEnd
 from schemas.completions import ExportFailed
 from schemas.json_pieces import divide
+from schemas.limits import LARGE_BYTES
 from schemas.unread_value import UnreadValue, too_large
 from schemas.vocabulary import DeadLetterReason, FailReason
-from tests.support.partition import RECORDS, REQUESTS, Bench, only, take_outcome, work_off
+from tests.support.partition import RECORDS, REQUESTS, START, Bench, only, take_outcome, work_off
 
 MIB = 1024 * 1024
 UNREAD = too_large(60_000_000, 16_777_216)
@@ -234,6 +237,39 @@ def test_a_node_keeps_the_texts_that_there_is_room_for() -> None:
     texts[-1].give_back(b'{"rows":[2]}')
     kept.keep(texts[-1])
     assert [text.held_bytes for text in texts] == [12, 12]
+
+
+def test_a_large_value_is_read_only_when_no_other_partition_is_at_work_on_one(
+    bench: Bench,
+) -> None:
+    context = bench.context()
+    busy = PartitionExports(3, START, context)
+    bench.request("a")
+    source = Source(bench.encode({"export_id": "a", "seq": 0, "rows": [[1]]}) + b" " * TURN_BYTES)
+    busy.take_requests(bench.requests)
+    busy.turn()
+    busy.take_records([source.message(0)])
+    with ThreadPoolExecutor(1) as threads:
+        with context.at_work_on(LARGE_BYTES + 1):
+            turn = threads.submit(busy.turn)
+            assert not wait([turn], timeout=0.3).done
+            assert source.times == 0
+        turn.result(timeout=30)
+    assert source.times == 1
+
+
+def test_a_large_value_without_an_owner_is_not_held_while_it_is_looked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = bench.encode({"export_id": "b", "seq": 0, "rows": [[1]]}) + b" " * 3 * MIB
+    message = Source(value).message(0, b"b")
+    held: list[bool] = []
+    monkeypatch.setattr(
+        bench.storage, "manifest", lambda _: held.append(message._value is not None)
+    )
+    bench.partition.take_records([message])
+    assert bench.partition.turn().end is TurnEnd.OWNER_UNKNOWN
+    assert held == [False]
 
 
 def test_a_large_value_counts_as_its_turn(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """``POST /export/run``: what comes over HTTP is published, once."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 from urllib.parse import quote
@@ -374,3 +375,32 @@ async def test_without_a_token_nothing_is_read(world: World) -> None:
         for answer in (await run(client), await upload(client, b"[1,2]")):
             assert_problem(answer, 401)
     assert world.requests == []
+
+
+# What it holds
+
+
+async def test_the_text_of_a_large_body_is_not_held_while_it_is_published(world: World) -> None:
+    rows = [["x" * 900] for _ in range(3_000)]
+    body = json.dumps({**GOOD, "columns": ["a"], "export_id": "e-1", "data": rows}).encode()
+    async with serving_world(world) as client:
+        world.room.clear()
+        answer = asyncio.create_task(client.post("/export/run", content=body, headers=JSON))
+        size, body = len(body), b""
+        await until(lambda: world.waiting > 0)
+        gc.collect()
+        assert [len(text) for text in _texts() if len(text) > size // 2] == [size]  # the client's
+        world.room.set()
+        assert (await answer).status_code == 202
+    assert world.published_rows("e-1") == rows
+
+
+def _texts() -> list[bytes]:
+    """Those that something holds, each once; not what only frames hold that run."""
+    held = {
+        id(text): text
+        for one in gc.get_objects()
+        for text in gc.get_referents(one)
+        if type(text) is bytes
+    }
+    return list(held.values())

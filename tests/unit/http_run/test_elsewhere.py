@@ -20,7 +20,7 @@ BODY = {"format": "csv", "columns": ["a"], "data": [[1]], "export_id": "e-1"}
 @pytest.fixture
 async def client(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     """Of a node, beside another one that has requested e-1."""
-    monkeypatch.setattr("sluice.http.bodies._LEAST_MEMORY_BYTES", 1_600_000)
+    monkeypatch.setattr("sluice.http.bodies._LEAST_TAKEN_BYTES", 1_600_000)
     async with serving_world(world, max_body_bytes=1_000_000) as client:
         assert (await client.post("/export/run", json=BODY)).status_code == 202
         world.headers[0] = [(ATTEMPT, b"another node's")]
@@ -71,10 +71,10 @@ async def test_a_header_without_a_value_is_no_upload_of_a_node(
     assert (await asyncio.wait_for(answer, 6)).status_code == 202, "not after 8 s, as a last resort"
 
 
-async def test_a_repeat_that_waits_keeps_no_large_body_in_memory(
+async def test_a_repeat_that_waits_keeps_no_large_body_waiting(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 1.8 MB, of which 1.6 are held at a time: the second one finds no room beside the first.
+    # 1.8 MB, of which 1.6 are taken at a time: the second one finds no room beside the first.
     monkeypatch.setattr("sluice.http.exports._BREAKING_OFF_SECONDS", 60.0)
     padding = b" " * 900_000
     body = json.dumps(BODY).encode() + padding
