@@ -6,6 +6,7 @@ thread that doesn't keep the process alive.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -18,23 +19,39 @@ class StorageProbe:
     """Probes the storage with ``check``, which blocks and raises ``StorageUnavailable``."""
 
     def __init__(
-        self, check: Callable[[], None], timeout_seconds: float = _TIMEOUT_SECONDS
+        self,
+        check: Callable[[], None],
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._check = check
         self._timeout_seconds = timeout_seconds
+        self._clock = clock
         self._under_way: Future[str | None] | None = None
+        self._begun_at = 0.0
+        self._failing_since: float | None = None
 
     async def problem(self) -> str | None:
-        """What is wrong, in a sentence, or None. Concurrent calls share one check.
+        """What is wrong and for how long, or None. Concurrent calls share one check.
 
         If cancelled, the check continues by itself.
         """
         if self._under_way is None or self._under_way.done():
+            self._begun_at = self._clock()
             self._under_way = self._begin()
+        begun_at = self._begun_at
         answer = asyncio.wrap_future(self._under_way)
         # ``wait`` leaves the check running for the next call to find.
         done, _ = await asyncio.wait([answer], timeout=self._timeout_seconds)
-        return answer.result() if done else "the storage does not answer"
+        found = answer.result() if done else "the storage does not answer"
+        if found is None:
+            self._failing_since = None
+            return None
+        # From the first of the checks in a row that failed, which began before it failed.
+        if self._failing_since is None:
+            self._failing_since = begun_at
+        seconds = self._clock() - self._failing_since
+        return f"{found}, for {seconds:.0f} s now" if seconds >= 1 else found
 
     def _begin(self) -> Future[str | None]:
         found: Future[str | None] = Future()

@@ -10,9 +10,13 @@ about an export.
 import time
 from collections.abc import Callable, Iterator
 
+from consumer.errors import StorageUnavailable
 from consumer.exports.gate import Gate
 from consumer.exports.messages import Message
 from consumer.storage.base import MessageMark
+
+SILENT_SECONDS = 5.0
+"""How long a storage call may take before /ready reports it."""
 
 
 class InHand:
@@ -20,6 +24,7 @@ class InHand:
 
     As a context manager it marks a storage call: ``storage_since`` is its start in monotonic
     seconds, None if no call is running. After a failed call the message is no longer in hand.
+    ``silent_since`` is the start of the first of the calls in a row that got no answer in time.
     """
 
     __slots__ = (
@@ -34,6 +39,7 @@ class InHand:
         "_wants_alone",
         "message",
         "partition",
+        "silent_since",
         "storage_since",
     )
 
@@ -47,6 +53,7 @@ class InHand:
         self.partition = partition
         self.message: Message | None = None
         self.storage_since: float | None = None
+        self.silent_since: float | None = None
         self._mark = mark
         self._gate = gate
         self._clock = clock
@@ -91,6 +98,7 @@ class InHand:
         self._let_go()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._note_answer(kind)
         self.storage_since = None
         interrupted, self._interrupted = self._interrupted, False
         if interrupted and kind is None and self.message is not None:
@@ -100,6 +108,25 @@ class InHand:
         """How long the running storage call has lasted; 0 if there is none."""
         since = self.storage_since
         return 0.0 if since is None else self._clock() - since
+
+    def silent_seconds(self) -> float:
+        """For how long the storage has not answered, from the first of the calls in a row.
+
+        Not only the running one: each is retried after its deadline.
+        """
+        since = self.silent_since
+        return self.storage_seconds() if since is None else self._clock() - since
+
+    def answered(self) -> None:
+        """The storage has answered, or nothing waits for it any more."""
+        self.silent_since = None
+
+    def _note_answer(self, kind: type[BaseException] | None) -> None:
+        refused = kind is not None and issubclass(kind, StorageUnavailable)
+        if not refused or self.storage_seconds() <= SILENT_SECONDS:
+            self.silent_since = None  # it has answered, if only to refuse
+        elif self.silent_since is None:
+            self.silent_since = self.storage_since
 
     def _hold(self, message: Message) -> None:
         if not self._held:

@@ -23,6 +23,7 @@ from consumer.core.second_attempts import SecondAttempts
 from consumer.core.storage_retry import RetryBudget
 from consumer.core.suspects import MessagePlace
 from consumer.errors import ConsumerError, LaneStopped, MessageFault, StorageUnavailable
+from consumer.exports.in_hand import SILENT_SECONDS
 from consumer.exports.partition import PartitionExports
 from consumer.lanes.commits import Commits
 from consumer.lanes.faults import Faults
@@ -41,9 +42,6 @@ LASTING_SECONDS = 10.0
 MANY_RELOADS = 3
 # How often a stopped lane retries the takeover, in case a person has acted.
 STOPPED_SECONDS = 30.0
-# How long a storage call may take before /ready reports it; by then the turn has given up its slot
-# (``HANGS_SECONDS``).
-SILENT_SECONDS = 5.0
 
 
 class Lane:
@@ -78,7 +76,7 @@ class Lane:
     @property
     def health(self) -> Health:
         """Whether it makes progress, and if not, why."""
-        silent_seconds = self._in_hand.storage_seconds()
+        silent_seconds = self._in_hand.silent_seconds()
         if silent_seconds > SILENT_SECONDS:
             return WORKING.failing(f"the storage does not answer, for {silent_seconds:.0f} s now")
         return self._health
@@ -192,6 +190,8 @@ class Lane:
         to = self._context.destination
         producer = PartitionProducer(self.partition, to, self._dead_letter_bytes)
         takeover = Takeover(self.partition, producer, self._context)
+        # A takeover that got no answer is retried: its silence goes on.
+        takeover.in_hand.silent_since = self._in_hand.silent_since
         self._in_hand = takeover.in_hand
         self._machine.on(Event.BEGIN)
         try:

@@ -71,6 +71,7 @@ class Turns:
         if result.refusal:
             return await self._refused(result, result.refusal)
         self.health = WORKING
+        self._exports.in_hand.answered()
         # Searching for an owner says nothing about the storage.
         read = self._read_refused and result.end is not TurnEnd.OWNER_UNKNOWN
         if result.served or read:
@@ -150,6 +151,8 @@ class Turns:
         too_long = self._retry_budget.refused(time.monotonic())
         given_up = await self._give_up(str(error)) if too_long else None
         stuck = too_long and not given_up
+        if given_up:
+            self._exports.in_hand.answered()
         self.health = WORKING.failing(f"the storage refuses: {error}") if stuck else WORKING
         log.warning(
             "storage given up" if given_up else "storage refuses",

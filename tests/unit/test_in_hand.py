@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from consumer.core.suspects import MessagePlace, Suspect
-from consumer.errors import LaneStopped
+from consumer.errors import ConsumerError, LaneStopped, StorageUnavailable
 from consumer.exports.export_context import ExportContext
-from consumer.exports.in_hand import PartitionsInHand
+from consumer.exports.gate import Gate
+from consumer.exports.in_hand import InHand, PartitionsInHand, Unmarked
 from consumer.exports.partition import PartitionExports
 from consumer.formats.csv import CsvWriter
+from tests.support.clock import Clock
 from tests.support.partition import RECORDS, REQUESTS, START, Bench
 from tests.support.waiting import wait_until
 
@@ -67,6 +70,33 @@ def test_a_storage_call_that_hangs_is_seen(tmp_path: Path) -> None:
             (tmp_path / "a.manifest.json").open("wb").close()  # now an empty manifest can be read
         assert isinstance(turn.exception(5), LaneStopped)
     assert partition.in_hand.storage_seconds() == 0
+
+
+def call(hand: InHand, clock: Clock, seconds: float, error: Exception | None = None) -> None:
+    """A storage call of this length, which fails or not."""
+    with suppress(ConsumerError), hand:
+        clock.seconds += seconds
+        if error:
+            raise error
+
+
+def test_silence_counts_from_the_first_call_without_an_answer() -> None:
+    clock = Clock()
+    hand = InHand(3, Unmarked(), Gate(), clock)
+    late = StorageUnavailable("it does not answer in time")
+    call(hand, clock, 20, late)
+    clock.seconds += 3  # until the call is retried
+    with hand:
+        assert hand.silent_seconds() == 23
+        clock.seconds += 1
+        assert (hand.storage_seconds(), hand.silent_seconds()) == (1, 24)
+    assert hand.silent_seconds() == 0, "it has answered"
+    call(hand, clock, 20, late)
+    call(hand, clock, 0.1, StorageUnavailable("it is full"))
+    assert hand.silent_seconds() == 0, "a refusal is an answer"
+    call(hand, clock, 20, late)
+    hand.answered()
+    assert hand.silent_seconds() == 0, "what waited for it was given up"
 
 
 def test_a_late_turn_of_an_owner_before_does_not_show(tmp_path: Path) -> None:

@@ -58,6 +58,24 @@ async def test_what_a_storage_says_is_passed_on_until_it_works_again() -> None:
     assert await probe.problem() is None
 
 
+async def test_how_long_it_fails_counts_from_the_first_check_that_failed() -> None:
+    answers: list[str | None] = ["it is full", "it is gone", "it is full", None, "it is full"]
+    seconds = iter(range(0, 1_000, 10))
+
+    def check() -> None:
+        if error := answers.pop(0):
+            raise StorageUnavailable(error)
+
+    probe = StorageProbe(check, LONG, lambda: float(next(seconds)))
+    assert [await probe.problem() for _ in range(5)] == [
+        "it is full, for 10 s now",
+        "it is gone, for 30 s now",
+        "it is full, for 50 s now",
+        None,
+        "it is full, for 10 s now",
+    ]
+
+
 async def test_a_fault_of_the_check_is_no_answer() -> None:
     def check() -> None:
         raise ZeroDivisionError
