@@ -1,7 +1,7 @@
 """Verifies JSON Web Tokens of an OpenID Connect issuer, and reads their bearers.
 
-Invariant: the key determines the algorithm, never the token; and any token costs at most one
-signature check.
+Invariant: the key determines the algorithm, never the token; and any token costs at most two
+signature checks, the second by a key that was fetched since.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,11 @@ _REASONS: dict[type[PyJWTError], str] = {
     ImmatureSignatureError: "is not valid yet",
     InvalidAudienceError: "is for another audience",
     InvalidIssuerError: "is of another issuer",
-    InvalidSignatureError: "has a wrong signature",
 }
+
+
+class _WrongSignature(TokenRefused):
+    """No key that we know under the token's key id has signed it."""
 
 
 class Issuer:
@@ -76,7 +79,15 @@ class Issuer:
         key = await self._keys.find(key_id, algorithm)
         if key is None:
             raise TokenRefused("is signed by no key of the issuer")
-        return self._asker(self._claims(token, key))
+        try:
+            claims = self._claims(token, key)
+        except _WrongSignature:
+            # An issuer that was set up again may use a key id for another key.
+            newer = await self._keys.newer(key_id, key)
+            if newer is None:
+                raise
+            claims = self._claims(token, newer)
+        return self._asker(claims)
 
     def _claims(self, token: bytes, key: jwt.PyJWK) -> Mapping[str, Any]:
         try:
@@ -91,6 +102,8 @@ class Issuer:
             )
         except MissingRequiredClaimError as error:
             raise TokenRefused(f"has no claim {error.claim}") from None
+        except InvalidSignatureError:
+            raise _WrongSignature("has a wrong signature") from None
         except (PyJWTError, ValueError, TypeError, OverflowError) as error:
             reason = next((why for kind, why in _REASONS.items() if isinstance(error, kind)), None)
             raise TokenRefused(reason or "is malformed") from None

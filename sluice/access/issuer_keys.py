@@ -1,15 +1,15 @@
 """An issuer's keys, cached, and refreshed at a bounded rate.
 
 They are refreshed every few minutes, so that a withdrawn key is forgotten, and for a token with an
-unknown key, because issuers rotate keys. Invariant: whatever tokens arrive, fetches begin at least
-two seconds apart, and at most ``_MOST_WAITING`` tokens wait for one, each of which holds a
-connection; and a failed fetch keeps the known keys.
+unknown key, because issuers rotate keys. Also, more rarely, for one that a known key has not
+signed: an issuer that was set up again may use the same key id for another key. Invariant: whatever
+tokens arrive, fetches begin at least two seconds apart, and at most ``_MOST_WAITING`` tokens wait
+for one, each of which holds a connection; and a failed fetch keeps the known keys.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Self
 
 import structlog
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _BETWEEN_SECONDS = 2.0
 _REFRESH_SECONDS = 300.0
+_DOUBT_SECONDS = 15.0
+"""Keys fetched so recently are not doubted: most tokens with a wrong signature are forged."""
 _AGAIN_SECONDS = 15.0
 _FETCH_SECONDS = 12.0
 _ASK_SECONDS = 5.0
@@ -38,16 +40,19 @@ class IssuerKeys:
         fetch: Callable[[], list[PyJWK]],
         between_seconds: float = _BETWEEN_SECONDS,
         refresh_seconds: float = _REFRESH_SECONDS,
+        doubt_seconds: float = _DOUBT_SECONDS,
     ) -> None:
         self._issuer = issuer
         self._fetch = fetch
         self._between_seconds = between_seconds
         self._refresh_seconds = refresh_seconds
+        self._doubt_seconds = doubt_seconds
         self._keys: Sequence[PyJWK] = ()
         self._trouble: str | None = None
         self._fetched_at = -between_seconds
         self._one_fetch = asyncio.Lock()
         self._next_fetch: asyncio.Task[None] | None = None
+        self._latest_fetch: asyncio.Task[None] | None = None
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = DaemonThreads(1, "issuer")  # resolving a name may take minutes
@@ -75,14 +80,36 @@ class IssuerKeys:
             return found
         if self._waiting >= _MOST_WAITING:
             raise FetchCrowded(f"{_MOST_WAITING} tokens wait for it")
-        self._waiting += 1
-        try:
-            await self._refresh()
-        finally:
-            self._waiting -= 1
+        await self._wait(self._begin_fetch())
         if not self._keys:
             raise IssuerUnavailable(self._trouble or "it has not answered yet")
         return self._known(key_id, algorithm)
+
+    async def newer(self, key_id: str | None, key: PyJWK) -> PyJWK | None:
+        """Another key that the issuer has now in place of this one, or None.
+
+        None too if the keys were fetched a moment ago, or too many tokens wait for a fetch.
+        """
+        if (fetch := self._fetch_of_doubt()) and self._waiting < _MOST_WAITING:
+            await self._wait(fetch)
+        found = self._known(key_id, key.algorithm_name)
+        # Each fetch makes new objects of the same keys.
+        return None if found is None or found.key == key.key else found
+
+    def _fetch_of_doubt(self) -> "asyncio.Task[None] | None":
+        """A fetch that is under way, or a new one unless the last was a moment ago."""
+        if self._latest_fetch and not self._latest_fetch.done():
+            return self._latest_fetch
+        lately = time.monotonic() - self._fetched_at < self._doubt_seconds
+        return None if lately else self._begin_fetch()
+
+    async def _wait(self, fetch: "asyncio.Task[None]") -> None:
+        self._waiting += 1
+        try:
+            # If this call gives up, the fetch continues for others.
+            await asyncio.wait([fetch], timeout=_ASK_SECONDS)
+        finally:
+            self._waiting -= 1
 
     def _known(self, key_id: str | None, algorithm: str) -> PyJWK | None:
         fitting = [key for key in self._keys if key.algorithm_name == algorithm]
@@ -91,13 +118,13 @@ class IssuerKeys:
         # If several fit, use none: which one is meant is unknown.
         return fitting[0] if len(fitting) == 1 else None
 
-    async def _refresh(self) -> None:
-        """Wait for a fetch that starts after this call; concurrent calls share it."""
+    def _begin_fetch(self) -> "asyncio.Task[None]":
+        """A fetch that starts after this call; concurrent calls share it."""
         if self._next_fetch is None:
             self._next_fetch = asyncio.create_task(self._fetch_in_turn(), name="issuer fetch")
+            self._latest_fetch = self._next_fetch
             self._keep(self._next_fetch)
-        # ``wait``: if this call gives up, the fetch continues for others.
-        await asyncio.wait([self._next_fetch], timeout=_ASK_SECONDS)
+        return self._next_fetch
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -136,6 +163,5 @@ class IssuerKeys:
 
     async def _refresh_now_and_then(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                await self._refresh()
+            await asyncio.wait([self._begin_fetch()], timeout=_ASK_SECONDS)
             await asyncio.sleep(_AGAIN_SECONDS if self._trouble else self._refresh_seconds)

@@ -49,9 +49,12 @@ def provider() -> Iterator[TestIssuer]:
 
 
 @asynccontextmanager
-async def verifier_of(provider: TestIssuer, **more: Any) -> AsyncIterator[Issuer]:
+async def verifier_of(
+    provider: TestIssuer, doubt_seconds: float = 15.0, **more: Any
+) -> AsyncIterator[Issuer]:
     url = provider.url
-    async with IssuerKeys(url, IssuerFetch(url).fetch_keys, BETWEEN_SECONDS) as keys:
+    fetch = IssuerFetch(url).fetch_keys
+    async with IssuerKeys(url, fetch, BETWEEN_SECONDS, doubt_seconds=doubt_seconds) as keys:
         yield Issuer(url, AUDIENCE, keys, **more)
 
 
@@ -237,6 +240,29 @@ async def test_a_new_key_is_known_at_the_first_token(provider: TestIssuer) -> No
         assert await verifier.asker_of(provider.token().encode())
         assert await refused(verifier, old) == NO_KEY, "the key was withdrawn"
         assert provider.discoveries == 1
+
+
+async def test_a_key_id_may_be_used_again_for_another_key(provider: TestIssuer) -> None:
+    async with verifier_of(provider, doubt_seconds=0.0) as verifier:
+        old = provider.token()
+        assert await verifier.asker_of(old.encode())
+        provider.rotate("k-1")
+        new = provider.token().encode()
+        found = await asyncio.gather(*(verifier.asker_of(new) for _ in range(10)))
+        assert {asker.user for asker in found} == {"alice"}
+        assert await refused(verifier, old) == "has a wrong signature"
+
+
+async def test_forged_signatures_make_few_fetches_and_nobody_waits(provider: TestIssuer) -> None:
+    async with verifier_of(provider, doubt_seconds=1.0) as verifier:
+        right = provider.token().encode()
+        await verifier.asker_of(right)
+        before, began = provider.fetches, time.monotonic()
+        forged = by_another(provider, kid="k-1")
+        for _ in range(50):
+            assert await refused(verifier, forged) == "has a wrong signature"
+            assert await verifier.asker_of(right)
+        assert provider.fetches - before <= 1 + (time.monotonic() - began) / 1.0
 
 
 async def test_unknown_keys_fetch_at_a_bounded_rate(provider: TestIssuer) -> None:
