@@ -14,6 +14,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
 from playwright.async_api import Browser, Route
 
+from producer.retry.retrying import Left, Missing
 from producer.sources.xlsx_source import read_xlsx
 from tests.page.browser import Opened, opened
 from tests.support.http import World
@@ -325,6 +326,27 @@ async def test_cancel_is_confirmed(browser: Browser, world: World) -> None:
         await one.page.wait_for_selector("#detail .cancelled")
         # The line that was just shown outlives the new drawing of the dialog.
         assert "Cancelling" in await one.page.inner_text("#detail #toast.shown")
+
+
+async def test_why_it_does_not_run_again_stays_until_it_does(
+    browser: Browser, world: World
+) -> None:
+    world.request("e-1")
+    world.end("e-1", "cancelled")
+    world.incomplete["e-1"] = Left(Missing.NEVER_WHOLE, "it never was whole")
+    async with opened(browser, world) as one:
+        await one.go("?export=e-1")
+        await one.page.clock.install()
+        await one.page.click("[data-act=retry]")
+        await one.page.wait_for_selector("#detail .refused")
+        await one.page.clock.run_for(60_000)
+        assert "never was whole" in await one.page.inner_text("#detail .refused")
+        assert await one.page.evaluate("document.activeElement.dataset.act") == "retry"
+        assert await one.page.evaluate(FAULTS) == []
+        del world.incomplete["e-1"]
+        await one.page.click("[data-act=retry]")
+        await one.page.wait_for_url("**export=e-1-retry-1")
+        await one.page.wait_for_selector("#detail .refused", state="detached")
 
 
 async def test_a_node_without_keys_hides_links(browser: Browser, world: World) -> None:

@@ -8,6 +8,7 @@ const dialog = document.getElementById("detail");
 let current = null;
 let status = null;
 let trouble = null;
+let refused = null;
 let links = true;
 let confirming = false;
 
@@ -21,6 +22,7 @@ export async function openDetail(id) {
   current = id;
   status = null;
   trouble = null;
+  refused = null;
   confirming = false;
   draw();
   if (!dialog.open) dialog.showModal();
@@ -75,6 +77,7 @@ function draw() {
       isOpen(state) ? element("progress", { ariaLabel: "Under way" }) : null,
       ...(event ? outcome(event) : []),
       state ? actions(state, event) : null,
+      refused ? element("p", { className: "error refused", role: "alert" }, refused) : null,
       state ? facts(listed, event) : null,
       event ? timeline(event) : null,
       event ? details(event) : null));
@@ -233,8 +236,24 @@ async function cancel(made) {
   toast("Cancelling; it may take a moment.");
 }
 
+function refuse(text) {
+  refused = text;
+  draw();
+  dialog.querySelector("[data-act=retry]")?.focus();
+}
+
 async function retry() {
-  const answer = await (await call("POST", `/export/${path()}/retry`)).json();
+  const id = current;
+  refused = null;
+  let answer;
+  try {
+    answer = await (await call("POST", `/export/${path()}/retry`)).json();
+  } catch (error) {
+    // Not in a toast, which is gone in seconds: it is what somebody has to act on. It stays until
+    // another try, or another export.
+    if (id === current) refuse(error.message);
+    return;
+  }
   toast("It runs again, as a new export.");
   const query = new URLSearchParams(location.search);
   query.set("export", answer.export_id);
