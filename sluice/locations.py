@@ -19,7 +19,8 @@ def local_path(location: str) -> Path:
     Raises:
         ValueError: it is a URL that names no path of this machine; the message is fit for a person.
     """
-    if not re.match("[A-Za-z][A-Za-z0-9+.-]*://|file:", location, re.IGNORECASE):
+    # One slash too few is no directory named "s3:"; who has one writes ./s3:
+    if not re.match("[A-Za-z][A-Za-z0-9+.-]*://|(file|s3|gs|az):", location, re.IGNORECASE):
         return Path(location)
     url = urlsplit(location)
     path = unquote(url.path)

@@ -8,6 +8,7 @@ the group can be in another root.
 
 import asyncio
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -59,6 +60,10 @@ def _own_temporary() -> Path:
 
 
 _OPEN_SECONDS = 30.0
+_CREDENTIALS = (
+    "; are its credentials right, in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or "
+    "SLUICE_STORAGE_OPTIONS?"
+)
 _T = TypeVar("_T")
 
 
@@ -100,6 +105,7 @@ async def within(call: Callable[[], _T]) -> _T:
     except StorageUnavailable as error:
         of_scratch = isinstance(error, ScratchUnavailable)
         setting = "SLUICE_SCRATCH_DIR" if of_scratch else "SLUICE_STORAGE_URL"
-        raise UserError(f"{setting}: {error}") from error
+        refused = re.search(r"\b40[13] ", str(error)) is not None
+        raise UserError(f"{setting}: {error}{_CREDENTIALS if refused else ''}") from error
     finally:
         threads.shutdown()

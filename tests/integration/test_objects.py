@@ -177,19 +177,39 @@ async def test_a_large_export_goes_up_in_parts_while_others_end(
         assert node.terminate() == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {"SLUICE_STORAGE_URL": "s3://no-such-bucket/x"},
+            "s3://no-such-bucket/x: there is no such bucket",
+        ),
+        (
+            {"AWS_SECRET_ACCESS_KEY": "another"},
+            "are its credentials right, in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET",
+        ),
+    ],
+    ids=["no bucket", "another's secret"],
+)
 async def test_a_node_does_not_start_without_its_bucket(
-    bootstrap_servers: str, topics: Topics, bucket: Bucket, tmp_path: Path
+    bootstrap_servers: str,
+    topics: Topics,
+    bucket: Bucket,
+    tmp_path: Path,
+    wrong: dict[str, str],
+    words: str,
 ) -> None:
     environment = settings_for(
         bootstrap_servers, topics, Path("unused"), SCRATCH_DIR=tmp_path / "scratch"
     )
-    environment |= bucket.environment() | {"SLUICE_STORAGE_URL": "s3://no-such-bucket/x"}
+    environment |= bucket.environment() | wrong
     process = await asyncio.create_subprocess_exec(
         *SERVE, env=environment, stderr=asyncio.subprocess.PIPE
     )
     _, stderr = await process.communicate()
     assert process.returncode == 1
-    assert b"SLUICE_STORAGE_URL: s3://no-such-bucket/x: there is no such bucket" in stderr
+    assert stderr.startswith(b"sluice: SLUICE_STORAGE_URL: ")
+    assert words in stderr.decode()
 
 
 async def test_files_are_verified_in_their_bucket(

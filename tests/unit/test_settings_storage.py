@@ -23,6 +23,13 @@ def test_storage_is_an_absolute_directory(url: str, directory: Path) -> None:
     assert load(STORAGE_URL=url).storage_directory == directory
 
 
+@pytest.mark.parametrize("url", ["s3:/bucket", "S3:bucket", "gs:/bucket/p", "az:/a", "ftp://a/b"])
+def test_what_was_meant_as_a_url_is_no_directory(url: str) -> None:
+    with pytest.raises(UsageError, match="must be a path, file:///path, or s3://, gs:// or az://"):
+        load(STORAGE_URL=url)
+    assert load(STORAGE_URL=f"./{url}").storage_directory == Path.cwd() / url
+
+
 A_URL = "must be http://host or https://host, with a port if need be"
 
 
