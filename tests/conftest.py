@@ -18,7 +18,7 @@ from schemas.topics import Topics
 from tests.support.kafka import kafka_for_tests
 from tests.support.nodes import NodeProcess
 from tests.support.object_stores import Bucket, bucket_of
-from tests.support.topics import created_topics
+from tests.support.topics import PARTITIONS, created_topics
 from tests.support.upstream import Upstream
 
 TESTS = Path(__file__).parent
@@ -104,11 +104,11 @@ def bucket(object_store: EmbeddedStore) -> Bucket:
 
 @pytest.fixture
 async def topics(request: pytest.FixtureRequest, bootstrap_servers: str) -> AsyncIterator[Topics]:
-    """Four fresh topics of 12 partitions.
+    """Four fresh topics of 4 partitions.
 
     ``@pytest.mark.parametrize("topics", [1], indirect=True)`` asks for another number of them.
     """
-    async with created_topics(bootstrap_servers, getattr(request, "param", 12)) as topics:
+    async with created_topics(bootstrap_servers, getattr(request, "param", PARTITIONS)) as topics:
         yield topics
 
 

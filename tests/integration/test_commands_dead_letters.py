@@ -28,8 +28,8 @@ async def dead_letter(
         "unreadable": (1, b"k\x1b[2J\xff", b"{\n\x07 \xff"),
         "invalid_id": (2, None, b'{"type": "export.requested", "export_id": "/"}'),
         "unknown_type": (3, b"k", b'{"type": "x"}'),
-        "null_value": (4, b"k", None),
-        "orphan_batch": (5, b"a", b'{"export_id": "a", "seq": 0, "rows": [[1, 2]], "last": true}'),
+        "null_value": (2, b"k", None),
+        "orphan_batch": (3, b"a", b'{"export_id": "a", "seq": 0, "rows": [[1, 2]], "last": true}'),
     }
     for reason, (partition, key, value) in sent.items():
         topic = topics.records if reason in {"orphan_batch", "null_value"} else topics.requests

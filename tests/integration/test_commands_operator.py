@@ -17,6 +17,7 @@ from schemas.topics import Topics
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import committed, events
 from tests.support.shell import Shell
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.kafka
@@ -48,15 +49,15 @@ async def test_cancel_reaches_an_export_on_whatever_partition(
 ) -> None:
     # A partitioner of the upstream's own: no key, any partition.
     request = {"type": "export.requested", "export_id": "ord-1", "format": "csv", "columns": ["n"]}
-    await upstream.send(topics.requests, None, request, partition=7)
+    await upstream.send(topics.requests, None, request, partition=3)
     done = shell.run("cancel", "ord-1")
     printed = f"requested that ord-1 be cancelled, on every partition of {topics.requests}\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
     (event,) = await events(bootstrap_servers, topics.completions, at_least=1)
     assert isinstance(event, ExportCancelled)
-    records = await committed(bootstrap_servers, topics.requests, at_least=13)
+    records = await committed(bootstrap_servers, topics.requests, at_least=PARTITIONS + 1)
     cancels = [r for r in records if decode_request(r.value) == CancelRequested(export_id="ord-1")]
-    assert sorted(record.partition for record in cancels) == list(range(12))
+    assert sorted(record.partition for record in cancels) == [*range(PARTITIONS)]
     assert {record.key for record in cancels} == {b"ord-1"}
     # Too late now, and of an id that nobody knows: requested all the same, and ignored.
     assert shell.run("cancel", "ord-1").returncode == 0

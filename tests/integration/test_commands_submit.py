@@ -16,6 +16,7 @@ from schemas.topics import Topics
 from tests.support.nodes import SLUICE, NodeProcess
 from tests.support.outcomes import committed, events, requests_of, rows_of
 from tests.support.shell import Shell
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import file_names
 
 pytestmark = pytest.mark.kafka
@@ -248,7 +249,7 @@ async def test_a_signal_while_submitting_cancels(
         assert process.stdout.read() == b""
         assert process.stderr.read() == b"sluice: interrupted: cancelled ord-1\n"
     requests = await requests_of(bootstrap_servers, topics)
-    assert requests.count(CancelRequested(export_id="ord-1", message="interrupted")) == 12
+    assert requests.count(CancelRequested(export_id="ord-1", message="interrupted")) == PARTITIONS
 
 
 async def test_an_export_that_fails_fails_the_command(

@@ -223,6 +223,7 @@ async def test_a_cancelled_member_leaves_at_once_and_loses_nothing(
     assert await service.members() == 0
 
 
+@pytest.mark.parametrize("topics", [12], indirect=True)
 async def test_two_members_share_and_each_event_goes_to_one(
     service: Service, topics: Topics, node: CompletionsWriter
 ) -> None:

@@ -21,6 +21,7 @@ from tests.support.client_wheel import build_client_wheel
 from tests.support.nodes import NodeProcess, node_on, settings_for
 from tests.support.npm import node_modules, require_tool
 from tests.support.outcomes import committed, headers
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import Upstream
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -227,7 +228,7 @@ async def test_kafkajs_and_ours_choose_the_same_partition(
     records = await committed(bootstrap_servers, topics.records, at_least=11)
     ((export_id, partition),) = {(record.key, record.partition) for record in requests}
     assert {(record.key, record.partition) for record in records} == {(export_id, partition)}
-    assert partition == DefaultPartitioner()(export_id, list(range(12)), list(range(12)))
+    assert partition == DefaultPartitioner()(export_id, [*range(PARTITIONS)], [*range(PARTITIONS)])
 
 
 async def test_kcat(

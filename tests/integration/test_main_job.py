@@ -19,6 +19,7 @@ from schemas.topics import Topics
 from schemas.vocabulary import FailReason
 from tests.support.nodes import node_on
 from tests.support.outcomes import by_id, committed, events, headers
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -211,7 +212,7 @@ async def test_cancelled_and_idle_exports_end(
         await upstream.batch("idle", 0, rows_of(0, 3))
         await upstream.request("unwanted")
         sent = {"type": "export.cancel_requested", "export_id": "unwanted"}
-        for partition in range(12):
+        for partition in range(PARTITIONS):
             await upstream.send(topics.requests, "unwanted", sent, partition=partition)
         done = by_id(await events(bootstrap_servers, topics.completions, at_least=2))
     assert isinstance(done["idle"], ExportFailed)

@@ -22,6 +22,7 @@ from tests.support.nodes import SLUICE, NodeProcess
 from tests.support.outcomes import by_id, committed, events
 from tests.support.pdf import pages_of
 from tests.support.shell import Shell
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import Upstream, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -247,7 +248,7 @@ async def test_interrupted_it_cancels_what_is_half_published(
         assert (process.stdout.read(), process.stderr.read()) == (b"", b"")
     requests = await committed(bootstrap_servers, topics.requests)
     cancelled = [record for record in requests if b"cancel_requested" in record.value]
-    assert len(cancelled) == 12
+    assert len(cancelled) == PARTITIONS
     assert {original_of(record.key.decode()) for record in cancelled} == {"half"}
 
 

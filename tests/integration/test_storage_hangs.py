@@ -107,6 +107,7 @@ async def test_a_download_that_hangs_is_refused(
         await ended_in_time(node)
 
 
+@pytest.mark.parametrize("topics", [12], indirect=True)
 async def test_partitions_that_hang_leave_their_slots_to_the_others(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:

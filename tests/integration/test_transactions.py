@@ -20,7 +20,7 @@ from schemas.topics import Topics
 from tests.support.nodes import node_on
 from tests.support.outcomes import committed, events, headers
 from tests.support.storages import cancelled
-from tests.support.topics import configure, created_topics
+from tests.support.topics import PARTITIONS, configure, created_topics
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = pytest.mark.kafka
@@ -166,7 +166,7 @@ async def test_a_lane_that_is_fenced_without_another_owner_comes_back(
         await upstream.batch("a", 0, rows_of(0, 500))
         while not file_names(tmp_path):
             await asyncio.sleep(0.02)
-        for partition in range(12):
+        for partition in range(PARTITIONS):
             stranger = AIOKafkaProducer(
                 bootstrap_servers=bootstrap_servers,
                 transactional_id=destination(bootstrap_servers, topics).transactional_id(partition),

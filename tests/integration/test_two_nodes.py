@@ -12,6 +12,7 @@ from schemas.topics import Topics
 from tests.support.clients import http_client
 from tests.support.nodes import NodeProcess, node_on
 from tests.support.outcomes import by_id, committed, events
+from tests.support.topics import PARTITIONS
 from tests.support.upstream import Upstream, csv_bytes, file_names, rows_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -46,7 +47,7 @@ async def shares(*nodes: NodeProcess) -> list[set[int]]:
         for _ in range(300):
             answers = [(await client.get(f"{node.url}/export/status")).json() for node in nodes]
             found = [set(answer["assigned_partitions"]) for answer in answers]
-            if set().union(*found) == set(range(12)) and sum(map(len, found)) == 12:
+            if set().union(*found) == {*range(PARTITIONS)} and sum(map(len, found)) == PARTITIONS:
                 return found
             await asyncio.sleep(0.1)
     raise AssertionError(f"partitions are not shared: {found}")

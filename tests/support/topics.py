@@ -11,6 +11,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clients.topics import require_topics
 from schemas.topics import Topics
 
+PARTITIONS = 4
+"""Of the topics that a test gets which asks for no number. Each costs a node a producer, which
+begins with a transaction: with 12 of them brokers and nodes did little else."""
+
 
 @asynccontextmanager
 async def created_topics(bootstrap_servers: str, partitions: int) -> AsyncIterator[Topics]:
