@@ -14,7 +14,7 @@ CHAOS_SECONDS ?= 1800
 CHAOS_SEED ?= 1
 STORAGE ?= local
 SOAK_SECONDS ?= 1200
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 HUNT_KILLS ?= 1000
 FUZZ_SECONDS ?= 3600
 HUNT ?=
@@ -51,7 +51,7 @@ demo: install ## run the five scenarios on an embedded Apache Kafka
 	$(BIN)/sluice demo
 
 # Workers with a Kafka each, which share the files; in the order of folders, as long files are in the
-# first ones. Three of them for two cores, as tests wait: two workers used 67 % of both, three 81 %.
+# first ones. Four of them for two cores, as tests wait for most of their time.
 PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Folders whose tests are all left out by their marks are not even imported.
