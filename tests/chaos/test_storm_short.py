@@ -13,8 +13,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 PACE = Pace(deaths_seconds=2, disturbances_seconds=1, session_seconds=3)
 
 
-async def test_some_seconds_of_faults_break_nothing(tmp_path: Path) -> None:
-    report = await storm(Plot(10, seed=5, unfinished=30, pace=PACE), tmp_path / "storm")
+@pytest.mark.parametrize(("seed", "on_objects"), [(5, False), (6, True)])
+async def test_some_seconds_of_faults_break_nothing(
+    tmp_path: Path, seed: int, on_objects: bool
+) -> None:
+    plot = Plot(10, seed=seed, unfinished=30, pace=PACE, on_objects=on_objects)
+    report = await storm(plot, tmp_path / "storm")
     text = markdown(report)
     assert report.violations == {}, text
     assert sum(report.struck.values()) > 0, text
