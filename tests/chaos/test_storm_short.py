@@ -22,7 +22,7 @@ async def test_some_seconds_of_faults_break_nothing(
     text = markdown(report)
     assert report.violations == {}, text
     assert sum(report.struck.values()) > 0, text
-    assert report.exports > 30, text
+    assert report.exports >= plot.unfinished, text  # more only on a quick machine
 
 
 @pytest.mark.long
