@@ -37,11 +37,9 @@ def format_storage(
     shutil.rmtree(directory.path / _UNFINISHED_STORAGE, ignore_errors=True)
     directory.write_properties({**properties, "log.dirs": _UNFINISHED_STORAGE})
     options = ["-Xmx128m", *LOGGING, *archive_options(distribution), "-cp", class_path]
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={_new_cluster_id()}"]
     status = run_java(
-        [
-            *(*options, "kafka.tools.StorageTool", "format"),
-            *(f"--cluster-id={_new_cluster_id()}", "-c", PROPERTIES),
-        ],
+        [*options, *tool, "-c", PROPERTIES],
         directory=directory.path,
         output=directory.log_path,
         inherited=inherited,

@@ -196,7 +196,6 @@ class EmbeddedServer(ABC):
         Raises:
             ServerError: as ``start``.
         """
-        self.prepare()
         with recorded(self._distribution()) as options:
             if options is not None:
                 self._recording = options

@@ -10,7 +10,8 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.errors import FieldError, Invalid, Unreadable, field_errors, shown, summary
-from schemas.json_pieces import PIECE_BYTES, first_members, holds_more
+from schemas.json_pieces import PIECE_BYTES, first_members
+from schemas.json_text import holds_more
 from schemas.limits import LARGE_BYTES, MOST_REQUEST_VALUES
 from schemas.records import decode_object, export_id_of
 from schemas.requests import CancelRequested, ExportRequested

@@ -18,8 +18,18 @@ from itertools import islice
 from typing import Any, Final
 
 from schemas import exact_json
+from schemas.json_text import (
+    BLANK,
+    STRING,
+    WINDOW_BYTES,
+    exact_values,
+    holds_more,
+    skip,
+    string_end,
+    values_at_most,
+)
 
-PIECE_BYTES: Final = 64 * 1024
+PIECE_BYTES: Final = WINDOW_BYTES
 """A piece is at most as long, or is one element of the array."""
 MOST_MEMBERS: Final = 1_000
 """Objects with more members are refused."""
@@ -34,24 +44,16 @@ MOST_ELEMENT_VALUES: Final = 100_000
 until all are, which is 46 ms of CPU for as many different keys of 60 bytes; 362 for a million keys
 of 10, 134 for half a million of ``{"":[]}``."""
 
-_BLANK = b" \t\n\r"
-# A repeated group ends in ``(?!)``, which never matches: before 3.11.5 (gh-106052) a possessive
-# repeat went on from where its last try broke off, unless that try ended without a byte.
-_STRING = rb'"(?:[^"\\]++|\\.|(?!))*+"'
 # Text without brackets, and with containers up to three levels deep: usual rows and what is
 # nested in their cells are stepped over by one match. Deeper ones are counted one by one.
-_FLAT = rb'(?:[^"\[\]{}]++|%b|(?!))*+' % _STRING
-_SHALLOW = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (_STRING, _FLAT, _FLAT)
-_NESTED = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (_STRING, _SHALLOW, _SHALLOW)
-_PART = rb'(?:[^"\[\]{},]++|%b|\[%b\]|\{%b\}|(?!))' % (_STRING, _NESTED, _NESTED)
+_FLAT = rb'(?:[^"\[\]{}]++|%b|(?!))*+' % STRING
+_SHALLOW = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (STRING, _FLAT, _FLAT)
+_NESTED = rb'(?:[^"\[\]{}]++|%b|\[%b\]|\{%b\}|(?!))*+' % (STRING, _SHALLOW, _SHALLOW)
+_PART = rb'(?:[^"\[\]{},]++|%b|\[%b\]|\{%b\}|(?!))' % (STRING, _NESTED, _NESTED)
 _ELEMENTS = re.compile(rb"(?:%b++,|(?!))*+" % _PART, re.DOTALL)
 _ELEMENT = re.compile(rb"%b*+" % _PART, re.DOTALL)
 _INSIDE = re.compile(_NESTED, re.DOTALL)
-_CHARACTERS = re.compile(rb'(?:[^"\\]++|\\.|(?!))*+', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\n\r]*+")
-_OUTSIDE = re.compile(rb'(?:[^"]++|%b|(?!))*+' % _STRING, re.DOTALL)
-_STRINGS = re.compile(_STRING, re.DOTALL)
-_COUNT_BYTES = 1024 * 1024
 _FEW_VALUES = 100  # as many may seem to be in a text; more are counted exactly
 _MOST_DEPTH = 1_024  # of orjson
 _MOST_STEPS = 1_000_000
@@ -93,7 +95,7 @@ class Divided:
         self._size = len(value)
         self._read: Callable[[int, int], bytes] | None = None
         self._spans = spans or array("Q")
-        self.most_values = sum(_at_most(value, start, end) for start, end in self._pairs())
+        self.most_values = sum(values_at_most(value, start, end) for start, end in self._pairs())
 
     @property
     def held_bytes(self) -> int:
@@ -138,7 +140,7 @@ class Divided:
         text, size = self._value, end - start
         if self._read:
             text, start = self._read(start, end), 0
-        if size > PIECE_BYTES and _holds_more(text, start, start + size, MOST_ELEMENT_VALUES):
+        if size > PIECE_BYTES and holds_more(text, MOST_ELEMENT_VALUES, start, start + size):
             raise TooManyValues(f"an element has more than {MOST_ELEMENT_VALUES:,} values")
         return b"[[%b]]" % text[start : start + size]
 
@@ -147,7 +149,7 @@ class Divided:
 
         Takes about as long as to parse it. It means nothing for what is no JSON.
         """
-        return sum(_exactly(self._value, start, end) for start, end in self._pairs())
+        return sum(exact_values(self._value, start, end) for start, end in self._pairs())
 
     def _pairs(self) -> Iterator[tuple[int, int]]:
         return zip(self._spans[::2], self._spans[1::2], strict=True)
@@ -183,7 +185,7 @@ def first_members(value: bytes, *, is_whole: bool) -> tuple[dict[str, Any], bool
     except TooManyValues:
         return reader.others, True
     except ValueError:
-        return reader.others, not is_whole and value.lstrip(_BLANK).startswith(b"{")
+        return reader.others, not is_whole and value.lstrip(BLANK).startswith(b"{")
     return reader.others, False
 
 
@@ -239,7 +241,7 @@ class _Reader:
     def _read_key(self) -> str:
         if self._next() != b'"':
             raise self._wrong()
-        start, self._at = self._at, _string_end(self._value, self._at + 1)
+        start, self._at = self._at, string_end(self._value, self._at + 1)
         if self._at - start > MOST_KEY_BYTES:
             raise TooManyValues(f"the name of a member is longer than {MOST_KEY_BYTES:,} bytes")
         return str(exact_json.loads(self._value[start : self._at], start))
@@ -252,7 +254,7 @@ class _Reader:
         spans = array("Q")
         while True:
             start = self._at
-            end = _skip(_ELEMENTS, self._value, start) - 1
+            end = skip(_ELEMENTS, self._value, start) - 1
             if end < start:
                 end = self._element_end(start)
             self._at = end + 1
@@ -266,13 +268,13 @@ class _Reader:
             if is_last:
                 self._at = end
                 self._take(b"]")
-                is_empty = len(spans) == 2 and not self._value[spans[0] : end].strip(_BLANK)
+                is_empty = len(spans) == 2 and not self._value[spans[0] : end].strip(BLANK)
                 return array("Q") if is_empty else spans
 
     def _member(self, start: int, end: int) -> Any:  # noqa: ANN401 - any JSON value
-        count = _at_most(self._value, start, end)
+        count = values_at_most(self._value, start, end)
         if count > _FEW_VALUES:
-            count = _exactly(self._value, start, end)
+            count = exact_values(self._value, start, end)
         # Of a thousand members none that is one value, such as an id, is too many.
         if count > 1 and self._values + count > MOST_MEMBER_VALUES:
             return UNBUILT
@@ -287,10 +289,10 @@ class _Reader:
         position, depth = start, 0
         while True:
             pattern = _INSIDE if depth else _ELEMENT
-            position = _skip(pattern, self._value, position)
+            position = skip(pattern, self._value, position)
             match self._value[position : position + 1]:
                 case b'"':
-                    position = _string_end(self._value, position + 1)
+                    position = string_end(self._value, position + 1)
                 case b"[" | b"{":
                     # Deeper than the patterns go: one by one.
                     depth, position = depth + 1, position + 1
@@ -313,7 +315,7 @@ class _Reader:
 
     def _next(self) -> bytes:
         """Move to the next byte that isn't white space, and return it; empty at the end."""
-        while (position := _skip(_SPACE, self._value, self._at)) > self._at:
+        while (position := skip(_SPACE, self._value, self._at)) > self._at:
             self._at = position
         return self._value[self._at : self._at + 1]
 
@@ -326,81 +328,8 @@ class _Reader:
         return ValueError(f"not a JSON object: unexpected byte {self._at}")
 
 
-def _skip(pattern: re.Pattern[bytes], value: bytes, start: int) -> int:
-    """Where a match within a window ends. The patterns also match the empty text."""
-    found = pattern.match(value, start, start + PIECE_BYTES)
-    return found.end() if found else start
-
-
-def _string_end(value: bytes, start: int) -> int:
-    """The position after the quote that ends the string whose characters begin at ``start``."""
-    position = start
-    while True:
-        position = _skip(_CHARACTERS, value, position)
-        if value[position : position + 1] == b'"':
-            return position + 1
-        if position + 1 >= len(value):
-            raise ValueError("not JSON: a string has no end")
-
-
 def _elements(in_array: bytes, start: int) -> list[Any]:
     ((elements,)) = exact_json.loads(in_array, start - len("[["))
     if not elements:
         raise ValueError(f"not JSON: no value at byte {start}")
     return list(elements)
-
-
-def values_at_most(value: bytes) -> int:
-    """Not less than the JSON values in a text, found without parsing it."""
-    return _at_most(value, 0, len(value))
-
-
-def holds_more(value: bytes, most: int) -> bool:
-    """Whether a JSON text holds more values than ``most``, found without parsing."""
-    return _holds_more(value, 0, len(value), most)
-
-
-def _holds_more(value: bytes, start: int, end: int, most: int) -> bool:
-    """Whether a slice holds more values than ``most``; mostly it is enough to look at its size."""
-    return (
-        end - start > most
-        and _at_most(value, start, end) > most
-        and _exactly(value, start, end) > most
-    )
-
-
-def _at_most(value: bytes, start: int, end: int) -> int:
-    """Values in a slice of elements, and those that its strings seem to hold."""
-    count = 1
-    for position in range(start, end, _COUNT_BYTES):
-        until = min(position + _COUNT_BYTES, end)
-        count += sum(value.count(sign, position, until) for sign in (b",", b"[", b"{"))
-    return count
-
-
-def _exactly(value: bytes, start: int, end: int) -> int:
-    """Values in a slice of elements: a container that isn't empty has one more than commas."""
-    count, opened = 1, b""
-    for text in _outside_strings(value, start, end):
-        signs = opened + text.translate(None, _BLANK)
-        opened = signs[-1:] if signs.endswith((b"[", b"{")) else b""  # it may be empty
-        signs = signs[: len(signs) - len(opened)]
-        count += signs.count(b",") + signs.count(b"[") + signs.count(b"{")
-        count -= signs.count(b"[]") + signs.count(b"{}")
-    return count
-
-
-def _outside_strings(value: bytes, start: int, end: int) -> Iterator[bytes]:
-    """The text with a digit for each string, a window at a time. One without an end ends it."""
-    position = start
-    while position < end:
-        found = _OUTSIDE.match(value, position, min(position + PIECE_BYTES, end))
-        until = found.end() if found else position
-        yield _STRINGS.sub(b"0", value[position:until])
-        position = until
-        if position < end and value[position : position + 1] == b'"':
-            yield b"0"
-            try:
-                position = _string_end(value, position + 1)
-            except ValueError:
-                return

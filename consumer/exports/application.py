@@ -13,7 +13,7 @@ from consumer.exports.export import GrowingFile, OpenExport
 from consumer.exports.kept_texts import KeptTexts
 from consumer.exports.messages import Message
 from consumer.storage.base import Part
-from schemas.json_pieces import values_at_most
+from schemas.json_text import values_at_most
 from schemas.limits import MOST_BATCH_OUTPUT_BYTES
 from schemas.records import Batch, EncodedRows, decode_batch
 from schemas.vocabulary import FailReason

@@ -152,7 +152,7 @@ _COUNTERS: dict[Format, Callable[[], RowCounter]] = {
     Format.JSON: partial(LineCounter, 2),  # the brackets
     Format.XML: partial(LineCounter, 3),  # the declaration, the root and its end
 }
-_RECORD = re.compile(rb'(?:[^"\n]++|"[^"]*+"|(?!))*+\n')  # (?!): see schemas.json_pieces
+_RECORD = re.compile(rb'(?:[^"\n]++|"[^"]*+"|(?!))*+\n')  # (?!): see schemas.json_text
 _DIGIT = re.compile(rb"[0-9]")
 
 

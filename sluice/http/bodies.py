@@ -33,6 +33,7 @@ _LEAST_DISK_BYTES = 1024 * 1024 * 1024
 _LEAST_TAKEN_BYTES = 80 * 1024 * 1024  # of bodies that are checked or published
 _LINES_BYTES = 48 * 1024 * 1024  # for unfinished lines of all NDJSON uploads
 _WAIT_SECONDS = 120.0
+_PAUSE_SECONDS = 0.01  # between rows that may have many values
 
 _Parsed = TypeVar("_Parsed")
 
@@ -142,9 +143,6 @@ def _object(parse: Callable[[], Any]) -> dict[str, Any]:
 def unknown_fields(given: Iterable[str], known: Collection[str]) -> list[FieldError]:
     """An error for each field of a body that isn't known."""
     return [FieldError(name, _UNKNOWN_FIELD) for name in given if name not in known]
-
-
-_PAUSE_SECONDS = 0.01
 
 
 class JsonBodies:

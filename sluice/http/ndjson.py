@@ -11,7 +11,8 @@ from http import HTTPStatus
 from producer.batching import encode_row
 from schemas import exact_json
 from schemas.errors import FieldError
-from schemas.json_pieces import MOST_ELEMENT_VALUES, holds_more
+from schemas.json_pieces import MOST_ELEMENT_VALUES
+from schemas.json_text import holds_more
 from schemas.limits import LARGE_BYTES
 from sluice.http.problems import Refusal
 from sluice.http.rows import ROW_TEXT_BYTES, RowCheck

@@ -121,7 +121,7 @@ def parse_query(fields: Mapping[str, str], asker: str | None) -> Submission:
     """
     given: dict[str, Any] = dict(fields)
     errors: list[FieldError] = []
-    extra = given.pop("extra", _EXTRA[0])
+    extra = given.pop("extra", _REFUSE)
     if extra not in _EXTRA:
         errors.append(FieldError("extra", f"must be {' or '.join(_EXTRA)}"))
     for name, parse in _PARSERS.items():

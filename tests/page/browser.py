@@ -1,5 +1,6 @@
 """Debian's Chromium, driven by playwright, at a node's HTTP server over a world in memory."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,10 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from sluice.http.server import HttpServer
 from tests.support.http import World, app_of
+
+NOON = 1_795_255_200_000
+AT_REST = """Promise.all(document.getAnimations()
+    .filter(one => one.effect.getTiming().iterations !== Infinity).map(one => one.finished))"""
 
 
 @dataclass
@@ -71,3 +76,10 @@ async def opened(
         page.on("request", lambda request: one.requests.append(request))  # noqa: PLW0108 - no built-in is taken
         yield one
         await tab.close()
+
+
+async def eventually(one: Opened, script: str, expected: Any) -> None:
+    async with asyncio.timeout(15):
+        while (found := await one.page.evaluate(script)) != expected:
+            await asyncio.sleep(0.05)
+    assert found == expected

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.page.browser import Opened, opened
-from tests.page.test_page import AT_REST, NOON
+from tests.page.browser import AT_REST, NOON, Opened, opened
 from tests.support.http import World
 from tests.support.listing import ended_export
 from tests.support.npm import node_modules

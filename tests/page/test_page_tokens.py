@@ -9,8 +9,8 @@ from sluice.access.gate import AccessGate
 from sluice.access.token_file import digest_of
 from sluice.access.watched_tokens import WatchedTokens
 from sluice.http import events
-from tests.page.browser import Opened, opened
-from tests.page.test_page import NOON, assert_faultless
+from tests.page.browser import NOON, Opened, opened
+from tests.page.test_page import assert_faultless
 from tests.support.http import World
 from tests.support.listing import ended_export
 

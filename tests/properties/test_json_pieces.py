@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas import exact_json, json_pieces
+from schemas import exact_json, json_pieces, json_text
 
 texts = st.text(alphabet=st.sampled_from('a,:[]{}"\\\n\x00é😀' + "0"), max_size=6)
 scalars = (
@@ -65,6 +65,7 @@ def windows_of(size: int) -> Iterator[None]:
     """Windows so small that all that happens at their borders happens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_pieces, "PIECE_BYTES", size)
+        patch.setattr(json_text, "WINDOW_BYTES", size)
         yield
 
 

@@ -10,10 +10,16 @@ from tests.support.serving import assert_problem
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 GOOD: dict[str, Any] = {"format": "csv", "columns": ["a", "b"], "data": [[1, "x"], {"b": 2}]}
+TOKENS = {"users_by_token": {"ta": "alice", "tb": "bob"}}
+ALICE, BOB = ({"Authorization": f"Bearer t{letter}"} for letter in "ab")
 
 
 async def run(client: httpx.AsyncClient, query: str = "", **fields: Any) -> httpx.Response:
     return await client.post(f"/export/run{query}", json={**GOOD, **fields})
+
+
+async def run_as(client: httpx.AsyncClient, user: dict[str, str], export_id: str) -> httpx.Response:
+    return await client.post("/export/run", json={**GOOD, "export_id": export_id}, headers=user)
 
 
 async def upload(

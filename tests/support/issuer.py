@@ -14,6 +14,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
 AUDIENCE = "sluice"
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -108,8 +109,11 @@ class TestIssuer:
 
 
 @contextmanager
-def running_issuer() -> Iterator[TestIssuer]:
+def running_issuer(*algorithms: str) -> Iterator[TestIssuer]:
+    """An issuer with a key of each algorithm, which bears the algorithm's name."""
     issuer = TestIssuer()
+    for algorithm in algorithms:
+        issuer.add(algorithm, algorithm)
     try:
         yield issuer
     finally:

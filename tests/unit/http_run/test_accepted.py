@@ -11,10 +11,14 @@ import pytest
 
 from tests.support.http import World, serving_world
 from tests.support.http_run import (
+    ALICE,
+    BOB,
     GOOD,
     JSON,
+    TOKENS,
     named,
     run,
+    run_as,
     upload,
 )
 from tests.support.serving import assert_problem
@@ -273,75 +277,6 @@ async def test_wait_outlives_an_outage_of_kafka(client: httpx.AsyncClient, world
 # The queue
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back(world: World) -> None:
-    async with serving_world(world, queue_limit=2) as client:
-        world.others["elsewhere"] = "bob"
-        assert (await run(client, export_id="e-1")).status_code == 202
-        for answer in (await run(client, export_id="e-2"), await upload(client, b"[1,2]")):
-            assert "SLUICE_QUEUE_LIMIT" in assert_problem(answer, 429)["detail"]
-            assert int(answer.headers["retry-after"]) > 0
-        assert (await run(client, export_id="e-1")).status_code == 202, "it is in already"
-        world.end("e-1")
-        assert (await run(client, export_id="e-2")).status_code == 202
-
-
-async def test_a_user_with_too_many_is_refused_and_others_are_not(world: World) -> None:
-    async with serving_world(world, user_queue_limit=2, **TOKENS) as client:
-        world.others["elsewhere"] = "alice"
-        assert (await run_as(client, ALICE, "e-1")).status_code == 202
-        answer = await run_as(client, ALICE, "e-2")
-        problem = assert_problem(answer, 429)
-        assert problem["scope"] == "user"
-        assert "SLUICE_USER_QUEUE_LIMIT" in problem["detail"]
-        assert int(answer.headers["retry-after"]) > 0
-        assert (await run_as(client, BOB, "e-3")).status_code == 202
-        assert (await run_as(client, ALICE, "e-1")).status_code == 202, "it is in already"
-        world.end("e-1")
-        assert (await run_as(client, ALICE, "e-2")).status_code == 202
-
-
-async def test_a_users_uploads_that_begin_at_once_are_counted(world: World) -> None:
-    async with serving_world(world, user_queue_limit=3) as client:
-        world.room.clear()
-        answers = [asyncio.create_task(run(client)) for _ in range(8)]
-        others = asyncio.create_task(run(client, user="bob"))
-        await until(lambda: world.waiting == 4 and sum(one.done() for one in answers) == 5)
-        world.room.set()
-        statuses = sorted([(await answer).status_code for answer in answers])
-        assert (await others).status_code == 202
-    assert statuses == [202] * 3 + [429] * 5
-
-
-async def test_the_groups_limit_has_no_scope(world: World) -> None:
-    async with serving_world(world, queue_limit=1, user_queue_limit=2) as client:
-        await run(client)
-        assert "scope" not in assert_problem(await run(client), 429)
-
-
-async def test_uploads_that_begin_at_once_are_counted(world: World) -> None:
-    async with serving_world(world, queue_limit=3) as client:
-        world.room.clear()
-        answers = [asyncio.create_task(run(client)) for _ in range(8)]
-        await until(lambda: world.waiting == 3 and sum(one.done() for one in answers) == 5)
-        world.room.set()
-        statuses = sorted([(await answer).status_code for answer in answers])
-    assert statuses == [202] * 3 + [429] * 5
-    assert len(world.requests) == 3
-
-
-async def test_a_refused_upload_leaves_its_place(world: World) -> None:
-    async with serving_world(world, queue_limit=1) as client:
-        assert_problem(await upload(client, b"[1", "export_id=n&format=csv&columns=a"), 400)
-        world.end("n", "cancelled")
-        assert (await run(client)).status_code == 202
-
-
-# Whose exports they are
-
-TOKENS = {"users_by_token": {"ta": "alice", "tb": "bob"}}
-ALICE, BOB = ({"Authorization": f"Bearer t{letter}"} for letter in "ab")
-
-
 async def test_the_user_is_the_tokens(world: World) -> None:
     async with serving_world(world, **TOKENS) as client:
         client.headers.update(ALICE)
@@ -364,10 +299,6 @@ async def test_an_id_of_another_user_is_taken(world: World) -> None:
         assert "errors" not in assert_problem(await run_as(client, BOB, "e-1"), 409, taken)
         assert (await run_as(client, ALICE, "e-1")).status_code == 202
     assert len(world.requests) == 1
-
-
-async def run_as(client: httpx.AsyncClient, user: dict[str, str], export_id: str) -> httpx.Response:
-    return await client.post("/export/run", json={**GOOD, "export_id": export_id}, headers=user)
 
 
 async def test_without_a_token_nothing_is_read(world: World) -> None:
