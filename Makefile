@@ -50,9 +50,10 @@ $(NATIVE_STAMP): $(STAMP) requirements-native.lock native/install.sh $(NATIVE_SO
 demo: install ## run the five scenarios on an embedded Apache Kafka
 	$(BIN)/sluice demo
 
-# Workers with a Kafka each, which share the files; in the order of folders, as long files are in the
+# Workers with one Kafka, which share the files; in the order of folders, as long files are in the
 # first ones. Four of them for two cores, as tests wait for most of their time.
-PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+    --one-kafka
 
 # Folders whose tests are all left out by their marks are not even imported.
 UNMARKED := --ignore tests/hostile --ignore tests/integration --ignore tests/page

@@ -4,8 +4,11 @@ buckets for a test.
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from broker.embedded import EmbeddedKafka
 from broker.store import EmbeddedStore
 from schemas.topics import Topics
-from tests.support.kafka import kafka_for_tests
+from tests.support.kafka import SERVERS, kafka_for_tests
 from tests.support.nodes import NodeProcess
 from tests.support.object_stores import Bucket, bucket_of
 from tests.support.topics import PARTITIONS, created_topics
@@ -32,6 +35,20 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("short"), max_examples=150)
 settings.load_profile("short")  # unless pytest's --hypothesis-profile names another
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of these tests."""
+    parser.addoption("--one-kafka", action="store_true", help="one Kafka for all workers of xdist")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the Kafka that all workers get; they inherit the environment."""
+    if config.getoption("one_kafka") and not hasattr(config, "workerinput"):
+        kafka, directory = ExitStack(), tempfile.mkdtemp(prefix="sluice-kafka-")
+        config.add_cleanup(kafka.close)
+        kafka.callback(shutil.rmtree, directory, ignore_errors=True)
+        os.environ[SERVERS] = kafka.enter_context(kafka_for_tests(Path(directory)))
 
 
 def pytest_collection() -> None:

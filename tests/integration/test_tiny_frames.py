@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 SIZE_BYTES = 4_000_000
+_RETRIES = 30  # a POST gets 503 while the node reads the requests topic: on a slow machine for long
 REQUEST: dict[str, Any] = {
     "type": "export.requested",
     "export_id": "tiny",
@@ -77,12 +78,11 @@ async def test_exports_and_posts_beside_them_go_on(
     async with (
         node_on(bootstrap_servers, topics, tmp_path, command=MEASURED, QUEUE_LIMIT=10_000) as node,
         http_client(node.url, timeout=60) as client,
-        beside(node) as small,
+        beside(node, _RETRIES) as small,
     ):
         for topic, batch in batches.items():
             await send_batch(producer, topic, 0, batch)
         async with asyncio.timeout(90):
-            # 503 while the node reads the requests topic, on a slow machine for long.
             while (posted := await client.post(RUN, json=POSTED)).status_code == 503:
                 await asyncio.sleep(0.2)
         await upstream.request("good")

@@ -16,10 +16,11 @@ import httpx, sys, time
 small = {"format": "csv", "columns": ["a"], "data": [[1]]}
 with httpx.Client(base_url=sys.argv[1], timeout=60, trust_env=False, verify=False) as client:
     while True:
-        answer = client.post("/export/run", json=small)
-        if answer.status_code == 503 and answer.headers.get("retry-after") == "1":
-            time.sleep(1)
+        for _ in range(int(sys.argv[2]) + 1):
             answer = client.post("/export/run", json=small)
+            if answer.status_code != 503 or answer.headers.get("retry-after") != "1":
+                break
+            time.sleep(1)
         print(answer.status_code, flush=True)
         time.sleep(0.2)
 """
@@ -27,10 +28,7 @@ with httpx.Client(base_url=sys.argv[1], timeout=60, trust_env=False, verify=Fals
 
 @dataclass
 class Beside:
-    """What a probe saw, and what small POSTs were answered; full after the block.
-
-    One that is to come again in a second does so once.
-    """
+    """What a probe saw, and what small POSTs were answered; full after the block."""
 
     seen: Seen
     small_statuses: list[int] = field(default_factory=list)
@@ -42,10 +40,15 @@ class Beside:
 
 
 @asynccontextmanager
-async def beside(node: NodeProcess) -> AsyncIterator[Beside]:
-    """Ask for little, all through the block."""
+async def beside(node: NodeProcess, most_retries: int = 1) -> AsyncIterator[Beside]:
+    """Ask for little, all through the block.
+
+    A POST that is to come again in a second does so ``most_retries`` times.
+    """
     posting = subprocess.Popen(
-        [sys.executable, "-c", _POST, node.url], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _POST, node.url, str(most_retries)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         async with probed(node) as probe, probe.watched() as seen:

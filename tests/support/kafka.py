@@ -21,13 +21,14 @@ from broker.embedded import EmbeddedKafka
 from broker.jars import locked_kafka
 from broker.ports import pick_free_port
 
+SERVERS = "SLUICE_TEST_BOOTSTRAP_SERVERS"
 _PING_TIMEOUT_SECONDS = 3
 
 
 @contextmanager
 def kafka_for_tests(directory: Path) -> Iterator[str]:
     """``host:port`` of a Kafka; an embedded one keeps its data in ``directory``."""
-    if given := os.environ.get("SLUICE_TEST_BOOTSTRAP_SERVERS"):
+    if given := os.environ.get(SERVERS):
         yield given
     elif docker_answers():
         with _kafka_in_a_container() as servers:
