@@ -25,7 +25,7 @@ class BucketVerifier:
         self._contents = contents
 
     def all(self) -> Iterator[Verdict]:
-        """All exports that have ended.
+        """All exports that have ended. What is no manifest is passed over.
 
         Raises StorageUnavailable: they can't be listed, or it is no storage. A prefix that nothing
         is under is not there, as a directory may not be: it is another one's name, mistyped.
@@ -35,6 +35,9 @@ class BucketVerifier:
         if first is None and self._bucket.head(layout.IDENTITY) is None:
             raise StorageUnavailable(f"{self._bucket.url} is no storage of a group")
         for manifest in chain(filter(None, [first]), manifests):
+            # Consoles make an object ``manifests/`` for the folder, and people leave notes.
+            if layout.export_of_manifest(manifest.name) is None:
+                continue
             verdict = self._one_of_many(manifest.name)
             # Its manifest may have been removed meanwhile because of its age.
             if verdict.good or self._bucket.head(manifest.name):
@@ -65,7 +68,8 @@ class BucketVerifier:
 
         Raises StorageUnavailable.
         """
-        return sum(not self._is_named(file.name) for file in self._bucket.list(layout.FILES))
+        files = (one.name for one in self._bucket.list(layout.FILES) if one.name != layout.FILES)
+        return sum(not self._is_named(file) for file in files)
 
     def _verdict(self, name: str) -> Verdict:
         of_manifest = layout.export_of_manifest(name)

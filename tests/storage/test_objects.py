@@ -201,6 +201,14 @@ def test_a_part_whose_bytes_are_lost_is_not_stored(faulty: Faulty, tmp_path: Pat
     assert files(faulty) == set()
 
 
+def test_what_is_no_manifest_makes_no_older_storage(faulty: Faulty, tmp_path: Path) -> None:
+    storage = ObjectStorage(faulty, Scratch(tmp_path))
+    faulty.write("manifests/README", b"")
+    assert not storage.holds_exports()
+    faulty.write("manifests/a.json", b"{}")
+    assert storage.holds_exports()
+
+
 def test_a_manifest_that_is_none_stops_the_lane_loudly(faulty: Faulty, tmp_path: Path) -> None:
     storage = process(faulty, tmp_path)
     faulty.write("manifests/a.json", b"{}")

@@ -1,7 +1,7 @@
 """Finished files of a bucket against their manifests: what is wrong is found, and nothing else."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from consumer.errors import StorageUnavailable
-from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.bucket import Bucket, ListedObject
 from consumer.storage.objects.layout import name_of
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
@@ -139,6 +139,22 @@ def test_files_that_no_manifest_names_are_counted(world: World) -> None:
     world.bucket.write("files/notes.txt", b"")
     assert all(verdict.good for verdict in world.verify())
     assert world.verifier.unnamed() == 2
+
+
+class WithFolders(Bucket):
+    """As after "create folder" in a console: an object ``manifests/``, listed without its slash."""
+
+    def list(self, folder: str) -> Iterator[ListedObject]:
+        yield ListedObject(folder, 0, 0.0)
+        yield from super().list(folder)
+
+
+def test_what_is_no_export_is_passed_over(world: World) -> None:
+    world.bucket.write("manifests/README", b"")
+    bucket = WithFolders(world.store, "s3://bucket")
+    verifier = BucketVerifier(bucket, ContentVerifier(lambda _: True))
+    assert [verdict.name for verdict in verifier.all()] == [world.file]
+    assert verifier.unnamed() == 0
 
 
 @pytest.mark.slow

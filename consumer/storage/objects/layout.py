@@ -54,8 +54,8 @@ def file(partition: int, series: str, number: int, export_id: str, file_name: st
 
 
 def export_of(file: str) -> str:
-    """The export that a file is of."""
-    return file.split("/")[-2].partition("-")[2]
+    """The export that a file is of; empty if it is no file of an attempt."""
+    return file.rpartition("/")[0].rpartition("/")[2].partition("-")[2]
 
 
 def announcements(partition: int) -> str:

@@ -76,7 +76,8 @@ class ObjectStorage:
 
     def holds_exports(self) -> bool:
         """See ``GroupStorage.holds_exports``."""
-        return any(True for _ in self._bucket.list(layout.MANIFESTS))
+        found = self._bucket.list(layout.MANIFESTS)
+        return any(layout.export_of_manifest(one.name) is not None for one in found)
 
     def check(self) -> None:
         """See ``GroupStorage.check``. Also copies marks of dead processes on this disk."""
