@@ -58,3 +58,12 @@ def test_a_store_that_shows_no_uploads_is_swept_all_the_same(bucket: object_stor
     assert logs == [
         {"event": "abandoned uploads can't be looked for", "log_level": "warning", "error": "403"}
     ]
+
+
+def test_a_client_that_can_sign_nothing_sweeps_all_the_same() -> None:
+    """As with a store that needs no signatures."""
+    nobody = {"skip_signature": "true", "metadata_endpoint": "http://127.0.0.1:1"}
+    bucket = open_bucket("s3://bucket", {"endpoint": "http://127.0.0.1:1", **nobody})
+    with capture_logs() as logs:
+        assert [bucket.abort_uploads("files") for _ in range(2)] == [0, 0]
+    assert [line["event"] for line in logs] == ["abandoned uploads can't be looked for"]

@@ -21,6 +21,7 @@ from xml.sax.saxutils import unescape
 
 import obstore
 import structlog
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,8 @@ class MultipartUploads:
         """
         try:
             return self._abort(folder)
-        except (OSError, HTTPException) as error:
+        except (BaseError, OSError, HTTPException, ValueError) as error:
+            # The client library's own: where requests go unsigned, or no credentials are given now.
             if not self._refused:
                 self._refused = True
                 why = f"{error.code}" if isinstance(error, HTTPError) else type(error).__name__
