@@ -166,6 +166,27 @@ def test_what_nobody_renews_is_forgotten(
     assert len(files(faulty)) == 1
 
 
+def test_an_unreadable_manifest_keeps_its_file_and_stops_no_sweep(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an export that ended long ago, say, or of a newer build."""
+    dead, ours = process(faulty, tmp_path), process(faulty, tmp_path)
+    finished(dead, "a", b"x")
+    synced(dead, "b", b"x")
+    manifest = faulty.read("manifests/a.json")
+    assert manifest
+    faulty.write("manifests/a.json", b"{}")
+    ours.decide(cancelled("b"))
+    for name in ("_FORGET_SECONDS", "_UNDECIDED_SECONDS"):
+        monkeypatch.setattr(attempts, name, -1.0)
+    assert [ours.sweep(PARTITION), ours.tidy(PARTITION)] == [1, 0]
+    assert [name.rpartition("/")[2] for name in files(faulty)] == ["a.csv"]
+    assert [name for name in faulty.names() if name.startswith("uploads/")]
+    faulty.write("manifests/a.json", manifest)
+    assert ours.tidy(PARTITION) == 0
+    assert not [name for name in faulty.names() if name.startswith("uploads/")]
+
+
 def test_what_is_undecided_for_a_day_is_nobodys(
     faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

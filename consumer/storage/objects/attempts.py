@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from consumer.errors import StorageUnavailable
+from consumer.errors import LaneStopped, StorageUnavailable
 from consumer.storage.objects import layout
 from consumer.storage.objects.bucket import Bucket, ListedObject
 from schemas.completions import ExportCompleted, TerminalEvent
@@ -166,7 +166,12 @@ class Attempts:
         for file in self._bucket.list(folder):
             if file.name in named:
                 continue
-            event = self._manifest(layout.export_of(file.name))
+            try:
+                event = self._manifest(layout.export_of(file.name))
+            except LaneStopped:
+                # Of an ended export, or a newer build's: nothing here depends on what it says.
+                undecided = True
+                continue
             if isinstance(event, ExportCompleted) and layout.name_of(event.location) == file.name:
                 named.add(file.name)
             elif event or time.time() - file.modified > _UNDECIDED_SECONDS:
