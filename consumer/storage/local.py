@@ -36,6 +36,7 @@ from schemas.completions import ExportCompleted, TerminalEvent, decode_event, en
 
 _PARTS = ".parts"
 _MANIFEST = ".manifest.json"
+_MOST_MANIFEST_BYTES = 1024 * 1024  # more than any of ours
 _PROBE_SECONDS = 10.0  # a probe lives for milliseconds
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -252,7 +253,8 @@ class LocalStorage:
 
     def _read(self, manifest: Path) -> TerminalEvent:
         try:
-            return decode_event(manifest.read_bytes())
+            with manifest.open("rb") as file:
+                return decode_event(file.read(_MOST_MANIFEST_BYTES))
         except ValueError as error:
             raise LaneStopped(
                 f"{manifest} is no manifest of this version ({error}); restore it or remove it"

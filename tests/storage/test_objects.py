@@ -12,6 +12,7 @@ from consumer.storage.objects import storage as storage_module
 from consumer.storage.objects.bucket import Bucket
 from consumer.storage.objects.scratch import Scratch
 from consumer.storage.objects.storage import ObjectStorage
+from schemas.completions import encode_event
 from tests.support.faulty_bucket import URL, Faulty, files, process
 from tests.support.storages import PARTITION, cancelled, completed, finished, read, synced
 
@@ -235,6 +236,18 @@ def test_a_manifest_that_is_none_stops_the_lane_loudly(faulty: Faulty, tmp_path:
     faulty.write("manifests/a.json", b"{}")
     with pytest.raises(LaneStopped, match=r"s3://bucket/deep/manifests/a\.json"):
         storage.manifest("a")
+
+
+def test_of_what_is_too_large_for_a_manifest_the_beginning_is_read(
+    faulty: Faulty, tmp_path: Path
+) -> None:
+    storage, event = process(faulty, tmp_path), cancelled("a")
+    faulty.write("manifests/a.json", b" " * 3_000_000 + encode_event(event))
+    assert len(faulty.read("manifests/a.json") or b"") == 1024 * 1024
+    with pytest.raises(LaneStopped, match="is no manifest of this version"):
+        storage.manifest("a")
+    faulty.write("manifests/a.json", encode_event(event))
+    assert storage.manifest("a") == event
 
 
 def test_a_bucket_copied_to_another_name_has_its_files(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
 # With the buffer that fills meanwhile, an upload holds three.
 _PARTS_AT_A_TIME = 2
 _LISTED_AT_A_TIME = 1000
+# More than any object of ours that is read as a whole: what is larger was put there by others.
+_MOST_READ_BYTES = 1024 * 1024
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
 # Where the client library looks for an identity, once it has found no other credentials.
@@ -85,13 +87,16 @@ class Bucket:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> bytes | None:
-        """An object's content, or None if it doesn't exist."""
+        """A small object's content, or None if it doesn't exist; of a large one the beginning."""
         with self._errors(f"{self.url}/{name} can't be read"):
             try:
-                return bytes(obstore.get(self._store, self._key(name)).bytes())
+                found = obstore.get(self._store, self._key(name))
+                if found.meta["size"] <= _MOST_READ_BYTES:
+                    return bytes(found.bytes())
             except FileNotFoundError as error:
                 self._require_bucket(error)
                 return None
+        return self.read_range(name, 0, _MOST_READ_BYTES)
 
     def read_range(self, name: str, start: int, size: int, etag: str | None = None) -> bytes:
         """Up to ``size`` bytes, at least one, from ``start``, where the object must have some.
