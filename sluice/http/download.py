@@ -52,7 +52,7 @@ async def download_by_link(exports: Exports, request: Request, until: int) -> Re
         if event.expires_at:  # signing may fail for reasons of the store
             until = min(until, int(event.expires_at.timestamp()))
         left_seconds = min(until - math.ceil(time.time()), MOST_LINK_SECONDS)
-        if left_seconds > 0 and (url := await file.presign(request.method, left_seconds)):
+        if left_seconds > 0 and (url := await _presigned(file, request.method, left_seconds)):
             return Response(
                 status_code=HTTPStatus.TEMPORARY_REDIRECT,
                 headers={"Location": url, "Cache-Control": "no-store", **sunset(event)},
@@ -60,6 +60,14 @@ async def download_by_link(exports: Exports, request: Request, until: int) -> Re
     # A request without a token looks public to caches, which would outlive the link.
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer
+
+
+async def _presigned(file: OpenFile, method: str, seconds: int) -> str | None:
+    """See ``StoredFile.presign``. None too if it takes long: it may need another service's help."""
+    try:
+        return await file.presign(method, seconds)
+    except Refusal:
+        return None
 
 
 async def find_completed(exports: Exports, export_id: str, asker: Asker) -> ExportCompleted:

@@ -1,5 +1,8 @@
 """What a store answers for itself: a finished file, by a URL that was signed for a while."""
 
+import contextlib
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import pytest
 from obstore.store import MemoryStore, S3Store
 from structlog.testing import capture_logs
 
+from broker.ports import LOOPBACK
 from consumer.storage.objects.bucket import Bucket
+from consumer.storage.objects.client import open_bucket
 from tests.support import object_stores
 from tests.support.storages import finished, local, memory, on_store, read
 
@@ -57,4 +62,31 @@ def test_a_store_that_cannot_sign_says_so_once(tmp_path: Path) -> None:
     with capture_logs() as lines:
         assert [bucket.presign("a", "GET", 60) for _ in range(3)] == [None] * 3
     assert [line["event"] for line in lines] == ["links can't be signed by the store"]
+
+
+def test_a_service_that_does_not_help_to_sign_is_asked_once_a_minute() -> None:
+    asked = 0
+    with socket.create_server((LOOPBACK, 0)) as server:
+
+        def hang_up() -> None:
+            nonlocal asked
+            with contextlib.suppress(OSError):  # until the server is closed
+                while True:
+                    connection, _ = server.accept()
+                    asked += 1
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        service = f"http://{LOOPBACK}:{server.getsockname()[1]}"
+        options = {"skip_signature": "true", "metadata_endpoint": service}
+        bucket = open_bucket("s3://bucket", options)
+        assert bucket.presign("a", "GET", 60) is None
+        before = asked
+        assert before
+        assert [bucket.presign("a", method, 60) for method in ("GET", "HEAD")] == [None] * 2
+        assert asked == before
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_store_of_none_signs_nothing() -> None:
     assert Bucket(MemoryStore(), "memory://bucket").presign("a", "GET", 60) is None

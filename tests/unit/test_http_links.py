@@ -1,5 +1,6 @@
 """Links over HTTP: who makes them, what they open and for how long, and what is logged of them."""
 
+import threading
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -300,6 +301,21 @@ async def test_a_store_signs_for_no_longer_than_there_is_a_file(
 ) -> None:
     world.end("e-1", expires_at=datetime.now(UTC) + timedelta(seconds=30))
     assert seconds_of(await stored.get(signed(10_000))) <= 30
+
+
+async def test_a_link_is_streamed_where_the_store_takes_long_to_sign(
+    stored: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a service has to be asked for a signature first, and doesn't answer."""
+    world.end("e-1", content=CONTENT)
+    answers = threading.Event()
+    monkeypatch.setattr(_FileOfStore, "presign", lambda *_: answers.wait(20) and None)
+    try:
+        found = await stored.get(signed())
+        assert (found.status_code, found.content) == (200, CONTENT)
+        assert found.headers["cache-control"] == "private, no-cache"
+    finally:
+        answers.set()
 
 
 async def test_a_link_is_streamed_where_the_request_needs_it(

@@ -6,6 +6,7 @@ request.
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ UPLOAD_BUFFER_BYTES = 8 * 1024 * 1024
 # With the buffer that fills meanwhile, an upload holds three.
 _PARTS_AT_A_TIME = 2
 _LISTED_AT_A_TIME = 1000
+_UNSIGNED_SECONDS = 60.0
 # More than any object of ours that is read as a whole: what is larger was put there by others.
 _MOST_READ_BYTES = 1024 * 1024
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
@@ -84,6 +86,7 @@ class Bucket:
         self._uploads = uploads
         self._store = store
         self._signs_none = False
+        self._signs_from = float("-inf")
         self._prefix = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> bytes | None:
@@ -193,9 +196,12 @@ class Bucket:
     def presign(self, name: str, method: str, seconds: int) -> str | None:
         """A URL that answers anyone's ``GET`` or ``HEAD`` for this object, for a limited time.
 
-        None if the store or its credentials can't sign one.
+        None if the store or its credentials can't sign one, now or less than a minute ago.
         """
         if not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            return None
+        # Signing may ask a service first, and it may take as long as any call to find there is none.
+        if time.monotonic() < self._signs_from:
             return None
         if isinstance(self._store, AzureStore):
             # There a signature names the permissions, and obstore's for HEAD has none.
@@ -204,6 +210,7 @@ class Bucket:
             verb: Any = method
             return obstore.sign(self._store, verb, self._key(name), timedelta(seconds=seconds))
         except (BaseError, OSError, ValueError) as error:
+            self._signs_from = time.monotonic() + _UNSIGNED_SECONDS
             if not self._signs_none:
                 self._signs_none = True
                 log.warning("links can't be signed by the store", error=in_words(error))
