@@ -126,15 +126,16 @@ class Settings(BaseModel):
     @classmethod
     def _fit_the_store(cls, options: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         url, text = info.data.get("storage_url"), options.get_secret_value() if options else ""
+        parsed = parse_options(text)
         if url is None:  # it is wrong itself
-            parse_options(text)
-        elif is_object_url(url):
+            return options
+        if is_object_url(url):
             # It takes 40 ms to import, and most commands need none. It reads the provider's
             # variables, too: what is wrong with these shows here.
             from consumer.storage.objects.client import open_bucket  # noqa: PLC0415
 
-            open_bucket(url, parse_options(text))
-        elif text:
+            open_bucket(url, parsed)
+        elif text and _serves(info):  # other commands reach objects by it, as submit and verify
             raise ValueError("is of no use when SLUICE_STORAGE_URL is a directory")
         return options
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluice.errors import UsageError
+from sluice.settings import load_settings
 from tests.support.settings import load
 
 
@@ -110,6 +111,15 @@ def test_options_of_a_store_are_shown_nowhere() -> None:
     assert settings.storage_directory is None
     assert settings.bucket_options == dict(pair.split("=") for pair in options.split(","))
     assert "s3cr3t" not in f"{settings!r} {settings}"
+
+
+def test_options_of_a_store_are_for_commands_beside_a_directory() -> None:
+    """They reach objects by these: ``sluice submit s3://…`` where nodes keep files on a disk."""
+    options = {"SLUICE_STORAGE_OPTIONS": "endpoint=http://127.0.0.1:9000"}
+    settings = load_settings(options)
+    assert settings.bucket_options == {"endpoint": "http://127.0.0.1:9000"}
+    with pytest.raises(UsageError, match="is of no use when SLUICE_STORAGE_URL is a directory"):
+        load_settings(options, serves=True)
 
 
 def test_a_missing_account_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

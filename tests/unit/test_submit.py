@@ -216,6 +216,10 @@ def test_a_missing_file_is_named() -> None:
     ("url", "message"),
     [
         ("s3://bucket/dir.csv/", "must name an object, as in s3://bucket/key"),
+        *(
+            (f"s3://bucket/{key}", "names a key with an empty part, . or .., or a control character")
+            for key in ("a//b.csv", "/b.csv", "a/./b.csv", "a/../b.csv", "a\tb.csv")
+        ),
         ("s3://who:secret@bucket/a.csv", "must name a bucket, as in s3://bucket/key"),
         ("https://bucket.example/a.csv", "must be a path, file:///path, or s3://"),
     ],

@@ -41,7 +41,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def split_object_url(url: str) -> tuple[str, str, str]:
-    """Scheme, bucket and key of the URL of one object, whose key may hold any character.
+    """Scheme, bucket and key of the URL of one object, whose key may hold any printed character.
 
     Raises:
         ValueError: it is malformed; the message is fit for a person.
@@ -49,6 +49,9 @@ def split_object_url(url: str) -> tuple[str, str, str]:
     scheme, bucket, key = _parts(url, "key")
     if not key or key.endswith("/"):
         raise ValueError(f"must name an object, as in {scheme}://bucket/key")
+    if {"", ".", ".."} & set(key.split("/")) or re.search(r"[\x00-\x1f\x7f]", key):
+        # The client library has no name for these.
+        raise ValueError("names a key with an empty part, . or .., or a control character in it")
     return scheme, bucket, key
 
 
