@@ -217,7 +217,10 @@ def test_a_missing_file_is_named() -> None:
     [
         ("s3://bucket/dir.csv/", "must name an object, as in s3://bucket/key"),
         *(
-            (f"s3://bucket/{key}", "names a key with an empty part, . or .., or a control character")
+            (
+                f"s3://bucket/{key}",
+                "names a key with an empty part, . or .., or a control character",
+            )
             for key in ("a//b.csv", "/b.csv", "a/./b.csv", "a/../b.csv", "a\tb.csv")
         ),
         ("s3://who:secret@bucket/a.csv", "must name a bucket, as in s3://bucket/key"),

@@ -200,7 +200,7 @@ class Bucket:
         """
         if not isinstance(self._store, S3Store | GCSStore | AzureStore):
             return None
-        # Signing may ask a service first, and it may take as long as any call to find there is none.
+        # Signing may need another service, and wait for it for as long as any call may take.
         if time.monotonic() < self._signs_from:
             return None
         if isinstance(self._store, AzureStore):
