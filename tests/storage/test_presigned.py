@@ -64,16 +64,16 @@ def test_a_store_that_cannot_sign_says_so_once(tmp_path: Path) -> None:
     assert [line["event"] for line in lines] == ["links can't be signed by the store"]
 
 
-def test_a_service_that_does_not_help_to_sign_is_asked_once_a_minute() -> None:
-    asked = 0
+def test_a_service_that_does_not_help_to_sign_is_called_once_a_minute() -> None:
+    called = 0
     with socket.create_server((LOOPBACK, 0)) as server:
 
         def hang_up() -> None:
-            nonlocal asked
+            nonlocal called
             with contextlib.suppress(OSError):  # until the server is closed
                 while True:
                     connection, _ = server.accept()
-                    asked += 1
+                    called += 1
                     connection.close()
 
         threading.Thread(target=hang_up, daemon=True).start()
@@ -81,10 +81,10 @@ def test_a_service_that_does_not_help_to_sign_is_asked_once_a_minute() -> None:
         options = {"skip_signature": "true", "metadata_endpoint": service}
         bucket = open_bucket("s3://bucket", options)
         assert bucket.presign("a", "GET", 60) is None
-        before = asked
+        before = called
         assert before
         assert [bucket.presign("a", method, 60) for method in ("GET", "HEAD")] == [None] * 2
-        assert asked == before
+        assert called == before
         server.shutdown(socket.SHUT_RDWR)
 
 

@@ -306,7 +306,7 @@ async def test_a_store_signs_for_no_longer_than_there_is_a_file(
 async def test_a_link_is_streamed_where_the_store_takes_long_to_sign(
     stored: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a service has to be asked for a signature first, and doesn't answer."""
+    """As where a signature needs another service, which does not answer."""
     world.end("e-1", content=CONTENT)
     answers = threading.Event()
     monkeypatch.setattr(_FileOfStore, "presign", lambda *_: answers.wait(20) and None)
