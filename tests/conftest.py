@@ -33,7 +33,7 @@ NodeProcess.forks = True
 settings.register_profile(
     "short", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("long", settings.get_profile("short"), max_examples=150)
+settings.register_profile("long", settings.get_profile("short"), max_examples=100)
 settings.load_profile("short")  # unless pytest's --hypothesis-profile names another
 
 

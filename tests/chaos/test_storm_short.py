@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 PACE = Pace(deaths_seconds=2, disturbances_seconds=1, session_seconds=3)
 
 
-@pytest.mark.parametrize(("seed", "on_objects"), [(5, False), (6, True)])
+@pytest.mark.parametrize(
+    ("seed", "on_objects"), [pytest.param(5, False, marks=pytest.mark.long), (6, True)]
+)
 async def test_some_seconds_of_faults_break_nothing(
     tmp_path: Path, seed: int, on_objects: bool
 ) -> None:

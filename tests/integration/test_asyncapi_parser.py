@@ -9,7 +9,7 @@ import pytest
 from schemas.build.generate import ASYNCAPI, asyncapi_document
 from tests.support.npm import node_modules
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PARSER = {"@asyncapi/parser": "3.6.3"}
 SCRIPT = Path(__file__).parents[1] / "support" / "node" / "parse_asyncapi.mjs"

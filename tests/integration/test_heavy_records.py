@@ -217,7 +217,7 @@ async def test_all_partitions_at_once(
     assert {(it.type, it.rows) for it in found.values()} == {("export.completed", 3)}
 
 
-@pytest.mark.parametrize("rows", [100_000, pytest.param(900_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rows", [100_000, pytest.param(400_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_large_batches_applied_in_part_in_all_partitions_at_once(
     trial: Trial, rows: int

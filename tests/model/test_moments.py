@@ -20,7 +20,7 @@ from tests.model.tape import SEED
 
 _FATES = (KILLED, CRASHED, REFUSED, OVERTAKEN)
 _NEAR = 6
-_SHARE = 4
+_SHARE = 8
 """All pairs take ten minutes: one of so many, another one with another SLUICE_TEST_MODEL_SEED."""
 
 
