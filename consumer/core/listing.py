@@ -80,6 +80,14 @@ class ListedExport:
         """Its place in the order."""
         return Position(self.requested_at_ms, self.export_id)
 
+    def with_progress(self, rows: int, size: int) -> "ListedExport":
+        """This unfinished export, as the node that runs it knows it.
+
+        It runs once it has rows; the group's offsets show that with the turn's commit only.
+        """
+        state = ExportState.RUNNING if rows else self.state
+        return replace(self, state=state, rows=rows, bytes=size)
+
     def fields(self, now_ms: int) -> dict[str, Any]:
         """Its JSON fields in a list as of a time, with times in the contract's format."""
         return {

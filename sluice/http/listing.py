@@ -52,7 +52,10 @@ class Listing:
             ended = await query_kafka(self._history.ended)
             looked_at: list[ListedExport] = []
             for start in range(0, len(unfinished), _AT_A_STRETCH):
-                part = [*looked_at, *unfinished[start : start + _AT_A_STRETCH]]
+                part = unfinished[start : start + _AT_A_STRETCH]
+                if wanted.state:  # which progress may change
+                    part = [self._with_progress(one) for one in part]
+                part = [*looked_at, *part]
                 looked_at = newest(ended, part, wanted, limit, before)
                 await asyncio.sleep(0)
         found, following = page(ended, looked_at, wanted, limit, before)
@@ -60,8 +63,7 @@ class Listing:
 
     def _with_progress(self, one: ListedExport) -> ListedExport:
         if one.completed_at_ms is None and (progress := self._node.progress(one.export_id)):
-            rows, size = progress
-            return replace(one, rows=rows, bytes=size)
+            return one.with_progress(*progress)
         return one
 
 

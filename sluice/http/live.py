@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Self
 
@@ -157,7 +156,7 @@ class LiveExports:
 
     def _with_progress(self, one: ListedExport) -> ListedExport:
         progress = self._node.progress(one.export_id)
-        return replace(one, rows=progress[0], bytes=progress[1]) if progress else one
+        return one.with_progress(*progress) if progress else one
 
     def _put_change(self, before: ListedExport | None, one: ListedExport) -> None:
         if before is None or before.state != one.state:

@@ -44,6 +44,16 @@ async def test_states_progress_and_the_end(client: httpx.AsyncClient, world: Wor
         assert len(stream.messages) == 4
 
 
+async def test_it_runs_once_rows_are_in_its_file(client: httpx.AsyncClient, world: World) -> None:
+    async with listening(client) as stream:
+        world.request("e")
+        await until(lambda: stream.shown() == [("e", "queued")])
+        world.rows["e"] = (7, 70)
+        await until(lambda: stream.shown("state")[1:] == [("e", "running")])
+        assert stream.messages[-1]["rows"] == 7
+        assert stream.shown("progress") == []
+
+
 async def _fields(client: httpx.AsyncClient) -> Any:
     return (await client.get("/export")).json()["exports"][0].keys()
 

@@ -68,6 +68,24 @@ async def test_it_shows_open_and_ended_ones_with_their_progress(
     }
 
 
+async def test_it_runs_once_rows_are_in_its_file_as_its_status_says(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    """No turn of it is committed yet, which the group's offsets would show."""
+    for export_id, progress in (("rows", (7, 70)), ("begins", (0, 0))):
+        world.request(export_id)
+        world.rows[export_id] = progress
+    world.request("elsewhere")
+    shown = {
+        one["export_id"]: one["state"] for one in (await client.get("/export")).json()["exports"]
+    }
+    assert shown == {"rows": "running", "begins": "queued", "elsewhere": "queued"}
+    for export_id, state in shown.items():
+        assert (await client.get(f"/export/status/{export_id}")).json()["state"] == state
+    assert await listed(client, "?state=running") == ["rows"]
+    assert await listed(client, "?state=queued") == ["elsewhere", "begins"]
+
+
 async def test_pages_go_on_where_the_last_one_ended(
     client: httpx.AsyncClient, world: World
 ) -> None:
