@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from sluice.http.problems import Refusal
+from sluice.http.ranges import names
 
 _MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -54,7 +55,8 @@ def _answer(request: Request, name: str) -> Response:
     headers = {**_HEADERS, "ETag": tag}
     if name == _INDEX:
         headers["Vary"] = "Accept"
-    if request.headers.get("if-none-match") == tag:
+    # A proxy that compresses a file makes its tag a weak one.
+    if names(", ".join(request.headers.getlist("if-none-match")), tag, strongly=False):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(content, headers=headers, media_type=_MEDIA_TYPES[name.rpartition(".")[2]])
 

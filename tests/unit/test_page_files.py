@@ -51,6 +51,14 @@ async def test_a_browser_that_has_a_file_gets_it_once(client: httpx.AsyncClient)
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("known", ["W/{}", '"another", {}', "*"])
+async def test_it_does_behind_a_proxy_too(client: httpx.AsyncClient, known: str) -> None:
+    """A proxy that compresses makes the tag a weak one (RFC 9110, 8.8.3)."""
+    tag = (await client.get("/page/page.css")).headers["etag"]
+    headers = {"If-None-Match": known.format(tag)}
+    assert (await client.get("/page/page.css", headers=headers)).status_code == 304
+
+
 @pytest.mark.parametrize(
     "name", ["index.html", "none.js", "..%2Fapp.py", "..%2f..%2fnode.py", "%00"]
 )
