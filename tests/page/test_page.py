@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Browser, Route
 
 from producer.retry.retrying import Left, Missing
+from sluice.links import LinkKeys
 from tests.page.browser import AT_REST, NOON, Opened, eventually, opened
 from tests.support.http import World
 from tests.support.listing import ended_export
@@ -185,6 +186,24 @@ async def test_a_node_without_keys_hides_links(browser: Browser, world: World) -
         await one.page.click("[data-act=link]")
         await one.page.wait_for_selector("#toast.shown")
         assert await one.page.query_selector("[data-act=link]") is None
+
+
+async def test_a_file_that_is_gone_takes_no_other_s_link(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
+    for export_id in ("gone", "done"):
+        world.request(export_id)
+        world.end(export_id)
+    (tmp_path / "gone.csv").unlink()
+    async with opened(browser, world, {"link_keys": LinkKeys(["k" * 32])}) as one:
+        await one.go("?export=gone")
+        await one.page.click("[data-act=link]")
+        await one.page.wait_for_selector("#toast.shown")
+        assert "not in the storage" in await one.page.inner_text("#toast")
+        await one.page.evaluate("history.pushState(null, '', '?export=done')")
+        await one.page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+        await one.page.wait_for_selector("#detail-title:has-text('done')")
+        await one.page.wait_for_selector("[data-act=link]")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])

@@ -1,5 +1,6 @@
 """Files dropped on the page, in a real browser."""
 
+import asyncio
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from playwright.async_api import Browser
 
 from producer.sources.xlsx_source import read_xlsx
-from tests.page.browser import opened
+from tests.page.browser import eventually, opened
 from tests.support.http import World
 from tests.support.xlsx import write_xlsx, xlsx_request
 
@@ -49,6 +50,42 @@ async def test_a_dropped_csv_becomes_an_export(
         assert world.is_finished(request.export_id)
         assert f"export={request.export_id}" in one.page.url
         assert one.complaints == []
+
+
+_SLOWLY = """
+    const stream = File.prototype.stream;
+    File.prototype.stream = function () {
+        const reader = stream.call(this).getReader();
+        return new ReadableStream({ async pull(to) {
+            await new Promise((resolve) => { window.readOn = resolve; });
+            const { value, done } = await reader.read();
+            if (done) to.close(); else to.enqueue(value);
+        } }, { highWaterMark: 0 });
+    };
+"""
+
+
+async def test_what_is_closed_while_its_file_is_read_is_not_sent(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "large.csv"
+    file.write_text("id\n1\n")
+    async with opened(browser, world) as one:
+        await one.page.add_init_script(_SLOWLY)
+        await one.go()
+        await one.page.click("#open-upload")
+        await one.page.set_input_files("#file", file)
+        await one.page.click("#upload-send:enabled")
+        await eventually(one, "typeof window.readOn", "function")
+        await one.page.keyboard.press("Escape")
+        for _ in range(3):
+            await one.page.evaluate("window.readOn()")
+            await asyncio.sleep(0.1)
+        await one.page.click("#open-upload")
+        assert not await one.page.is_visible("#upload-progress")
+        assert not await one.page.is_visible("#upload-error")
+        assert [one.url for one in one.requests if one.method == "POST"] == []
+        assert world.requested() == []
 
 
 _DROP = """() => {

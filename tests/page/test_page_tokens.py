@@ -54,6 +54,24 @@ async def test_a_token_is_typed_once_and_in_no_url(browser: Browser, world: Worl
         await page.wait_for_selector("#token[open]")
 
 
+async def test_it_asks_until_it_has_a_token_that_can_be_sent(
+    browser: Browser, world: World
+) -> None:
+    async with opened(browser, world, {"users_by_token": {"secret-1": "alice"}}) as one:
+        page = one.page
+        await page.goto(one.url)
+        await page.wait_for_selector("#token[open]")
+        for _ in range(3):  # at the second one a browser closes it, whatever the page does
+            await page.keyboard.press("Escape")
+        await page.wait_for_selector("#token[open]")
+        for wrong in ("naïve", "two words", " "):
+            await _type_token(one, wrong)
+            await page.wait_for_selector("#token-error:not([hidden])")
+            await page.evaluate("document.querySelector('#token-error').hidden = true")
+        await _type_token(one, "secret-1")
+        await page.wait_for_selector("#live[data-state=live]")
+
+
 async def test_signed_in_it_has_room_on_a_phone(browser: Browser, world: World) -> None:
     tokens = {"users_by_token": {"secret-1": "alice"}}
     async with opened(browser, world, tokens, viewport={"width": 390, "height": 844}) as one:

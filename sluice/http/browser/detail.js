@@ -218,7 +218,7 @@ async function copyLink() {
       dialog.querySelector("input.link").select();
     }
   } catch (error) {
-    if (![404, 405, 501].includes(error.status)) throw error;
+    if (error.status !== 501) throw error;
     links = false;
     draw();
     toast("This node makes no links: its operator hasn't set them up.");

@@ -120,12 +120,19 @@ onTokenNeeded((refused) => new Promise((resolve) => {
   $("token-error").textContent = refused ? "That token isn't known here, or has ended." : "";
   const field = dialog.querySelector("input");
   field.value = "";
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.oncancel = (event) => event.preventDefault();
+  // A browser closes it at the second Escape all the same.
+  dialog.onclose = () => dialog.showModal();
   dialog.querySelector("form").onsubmit = (event) => {
     event.preventDefault();
     const token = field.value.trim();
     // A header takes no other characters.
-    if (!/^[\x21-\x7e]+$/.test(token)) return;
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      $("token-error").hidden = false;
+      $("token-error").textContent = "A token has letters, digits and signs of ASCII, and no spaces.";
+      return;
+    }
+    dialog.onclose = null;
     dialog.close();
     field.value = "";
     resolve(token);

@@ -125,7 +125,10 @@ async function send() {
   $("upload-send").disabled = true;
   try {
     progress("Reading the file", 0);
-    const body = await bodyOf(file, found, (share) => progress("Reading the file", share));
+    const body = await bodyOf(file, found, (share) => {
+      mine.signal.throwIfAborted();
+      progress("Reading the file", share);
+    });
     const query = new URLSearchParams({ format: format(), columns: JSON.stringify(found.columns) });
     const chosen = options(), title = form.elements.title.value.trim();
     if (Object.keys(chosen).length) query.set("options", JSON.stringify(chosen));
@@ -140,14 +143,18 @@ async function send() {
     show(error instanceof WrongFile || error.status !== undefined ? error.message : "The file can't be read any more.");
   } finally {
     if (sending === mine) sending = null;
-    $("upload-send").disabled = !found;
-    $("upload-progress").hidden = true;
+    // Closed and opened again, the dialog may be sending another file by now.
+    if (!sending) {
+      $("upload-send").disabled = !found;
+      $("upload-progress").hidden = true;
+    }
   }
 }
 
 // XMLHttpRequest tells how much was sent, which fetch doesn't.
 async function post(url, body, signal) {
   for (;;) {
+    signal.throwIfAborted();
     const answer = await new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open("POST", url);
