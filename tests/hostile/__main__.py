@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("words", nargs="*", help="only kinds whose name holds one of these")
     parser.add_argument("--short", action="store_true", help="the short form")
-    parser.add_argument("--together", action="store_true", help="then all of them at once, too")
+    parser.add_argument("--together", action="store_true", help="only all of them at once")
     parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
     parser.add_argument("--markdown", type=Path, help="a file for the table")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")

@@ -57,6 +57,7 @@ class NodeProcess:
         self._command = command
         self.log = log
         self._process: subprocess.Popen[bytes] | ForkedSluice | None = None
+        self._url: str | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -76,6 +77,7 @@ class NodeProcess:
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
+        self._url = None
         with self.log.open("ab") as log:
             self._process = (
                 ForkedSluice(["serve"], self._environment, self.log, self.log)
@@ -87,6 +89,7 @@ class NodeProcess:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             await asyncio.sleep(0.05)
+        self._url = self.url
 
     @property
     def pid(self) -> int:
@@ -100,7 +103,9 @@ class NodeProcess:
 
     @property
     def url(self) -> str:
-        """Where its HTTP server answers, from its log."""
+        """Where its HTTP server answers. Its log says so, and may be long once it is ready."""
+        if self._url:
+            return self._url
         started = [line for line in self.lines() if line.get("event") == "node started"]
         return str(started[-1]["url"])
 
