@@ -61,6 +61,23 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_bucket("s3://bucket", options).read("x")
 
 
+def test_what_the_client_library_panics_at_is_an_error() -> None:
+    options = {"account_name": "a", "client_id": "c", "client_secret": "s", "tenant_id": "s3 cr3t"}
+    bucket = open_bucket("az://container", options)
+    with pytest.raises(StorageUnavailable, match="x can't be read: the client library can't work"):
+        bucket.read("x")
+    assert bucket.presign("x", "GET", 60) is None
+
+
+def test_a_file_of_a_token_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")
+    monkeypatch.setenv("AWS_ROLE_ARN", "role")
+    with pytest.raises(StorageUnavailable, match="the file of its identity's token can't be read"):
+        open_bucket("s3://bucket", {"region": "eu-central-1"}).read("x")
+
+
 def test_a_store_without_tls_is_named() -> None:
     with socketserver.TCPServer((LOOPBACK, 0), _Plain) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

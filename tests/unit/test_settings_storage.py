@@ -58,6 +58,7 @@ A_URL = "must be http://host or https://host, with a port if need be"
                 ("endpoint", "http://bücher.example"),
             ]
         ),
+        ("metadata_endpoint=s3cr3t", f"metadata_endpoint {A_URL}"),
         ("region=s3 cr3t", "region must be the name of a region, such as eu-central-1"),
         ("token=s3\ncr3t", "token holds a line break or another control character"),
     ],
@@ -103,6 +104,23 @@ def test_a_variable_of_the_provider_that_the_client_would_break_on_is_named(
 )
 def test_an_endpoint_is_a_url(endpoint: str) -> None:
     load(STORAGE_URL="s3://bucket/p", STORAGE_OPTIONS=f"endpoint={endpoint}")
+
+
+def test_every_address_is_a_url() -> None:
+    given = {"gs": "base_url", "az": "account_name=a,use_fabric_endpoint=true,authority_host"}
+    for scheme, options in given.items():
+        url = f"{scheme}://bucket/p"
+        load(STORAGE_URL=url, STORAGE_OPTIONS=f"{options}=https://host/")
+        name = options.rpartition(",")[2]
+        with pytest.raises(UsageError, match=f"OPTIONS: {name} must be http://host or https://"):
+            load(STORAGE_URL=url, STORAGE_OPTIONS=f"{options}=host")
+
+
+def test_a_line_break_behind_a_tenant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a secret that was made of a file."""
+    monkeypatch.setenv("AZURE_TENANT_ID", "t\n")
+    with pytest.raises(UsageError, match="OPTIONS: AZURE_TENANT_ID holds a line break"):
+        load(STORAGE_URL="az://container", STORAGE_OPTIONS="account_name=a")
 
 
 def test_options_of_a_store_are_shown_nowhere() -> None:

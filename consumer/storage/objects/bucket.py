@@ -34,6 +34,7 @@ _LISTED_AT_A_TIME = 1000
 _UNSIGNED_SECONDS = 60.0
 # More than any object of ours that is read as a whole: what is larger was put there by others.
 _MOST_READ_BYTES = 1024 * 1024
+_PANIC = "PanicException"  # the client library's, at an address that is none
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _STATUS = re.compile(r"non-2xx status code: (\d{3}[A-Za-z -]*)")
 # Where the client library looks for an identity, once it has found no other credentials.
@@ -43,6 +44,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>|^\s*\"?(\w+)\"?: ?$")
 _CAUSES = {
     "InvalidContentType": "it speaks no TLS; is its endpoint http://?",
     "InvalidCertificate": "its certificate is not trusted",
+    "Failed to read token file": "the file of its identity's token can't be read",
     "kind: Timeout": "it does not answer in time",
     "dns error": "its host is not known",
     "tcp connect error": "no connection can be made",
@@ -208,12 +210,13 @@ class Bucket:
             method = "GET"
         try:
             verb: Any = method
-            return obstore.sign(self._store, verb, self._key(name), timedelta(seconds=seconds))
-        except (BaseError, OSError, ValueError) as error:
+            with self._errors(f"{self.url}/{name} can't be signed"):
+                return obstore.sign(self._store, verb, self._key(name), timedelta(seconds=seconds))
+        except StorageUnavailable as error:
             self._signs_from = time.monotonic() + _UNSIGNED_SECONDS
             if not self._signs_none:
                 self._signs_none = True
-                log.warning("links can't be signed by the store", error=in_words(error))
+                log.warning("links can't be signed by the store", error=str(error))
             return None
 
     def _key(self, name: str) -> str:
@@ -237,6 +240,11 @@ class Bucket:
             # Not every call has an error of its own for what isn't found.
             self._require_bucket(error)
             raise StorageUnavailable(f"{what}: {in_words(error)}") from None
+        except BaseException as error:
+            if type(error).__name__ != _PANIC:  # it has no other class to be known by
+                raise
+            words = "the client library can't work with its options and variables"
+            raise StorageUnavailable(f"{what}: {words}") from None
 
 
 def in_words(error: Exception) -> str:
