@@ -142,7 +142,7 @@ class ExpiringFiles:
 def _names(directory: Path) -> list[str]:
     try:
         return [path.name for path in directory.iterdir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # others leave files, such as .DS_Store
         return []
 
 

@@ -220,6 +220,18 @@ def test_what_cant_be_removed_holds_up_nothing_else(tmp_path: Path) -> None:
     assert (again.exports, len(again.refused)) == ((("a", 1),), 1)
 
 
+def test_files_of_others_beside_the_notes_hold_up_nothing(tmp_path: Path) -> None:
+    """As a desktop leaves ``.DS_Store`` on a network file system."""
+    storage, began = LocalStorage(tmp_path), now()
+    finished(storage, "a", b"x", began)
+    day = tmp_path / ".expiring" / "2026-01-01"
+    day.mkdir()
+    for place in (day.parent, day):
+        (place / ".DS_Store").touch()
+    (day / "0000").touch()
+    assert ids(storage.expire(owner(began + HOUR))) == ["a"]
+
+
 def test_nothing_is_removed_of_a_directory_that_took_its_place(tmp_path: Path) -> None:
     storage, began = LocalStorage(tmp_path / "exports"), now()
     finished(storage, "a", b"x", began)
