@@ -152,7 +152,9 @@ class EndsApart:
         metrics.upload_began()
         try:
             event = conclude(ending, self._context.storage, lambda: self._abandoned)
-            size = event.bytes if isinstance(event, ExportCompleted) else None
+            # Without a part its file was there before, and its event is only sent.
+            if isinstance(event, ExportCompleted) and ending.part:
+                size = event.bytes
             return event
         finally:
             metrics.upload_ended(self._context.monotonic() - began, size)

@@ -90,6 +90,9 @@ def test_one_that_was_committed_as_open_is_made_again(
     event = only(take_outcome(again).events)
     assert event == storage.manifest("a")
     assert len(store.files()) == 1
+    # The predecessor brought it into the bucket, in the same process here.
+    assert bench.metric("sluice_storage_uploaded_bytes_total") == len(b"n\r\n1\r\n")
+    assert bench.metric("sluice_storage_upload_seconds_count") == 1
 
 
 def test_a_kill_before_the_manifest_leaves_nothing(
