@@ -103,9 +103,14 @@ async def within(call: Callable[[], _T]) -> _T:
     except TimeoutError:
         raise UserError("SLUICE_STORAGE_URL: the storage does not answer") from None
     except StorageUnavailable as error:
-        of_scratch = isinstance(error, ScratchUnavailable)
-        setting = "SLUICE_SCRATCH_DIR" if of_scratch else "SLUICE_STORAGE_URL"
-        refused = re.search(r"\b40[13] ", str(error)) is not None
-        raise UserError(f"{setting}: {error}{_CREDENTIALS if refused else ''}") from error
+        raise refusal_in_words(error) from error
     finally:
         threads.shutdown()
+
+
+def refusal_in_words(error: StorageUnavailable) -> UserError:
+    """Why a storage refuses a command, with the setting that it is about."""
+    of_scratch = isinstance(error, ScratchUnavailable)
+    setting = "SLUICE_SCRATCH_DIR" if of_scratch else "SLUICE_STORAGE_URL"
+    refused = re.search(r"\b40[13] ", str(error)) is not None
+    return UserError(f"{setting}: {error}{_CREDENTIALS if refused else ''}")

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from consumer.core.expiry import Due, Removed
+from consumer.errors import StorageUnavailable
 from consumer.storage.base import GroupStorage
 from sluice.errors import UserError
 from sluice.logs import quiet_libraries
 from sluice.settings import Settings, load_settings
-from sluice.storage import open_storage
+from sluice.storage import open_storage, refusal_in_words
 
 
 def run_expire(
@@ -31,6 +32,8 @@ def run_expire(
         if storage.find() is None:
             raise UserError(f"SLUICE_STORAGE_URL: {storage.root} is no storage of a group")
         return _expire(storage, settings, dry_run=dry_run)
+    except StorageUnavailable as error:
+        raise refusal_in_words(error) from error
     finally:
         storage.close()
 

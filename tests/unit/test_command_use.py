@@ -243,6 +243,18 @@ def test_verify_has_no_verdict_on_a_bucket_that_it_can_not_look_into(
     )
 
 
+def test_expire_names_the_setting_of_a_storage_that_refuses(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_STORAGE_URL", "s3://bucket/p")
+    monkeypatch.setenv("SLUICE_STORAGE_OPTIONS", "endpoint=http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    where = "SLUICE_STORAGE_URL: s3://bucket/p/.sluice.json"
+    why = f"{where} can't be read: no connection can be made"
+    assert call("expire") == (1, "", f"sluice: {why}\n")
+
+
 def test_verify_names_what_was_given(call: Call, tmp_path: Path) -> None:
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "a.csv").write_text("n")
