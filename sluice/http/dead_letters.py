@@ -39,6 +39,7 @@ MOST_REQUEUED = 10_000
 _LISTED = 200
 _SHOWN_CHARACTERS = 4_000
 _SHOWN_HEADERS = 20
+_A_TIME = "an RFC 3339 time in UTC, such as 2026-11-21T10:00:00.000Z"
 _READ_SECONDS = 30.0
 _AT_ONCE = 500  # letters examined before yielding to other tasks
 
@@ -205,13 +206,18 @@ def _read_choice(
             errors.append(FieldError(names.get(name, name), str(error)))
             return []
 
-    reasons = read("reasons", given.get("reasons") or [], _reason)
-    places = read("places", given.get("places") or [], parse_place)
+    def given_list(name: str) -> object:
+        return [] if given.get(name) is None else given[name]
+
+    reasons = read("reasons", given_list("reasons"), _reason)
+    places = read("places", given_list("places"), parse_place)
     times: dict[str, int | None] = {}
     for name in ("from", "to"):
-        time = given.get(name)
-        found = [] if time is None else read(name, [time], parse_millis)
-        times[name] = found[0] if found else None
+        time, times[name] = given.get(name), None
+        if isinstance(time, str):
+            times[name] = next(iter(read(name, [time], parse_millis)), None)
+        elif time is not None:
+            errors.append(FieldError(name, f"must be a text: {_A_TIME}"))
     if len(places) > MOST_REQUEUED:
         errors.append(FieldError("places", f"names more than {MOST_REQUEUED:,}"))
     choice = Selection(

@@ -167,6 +167,8 @@ async def test_too_many_put_none_back(
         {"last": 0},
         {"last": True},
         {"all": True, "every": True},
+        {"all": True, "reasons": ""},
+        {"all": True, "places": False},
         [],
     ],
 )
@@ -176,6 +178,15 @@ async def test_wrong_choices_are_refused(
     world.letters = [letter(1)]
     assert assert_problem(await client.post(PATH, json=sent), 400)["errors"]
     assert world.requeued == []
+
+
+@pytest.mark.parametrize("time", [7, True, ["2026-11-21T10:00:00Z"]])
+async def test_a_time_that_is_no_text_is_named_as_that(
+    client: httpx.AsyncClient, time: object
+) -> None:
+    problem = assert_problem(await client.post(PATH, json={"from": time}), 400)
+    message = "must be a text: an RFC 3339 time in UTC, such as 2026-11-21T10:00:00.000Z"
+    assert problem["errors"] == [{"field": "from", "message": message}]
 
 
 async def test_other_bodies_are_refused(client: httpx.AsyncClient) -> None:
