@@ -87,6 +87,21 @@ async def test_what_was_opened_before_it_was_requested_is_shown_as_it_comes(
         assert await one.page.locator("#detail [data-act=cancel]").count() == 1
 
 
+async def test_what_ended_before_its_title_came_is_named_by_it(
+    browser: Browser, world: World
+) -> None:
+    async with opened(browser, world) as one:
+        world.request("quick")
+        world.end("quick")
+        await one.go("?export=quick")
+        await one.page.wait_for_selector("#detail .completed")
+        await one.page.click("#detail summary")
+        world.publish_end(ended_export("quick", NOON, title="Orders"))
+        await one.page.wait_for_selector("#detail-title:has-text('Orders')")
+        assert "quick" in await one.page.inner_text("#detail header .id")
+        assert await one.page.is_visible("#detail details[open] pre")
+
+
 async def test_an_end_that_the_stream_missed_is_shown_once_it_is_back(
     browser: Browser, world: World
 ) -> None:
@@ -153,6 +168,8 @@ async def test_cancel_is_confirmed(browser: Browser, world: World) -> None:
         world.end("open", "cancelled")
         world.publish_end(ended_export("open", NOON, state="cancelled", bytes=None))
         await one.page.wait_for_selector("#detail .cancelled")
+        # The button that had the focus is gone: keys still go to the dialog.
+        assert await one.page.evaluate("document.activeElement.id") == "detail-title"
         # The line that was just shown outlives the new drawing of the dialog.
         assert "Cancelling" in await one.page.inner_text("#detail #toast.shown")
 

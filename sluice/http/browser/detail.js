@@ -51,8 +51,9 @@ export function refreshDetail() {
 // A change of the stream: rows grow in place, an end is fetched with its event. An export that was
 // opened before it was requested is fetched too.
 export function putDetail(change) {
-  if (change.export_id !== current || status?.event) return;
-  if (!status || !isOpen(change.state)) refresh();
+  if (change.export_id !== current) return;
+  if (status?.event) name();  // it ended before the list knew its title
+  else if (!status || !isOpen(change.state)) refresh();
   else {
     status = { ...status, state: change.state, rows: change.rows ?? status.rows, bytes: change.bytes ?? status.bytes };
     draw();
@@ -66,10 +67,7 @@ function draw() {
   const focused = dialog.contains(document.activeElement) ? document.activeElement.dataset.act : null;
   dialog.replaceChildren(
     ...dialog.querySelectorAll("#toast"),
-    element("header", {},
-      element("div", {},
-        title(listed?.title ?? current),
-        listed?.title ? element("p", { className: "id" }, current) : null),
+    element("header", {}, names(),
       button("close", "×", () => dialog.close(), { className: "close", ariaLabel: "Close" })),
     element("div", { className: "content" },
       trouble ? element("p", { className: "error" }, trouble) : null,
@@ -81,7 +79,18 @@ function draw() {
       state ? facts(listed, event) : null,
       event ? timeline(event) : null,
       event ? details(event) : null));
-  if (focused) dialog.querySelector(`[data-act="${focused}"]`)?.focus();
+  // What had the focus may be gone, as "Cancel" is at the end.
+  if (focused) (dialog.querySelector(`[data-act="${focused}"]`) ?? dialog.querySelector("#detail-title")).focus();
+}
+
+function names() {
+  const listed = known(current);
+  return element("div", { className: "called" }, title(listed?.title ?? current),
+    listed?.title ? element("p", { className: "id" }, current) : null);
+}
+
+function name() {
+  if (known(current)?.title) dialog.querySelector(".called").replaceWith(names());
 }
 
 // The focus begins here, so that a screen reader says what was opened.
@@ -157,13 +166,15 @@ function button(act, text, onclick, given = {}) {
   const made = element("button", { type: "button", ...given }, text);
   made.dataset.act = act;
   made.addEventListener("click", async () => {
-    made.disabled = true;
+    // Not by `disabled`, which takes the focus away from the dialog.
+    if (made.ariaDisabled === "true") return;
+    made.ariaDisabled = "true";
     try {
       await onclick(made);
     } catch (error) {
       toast(error.message);
     }
-    made.disabled = false;
+    made.ariaDisabled = "false";
   });
   return made;
 }
