@@ -102,6 +102,21 @@ async def test_what_ended_before_its_title_came_is_named_by_it(
         assert await one.page.is_visible("#detail details[open] pre")
 
 
+async def test_a_list_that_could_not_be_shown_comes_by_itself(
+    browser: Browser, world: World
+) -> None:
+    world.history.put(ended_export("done", NOON), NOON)
+    async with opened(browser, world) as one:
+        await one.go()
+        world.is_down = True
+        await one.page.select_option("[name=state]", "completed")
+        await one.page.wait_for_selector("#notice:not([hidden])")
+        world.history.put(ended_export("meanwhile", NOON + 1), NOON + 1)
+        world.is_down = False
+        await one.page.wait_for_selector("[data-id=meanwhile]")
+        await one.page.wait_for_selector("#notice", state="hidden")
+
+
 async def test_an_end_that_the_stream_missed_is_shown_once_it_is_back(
     browser: Browser, world: World
 ) -> None:

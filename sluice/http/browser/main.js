@@ -16,12 +16,16 @@ function filters() {
   return Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
 }
 
+let again;
 async function reload() {
+  clearTimeout(again);
   try {
     await load(filters());
     notice(null);
   } catch (error) {
     notice(`The list can't be shown: ${error.message}`);
+    // Kafka may be away while the stream stays: nothing else would fetch it.
+    if (!(error.status >= 400 && error.status < 500)) again = setTimeout(reload, 5000);
   }
   $("sign-out").hidden = !hasToken();
 }
