@@ -102,6 +102,13 @@ async def test_what_ended_before_its_title_came_is_named_by_it(
         assert await one.page.is_visible("#detail details[open] pre")
 
 
+_COUNT_CHANGES = """() => {
+    window.changes = 0;
+    new MutationObserver(() => { window.changes += 1; })
+        .observe(document.querySelector("#notice"), { childList: true });
+}"""
+
+
 async def test_a_list_that_could_not_be_shown_comes_by_itself(
     browser: Browser, world: World
 ) -> None:
@@ -111,6 +118,10 @@ async def test_a_list_that_could_not_be_shown_comes_by_itself(
         world.is_down = True
         await one.page.select_option("[name=state]", "completed")
         await one.page.wait_for_selector("#notice:not([hidden])")
+        await one.page.evaluate(_COUNT_CHANGES)
+        answers = len(one.requests) + 2
+        await until(lambda: len(one.requests) >= answers)
+        assert await one.page.evaluate("window.changes") == 0, "a screen reader reads it once"
         world.history.put(ended_export("meanwhile", NOON + 1), NOON + 1)
         world.is_down = False
         await one.page.wait_for_selector("[data-id=meanwhile]")

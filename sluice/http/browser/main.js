@@ -37,7 +37,8 @@ function reloadAll() {
 
 function notice(text) {
   $("notice").hidden = !text;
-  $("notice").textContent = text ?? "";
+  // A screen reader says the same text again if it is set again.
+  if ($("notice").textContent !== (text ?? "")) $("notice").textContent = text ?? "";
 }
 
 // What the URL says is what is shown; the back button goes through it.
