@@ -5,9 +5,10 @@ the last turn and before it closes the cluster connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from starlette.types import ASGIApp
@@ -27,6 +28,7 @@ from consumer.metrics import Metrics
 from consumer.storage.base import GroupStorage
 from producer.publisher import ExportPublisher
 from sluice.access.gate import AccessGate, open_gate
+from sluice.background import keep_running
 from sluice.errors import UsageError
 from sluice.expiring import Expiring
 from sluice.http.app import AppDependencies, HttpLimits, build_app
@@ -114,14 +116,15 @@ class Node:
 
     async def run(self) -> None:
         """Work until cancelled; then drain, commit and leave."""
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "observe": self._observe,
+            "observe readiness": self._observe_readiness,
+            "observe kafka": self._observe_kafka,
+            "tidy": partial(tidy_now_and_then, self._storage, self._partitions, self._metrics),
+            "expire": self._expiring.run,
+        }
         observing = [
-            asyncio.create_task(self._observe(), name="observe"),
-            asyncio.create_task(self._observe_readiness(), name="observe readiness"),
-            asyncio.create_task(self._observe_kafka(), name="observe kafka"),
-            asyncio.create_task(
-                tidy_now_and_then(self._storage, self._partitions, self._metrics), name="tidy"
-            ),
-            asyncio.create_task(self._expiring.run(), name="expire"),
+            asyncio.create_task(keep_running(name, work), name=name) for name, work in works.items()
         ]
         try:
             await self._group.run()
