@@ -1,4 +1,4 @@
-"""What the service reads from the cluster: topics, committed offsets, ends of logs.
+"""What the service reads from the cluster: topics, members, committed offsets, ends of logs.
 
 Read-only. Invariant: offsets fetched after a partition's producer has started are final, because
 that start waits for the predecessor's transaction to end; and no offset is older than one returned
@@ -13,10 +13,12 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import KafkaError, for_code
 
 from clients.contact import Contact
 from clients.diagnosis import NO_CONNECTION, why_unreachable
+from consumer.core.group_overview import CommittedPair, GroupNode, Pair
 from consumer.core.resume import Committed
 from consumer.errors import NodeRefused, NoKafka
 from schemas.topics import Topics
@@ -120,7 +122,44 @@ class Cluster:
         self.contact.note(answers, time.monotonic() - called_at)
         return answers
 
-    async def fetch_committed(self, partition: int) -> tuple[Committed | None, Committed | None]:
+    async def fetch_members(self) -> tuple[str, list[GroupNode]]:
+        """Fetch the group's state, in Kafka's word, and its members with their partitions.
+
+        In the middle of a rebalance members have none.
+        """
+        async with asyncio.timeout(_CALL_SECONDS):
+            while True:
+                try:
+                    return await self._describe_group()
+                except KafkaError as error:
+                    # The coordinator may be unknown, loading, or another broker by now.
+                    if not error.retriable:
+                        raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _describe_group(self) -> tuple[str, list[GroupNode]]:
+        (answer,) = await self._admin.describe_consumer_groups([self.group_id])
+        ((code, _, state, _, _, members, *_),) = answer.groups
+        if code:
+            raise for_code(code)(f"the group {self.group_id} can't be described")
+        nodes = [
+            # Kafka writes an address as Java does: ``host/10.0.0.1``, mostly without the host.
+            GroupNode(name, host.rpartition("/")[2], self._assigned_requests(assignment))
+            for _, name, host, _, assignment, *_ in members
+        ]
+        return state, nodes
+
+    def _assigned_requests(self, assignment: bytes) -> list[int]:
+        """The partitions of requests in an assignment of the consumer protocol."""
+        if not assignment:
+            return []
+        try:
+            assigned = ConsumerProtocolMemberAssignment.decode(assignment).partitions()
+        except ValueError:  # another program's, in the same group
+            return []
+        return sorted(one.partition for one in assigned if one.topic == self._topics.requests)
+
+    async def fetch_committed(self, partition: int) -> CommittedPair:
         """Fetch the group's commits for requests and records; None where there is no commit.
 
         Raises:
@@ -129,9 +168,7 @@ class Cluster:
         """
         return (await self.fetch_all_committed([partition]))[partition]
 
-    async def fetch_all_committed(
-        self, partitions: Iterable[int]
-    ) -> dict[int, tuple[Committed | None, Committed | None]]:
+    async def fetch_all_committed(self, partitions: Iterable[int]) -> dict[int, CommittedPair]:
         """``fetch_committed`` for several partitions."""
         pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
@@ -147,12 +184,29 @@ class Cluster:
         committed = await self.fetch_all_committed(partitions)
         return any(one for pair in committed.values() for one in pair)
 
-    async def fetch_log_starts(self, partition: int) -> tuple[int, int]:
+    async def fetch_log_starts(self, partition: int) -> Pair:
         """Fetch the first available offsets of requests and records."""
-        requests, records = self._pair(partition)
+        return (await self.fetch_all_log_starts([partition]))[partition]
+
+    async def fetch_all_log_starts(self, partitions: Iterable[int]) -> dict[int, Pair]:
+        """``fetch_log_starts`` for several partitions."""
+        pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
-            starts = await self._ends.beginning_offsets([requests, records])
-        return starts[requests], starts[records]
+            starts = await self._ends.beginning_offsets(
+                [one for pair in pairs.values() for one in pair]
+            )
+        return {number: (starts[one], starts[two]) for number, (one, two) in pairs.items()}
+
+    async def fetch_pair_ends(self, partitions: Iterable[int]) -> dict[int, Pair]:
+        """Fetch the offsets after the last messages of requests and records, committed or not."""
+        pairs = {partition: self._pair(partition) for partition in partitions}
+        ends = await self.fetch_ends([one for pair in pairs.values() for one in pair])
+        return {number: (ends[one], ends[two]) for number, (one, two) in pairs.items()}
+
+    async def fetch_pair_count(self) -> int:
+        """Fetch how many partitions have both requests and records."""
+        counts = await self.fetch_partition_counts()
+        return min(counts[self._topics.requests], counts[self._topics.records])
 
     async def fetch_end(self, partition: TopicPartition) -> int:
         """Fetch the offset after the last message, committed or not."""

@@ -20,6 +20,7 @@ from consumer.exports.export_context import ExportContext
 from consumer.formats.native import PythonEncoders, find_encoders
 from consumer.formats.registry import Formats
 from consumer.group.group import ConsumerGroup
+from consumer.group.group_reader import GroupReader
 from consumer.group.member import Membership
 from consumer.history.history import History
 from consumer.lanes.lane_context import LaneLimits
@@ -79,6 +80,11 @@ class Node:
         self._expiring = Expiring(storage, self._partitions, manifests_kept, self._metrics)
         self._metrics.watch_scratch(lambda: storage.scratch_bytes)
         self._metrics.watch(lambda: group.slots.running, self._open_exports)
+
+    @property
+    def name(self) -> str:
+        """Its name in the consumer group."""
+        return self._group.name
 
     @property
     def encoders(self) -> str:
@@ -198,6 +204,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             Backlog(cluster, options) as backlog,
             History(cluster, settings.topics, options) as history,
             LiveExports(node, backlog, history) as live,
+            GroupReader(cluster, group.name) as reader,
             RequestLookup(options) as lookup,
             _upload_gateway(
                 settings, firsts := FirstRequests(backlog, lookup, settings.topics.records)
@@ -210,6 +217,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
                 metrics,
                 gate,
                 letters,
+                reader,
                 lookup,
                 RetryThreads(settings.topics, options).run_again,
             )
@@ -230,6 +238,7 @@ async def run_node(settings: Settings) -> None:
         log.info(
             "node started",
             url=server.url,
+            name=node.name,
             storage=node.storage_root,
             storage_id=node.storage_id,
             encoders=node.encoders,

@@ -37,6 +37,7 @@ class ConsumerGroup:
         context: ExportContext,
         capacity: int,
     ) -> None:
+        self.name = membership.client_id
         self.slots = Slots(capacity)
         # More than slots: a turn that hangs in the storage gives up its slot but keeps its thread.
         self._threads = DaemonThreads(_MOST_THREADS, "turn")

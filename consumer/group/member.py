@@ -8,6 +8,9 @@ partitions is assigned, across rebalances too.
 """
 
 import asyncio
+import os
+import re
+import socket
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ log = structlog.get_logger(__name__)
 _STOP_SECONDS = 2.0
 # No limit on a batch: Kafka returns a larger one all the same (KIP-74).
 _PARTITION_FETCH_BYTES = 1024 * 1024
+_NAME_CHARACTERS = 100
 _FETCH_BYTES = 8 * 1024 * 1024  # over all partitions; doubled while a fetch is split among them
 
 
@@ -54,11 +58,19 @@ class Membership:
     limits: LaneLimits
     metadata_age_seconds: float = 30.0
 
+    @property
+    def client_id(self) -> str:
+        """The node's name in the group: what operators and Kafka's tools see of its member."""
+        own = f"sluice-{socket.gethostname()[: _NAME_CHARACTERS - 20]}-{os.getpid()}"
+        # Kafka makes it part of the names of its metrics.
+        return re.sub("[^A-Za-z0-9._-]", "_", self.group_instance_id or own)[:_NAME_CHARACTERS]
+
     def consumer_options(self) -> dict[str, Any]:
         """Keyword arguments for the consumer."""
         # At most a third of the session, as Kafka advises; one second makes takeovers quick.
         heartbeat = min(HEARTBEAT_SECONDS, self.session_timeout_seconds / 3)
         return {
+            "client_id": self.client_id,
             "group_instance_id": self.group_instance_id,
             "session_timeout_ms": int(self.session_timeout_seconds * 1000),
             "heartbeat_interval_ms": int(heartbeat * 1000),

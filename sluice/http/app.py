@@ -24,6 +24,7 @@ from sluice.http import (
     documentation,
     download,
     events,
+    group,
     links,
     listing,
     page,
@@ -42,7 +43,14 @@ from sluice.http.repeats import FirstRequests
 from sluice.http.retry import Retries, RetryDependencies, RunAgain, retry
 from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
-from sluice.http.view import BacklogView, FinishedView, HistoryView, NodeView, RequestsView
+from sluice.http.view import (
+    BacklogView,
+    FinishedView,
+    GroupView,
+    HistoryView,
+    NodeView,
+    RequestsView,
+)
 from sluice.links import LinkKeys
 
 # A timed-out probe tells an operator less than a response with the reason.
@@ -64,6 +72,7 @@ class AppDependencies:
     metrics: Metrics
     gate: AccessGate
     letters: dead_letters.LettersView
+    group: GroupView
     requests: RequestsView
     run_again: RunAgain
 
@@ -129,6 +138,7 @@ def _routes(deps: AppDependencies, limits: HttpLimits) -> list[Route]:
             "DELETE", "/export/{export_id}", guard(partial(cancel.cancel, exports, deps.uploads))
         ),
         _Route("POST", "/export/{export_id}/retry", guard(partial(retry, retries, idle_seconds))),
+        _Route("GET", "/group", operators(partial(group.overview, deps.group))),
         _Route("GET", "/dead-letters", operators(partial(dead_letters.list_letters, letters))),
         _Route(
             "POST",

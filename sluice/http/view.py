@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.core.backlog import UnfinishedRequest
+from consumer.core.group_overview import GroupOverview
 from consumer.core.listing import EndedExports, ListedExport
 from consumer.storage.base import StoredFile
 from schemas.completions import ExportCompleted, Source, TerminalEvent
@@ -67,6 +68,13 @@ class HistoryView(Protocol):
 
     def on_end(self, listener: Callable[[ListedExport], None]) -> None:
         """Call the listener with each export that ends from now on."""
+
+
+class GroupView(Protocol):
+    """The consumer group; see ``consumer.group.group_reader``."""
+
+    async def overview(self) -> GroupOverview:
+        """Its nodes and partitions, as of now."""
 
 
 class Recorded(Protocol):

@@ -200,6 +200,7 @@ async def test_the_page_and_what_it_calls_pass_through(
             assert (await client.get(path)).status_code == 200, path
         assert (await client.get("/export?limit=1")).json() == {"exports": [], "next": None}
         assert (await client.get("/dead-letters")).json() == {"dead_letters": []}
+        assert len((await client.get("/group")).json()["nodes"]) == 1
         requeued = await client.post("/dead-letters/requeue", json={"all": True})
         assert requeued.json()["requeued"] == 0
         moved = await client.get("/")

@@ -66,6 +66,10 @@ async def test_every_view(
         await assert_nothing(one, axe, "the list")
         await page.click("#open-node")
         await page.wait_for_selector(".letter")
+        await page.wait_for_selector(".nodes li")
+        await assert_nothing(one, axe, "the nodes")
+        world.lacks_group = True
+        await page.wait_for_selector("#node .error")
         await assert_nothing(one, axe, "the node")
         await page.keyboard.press("Escape")
         await page.click("#open-upload")

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from clients.errors import ClientError
 from consumer.core.backlog import UnfinishedRequest
+from consumer.core.group_overview import GroupOverview
 from consumer.core.listing import EndedExports, ExportState, ListedExport
 from consumer.errors import BacklogUnavailable, RequestsHidden
 from consumer.metrics import Metrics
@@ -42,7 +43,7 @@ from sluice.http.storage_calls import StorageCalls
 from sluice.http.uploads import UploadGateway
 from sluice.http.view import NodeStatus
 from sluice.letters import letter_fields
-from tests.support.serving import STATUS, serving
+from tests.support.serving import GROUP, STATUS, serving
 from tests.support.world_publisher import WorldPublisher
 
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -91,6 +92,9 @@ class World:
     titles: dict[str, str] = field(default_factory=dict)
     """Of unfinished exports, as lists show them, by id."""
     node_status: NodeStatus = STATUS
+    group: GroupOverview = GROUP
+    lacks_group: bool = False
+    """What is known of the group is older than that of before."""
     letters: list[DeadLetterRecord] = field(default_factory=list)
     requeued: list[Place] = field(default_factory=list)
     """Dead letters that were put back."""
@@ -129,6 +133,14 @@ class World:
 
     async def problems(self) -> list[str]:
         return self.wrong
+
+    # The group
+
+    async def overview(self) -> GroupOverview:
+        await self._ask()
+        if self.lacks_group:
+            raise BacklogUnavailable("the group's commits went back")
+        return self.group
 
     # The backlog
 
@@ -343,6 +355,7 @@ async def app_of(
                 *(world, world, world, live, world.storage, calls, firsts, uploads),
                 world.metrics,
                 gate,
+                world,
                 world,
                 world,
                 world.run_again,

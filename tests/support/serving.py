@@ -10,6 +10,7 @@ from unittest.mock import patch
 import httpx
 from starlette.types import ASGIApp
 
+from consumer.core.group_overview import GroupNode, GroupOverview, GroupPartition
 from sluice.http.server import HttpServer
 from sluice.http.view import NodeStatus
 from tests.support.clients import http_client
@@ -22,6 +23,25 @@ STATUS = NodeStatus(
     lag=17,
     partition_lag={0: 5, 4: 12, 11: 0},
     capacity=5,
+)
+GROUP = GroupOverview(
+    group_id="sluice",
+    state="Stable",
+    nodes=[
+        GroupNode("sluice-alpha-17", "10.0.0.7", [0, 4, 11]),
+        GroupNode("sluice-beta-4", "10.0.0.8", [1, 2, 3]),
+    ],
+    partitions=[
+        GroupPartition(0, 5, "sluice-alpha-17"),
+        GroupPartition(1, 2_000, "sluice-beta-4"),
+        GroupPartition(2, 0, "sluice-beta-4"),
+        GroupPartition(3, 0, "sluice-beta-4"),
+        GroupPartition(4, 12, "sluice-alpha-17"),
+        GroupPartition(5, 1, None),
+        GroupPartition(11, 0, "sluice-alpha-17"),
+    ],
+    lag=2_018,
+    answered_by="sluice-alpha-17",
 )
 _MOMENT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 

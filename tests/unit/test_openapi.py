@@ -14,6 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.routing import Route
 
+from consumer.core.group_overview import GroupOverview
 from consumer.core.listing import ExportState
 from schemas.completions import TerminalEvent
 from schemas.options import OPTIONS
@@ -111,6 +112,7 @@ async def test_it_has_the_version_of_the_package(document: dict[str, Any]) -> No
     [
         TerminalEvent,
         NodeStatus,
+        GroupOverview,
         ExportState,
         Column,
         DeadLetterReason,
@@ -180,6 +182,7 @@ async def assert_answers_described(
         assert_described(document, await without_keys.post("/export/done/link"))
     for path in ("/health", "/ready", "/metrics", "/export/metrics", "/export/status", "/export"):
         assert_described(document, await client.get(path))
+    assert_described(document, await client.get("/group"))
     world.wrong.append("no storage")
     assert_described(document, await client.get("/ready"))
     assert_described(document, await client.post("/export/run", json={}))
