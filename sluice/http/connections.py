@@ -31,13 +31,17 @@ HEAD_SECONDS = 10.0
 """From connecting, or the end of the previous response, to a complete request head."""
 UNREAD_SECONDS = 60.0
 """How long a client may leave the send buffer full before its connection is aborted."""
+ACCEPTED_AT_A_TIME = 5
+"""In one pass of the loop; asyncio would accept as many as may wait. A flood that was
+accepted at once would take all connections for probes before one of them is read."""
 _CLOSE = {"Connection": "close"}
 _AGAIN = {**_CLOSE, "Retry-After": "1"}
 _Handle = TypeVar("_Handle", bound=asyncio.Handle)
 _SLICE_BYTES = 16 * 1024
 _READ_SECONDS = 0.01
 _MOST_CONNECTIONS = 500
-_PROBE_CONNECTIONS = 20
+_PROBE_CONNECTIONS = 64  # what is accepted while one is read, answered and closed, twice
+_PASSES_UNTIL_READ = 4  # of the loop, from being accepted, for what was sent with the connection
 _MOST_STREAMS = 1_200
 _TOO_MANY = "the node has too many connections"
 _DESCRIPTORS_EACH = 3  # a socket, a spooled body, and a share for everything else
@@ -80,6 +84,7 @@ class Protocol(H11Protocol):
         self._free_since = self.loop.time()
         self._received = bytearray()
         self._is_for_probes = False
+        self._passes = 0
         self._reading: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -88,6 +93,16 @@ class Protocol(H11Protocol):
     def is_free(self) -> bool:
         """Whether no request is running."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def can_go(self) -> bool:
+        """Whether no request is running, though one that came with the connection would be."""
+        return self.is_free and self._passes >= _PASSES_UNTIL_READ
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is closed but for a pass of the loop: a flood leaves dozens of them."""
+        return self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     @property
     def is_stream(self) -> bool:
@@ -112,6 +127,7 @@ class Protocol(H11Protocol):
         # Bytes left in ``_received`` are parsed before the transport reads more.
         self.flow = FlowControl(_Reading(transport, self._resume_transport))  # type: ignore[arg-type]
         self._note_state()
+        self._count_passes()
         if len(self.connections) > most_connections():
             self._find_room()
 
@@ -203,10 +219,15 @@ class Protocol(H11Protocol):
         log.info("response cut off: the client does not read", path=path)
         self.transport.abort()
 
+    def _count_passes(self) -> None:
+        if self._passes < _PASSES_UNTIL_READ:
+            self._passes += 1
+            self.loop.call_soon(self._count_passes)
+
     def _find_room(self) -> None:
         """Replace an idle connection; else become one for probes; else answer 503."""
         others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
-        lasting = [one for one in others if not one.is_stream]
+        lasting = [one for one in others if not one.is_stream and not one.is_gone]
         usual = [one for one in lasting if not one._is_for_probes]  # noqa: SLF001 - one of ours
         if len(usual) < most_connections() or self._make_room(usual):
             return
@@ -217,7 +238,7 @@ class Protocol(H11Protocol):
 
     def _make_room(self, among: Iterable["Protocol"]) -> bool:
         """Close the connection idle for longest, if any."""
-        free = [one for one in among if one.is_free]
+        free = [one for one in among if one.can_go]
         if not free:
             return False
         longest = min(free, key=lambda one: one._free_since)  # noqa: SLF001 - one of ours

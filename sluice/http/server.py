@@ -18,13 +18,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from sluice.errors import UserError
-from sluice.http.connections import HEAD_BYTES, Protocol
+from sluice.http.connections import ACCEPTED_AT_A_TIME, HEAD_BYTES, Protocol
 from sluice.http.request_log import RequestLog
 from sluice.http.stopping import AnsweredAtTheEnd, Stopping
 from sluice.http.tls import Handshakes
 
 _GRACE_SECONDS = 1.5  # for running requests to finish; then they are cut off
 _STOP_SECONDS = 2.5  # for cut-off requests to clean up: an upload cancels its export
+_MOST_WAITING = 2_048  # to be accepted
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach them from here
 
 
@@ -58,6 +59,7 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                backlog=ACCEPTED_AT_A_TIME,
             )
         )
         self._address = (host, port)
@@ -151,6 +153,12 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.servers = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with more connections waiting than are accepted at a time."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_MOST_WAITING)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

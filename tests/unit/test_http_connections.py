@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,10 @@ from tests.support.waiting import until
 
 CUT_OFF = "response cut off: the client does not read"
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+POST = (
+    b"POST /export/run HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -69,6 +74,28 @@ async def drip(one: Raw, text: bytes) -> None:
     for byte in text:
         one.writer.write(bytes([byte]))
         await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("sent", [b"", POST], ids=["silent", "slow bodies"])
+async def test_a_probe_among_a_flood_of_connections_is_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """All wait to be accepted while the loop is busy; each beyond 50 makes another one go."""
+    monkeypatch.setattr(connections, "_MOST_CONNECTIONS", 50)
+    async with serving_world(world) as client, AsyncExitStack() as flood:
+        assert (await client.get("/health")).status_code == 200  # it listens
+        place = (client.base_url.host, client.base_url.port)
+        # In this thread, so that none is accepted meanwhile.
+        opened = [flood.enter_context(socket.create_connection(place)) for _ in range(150)]
+        for one in opened:
+            one.sendall(sent)
+        probe = flood.enter_context(socket.create_connection(place))
+        probe.sendall(GET + b"\r\n")
+        opened = [flood.enter_context(socket.create_connection(place)) for _ in range(150)]
+        for one in opened:
+            one.sendall(sent)
+        answer = await asyncio.to_thread(probe.recv, 1_000)
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_connection_without_a_head_is_closed(
