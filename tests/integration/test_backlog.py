@@ -303,6 +303,9 @@ async def test_more_partitions_than_before_are_read(
         producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers)
         try:
             await admin.create_partitions({topics.requests: NewPartitions(3)})
+            # A broker learns of them a little later, and the producer reads it once.
+            numbers = [TopicPartition(topics.requests, number) for number in range(3)]
+            await until(cluster.fetch_request_partitions, numbers)
             await producer.start()
             await Upstream(producer, topics).send(
                 topics.requests, "k", {"type": "export.requested", "export_id": "new"}, 2

@@ -231,7 +231,7 @@ async def test_large_batches_applied_in_part_in_all_partitions_at_once(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("pairs", [190_000])
+@pytest.mark.parametrize("pairs", [100_000])
 @pytest.mark.parametrize("topics", [PARTITIONS], indirect=True)
 async def test_large_batches_of_deep_rows_in_all_partitions_at_once(
     trial: Trial, pairs: int

@@ -41,7 +41,6 @@ async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
 @pytest.mark.parametrize(
     "large",
     [
-        {"large-0": (SHORT, 4), "large-1": (LONG, 16), "large-2": (LONG, 16)},
         pytest.param(
             {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
             id="of 64 MiB",
