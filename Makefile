@@ -92,7 +92,7 @@ native-check: ## format, lint and tests of native/, where cargo is
 	@# doesn't know the crate's edition.
 	@if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 \
 	    && cargo metadata --no-deps --format-version 1 --manifest-path native/Cargo.toml >/dev/null 2>&1; \
-	then set -e; unset MAKEFLAGS; cd native; \
+	then set -e; unset MAKEFLAGS MFLAGS; cd native; \
 	    cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml -- --config-path .; cargo clippy --quiet --locked --all-features --all-targets -- -D warnings; \
 	    cargo test --quiet --locked; \
 	else echo "sluice: no cargo of 1.88 or newer with clippy and rustfmt: native/ is not checked"; fi

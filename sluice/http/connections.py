@@ -10,7 +10,7 @@ running request is never closed to make room.
 import asyncio
 import resource
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ HEAD_SECONDS = 10.0
 """From connecting, or the end of the previous response, to a complete request head."""
 UNREAD_SECONDS = 60.0
 """How long a client may leave the send buffer full before its connection is aborted."""
-ACCEPTED_AT_A_TIME = 5
+ACCEPTED_AT_A_TIME = 20
 """In one pass of the loop; asyncio would accept as many as may wait. A flood that was
 accepted at once would take all connections for probes before one of them is read."""
 _CLOSE = {"Connection": "close"}
@@ -40,7 +40,7 @@ _Handle = TypeVar("_Handle", bound=asyncio.Handle)
 _SLICE_BYTES = 16 * 1024
 _READ_SECONDS = 0.01
 _MOST_CONNECTIONS = 500
-_PROBE_CONNECTIONS = 64  # what is accepted while one is read, answered and closed, twice
+_PROBE_CONNECTIONS = 250  # what is accepted while one is read, answered and closed, twice
 _PASSES_UNTIL_READ = 4  # of the loop, from being accepted, for what was sent with the connection
 _MOST_STREAMS = 1_200
 _TOO_MANY = "the node has too many connections"
@@ -93,11 +93,6 @@ class Protocol(H11Protocol):
     def is_free(self) -> bool:
         """Whether no request is running."""
         return self.cycle is None or self.cycle.response_complete
-
-    @property
-    def can_go(self) -> bool:
-        """Whether no request is running, though one that came with the connection would be."""
-        return self.is_free and self._passes >= _PASSES_UNTIL_READ
 
     @property
     def is_gone(self) -> bool:
@@ -226,25 +221,42 @@ class Protocol(H11Protocol):
 
     def _find_room(self) -> None:
         """Replace an idle connection; else become one for probes; else answer 503."""
-        others = [one for one in self.connections if isinstance(one, Protocol) and one is not self]
-        lasting = [one for one in others if not one.is_stream and not one.is_gone]
-        usual = [one for one in lasting if not one._is_for_probes]  # noqa: SLF001 - one of ours
-        if len(usual) < most_connections() or self._make_room(usual):
+        usual = for_probes = 0
+        idle_usual: Protocol | None = None
+        idle_for_probes: Protocol | None = None
+        for one in self.connections:  # once, as a flood comes here for each of its connections
+            if one is self or not isinstance(one, Protocol) or one.is_gone or one.is_stream:
+                continue
+            if one._is_for_probes:  # noqa: SLF001 - one of ours
+                for_probes += 1
+                idle_for_probes = one.idle_for_longer_than(idle_for_probes)
+            else:
+                usual += 1
+                idle_usual = one.idle_for_longer_than(idle_usual)
+        if usual < most_connections():
+            return
+        if idle_usual:
+            self._replace(idle_usual)
             return
         self._is_for_probes = True
         self.app = _for_probes(self.app)
-        if len(lasting) - len(usual) >= _PROBE_CONNECTIONS and not self._make_room(lasting):
+        if for_probes < _PROBE_CONNECTIONS:
+            return
+        if idle_for_probes:
+            self._replace(idle_for_probes)
+        else:
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
 
-    def _make_room(self, among: Iterable["Protocol"]) -> bool:
-        """Close the connection idle for longest, if any."""
-        free = [one for one in among if one.can_go]
-        if not free:
-            return False
-        longest = min(free, key=lambda one: one._free_since)  # noqa: SLF001 - one of ours
-        longest.transport.abort()
-        self.connections.discard(longest)  # now: uvicorn does so only in the loop's next cycle
-        return True
+    def idle_for_longer_than(self, other: "Protocol | None") -> "Protocol | None":
+        """This connection, if it may be closed to make room and before the other one; else that."""
+        if self._passes < _PASSES_UNTIL_READ or not self.is_free:
+            return other
+        earlier = other is None or self._free_since < other._free_since  # noqa: SLF001 - one of ours
+        return self if earlier else other
+
+    def _replace(self, one: "Protocol") -> None:
+        one.transport.abort()
+        self.connections.discard(one)  # now: uvicorn does so only in the loop's next cycle
 
     def _answer(self, status: HTTPStatus, detail: str) -> None:
         """Answer without the application unless a response has begun, and close the connection."""
