@@ -7,8 +7,8 @@ earlier.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,6 +29,7 @@ _RETRY_SECONDS = 0.1
 # How long to disbelieve commits that went back. Shorter than the 5 s of a backlog query, so that
 # the query's error can name the reason.
 _BACK_SECONDS = 2.0
+_Found = TypeVar("_Found")
 
 
 class CommitsWentBack(KafkaError):  # type: ignore[misc]  # noqa: N818 - aiokafka has no types
@@ -170,13 +171,9 @@ class Cluster:
 
     async def fetch_all_committed(self, partitions: Iterable[int]) -> dict[int, CommittedPair]:
         """``fetch_committed`` for several partitions."""
-        pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
-            found = await self._fetch_unmoved([one for pair in pairs.values() for one in pair])
-        return {
-            partition: (_committed(found[requests]), _committed(found[records]))
-            for partition, (requests, records) in pairs.items()
-        }
+            found = await self._fetch_pairs(partitions, self._fetch_unmoved)
+        return {number: (_committed(one), _committed(two)) for number, (one, two) in found.items()}
 
     async def has_worked(self) -> bool:
         """Whether the group has committed anything. Raises as ``fetch_committed``."""
@@ -190,18 +187,12 @@ class Cluster:
 
     async def fetch_all_log_starts(self, partitions: Iterable[int]) -> dict[int, Pair]:
         """``fetch_log_starts`` for several partitions."""
-        pairs = {partition: self._pair(partition) for partition in partitions}
         async with asyncio.timeout(_CALL_SECONDS):
-            starts = await self._ends.beginning_offsets(
-                [one for pair in pairs.values() for one in pair]
-            )
-        return {number: (starts[one], starts[two]) for number, (one, two) in pairs.items()}
+            return await self._fetch_pairs(partitions, self._ends.beginning_offsets)
 
     async def fetch_pair_ends(self, partitions: Iterable[int]) -> dict[int, Pair]:
         """Fetch the offsets after the last messages of requests and records, committed or not."""
-        pairs = {partition: self._pair(partition) for partition in partitions}
-        ends = await self.fetch_ends([one for pair in pairs.values() for one in pair])
-        return {number: (ends[one], ends[two]) for number, (one, two) in pairs.items()}
+        return await self._fetch_pairs(partitions, self.fetch_ends)
 
     async def fetch_pair_count(self) -> int:
         """Fetch how many partitions have both requests and records."""
@@ -242,6 +233,16 @@ class Cluster:
     async def _fetch_partitions(self, topic: str) -> list[TopicPartition]:
         count = (await self.fetch_partition_counts())[topic]
         return [TopicPartition(topic, number) for number in range(count)]
+
+    async def _fetch_pairs(
+        self,
+        partitions: Iterable[int],
+        fetch: Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, _Found]]],
+    ) -> dict[int, tuple[_Found, _Found]]:
+        """Fetch something of requests and records of several partitions, in one call."""
+        pairs = {partition: self._pair(partition) for partition in partitions}
+        found = await fetch([one for pair in pairs.values() for one in pair])
+        return {number: (found[one], found[two]) for number, (one, two) in pairs.items()}
 
     def _pair(self, partition: int) -> tuple[TopicPartition, TopicPartition]:
         topics = self._topics

@@ -94,7 +94,7 @@ class World:
     node_status: NodeStatus = STATUS
     group: GroupOverview = GROUP
     lacks_group: bool = False
-    """What is known of the group is older than that of before."""
+    """What is known of the group is older than what was known before."""
     letters: list[DeadLetterRecord] = field(default_factory=list)
     requeued: list[Place] = field(default_factory=list)
     """Dead letters that were put back."""

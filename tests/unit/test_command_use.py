@@ -226,15 +226,21 @@ def test_kafka_that_refuses_closes_with_what_to_do(
     assert (code, errors) == (1, f"sluice: {why} ({hint})\n")
 
 
-def test_verify_has_no_verdict_on_a_bucket_that_it_can_not_look_into(
-    call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def call_with_no_store(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """As ``call``, where the storage is in a bucket that nothing serves."""
     monkeypatch.setenv("SLUICE_STORAGE_URL", "s3://bucket/p")
     monkeypatch.setenv("SLUICE_STORAGE_OPTIONS", "endpoint=http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    return call
+
+
+def test_verify_has_no_verdict_on_a_bucket_that_it_can_not_look_into(
+    call_with_no_store: Call,
+) -> None:
     manifest = "s3://bucket/p/manifests/a.json"
-    code, output, errors = call("verify", "s3://bucket/p", manifest, "no/such/dir")
+    code, output, errors = call_with_no_store("verify", "s3://bucket/p", manifest, "no/such/dir")
     assert (code, output) == (1, "WRONG no/such/dir isn't there\n")
     assert errors == (
         "sluice: s3://bucket/p/manifests can't be listed: no connection can be made; "
@@ -243,16 +249,10 @@ def test_verify_has_no_verdict_on_a_bucket_that_it_can_not_look_into(
     )
 
 
-def test_expire_names_the_setting_of_a_storage_that_refuses(
-    call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLUICE_STORAGE_URL", "s3://bucket/p")
-    monkeypatch.setenv("SLUICE_STORAGE_OPTIONS", "endpoint=http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+def test_expire_names_the_setting_of_a_storage_that_refuses(call_with_no_store: Call) -> None:
     where = "SLUICE_STORAGE_URL: s3://bucket/p/.sluice.json"
     why = f"{where} can't be read: no connection can be made"
-    assert call("expire") == (1, "", f"sluice: {why}\n")
+    assert call_with_no_store("expire") == (1, "", f"sluice: {why}\n")
 
 
 def test_verify_names_what_was_given(call: Call, tmp_path: Path) -> None:

@@ -87,8 +87,7 @@ class Bucket:
         self.url = url
         self._uploads = uploads
         self._store = store
-        self._signs_none = False
-        self._signs_from = float("-inf")
+        self._signs_from: float | None = None  # set once it could not
         self._prefix = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> bytes | None:
@@ -203,7 +202,7 @@ class Bucket:
         if not isinstance(self._store, S3Store | GCSStore | AzureStore):
             return None
         # Signing may need another service, and wait for it for as long as any call may take.
-        if time.monotonic() < self._signs_from:
+        if self._signs_from is not None and time.monotonic() < self._signs_from:
             return None
         if isinstance(self._store, AzureStore):
             # There a signature names the permissions, and obstore's for HEAD has none.
@@ -213,10 +212,9 @@ class Bucket:
             with self._errors(f"{self.url}/{name} can't be signed"):
                 return obstore.sign(self._store, verb, self._key(name), timedelta(seconds=seconds))
         except StorageUnavailable as error:
-            self._signs_from = time.monotonic() + _UNSIGNED_SECONDS
-            if not self._signs_none:
-                self._signs_none = True
+            if self._signs_from is None:
                 log.warning("links can't be signed by the store", error=str(error))
+            self._signs_from = time.monotonic() + _UNSIGNED_SECONDS
             return None
 
     def _key(self, name: str) -> str:
