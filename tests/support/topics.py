@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import astuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from clients.topics import require_topics
+from clients.topics import create_topics
 from schemas.topics import Topics
 
 PARTITIONS = 4
@@ -18,18 +18,17 @@ begins with a transaction: with 12 of them brokers and nodes did little else."""
 
 @asynccontextmanager
 async def created_topics(bootstrap_servers: str, partitions: int) -> AsyncIterator[Topics]:
-    """The four topics with a fresh prefix; deleted afterwards."""
+    """The four topics with a fresh prefix, as `sluice topics create` makes them.
+
+    They can be used at once, and are deleted at the end.
+    """
     topics = Topics.named(f"t-{uuid.uuid4().hex[:12]}")
-    names = list(astuple(topics))
+    await create_topics(topics, partitions, 1, bootstrap_servers=bootstrap_servers)
+    yield topics
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
-        answer = await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
-        assert all(error[1] == 0 for error in answer.topic_errors), answer
-        # A node that starts at once would find that they are missing: a broker learns of them late.
-        await require_topics(names, bootstrap_servers=bootstrap_servers)
-        yield topics
-        await admin.delete_topics(names)
+        await admin.delete_topics(list(astuple(topics)))
     finally:
         await admin.close()
 
