@@ -23,11 +23,11 @@ async def created_topics(bootstrap_servers: str, partitions: int) -> AsyncIterat
     They can be used at once, and are deleted at the end.
     """
     topics = Topics.named(f"t-{uuid.uuid4().hex[:12]}")
-    await create_topics(topics, partitions, 1, bootstrap_servers=bootstrap_servers)
-    yield topics
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
+        await create_topics(topics, partitions, 1, bootstrap_servers=bootstrap_servers)
+        yield topics
         await admin.delete_topics(list(astuple(topics)))
     finally:
         await admin.close()
