@@ -103,11 +103,11 @@ async def run_kind(bed: Bed, kind: Kind, number: int) -> Result:
         target.findings.append(f"the attack failed: {error!r:.200}")
     measured = await watch.ended(beside)
     findings = [*swollen(measured), *refused(measured), *watch.deaths()]
-    findings += [*target.findings, *beside.findings]
+    findings += [*target.findings, *target.unsettled, *beside.findings]
     if kind.after and not watch.deaths():
-        target.findings.clear()
+        target.findings, target.unsettled = [], []
         await kind.after(target)
-        findings += target.findings
+        findings += [*target.findings, *target.unsettled]
     findings += [f"{one} has two events" for one in bed.downstream.doubled[:3]]
     ends, lateness = target.ends(), list(late(measured))
     return Result(kind.name, measured, ends, target.answers, findings, lateness)

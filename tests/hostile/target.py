@@ -37,8 +37,9 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes | None]]
 class Target:
     """One attack's view of a bed. ``partition``: where it sends what has no reason to go elsewhere.
 
-    ``answers`` counts HTTP answers, ``findings`` are what was not as it should be. ``crowded``:
-    others run at the same time, so it may be kept out, with an answer or an end that says so.
+    ``answers`` counts HTTP answers, ``findings`` are what was not as it should be, ``unsettled``
+    what ``settled`` waited for in vain when it was last called. ``crowded``: others run at the same
+    time, so it may be kept out, with an answer or an end that says so.
     """
 
     bed: Bed
@@ -48,6 +49,7 @@ class Target:
     wanted_letters: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     letters_before: Counter[str] = field(default_factory=Counter)
     crowded: bool = False
     _numbers: Any = field(default_factory=itertools.count)
@@ -144,12 +146,12 @@ class Target:
             return self.wanted.keys() <= downstream.events.keys() and seen >= self.wanted_letters
 
         await downstream.wait(is_settled, seconds)
-        self._judge_ends()
         seen = downstream.letters - letters_before
-        for reason, count in (self.wanted_letters - seen).items():
-            self.findings.append(f"{count} dead letters '{reason}' are missing")
+        missing = (self.wanted_letters - seen).items()
+        letters = [f"{count} dead letters '{reason}' are missing" for reason, count in missing]
+        self.unsettled = [*self._wrong_ends(), *letters]
 
-    def _judge_ends(self) -> None:
+    def _wrong_ends(self) -> list[str]:
         wrong: Counter[str] = Counter()
         for export_id, ends in self.wanted.items():
             event = self.bed.downstream.events.get(export_id)
@@ -157,7 +159,7 @@ class Target:
                 wrong["an export has not ended"] += 1
             elif end_of(event) not in ends and not self._is_kept_out(end_of(event)):
                 wrong[f"an export ended as {end_of(event)}: {event.get('message', '')[:80]}"] += 1
-        self.findings += [f"{count} x {what}" for what, count in wrong.items()]
+        return [f"{count} x {what}" for what, count in wrong.items()]
 
     def _is_kept_out(self, end: str) -> bool:
         return self.crowded and end == "too_many_open"

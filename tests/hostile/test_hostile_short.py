@@ -8,6 +8,7 @@ from tests.hostile.catalogue import chosen
 from tests.hostile.report import line
 from tests.hostile.running import Run
 from tests.hostile.together import run_together
+from tests.model.tape import SEED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -26,15 +27,16 @@ NOWHERE_ELSE = [
     "names",
     [
         pytest.param(NOWHERE_ELSE, id="tested nowhere else"),
-        pytest.param(None, id="the others", marks=pytest.mark.long),
+        pytest.param(None, id="half of the others", marks=pytest.mark.long),
     ],
 )
 async def test_no_kind_takes_a_node_down(
     bootstrap_servers: str, tmp_path: Path, names: list[str] | None
 ) -> None:
     if names is None:
-        kinds = [kind for kind in chosen([], short=True) if kind.name not in NOWHERE_ELSE]
-        assert len(kinds) > 15
+        others = [kind for kind in chosen([], short=True) if kind.name not in NOWHERE_ELSE]
+        kinds = others[SEED % 2 :: 2]  # `make hostile` sends them all
+        assert len(kinds) > 8
     else:
         kinds = chosen(names, short=True)
         assert len(kinds) == len(names)
