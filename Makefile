@@ -24,7 +24,7 @@ CHECKED := acceptance broker clients consumer producer schemas sluice sluice_cli
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo client test test-long check lint types test-unit chaos hostile native-check native-fuzz hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
+.PHONY: help install demo client test test-long test-longest test-properties test-again check lint types test-unit chaos hostile native-check native-fuzz hunt bench load evidence soak scale deploy-check imports rules image lock schemas dashboard metrics-docs lane-diagram clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,11 +62,18 @@ test: install ## the tests, on a real Kafka (about a quarter of an hour on two c
 	@$(BIN)/python -m broker.record_classes
 	$(PYTEST_APART) -m "not long"
 
-test-long: install ## the longest tests, and properties with many examples
+test-long: test-longest test-properties ## the longest tests, and properties with many examples
+
+test-longest: install
 	@$(BIN)/python -m broker.record_classes
 	$(PYTEST_APART) -m long --timeout 1800
+
+test-properties: install
 	$(BIN)/python -m pytest -q -m "hypothesis and not kafka and not long" -n $(TEST_WORKERS) \
 	    --dist worksteal --timeout 1800 --hypothesis-profile long $(UNMARKED)
+
+test-again: install ## what failed last, once more and alone, as CI does
+	$(BIN)/python -m tests.again
 
 hunt: install ## kill Kafka under commits, and see whether it forgets some (HUNT_KILLS, HUNT)
 	$(BIN)/python -m tests.chaos.commit_hunt --kills $(HUNT_KILLS) --seed $(CHAOS_SEED) $(HUNT)
