@@ -66,7 +66,7 @@ def test_what_is_stable_is_what_there_is(ledger: Ledger) -> None:
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize(("shape", "kills"), [(Shape.COMPACTED, 12), (Shape.LONG, 8)])
+@pytest.mark.parametrize(("shape", "kills"), [(Shape.COMPACTED, 8), (Shape.LONG, 5)])
 async def test_a_killed_broker_forgets_no_commits(tmp_path: Path, shape: Shape, kills: int) -> None:
     """As the embedded Kafka loads them, and with elections that follow each other quickly."""
     load_bytes = int(server_properties(0, 0, "")["offsets.load.buffer.size"])

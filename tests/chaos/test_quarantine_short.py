@@ -18,10 +18,10 @@ async def test_what_kills_nodes_is_set_aside_and_the_others_complete(
 
 
 @pytest.mark.long
-async def test_a_thousand_good_exports_complete_beside_killers_of_every_kind(
+async def test_hundreds_of_good_exports_complete_beside_killers_of_every_kind(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:
-    await storm(bootstrap_servers, topics, tmp_path, good=1_000, killers=len(STYLES))
+    await storm(bootstrap_servers, topics, tmp_path, good=300, killers=len(STYLES))
 
 
 async def storm(

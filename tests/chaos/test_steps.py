@@ -35,7 +35,7 @@ OPEN_PLAN = Plan("open", 8, "csv", 200, 4)
 
 TIMES = {Step.DIRECTORY_SYNC: 1, Step.SEND_OFFSETS: 1, Step.COMMIT: 1}  # once a turn or a commit
 SECONDS = 60
-# After most steps comes little before the next one; after these something is final.
+# After these something is final; the others are killed at in `make test-long`.
 FINAL = {Step.MANIFEST, Step.RENAME, Step.COMMIT}
 # Those of a store; the others are the same as in a directory.
 OWN = {(Side.AFTER, Step.UPLOAD), (Side.AFTER, Step.MANIFEST)}
@@ -83,7 +83,7 @@ async def until_killed(point: Point, environment: dict[str, str], log: Path) -> 
         pytest.param(
             *point,
             id="-".join(point),
-            marks=[pytest.mark.long] * (point[0] is Side.AFTER and point[1] not in FINAL),
+            marks=[pytest.mark.long] * (point[1] not in FINAL),
         )
         for point in POINTS
     ],

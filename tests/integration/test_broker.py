@@ -102,6 +102,7 @@ async def test_transactions_and_groups_work_on_one_broker(running: EmbeddedKafka
         await consumer.commit()
 
 
+@pytest.mark.long
 async def test_other_properties_go_before_the_usual_ones(tmp_path: Path) -> None:
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
     users = {"kafka": "k", "ann": "ş"}
@@ -124,6 +125,7 @@ async def test_other_properties_go_before_the_usual_ones(tmp_path: Path) -> None
             assert await consumer.topics() == set()
 
 
+@pytest.mark.long
 def test_it_starts_from_the_archive_of_its_classes(tmp_path: Path) -> None:
     loaded = tmp_path / "loaded"
     EmbeddedKafka(tmp_path / "recorded").record_classes()

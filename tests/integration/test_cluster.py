@@ -22,6 +22,7 @@ COMMITS = 100
 SLOW_LOAD = {"offsets.load.buffer.size": "1"}  # a batch at a time
 
 
+@pytest.mark.long
 async def test_a_coordinator_that_loads_is_not_a_group_that_never_committed(
     tmp_path: Path,
 ) -> None:

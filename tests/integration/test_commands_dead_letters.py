@@ -201,7 +201,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_memory_does_not_grow_with_the_dead_letters(
     bootstrap_servers: str, topics: Topics, producer: AIOKafkaProducer, shell: Shell

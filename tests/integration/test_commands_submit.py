@@ -283,11 +283,8 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "input_format",
-    ["csv", *(pytest.param(name, marks=pytest.mark.long) for name in ("ndjson", "json"))],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("input_format", ["csv", "ndjson", "json"])
 async def test_memory_does_not_grow_with_the_file(shell: Shell, input_format: str) -> None:
     small, large = (_peak_kib(shell, input_format, rows) for rows in (1_000, 200_000))
     assert large - small < 24 * 1024, (small, large)

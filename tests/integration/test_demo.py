@@ -150,6 +150,7 @@ def stalls(url: str) -> float:
     return float(count)
 
 
+@pytest.mark.long
 def test_kept_it_serves_the_page_until_a_signal_comes(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
         (url,) = re.findall(r"http://\S+/", line_with(process, "until Ctrl-C, the page"))

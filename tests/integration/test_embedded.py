@@ -157,6 +157,7 @@ def test_a_second_one_on_its_directory_is_refused(kind: Kind, directory: Path) -
         assert running.log_path.read_bytes() == log
 
 
+@pytest.mark.long
 def test_a_picked_port_that_is_lost_is_replaced(kind: Kind, tmp_path: Path) -> None:
     server = kind.make(tmp_path / "one")
     thieves: list[socket.socket] = []

@@ -137,6 +137,7 @@ async def test_a_giant_record_fails_its_export_and_nothing_else(
     assert (ours["sluice_truncated"], ours["sluice_offset"]) == ("true", str(offset + 1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_a_batch_of_thousands_of_legal_records_is_read_piece_by_piece(
     trial: Trial,

@@ -45,9 +45,9 @@ async def post(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
             {"large-0": (SHORT, 16), "large-1": (LONG, 64), "large-2": (LONG, 64)},
             id="of 64 MiB",
         ),
-        # 1,300,000 rows each
+        # 650,000 rows each
         pytest.param(
-            dict.fromkeys(("large-0", "large-1", "large-2"), (SHORT, 32)),
+            dict.fromkeys(("large-0", "large-1", "large-2"), (SHORT, 16)),
             id="short rows only",
         ),
     ],
@@ -163,6 +163,7 @@ async def test_a_node_stops_in_time_amid_all_of_this(
         assert statuses <= {400, 503}
 
 
+@pytest.mark.long
 async def test_uploads_that_trickle_hold_little_of_what_they_have_sent(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:

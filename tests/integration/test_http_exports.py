@@ -87,6 +87,7 @@ async def test_whole_exports_and_the_same_id_again(
     assert await committed(bootstrap_servers, topics.dead_letters) == []
 
 
+@pytest.mark.long
 async def test_a_million_rows_are_uploaded_in_flat_memory(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:

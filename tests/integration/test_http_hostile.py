@@ -78,6 +78,7 @@ async def test_heads_that_never_end_exhaust_nothing(
     seen.check()
 
 
+@pytest.mark.long
 async def test_long_lines_from_many_clients_stay_within_memory(
     bootstrap_servers: str, topics: Topics, tmp_path: Path
 ) -> None:

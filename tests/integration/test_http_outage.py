@@ -116,6 +116,7 @@ async def until_it_says(client: httpx.AsyncClient, line: str) -> None:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.long
 async def test_a_scrape_tells_that_the_broker_is_away(
     mortal_kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:

@@ -107,7 +107,7 @@ JUDGES: dict[Format, tuple[Callable[[Path], Table], Callable[[dict[str, Any]], d
     [
         pytest.param(None, id="orders", marks=pytest.mark.long),
         pytest.param(40, id="some cities"),
-        pytest.param(3, id="each third city", marks=pytest.mark.long),
+        pytest.param(8, id="each eighth city", marks=pytest.mark.long),
     ],
 )
 async def test_every_format_reads_back_equal(

@@ -268,7 +268,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_memory_does_not_grow_with_the_recording(
     bootstrap_servers: str, topics: Topics, shell: Shell, node: NodeProcess
 ) -> None:

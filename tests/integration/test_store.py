@@ -22,7 +22,7 @@ from tests.support.object_stores import Bucket, bucket_of
 
 pytestmark = pytest.mark.slow
 
-KILLS = 3
+KILLS = 2
 WRITERS = 4
 # Reads the environment that a shell has after running what the command prints.
 CLIENT = """
@@ -83,6 +83,7 @@ def test_an_upload_in_parts_keeps_its_attributes(bucket: Bucket) -> None:
     assert bytes(found.bytes()) == piece * 11
 
 
+@pytest.mark.long
 async def test_it_survives_more_large_requests_at_once_than_its_memory_holds(
     bucket: Bucket,
 ) -> None:

@@ -100,6 +100,7 @@ async def test_exports_and_posts_beside_them_go_on(
     small.check()
 
 
+@pytest.mark.long
 async def test_while_the_requests_topic_is_read_a_question_is_refused_with_that_reason(
     bootstrap_servers: str,
     topics: Topics,

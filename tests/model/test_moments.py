@@ -28,7 +28,7 @@ _SHARE = 8
 @pytest.mark.parametrize(
     "name",
     # A script takes seconds; by chance these fates are in the interleavings, too.
-    [pytest.param(name, marks=[pytest.mark.long] * (at > 2)) for at, name in enumerate(SCRIPTS)],
+    [pytest.param(name, marks=[pytest.mark.long] * (at > 1)) for at, name in enumerate(SCRIPTS)],
 )
 def test_nothing_that_happens_once_breaks_the_promise(name: str, metrics: Metrics) -> None:
     moments = moments_of(SCRIPTS[name].lines, metrics)

@@ -36,7 +36,10 @@ def peak_of(bench: Bench) -> tuple[ExportFailed, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "compression",
+    ["gzip", *(pytest.param(name, marks=pytest.mark.long) for name in ("none", "zstd"))],
+)
 def test_what_a_batch_makes_counts_before_it_is_compressed(bench: Bench, compression: str) -> None:
     bench.request(options={"null": "x" * 64, "compression": compression})
     bench.batch(0, *([None] for _ in range(16 * MIB // 66 + 1)))
@@ -69,7 +72,7 @@ def test_just_a_million_cells_are_accepted(bench: Bench) -> None:
     assert "1,000,004 cells" in event.message
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nested_values_count(bench: Bench) -> None:
     row = f"[[{','.join(['[]'] * 99_990)}]]"
     bench.request()
