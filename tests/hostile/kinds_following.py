@@ -131,9 +131,21 @@ async def _odd_requests(target: Target) -> None:
         noted(target, await exchange(target, [head + b"\r\n"]), _TAKEN)
 
 
+async def _group(target: Target) -> None:
+    """Kafka tells what the group does; hundreds of clients share what a node reads of it."""
+    head = b"GET /group" + _HOST + b"\r\n"
+
+    async def client() -> None:
+        for _ in range(20):
+            noted(target, await exchange(target, [head]), frozenset({"200", "503"}))
+
+    await asyncio.gather(*(client() for _ in range(200)))
+
+
 KINDS = (
     Kind("1,100 event streams, half of them unread", _streams),
     Kind("dead letters of binary, listed and put back", _letters, seconds=90),
     Kind("retries among what decompresses to gigabytes", _retries, seconds=180),
     Kind("odd ids, heads and methods", _odd_requests),
+    Kind("4,000 questions what the group does", _group),
 )
