@@ -1,8 +1,8 @@
 """Run the tests that failed last once more, alone: ``python -m tests.again``.
 
-A machine that CI shares with others is late at times, and a wait of a test runs out. Invariant: what
-guards exactness gets no second try, and a run in which much failed gets none at all; there a
-failure is a defect until a person has looked.
+A machine that CI shares with others is late at times, and a wait of a test runs out. Invariant:
+what guards exactness gets no second try, and a run in which much failed gets none at all; there
+a failure is a defect until a person has looked.
 """
 
 import json

@@ -72,7 +72,7 @@ class Admission:
         """
         if self._user_limit is not None and unfinished.of_user >= self._user_limit:
             raise _too_many(
-                f"{self._user_limit:,} of your exports are accepted and unfinished"
+                f"{self._user_limit:,} exports of this user are accepted and unfinished"
                 " (SLUICE_USER_QUEUE_LIMIT)",
                 scope="user",
             )
