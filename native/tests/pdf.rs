@@ -91,6 +91,16 @@ fn what_is_unknown_or_needs_more_room_is_undecided() {
 }
 
 #[test]
+fn a_text_is_plain_whatever_its_length_only_if_each_of_its_bytes_is() {
+    let glyphs = glyphs();
+    for count in [1, 128, 256, 384, 4_096] {
+        assert_eq!(glyphs.plain_width(&"é".repeat(count)), None);
+        assert_eq!(glyphs.plain_width(&format!("a{}", "\n".repeat(count))), None);
+        assert_eq!(glyphs.plain_width(&"a".repeat(count)), Some(100 * count as u32));
+    }
+}
+
+#[test]
 fn a_text_is_wrapped_at_spaces_hyphens_and_breaks() {
     let (text, set) = cell("abc cd-efgh\ni", true, &column(Align::Left, 450)).expect("known");
     assert_eq!(text, "abc)Tj\n0 -8 Td (cd-)Tj\n0 -8 Td (efg\u{c8})Tj\n0 16 Td (");

@@ -160,6 +160,19 @@ def test_usual_rows_are_drawn_natively(
     assert made == by_python(request, values, fonts)
 
 
+@pytest.mark.parametrize("overflow", ["cut", "wrap"])
+@pytest.mark.parametrize("text", ["é" * 128, " ".join(["Ж" * 16] * 8), "(" * 256, "é(" * 256])
+def test_long_texts_of_letters_that_are_not_their_own_codes(
+    native: Native, text: str, overflow: str
+) -> None:
+    """Their number is such that a sum of 32 bits begins again at 0."""
+    request = pdf_request(["n", "text"], records_per_page=5, overflow=overflow)
+    values = values_of([[n, text] for n in range(20)], [])
+    made, read = by_native(native, request, values, FONTS)
+    assert read == len(values)
+    assert made == by_python(request, values, FONTS)
+
+
 def test_pages_need_few_decisions(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     adding = PdfWriter._adding  # there is no seam, as nothing but this costs

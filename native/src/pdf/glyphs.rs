@@ -72,8 +72,9 @@ impl Glyphs {
     /// The width of a text that is its own code in the base font.
     pub fn plain_width(&self, text: &str) -> Option<u32> {
         let plain = self.plain.as_deref()?;
-        let width: u32 = text.bytes().map(|byte| plain[usize::from(byte)]).sum();
-        (width < UNKNOWN_WIDTH).then_some(width)
+        // As `u32` the sum of 256 unknown bytes, such as 128 Cyrillic letters, would be 0.
+        let width: u64 = text.bytes().map(|byte| u64::from(plain[usize::from(byte)])).sum();
+        u32::try_from(width).ok().filter(|&width| width < UNKNOWN_WIDTH)
     }
 
     /// What is shown of a text, after what is in `line`; how many of its characters are replaced.
