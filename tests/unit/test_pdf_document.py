@@ -14,6 +14,7 @@ import pytest
 from consumer.errors import ExportFailure
 from consumer.formats.pdf.document import StreamedDocument
 from schemas.vocabulary import FailReason
+from tests.support.npm import require_tool
 from tests.support.pdf import pdf_request, reader_of, write_pdf
 
 XREF = re.compile(rb"xref\n0 (\d+)\n0000000000 65535 f \n((?:\d{10} 00000 n \n)+)trailer\n")
@@ -138,6 +139,18 @@ def test_qpdf_has_nothing_to_say_against_it(pages: int, tmp_path: Path) -> None:
     path.write_bytes(write_pdf(pdf_request(records_per_page=1), rows))
     check = subprocess.run([qpdf, "--check", path], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_poppler_shows_grey_as_grey(tmp_path: Path) -> None:
+    require_tool("pdftoppm")
+    path = tmp_path / "export.pdf"
+    path.write_bytes(write_pdf(pdf_request(), [["a", number] for number in range(9)]))
+    drawn = subprocess.run(["pdftoppm", "-r", "36", path], capture_output=True, check=True).stdout
+    head, pixels = drawn[:15], drawn[15:]
+    assert head.split()[0] == b"P6"
+    shades = {*zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True)}
+    assert len(shades) > 10
+    assert all(len({*shade}) == 1 for shade in shades)
 
 
 def test_what_pdf_a_asks_for_is_there() -> None:

@@ -24,7 +24,8 @@ _FAN_OUT = 64
 _PIECE_BYTES = 256 * 1024
 _ENTRIES_AT_ONCE = 4_096
 _LAST_OFFSET = 9_999_999_999  # a cross-reference table has ten digits for it
-_GRAY = b"/ColorSpace << /DefaultGray [/CalGray << /WhitePoint [0.9505 1 1.089] /Gamma 2.2 >>] >>"
+# Any white point is the viewer's white. With that of D65 or D50 poppler makes grey pink or blue.
+_GRAY = b"/ColorSpace << /DefaultGray [/CalGray << /WhitePoint [1 1 1] /Gamma 2.2 >>] >>"
 """What shades of grey are, on any device (ISO 19005-2, 6.2.4.3)."""
 _STREAM_END = b"endstream\n"
 # Inherited resources would do, but not for PDF/A (ISO 19005-2, 6.2.2).
