@@ -111,21 +111,35 @@ def _pairs(
 
 def _parse_columns(columns: str) -> list[str]:
     """Parse comma-separated keys, quoted as in CSV."""
-    return next(csv.reader([columns], skipinitialspace=True))
+    return _divided("--columns", columns, ",")
 
 
 def _describe(columns: Sequence[str]) -> dict[str, dict[str, str]]:
     """Header and type by key: of ``key``, ``key:header``, ``key::type``, quoted as in CSV."""
     described: dict[str, dict[str, str]] = {}
     for column in columns:
-        key, *facts = next(csv.reader([column], delimiter=":"), [""])
-        if len(facts) > 2:
+        parts = _divided("--column", column, ":")
+        if not 1 <= len(parts) <= 3:
             raise UsageError(f"--column {column}: must be KEY:HEADER:TYPE, quoted as in CSV")
+        key, *facts = parts
         if key in described:
             raise UsageError(f"--column {key}: is given twice")
         named = zip(("header", "type"), facts, strict=False)
         described[key] = {name: fact for name, fact in named if fact}
     return described
+
+
+def _divided(option: str, given: str, delimiter: str) -> list[str]:
+    """The parts of an argument; none if it is empty."""
+    try:
+        reader = csv.reader(
+            [given], delimiter=delimiter, skipinitialspace=delimiter == ",", strict=True
+        )
+        return next(reader)
+    except csv.Error:
+        raise UsageError(
+            f"{option} {given}: a part with a quote or a line break must be quoted as in CSV"
+        ) from None
 
 
 def _typed(text: str, kind: object) -> bool | int | str:
