@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zipfile import BadZipFile
@@ -31,6 +32,7 @@ _BROKEN = (
 )
 _File: TypeAlias = io.BufferedReader | io.BufferedRandom
 _OLD_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
+_ALL_EXACT = 2**53  # a double holds every integer below
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")  # ECMA-376 Part 1, 22.9.2.19
 
 
@@ -88,7 +90,8 @@ def _open(file: _File, sheet: str | None) -> tuple["ReadOnlyWorksheet", str | No
         raise SourceError(f"is no XLSX workbook: {error}") from None
     sheets = {one.title: one for one in workbook.worksheets}
     if not sheets:
-        raise SourceError("has no sheet with cells")
+        # openpyxl knows no sheet of a workbook that is "Strict Open XML".
+        raise SourceError("has no sheet that can be read: save it as a plain .xlsx")
     names = ", ".join(map(repr, sheets))
     if sheet is None:
         first = next(iter(sheets))
@@ -124,7 +127,7 @@ def _values(sheet: "ReadOnlyWorksheet", file: _File) -> Iterator[tuple[int, list
                 # openpyxl fills gaps in row numbers with rows, and a row number may be anything.
                 if number > MOST_SHEET_ROWS:
                     raise SourceError(f"row {number}: a sheet has no such row")
-                values = [_value(cell) for cell in cells]
+                values = _values_of(cells, f"row {number}")
                 while values and values[-1] is None:
                     values.pop()
                 if values:
@@ -133,14 +136,23 @@ def _values(sheet: "ReadOnlyWorksheet", file: _File) -> Iterator[tuple[int, list
             raise SourceError(f"row {number + 1}: can't be read: {error}") from None
 
 
+def _values_of(cells: Sequence[Any], place: str) -> list[Cell]:
+    try:
+        return [*map(_value, cells)]
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{place}: {error}") from None
+
+
 def _value(cell: Any) -> Cell:  # noqa: ANN401 - openpyxl has no types
     value = cell.value
     match value:
         case str():
             # openpyxl leaves escapes of characters that XML can't hold.
-            return _ESCAPED.sub(_character, value) if "_x" in value else value
-        case None | bool() | int() | float():
+            return _unescaped(value) if "_x" in value else value
+        case None | bool() | int():
             return value
+        case float():
+            return _number(value)
         case datetime():
             return _moment(value, cell.number_format)
         case date() | time():
@@ -151,8 +163,17 @@ def _value(cell: Any) -> Cell:  # noqa: ANN401 - openpyxl has no types
             raise TypeError(f"a cell holds a {type(value).__name__}")
 
 
-def _character(number: re.Match[str]) -> str:
-    return chr(int(number[1], 16))
+def _unescaped(text: str) -> str:
+    text = _ESCAPED.sub(lambda number: chr(int(number[1], 16)), text)
+    # Two halves of a surrogate pair are a character, one alone is none.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _number(value: float) -> int | float:
+    """A whole number is an integer, however a program wrote it: POI has ``5.0`` for each 5."""
+    if not isfinite(value):
+        raise ValueError("a number is beyond a double's range")
+    return int(value) if value.is_integer() and abs(value) < _ALL_EXACT else value
 
 
 def _moment(value: datetime, number_format: str) -> str:

@@ -1,6 +1,7 @@
 """Workbooks as rows: those that we made, and those of other programs, whole or broken."""
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -47,20 +48,37 @@ def workbook(*sheets: Sequence[Sequence[Any]], shape: Callable[[Any], None] | No
     return file.getvalue()
 
 
-def with_sheet(rows: Sequence[Sequence[Any]], old: bytes, new: bytes) -> bytes:
-    """A workbook of one sheet, in whose XML something is something else."""
-    changed = io.BytesIO()
+def changed(rows: Sequence[Sequence[Any]], change: Callable[[str, bytes], bytes]) -> bytes:
+    """A workbook of one sheet, whose parts, by their names, are something else."""
+    copied = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(workbook(rows))) as package,
-        zipfile.ZipFile(changed, "w") as copy,
+        zipfile.ZipFile(copied, "w") as copy,
     ):
         for name in package.namelist():
-            part = package.read(name)
-            if name == "xl/worksheets/sheet1.xml":
-                assert old in part
-                part = part.replace(old, new)
-            copy.writestr(name, part)
-    return changed.getvalue()
+            copy.writestr(name, change(name, package.read(name)))
+    return copied.getvalue()
+
+
+def with_sheet(rows: Sequence[Sequence[Any]], old: bytes, new: bytes) -> bytes:
+    """A workbook of one sheet, in whose XML something is something else."""
+
+    def change(name: str, part: bytes) -> bytes:
+        if name != "xl/worksheets/sheet1.xml":
+            return part
+        assert old in part
+        return part.replace(old, new)
+
+    return changed(rows, change)
+
+
+def strict(_: str, part: bytes) -> bytes:
+    """A part in the namespaces of the standard's strict form."""
+    return re.sub(
+        b"http://schemas.openxmlformats.org/(spreadsheetml|officeDocument)/2006",
+        rb"http://purl.oclc.org/ooxml/\1",
+        part,
+    )
 
 
 def test_values_of_each_kind_are_json_values() -> None:
@@ -78,6 +96,31 @@ def test_values_of_each_kind_are_json_values() -> None:
             *("30:00:05", "=1+1"),
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (b"5.0", "5"),
+        (b"-1.0E3", "-1000"),
+        (b"4.111111111111111E15", "4111111111111111"),
+        (b"9007199254740994.0", "9007199254740994.0"),
+        (b"0.5", "0.5"),
+        (b"1E+20", "1e+20"),
+    ],
+)
+def test_a_whole_number_is_an_integer_however_it_is_written(written: bytes, value: str) -> None:
+    content = with_sheet([["a"], [7]], b"<v>7</v>", b"<v>" + written + b"</v>")
+    ((cell,),) = table_of(content).rows
+    assert repr(cell) == value
+    assert [*table_of(content, types={"a": "string"}).rows] == [[value]]
+
+
+def test_halves_of_a_surrogate_pair_are_a_character_or_none() -> None:
+    content = workbook([["a_xD83D_"], ["_xD83D__xDE00_"], ["x_xDE00__x0041_"]])
+    table = table_of(content)
+    assert table.columns == ("a\ufffd",)
+    assert [*table.rows] == [["\U0001f600"], ["x\ufffdA"]]
 
 
 def test_a_workbook_of_ours_reads_back() -> None:
@@ -155,6 +198,11 @@ def test_a_row_past_all_that_a_sheet_may_have_is_refused() -> None:
         (b"a,b\n1,2\n", "is no XLSX workbook: File is not a zip file"),
         (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "is an old .xls, or protected by a pass"),
         (workbook([[]]), "sheet 'A' is empty: there is no header row"),
+        (
+            with_sheet([["a"], [7]], b"<v>7</v>", b"<v>1e400</v>"),
+            "row 2: a number is beyond a double's range",
+        ),
+        (changed([["a"], [1]], strict), "has no sheet that can be read: save it as a plain .xlsx"),
         (workbook([["a"], [1, 2]]), "row 2: 2 cells, where the header has 1"),
     ],
 )

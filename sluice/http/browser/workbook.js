@@ -169,10 +169,10 @@ class Cells {
     if (type === "s") return JSON.stringify(this.texts[Number(raw)] ?? null);
     if (type === "b") return raw.trim() === "1" ? "true" : "false";
     if (type !== "n") return JSON.stringify(plain(raw));
-    const kind = this.kinds[Number(attribute(attributes, "s") ?? 0)], number = raw.trim();
-    if (kind) return JSON.stringify(this.moment(Number(number), kind));
-    // Its own digits, which a double might change.
-    return NUMBER.test(number) ? number : JSON.stringify(Number(number));
+    const kind = this.kinds[Number(attribute(attributes, "s") ?? 0)], number = raw.trim(), value = Number(number);
+    if (kind) return JSON.stringify(this.moment(value, kind));
+    // Some programs write 5.0 for 5. Else its own digits, which a double might change.
+    return NUMBER.test(number) && !Number.isSafeInteger(value) ? number : JSON.stringify(value);
   }
 
   moment(serial, kind) {
