@@ -197,7 +197,9 @@ def test_a_piece_is_bounded_and_a_large_value_waits_for_its_turn() -> None:
                 assert it.value == b"y" * 2 * MIB
                 it.release()
                 assert it.value == b"y" * 2 * MIB
-    assert pieces == [[0, 1, 2], [3, 4, 5], [6], [7]]
+    assert [offset for piece in pieces for offset in piece] == [*range(8)]
+    assert max(map(len, pieces)) <= 3  # fewer on a busy machine: a piece has little time, too
+    assert [6] in pieces
 
 
 def test_a_large_value_is_not_read_to_take_it() -> None:
