@@ -115,6 +115,32 @@ def test_a_turn_ends_within_a_batch_of_letters_that_are_shaped(
     assert sums[0] == sums[1]
 
 
+@pytest.mark.parametrize("encoders", [PythonEncoders(), find_encoders()])
+def test_a_turn_ends_within_a_batch_of_which_each_page_has_a_letter_of_its_own(
+    tmp_path: Path, encoders: Encoders
+) -> None:
+    """Python draws each page then, natively encoded or not, and they may get wider with each."""
+    made: list[tuple[str, int]] = []
+    for seconds in (0.0, 1_000.0):
+        root = tmp_path / str(seconds)
+        root.mkdir()
+        bench = Bench(
+            root, max_export_bytes=MIB, encoders=encoders, writer=lambda r, _: new_writer(r)
+        )
+        bench.request(format="pdf", columns=["n", "text"], options={"records_per_page": 1})
+        bench.batch(0, *([n, chr(0x100 + n) * n] for n in range(100)), last=True)
+        owner = bench.partition
+        bench.feed(owner)
+        owner.turn(0.0)
+        taken = work_off(owner, seconds)
+        assert taken == 1 if seconds else taken >= 10
+        event = only(take_outcome(owner).events)
+        assert isinstance(event, ExportCompleted)
+        made.append((event.sha256, event.pages or 0))
+    assert made[0] == made[1]
+    assert made[0][1] == 100
+
+
 def unzstd(content: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(content)
 

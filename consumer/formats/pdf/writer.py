@@ -29,6 +29,8 @@ _FEW_ROWS = 16
 _MOST_CHARACTERS = 16 * 1024 * 1024
 _SHAPED_AT_ONCE = 10_000
 """Characters of texts that were shaped, which take some 40 ms; then others get a turn."""
+_PAGES_AT_ONCE = 10
+"""The same for pages drawn in Python: one of a hundred columns takes 2 ms if they grow with it."""
 
 
 class PdfWriter:
@@ -61,12 +63,12 @@ class PdfWriter:
         self._pending: list[Sequence[Cell]] = []
         self._pending_characters = 0
         self._truncated_natively = 0
-        self._shaped_characters = 0
+        self._shaped_characters = self._drawn_pages = 0
         self._unfinished: Generator[None, None, int] | None = None
 
     @property
     def is_behind(self) -> bool:
-        """Whether pages wait that rows fill: text that is shaped takes long."""
+        """Whether pages wait that rows fill: many pages, and text that is shaped, take long."""
         waiting = self._native.has_block if self._native else False
         return waiting or len(self._pending) >= self._rows_at_once
 
@@ -94,11 +96,11 @@ class PdfWriter:
                 what is kept until it is full.
         """
         self._pending.extend(self._shortened(rows) if len(rows) <= _FEW_ROWS else rows)
-        self._shaped_characters = 0
+        self._shaped_characters = self._drawn_pages = 0
         if self._native:
             return self._drawn_natively(self._native)
         done = 0
-        while len(self._pending) - done >= self._rows_at_once and not self._has_shaped_enough:
+        while len(self._pending) - done >= self._rows_at_once and not self._has_done_enough:
             if self._unfinished is None:
                 rows = self._pending[done : done + self._rows_at_once]
                 self._unfinished = self._adding(rows, last=False)
@@ -119,7 +121,7 @@ class PdfWriter:
             self._native = NativePages(native, len(self._columns), self._body, block)
         if len(rows) <= _FEW_ROWS:
             self._count(rows.characters)
-        self._shaped_characters = 0
+        self._shaped_characters = self._drawn_pages = 0
         return self._drawn_natively(self._native, rows)
 
     def _drawn_natively(self, native: NativePages, rows: NativeRows | None = None) -> bytes:
@@ -129,7 +131,7 @@ class PdfWriter:
             self._pending = []
         if rows is not None:
             native.add(rows)
-        while native.has_block and not self._has_shaped_enough:
+        while native.has_block and not self._has_done_enough:
             if self._unfinished is None:
                 drawn = native.draw(self.pages + 1)
                 for content in drawn.contents:
@@ -144,6 +146,10 @@ class PdfWriter:
                 native.pass_over(added)
                 native.hand_over(*self._lay_out([]))
         return self._document.take()
+
+    @property
+    def _has_done_enough(self) -> bool:
+        return self._has_shaped_enough or self._drawn_pages >= _PAGES_AT_ONCE
 
     @property
     def _has_shaped_enough(self) -> bool:
@@ -201,10 +207,12 @@ class PdfWriter:
 
     def _go_on(self, adding: Generator[None, None, int]) -> int:
         """How many rows ``adding`` has added; 0 where text of theirs is still to be shaped."""
+        before = self.pages
         try:
             next(adding)
         except StopIteration as end:
             self._unfinished = None
+            self._drawn_pages += self.pages - before
             added: int = end.value
             return added
         return 0
