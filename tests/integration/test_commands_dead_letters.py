@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +10,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from schemas.completions import ExportCompleted
 from schemas.topics import Topics
 from tests.support.clients import http_client
-from tests.support.nodes import SLUICE, NodeProcess
+from tests.support.nodes import NodeProcess
 from tests.support.outcomes import by_id, committed, events, headers
 from tests.support.shell import Shell
 from tests.support.upstream import Upstream, csv_bytes, rows_of
@@ -208,23 +206,12 @@ async def test_memory_does_not_grow_with_the_dead_letters(
 ) -> None:
     noise = os.urandom(100_000)
     await producer.send_and_wait(topics.dead_letters, noise, key=b"k")
-    small = _peak_kib(shell)
+    small = shell.peak_kib("dead-letters", "list", "--json")
     for _ in range(300):
         await producer.send(topics.dead_letters, noise, key=b"k")
     await producer.flush()
-    large = _peak_kib(shell)
+    large = shell.peak_kib("dead-letters", "list", "--json")
     assert large - small < 24 * 1024, (small, large)
-
-
-def _peak_kib(shell: Shell) -> int:
-    # By a small process in between: a child's peak counts its parent's memory until the exec.
-    done = subprocess.run(
-        [sys.executable, "-c", _PEAK_OF, SLUICE, "dead-letters", "list", "--json"],
-        env=shell.environment,
-        capture_output=True,
-        check=True,
-    )
-    return int(done.stdout)
 
 
 async def test_over_http_they_are_listed_and_put_back_too(

@@ -4,7 +4,6 @@ import gzip
 import json
 import signal
 import subprocess
-import sys
 from datetime import date
 
 import openpyxl
@@ -276,13 +275,6 @@ async def test_a_repeated_id_is_not_waited_for(shell: Shell, node: NodeProcess) 
     )
 
 
-_PEAK_OF = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("input_format", ["csv", "ndjson", "json"])
 async def test_memory_does_not_grow_with_the_file(shell: Shell, input_format: str) -> None:
@@ -300,11 +292,4 @@ def _peak_kib(shell: Shell, input_format: str, rows: int) -> int:
             joint = "\n" if input_format == "ndjson" else ","
             text = joint.join([json.dumps(row)] * rows)
             out.write(text if input_format == "ndjson" else f"[{text}]")
-    # By a small process in between: a child's peak counts its parent's memory until the exec.
-    done = subprocess.run(
-        [sys.executable, "-c", _PEAK_OF, SLUICE, "submit", file, "--format", "csv"],
-        env=shell.environment,
-        capture_output=True,
-        check=True,
-    )
-    return int(done.stdout.split()[-1])
+    return shell.peak_kib("submit", file, "--format", "csv")

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +17,7 @@ from schemas.completions import ExportCompleted
 from schemas.records import decode_batch
 from schemas.times import format_time, from_millis
 from schemas.topics import Topics
-from tests.support.nodes import SLUICE, NodeProcess
+from tests.support.nodes import NodeProcess
 from tests.support.outcomes import by_id, committed, events
 from tests.support.pdf import pages_of
 from tests.support.shell import Shell
@@ -261,29 +260,16 @@ async def test_what_cannot_be_replayed_is_one_line(no_topics: Shell, shell: Shel
         assert shell.fails("replay", "--from", since) == "no whole export to replay; left out: 0"
 
 
-_PEAK_OF = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
 @pytest.mark.long
 async def test_memory_does_not_grow_with_the_recording(
     bootstrap_servers: str, topics: Topics, shell: Shell, node: NodeProcess
 ) -> None:
-    replay, peaks = (str(SLUICE), "replay"), []
+    peaks = []
     for records in ("50000", "450000"):
         since = now()
         seeded = shell.run("seed", "--records", records, "--format", "csv", "--wait")
         assert seeded.returncode == 0
-        done = subprocess.run(
-            [sys.executable, "-c", _PEAK_OF, *replay, "--from", since, "--speed", "1000"],
-            env=shell.environment,
-            capture_output=True,
-            check=True,
-        )
-        peaks.append(int(done.stdout.split()[-1]))
+        peaks.append(shell.peak_kib("replay", "--from", since, "--speed", "1000"))
         found = await events(bootstrap_servers, topics.completions)
         assert all(isinstance(event, ExportCompleted) for event in found)
     assert peaks[1] - peaks[0] < 24 * 1024, peaks

@@ -1,6 +1,7 @@
 """``sluice`` as a user runs it: as a process, with the settings of one test."""
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,12 @@ from tests.support.forked import ForkedSluice
 from tests.support.nodes import SLUICE
 
 _SECONDS = 120.0
+# In a small process in between: a child's peak counts its parent's memory until the exec.
+_PEAK_OF = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 class Shell:
@@ -39,6 +46,16 @@ class Shell:
             return subprocess.CompletedProcess(
                 arguments, code, output.read_bytes().decode(), errors.read_bytes().decode()
             )
+
+    def peak_kib(self, *arguments: str | Path) -> int:
+        """The most memory that a command takes, in KiB."""
+        done = subprocess.run(
+            [sys.executable, "-c", _PEAK_OF, SLUICE, *arguments],
+            env=self.environment,
+            capture_output=True,
+            check=True,
+        )
+        return int(done.stdout)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
