@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # `make NATIVE=no install` is what happens where there is no cargo.
 NATIVE ?= yes
-NATIVE_STAMP := $(VENV)/.native-$(NATIVE)
+# Named by what is found, so that a toolchain that comes later is used. The redirection is for make 3.81,
+# which would else run 'command' without a shell.
+TOOLCHAIN := $(if $(word 2,$(shell command -v cargo 2>/dev/null; command -v cc 2>/dev/null)),cargo,none)
+NATIVE_STAMP := $(VENV)/.native-$(NATIVE)-$(TOOLCHAIN)
 NATIVE_SOURCES := $(wildcard native/*.toml native/Cargo.lock native/src/*.rs native/src/*/*.rs)
 DEPLOY := .venv-deploy
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)

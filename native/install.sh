@@ -29,9 +29,12 @@ build() {
         "$venv/bin/python" -c "import sluice_native"
 }
 
+# Of conda, whose environment maturin refuses to see beside another one.
+unset CONDA_PREFIX
+
 echo "sluice: building the native encoders, which takes about a minute"
 if build >"$log" 2>&1; then
     echo "sluice: native encoders are built, and will run"
 else
-    leave_to_python "the native encoders did not build, see $log"
+    leave_to_python "the native encoders did not build, see $log; once that is mended: rm $venv/.native-*; make install"
 fi
