@@ -18,6 +18,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem
 h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #8886 }
 h2 b { display: inline-block; min-width: 5rem }
 table { border-collapse: collapse; width: 100% }
+code, td { overflow-wrap: anywhere }
 td { border-bottom: 1px solid #8883; padding: .25rem .75rem .25rem 0; vertical-align: top }
 pre { overflow: auto; background: #8881; padding: .75rem; max-height: 30rem; white-space: pre-wrap;
   overflow-wrap: anywhere }
