@@ -122,7 +122,8 @@ def _in_words(error: Exception) -> tuple[str, int]:
     """The message for the caller, and the exit code."""
     match error:
         case typer.TyperException():
-            return wrong_use(error), error.exit_code
+            called = [name for name in sys.argv[1:2] if name in _COMMANDS]
+            return wrong_use(error, " ".join(["sluice", *called])), error.exit_code
         case UserError():
             return str(error), error.exit_code
         case KafkaUnreachable() | NoKafka() if "SLUICE_" not in str(error):

@@ -14,13 +14,16 @@ from sluice.findings import in_words
 _NO_OPTION = "No such option: "
 
 
-def wrong_use(error: typer.TyperException) -> str:
-    """The line; empty, where Typer shows help instead of an error."""
+def wrong_use(error: typer.TyperException, called: str) -> str:
+    """The line; empty, where Typer shows help instead of an error.
+
+    ``called``: the command, for findings that don't name theirs.
+    """
     message = error.format_message()
     if not message:
         return ""
     context: Any = getattr(error, "ctx", None)
-    command = context.command_path if context else "sluice"
+    command = context.command_path if context else called
     parameter: Any = getattr(error, "param", None)
     option = getattr(error, "option_name", None)
     meant = [*(getattr(error, "possibilities", None) or ())]

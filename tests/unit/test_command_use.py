@@ -79,7 +79,10 @@ def call(
         (["seed", "--record", "1"], "--record: is not an option of `sluice seed` (did you mean"),
         (["seed", "--records", "abc"], "--records: must be a whole number, not 'abc' (`sluice"),
         (["seed", "--records", "1.5"], "--records: must be a whole number, not '1.5'"),
-        (["seed", "--records"], "--records: requires an argument"),
+        (
+            ["seed", "--records"],
+            "--records: requires an argument (`sluice seed --help` has examples)",
+        ),
         (["sed"], "Did you mean 'seed'?"),
         (["cancel", "/"], "EXPORT_ID: '/' is none: a letter or digit, then"),
         (["cancel", ""], "EXPORT_ID: ''"),
