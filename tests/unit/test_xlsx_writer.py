@@ -172,6 +172,9 @@ def test_a_date_is_one(text: str, read: object) -> None:
         ("1900-03-01T00:00:00+00:01", "1900-03-01T00:00:00+00:01"),
         ("9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59-00:01"),
         ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+23:59"),
+        # .NET's and Python's last moments, for "no end".
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.9999999Z"),
+        ("9999-12-31T23:59:59.999999", "9999-12-31T23:59:59.999999"),
     ],
 )
 def test_a_timestamp_is_one_in_utc(text: str, read: object) -> None:
@@ -185,6 +188,8 @@ def test_fractions_of_a_second_are_kept_and_shown() -> None:
     cell = cell_of("2026-11-21T10:00:00.123456789Z", "timestamp")
     assert cell.value == at("2026-11-21T10:00:00.123000")  # openpyxl rounds to ms
     assert cell.number_format == "yyyy-mm-dd hh:mm:ss.000"
+    last = cell_of("9999-12-31T23:59:59.999", "timestamp")
+    assert last.value == at("9999-12-31T23:59:59.999")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ _DAY: Final = timedelta(days=1)
 _DAY_0: Final = datetime(1899, 12, 30, tzinfo=UTC)
 DAYS: Final = range(61, 2_958_466)
 """Those that are shown as dates: from March 1900 to the end of 9999."""
+_LAST: Final = timedelta(days=DAYS.stop, milliseconds=-1)
+"""Since day 0. A later moment of the year 9999 is rounded to the year 10000, which none shows."""
 _ALWAYS_KEPT: Final = 15  # digits that a double keeps, whatever they are
 _MOST_CHARACTERS: Final = 400  # of a text that a double may be; to read more takes long
 
@@ -46,7 +48,7 @@ def _timestamp_cell(value: Cell) -> bytes:
         return cell(None)
     time = parse_timestamp(value)
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _DAY_0
-    if since.days not in DAYS:
+    if since.days not in DAYS or since > _LAST:
         return text_cell(value)
     style = styles.TIMESTAMP_MILLIS if since.microseconds else styles.TIMESTAMP
     return number_cell(since / _DAY, style)

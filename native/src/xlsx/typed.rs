@@ -27,7 +27,9 @@ pub fn date(options: &XlsxOptions, date: &str, out: &mut Vec<u8>) -> Option<()> 
 
 pub fn timestamp(options: &XlsxOptions, time: &str, out: &mut Vec<u8>) -> Option<()> {
     let micros = micros(time)?;
-    if !is_shown(options, micros.div_euclid(DAY_MICROS)) {
+    // A later moment of the last day is rounded to the next one.
+    let last = options.days.1 * DAY_MICROS - 1_000;
+    if !is_shown(options, micros.div_euclid(DAY_MICROS)) || micros > last {
         return text(options, time, false, out);
     }
     let styles = &options.styles;
