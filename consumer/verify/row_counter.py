@@ -70,7 +70,9 @@ class CsvRowCounter:
 
 
 class PdfRowCounter:
-    """A row is a step down in a page's content stream; no string there holds a line break.
+    """A row is a step down in a page's content stream that no step up undoes.
+
+    Wrapped cells step down for each further line, and then up again; no string holds a line break.
 
     See ``consumer.formats.pdf``: a page's object is followed by its content, whose length is given.
     """
@@ -80,7 +82,9 @@ class PdfRowCounter:
         rb"\1 0 obj\n<< /Filter /FlateDecode /Length (\d+) >>\nstream\n"
     )
     _LONGEST_HEAD = 256
-    _STEP_DOWN = re.compile(rb"^-?[0-9.]+ -[0-9.]+ Td [(\[]", re.MULTILINE)
+    _STEP = re.compile(
+        rb"^-?[0-9.]+ (-?(?!0 )[0-9]{1,5})(?:\.([0-9]{1,3}))? Td [(\[]", re.MULTILINE
+    )
 
     def __init__(self) -> None:
         self.rows = 0
@@ -120,7 +124,15 @@ class PdfRowCounter:
         except zlib.error:
             # Nothing to count: the file's hash shows that it is broken.
             return 0
-        return len(self._STEP_DOWN.findall(content))
+        # Between columns no step goes up or down, and is passed over.
+        downs: list[int] = []
+        for whole, decimals in self._STEP.findall(content):
+            thousandths = int(whole + decimals.ljust(3, b"0"))
+            if thousandths < 0:
+                downs.append(thousandths)
+            while thousandths > 0 and downs:
+                thousandths += downs.pop()
+        return len(downs)
 
 
 class LineCounter:

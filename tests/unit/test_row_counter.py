@@ -11,9 +11,10 @@ from consumer.verify.row_counter import (
     looks_headed,
     row_counter,
 )
+from schemas.records import Cell
 from schemas.requests import ExportRequested
 from schemas.vocabulary import Format
-from tests.support.pdf import pdf_request, write_pdf
+from tests.support.pdf import pdf_request, reader_of, write_pdf
 
 CELLS = st.one_of(st.none(), st.text('ab,;"\r\n\t€=Td-1.( ', max_size=6), st.integers())
 
@@ -102,6 +103,21 @@ def test_rows_and_pages_of_a_pdf_are_counted(
 def test_one_column_of_numbers_is_a_table_too(piece_bytes: int) -> None:
     content = write_pdf(pdf_request(["n"]), [[n] for n in range(120)])
     assert counted(PdfRowCounter(), content, piece_bytes) == (120, 3)
+
+
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=40),
+    columns=st.integers(1, 3),
+    aligns=st.lists(st.sampled_from(["left", "right", "center"]), min_size=3, max_size=3),
+)
+def test_lines_of_a_wrapped_cell_are_no_rows(
+    rows: list[list[Cell]], columns: int, aligns: list[str]
+) -> None:
+    keys = [{"key": f"c{place}", "align": aligns[place]} for place in range(columns)]
+    request = pdf_request(keys, overflow="wrap", page_size="A5")
+    content = write_pdf(request, [row[:columns] for row in rows])
+    pages = len(reader_of(content).pages)
+    assert counted(PdfRowCounter(), content, 1_000_000) == (len(rows), pages)
 
 
 def test_a_page_whose_content_is_broken_has_no_rows() -> None:
