@@ -8,6 +8,7 @@ Invariant: memory is bounded by one row, and a row by its number of cells times 
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -19,6 +20,15 @@ from schemas.records import Cell
 CELL_MAX = 1_000_000
 """Characters in a cell: a larger one fits no message (see ``producer.batching``)."""
 _LOOKED_AT = 16  # bytes
+# Of encodings for which Python keeps a byte order mark.
+_MARKS = {
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "utf-32-le": codecs.BOM_UTF32_LE,
+    "utf-32-be": codecs.BOM_UTF32_BE,
+}
+_NAMED_DELIMITER = re.compile("sep=(.)", re.IGNORECASE)  # as Excel reads and others write it
+_NAMES = {"\t": "\\t"}
 
 
 def read_csv(
@@ -31,9 +41,10 @@ def read_csv(
     """Read CSV with a header row, which names the columns; ``columns`` chooses some by key.
 
     Without a ``delimiter`` it is a comma, and a header that comes out as one column is noted. A
-    byte order mark is skipped, and so is a blank line, unless there is one column: there it is a
-    row with an empty cell. ``encoding`` is one of Python's, by default UTF-8; without one, an error
-    says which may be meant. ``types`` are those of
+    byte order mark is skipped, and so are a first line that names the delimiter, as in ``sep=;``,
+    and blank lines, unless there is one column: there one is a row with an empty cell. ``encoding``
+    is one of Python's, by default UTF-8; without one, an error says which may be meant. ``types``
+    are those of
     ``schemas.column_types``, by key: a cell of one that isn't ``string`` is null where it is empty.
 
     Raises:
@@ -43,17 +54,32 @@ def read_csv(
     # For the whole process: the csv module knows no other way.
     csv.field_size_limit(CELL_MAX)
     if encoding is None:
-        _require_no_utf_16(stream)
+        _require_no_utf_16_or_32(stream)
     named = encoding or "utf-8"
-    codec = "utf-8-sig" if codecs.lookup(named).name == "utf-8" else named
+    kind = codecs.lookup(named).name
+    if (mark := _MARKS.get(kind)) and stream.peek(_LOOKED_AT).startswith(mark):
+        stream.read(len(mark))
+    codec = "utf-8-sig" if kind == "utf-8" else named
     text = io.TextIOWrapper(stream, encoding=codec, newline="")
     records = _records(text, delimiter or ",", encoding)
-    _, texts = next(records, (1, []))
+    texts = _header_texts(records, delimiter or ",")
     if not texts:
         raise SourceError("there is no header row to take the columns from")
     header = Header(texts)
     rows = _rows(records, TypedColumns(header, types), len(header))
     return header.table(columns, rows, None if delimiter else _note_on_one_column(texts))
+
+
+def _header_texts(records: Iterator[tuple[int, list[str]]], delimiter: str) -> list[str]:
+    """The first line's texts, but for blank ones, and the one that names the delimiter."""
+    lines = (texts for _, texts in records if texts)
+    texts = next(lines, [])
+    if found := _NAMED_DELIMITER.fullmatch(delimiter.join(texts)):
+        if found[1] != delimiter:
+            meant = _NAMES.get(found[1], found[1])
+            raise SourceError(f"begins with {found[0]!r}: --input-delimiter '{meant}' may be meant")
+        texts = next(lines, [])
+    return texts
 
 
 def _rows(
@@ -70,17 +96,19 @@ def _rows(
 
 def _note_on_one_column(texts: Sequence[str]) -> str | None:
     """Of a whole header that came out as one column."""
-    names = {";": ";", "\t": "\\t"}
-    if len(texts) == 1 and (found := [names[mark] for mark in names if mark in texts[0]]):
-        return f"has one column, {texts[0]}: --input-delimiter '{found[0]}' may be meant"
+    if len(texts) == 1 and (found := [mark for mark in ";\t" if mark in texts[0]]):
+        meant = _NAMES.get(found[0], found[0])
+        return f"has one column, {texts[0]}: --input-delimiter '{meant}' may be meant"
     return None
 
 
-def _require_no_utf_16(stream: io.BufferedReader) -> None:
-    """Refuse UTF-16; of ASCII alone it would pass as UTF-8 with a NUL beside each character."""
+def _require_no_utf_16_or_32(stream: io.BufferedReader) -> None:
+    """Refuse both; of ASCII alone they would pass as UTF-8 with NULs beside each character."""
     start = stream.peek(_LOOKED_AT)[:_LOOKED_AT]
     evens, odds = start[::2], start[1::2]
     meant = None
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise SourceError("begins as UTF-32 does: --encoding utf-32 may be meant")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         meant = "utf-16"
     elif len(evens) == len(odds) > 1:

@@ -38,6 +38,8 @@ def wrong(reader: Reader, text: str | bytes, columns: Sequence[str] | None = Non
         ('a,"b\nc"\n"1\r\n2","say ""hi"", yes"\n', ("a", "b\nc"), [["1\r\n2", 'say "hi", yes']]),
         ("\ufeffa,b\n1,\ufeff\n", ("a", "b"), [["1", "\ufeff"]]),
         ("a,b\n", ("a", "b"), []),
+        ("\r\n\na,b\n1,2\n", ("a", "b"), [["1", "2"]]),
+        ("sep=,\r\na,b\r\n1,2\r\n", ("a", "b"), [["1", "2"]]),
         ("a,b\n\n1,2\n\n\n", ("a", "b"), [["1", "2"]]),
         ("a\n\n1\n", ("a",), [[""], ["1"]]),
         ('a,b\n5" disk,007\n', ("a", "b"), [['5" disk', "007"]]),
@@ -123,6 +125,20 @@ def test_a_header_of_very_many_equal_names_takes_no_quadratic_time() -> None:
     assert time.process_time() - begun_at < 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_is_skipped_where_the_order_is_given_as_well(encoding: str) -> None:
+    text = '"a",b\n\ufeff,é\n'
+    for content in (text, "\ufeff" + text):
+        found = read(partial(read_csv, encoding=encoding), content.encode(encoding))
+        assert found == (("a", "b"), [["\ufeff", "é"]])
+
+
+def test_a_line_that_names_the_given_delimiter_is_no_header() -> None:
+    found = read(partial(read_csv, delimiter=";"), "sep=;\na;b\n1;2\n")
+    assert found == (("a", "b"), [["1", "2"]])
+    assert wrong(partial(read_csv, delimiter=";"), "sep=;\na;b\n1\n").startswith("line 3: ")
+
+
 def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:
     assert read(read_csv, "a,b,c\n1,2,3\n4,5,6\n", ["c", "a"])[1] == [["3", "1"], ["6", "4"]]
     assert read(read_csv, "a,b\n1,2\n", ["b"]) == (("b",), [["2"]])
@@ -146,6 +162,10 @@ def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:
             b"a,b\n" + b"1,2\n" * 9_999 + b"\xff,2\n",
             "line 10001: byte 0xff is not UTF-8: --encoding cp1252 may be meant",
         ),
+        ("sep=;\na;b\n", "begins with 'sep=;': --input-delimiter ';' may be meant"),
+        ("SEP=\t\na\tb\n", "begins with 'SEP=\\t': --input-delimiter '\\t' may be meant"),
+        ("sep=,\n", "there is no header row to take the columns from"),
+        ("a\n".encode("utf-32"), "begins as UTF-32 does: --encoding utf-32 may be meant"),
         ("a\n1\n".encode("utf-16"), "begins as UTF-16 does: --encoding utf-16 may be meant"),
         ("a\n1\n".encode("utf-16-le"), "begins as UTF-16 does: --encoding utf-16-le may be meant"),
         ("a\n1\n".encode("utf-16-be"), "begins as UTF-16 does: --encoding utf-16-be may be meant"),
