@@ -21,6 +21,8 @@ pub enum Cell<'a> {
     Nested(&'a str),
 }
 
+/// More than zmij writes of any double.
+const MOST_DOUBLE_CHARACTERS: usize = 32;
 /// An object of more members is left to Python: each is compared with those before it.
 const MOST_MEMBERS: usize = 32;
 
@@ -42,17 +44,19 @@ pub fn repr(number: f64, out: &mut Vec<u8>) {
     let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let digits = format!("{whole}{fraction}");
-    let zeros = digits.len() - digits.trim_start_matches('0').len();
-    let digits = &digits[zeros..];
+    let mut buffer = [0; MOST_DOUBLE_CHARACTERS];
+    let (before, after) = buffer.split_at_mut(whole.len());
+    before.copy_from_slice(whole.as_bytes());
+    after[..fraction.len()].copy_from_slice(fraction.as_bytes());
+    let all = &buffer[..whole.len() + fraction.len()];
+    let zeros = all.iter().take_while(|&&digit| digit == b'0').count();
+    let last = all.iter().rposition(|&digit| digit != b'0').map_or(zeros, |place| place + 1);
     // 0.DIGITS times ten to the power of `point`.
     let point = whole.len() as i32 + exponent - zeros as i32;
-    write_digits(digits.trim_end_matches('0'), point, out);
+    write_digits(&all[zeros..last], point, out);
 }
 
-fn write_digits(digits: &str, point: i32, out: &mut Vec<u8>) {
-    let digits = digits.as_bytes();
+fn write_digits(digits: &[u8], point: i32, out: &mut Vec<u8>) {
     let count = digits.len() as i32;
     match point {
         _ if count == 0 => out.extend(b"0.0"),
@@ -78,8 +82,12 @@ fn write_digits(digits: &str, point: i32, out: &mut Vec<u8>) {
                 out.extend(&digits[1..]);
             }
             let exponent = point - 1;
-            let sign = if exponent < 0 { '-' } else { '+' };
-            out.extend(format!("e{sign}{:02}", exponent.unsigned_abs()).as_bytes());
+            out.extend(if exponent < 0 { b"e-" } else { b"e+" });
+            let exponent = exponent.unsigned_abs();
+            // Two digits at least, and of a double three at most.
+            let digits = [exponent / 100, exponent / 10 % 10, exponent % 10];
+            let shown = &digits[usize::from(exponent < 100)..];
+            out.extend(shown.iter().map(|&digit| b'0' + digit as u8));
         }
     }
 }

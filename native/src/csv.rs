@@ -170,6 +170,9 @@ impl Csv {
 
     #[inline(never)]
     fn double(&self, number: f64, part: &mut Part) {
+        if self.numbers_are_plain {
+            return repr(number, &mut part.data);
+        }
         let mut text = Vec::new();
         repr(number, &mut text);
         self.number(&text, part);
