@@ -139,12 +139,32 @@ fn figures_are_whole_and_words_are_not() {
         "EUR 5",
         "5 kg",
         "1 zł",
+        "1 TRY",
+        "1.50TL",
+        "(1 EUR)",
+        "EUR -5",
+        "-Rs. 1,23,456.00",
+        "kr -5",
+        "1 руб.",
+        "(1 kr.)",
     ] {
         assert!(whole(text), "{text}");
     }
-    for text in
-        ["", "a", "1 apple", "12ab", "---1", "AB-1", "ABCD 1", "1 kilo", "1\n2", &"1 ".repeat(30)]
-    {
+    for text in [
+        "",
+        "a",
+        "1 apple",
+        "12ab",
+        "---1",
+        "AB-1",
+        "ABCD 1",
+        "1 kilo",
+        "1 TRYL",
+        "kr5",
+        "kr. x",
+        "1\n2",
+        &"1 ".repeat(30),
+    ] {
         assert!(!whole(text), "{text}");
     }
 }

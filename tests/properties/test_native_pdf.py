@@ -25,10 +25,12 @@ from tests.support.strategies import cells
 FIGURES = st.text("0123456789-+($€ .,:/eE%xZ\u0660\u2009\n", max_size=46) | st.text(
     "12-+(€$ AUSk.\u202f\n", max_size=9
 )
+PARTS = ["1", "234", ".50", "T", "Z", "TRY", "TL", "EUR", "kr", "Rs", "zł", "руб", " ", ".", *"()-+€"]
+MONEY = st.lists(st.sampled_from(PARTS), max_size=8).map("".join)
 DECIMALS = st.from_regex(r"[-+]?[0-9]{1,20}(\.[0-9]{1,9})?", fullmatch=True)
 WORDS = st.lists(st.sampled_from(["a", "-", "/", " ", "  ", "\n", "word", "漢字", "İ", "…", "🎉"]))
 MARKED = st.sampled_from(["e\u0301", "ق", "שלום", "\u1161", "\ufeffx", "a\u200db", "\x00", "\t"])
-texts = anything | FIGURES | WORDS.map("".join) | MARKED
+texts = anything | FIGURES | MONEY | WORDS.map("".join) | MARKED
 usual = st.sampled_from(
     ["Muğla", "Ελλάδα", "2026-11-21", "1234.50", "a(b)c\\", None, True, 7, 0.5, "漢字", "日本 x"]
 )

@@ -96,6 +96,9 @@ def test_where_numbers_have_no_room_at_four_points_the_widest_are_not_shown() ->
         *(("(1.234,50)", True), ("21.11.2026", True), ("10:30", True), ("EUR 5", True)),
         *(("€ 1,234.50", True), ("-€ 1.50", True), ("$-5", True), ("US$ 12.00", True)),
         *(("1\u202f234,50\u00a0zł", True), ("5 kg", True), ("AB-1234", False), ("12 pcs.", False)),
+        *(("1,234.50 TRY", True), ("1.50TL", True), ("(1.50 ZAR)", True), ("EUR -1.50", True)),
+        *(("Rs. 1,23,456.00", True), ("-kr 5", True), ("kr -5", True), ("1\u00a0234 руб.", True)),
+        *(("2026-11-21T10:00:00Z", True), ("1 TRYS", False), ("kr5", False), ("lei x", False)),
         *((GUID, False), ("12 Monkeys", False), ("", False), ("-", False), ("3 x 4", False)),
         *(("9" * 400, True), ("9" * 400 + "x", False)),
     ],
@@ -174,7 +177,9 @@ def test_numbers_are_on_the_right_by_type_or_by_the_first_page() -> None:
         (["192.168.100.101", "10.100.255.254", "-"], False),
         (["192.168.100.101", "192.168.100.256"], True),
         (["1.234.567", "192.168.100.101"], True),
+        (["Rs. 1,23,456.00", "₹ 1,23,45,678", "1,234.50 ZAR", "kr. -5", "(5 руб.)"], True),
         (["1.2.3"], False),
+        (["12,34,56"], False),
         (["€ 1", "free"], False),
         (["-", ""], False),
     ],
@@ -186,6 +191,8 @@ def test_amounts_are_on_the_right(cells: list[str], *, is_amount: bool) -> None:
     table = writer._table
     assert table
     assert [place.align for place in table._places] == ["left", "right" if is_amount else "left"]
+    # What stands on the right as an amount is never cut.
+    assert not is_amount or all(is_whole(cell, None) for cell in cells if cell.strip("-"))
 
 
 def test_a_long_header_stands_on_several_lines() -> None:

@@ -13,11 +13,15 @@ NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL})
 _WHOLE = NUMERIC | {ColumnType.DATE, ColumnType.TIMESTAMP}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:e[+-]?[0-9]++)?")
 _SPACE = r"[ \u00a0\u2009\u202f]"
+# Of currencies; their codes are any three capitals.
+_WORD = r"(?:Rs|kr|Kč|zł|Ft|lei|\u043b\u0432|\u0440\u0443\u0431)\.?"
 _FIGURES = re.compile(
-    # A sign, a currency's sign or code; figures; a letter or a sign, or after a space a unit.
-    rf"(?:[-+(]?[^\dA-Za-z]?{_SPACE}?|[^\dA-Za-z][-+]|[A-Z]{{1,3}}[^\dA-Za-z-]{{1,2}})"
-    r"\d[-\d .,:'\u2019\u00a0\u2009\u202f\u066b\u066c/+()TZ]*+"
-    rf"(?:.?|(?<={_SPACE})[^\d \u00a0\u2009\u202f\n]{{2,3}})"
+    # A sign, a currency's sign, code or word; figures; a letter or a sign, or after a space a unit.
+    rf"(?:[-+(]?[^\dA-Za-z]?{_SPACE}?|[^\dA-Za-z][-+]|[A-Z]{{1,3}}[^\dA-Za-z-]{{1,2}}"
+    rf"|[A-Z]{{2,3}}{_SPACE}-|[-+(]?{_WORD}{_SPACE}[-+]?)"
+    # Of letters those of timestamps, but not the T of TRY.
+    r"\d(?:[-\d .,:'\u2019\u00a0\u2009\u202f\u066b\u066c/+()]|[TZ](?![A-Z]{2}))*+"
+    rf"(?:.?|(?<={_SPACE})(?:[^\d \u00a0\u2009\u202f\n]{{2,3}}|(?:{_WORD}|[A-Z]{{3}})\)?))"
 )
 _LONGEST_FIGURES = 40
 
@@ -29,11 +33,12 @@ _CODES = (
     "|KES|KRW|KWD|KZT|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|QAR|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY"
     "|TWD|UAH|USD|UYU|VND|XAF|XOF|ZAR"
 )
-_NAMES = rf"{_CODES}|Rs\.?|TL|Kč|zł|kr\.?|Ft|lei|\u043b\u0432\.?|\u0440\u0443\u0431\.?"
+_NAMES = rf"{_CODES}|TL|{_WORD}"
 _SIGNS = rf"[A-Z]{{0,2}}[{_CURRENCIES}]|[%\u2030]"
 _AMOUNT = re.compile(
     rf"[-+(\u2212]?(?:(?:{_SIGNS}){_SPACE}?|(?:{_NAMES}){_SPACE})?[-+\u2212]?(?!0[0-9])"
-    r"(?:[0-9]{1,3}(?P<by>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}(?:(?P=by)[0-9]{3})*+|[0-9]++)"
+    r"(?:[0-9]{1,3}(?P<by>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}(?:(?P=by)[0-9]{3})*+"
+    r"|[0-9]{1,2}(?:,[0-9]{2}(?=,))++,[0-9]{3}|[0-9]++)"  # by lakhs and crores, as in India
     rf"(?:[.,][0-9]++)?(?:{_SPACE}?(?:{_SIGNS}|{_NAMES}))?\)?"
 )
 # An address whose numbers but the first have three digits looks like a grouped number.

@@ -3,9 +3,11 @@
 use super::glyphs::Glyph;
 
 const LONGEST_FIGURES: usize = 40;
-const WITHIN_FIGURES: &str = " .,:'\u{2019}\u{a0}\u{2009}\u{202f}\u{66b}\u{66c}/+()TZ-";
+const WITHIN_FIGURES: &str = " .,:'\u{2019}\u{a0}\u{2009}\u{202f}\u{66b}\u{66c}/+()-";
 const SPACES: &str = " \u{a0}\u{2009}\u{202f}";
-const LONGEST_PREFIX: usize = 5;
+const LONGEST_PREFIX: usize = 7;
+/// `_WORD`, which a full stop may follow.
+const WORDS: [&str; 8] = ["Rs", "kr", "Kč", "zł", "Ft", "lei", "лв", "руб"];
 
 /// Of a column without a type.
 pub fn looks_whole(text: &[Glyph]) -> bool {
@@ -37,13 +39,37 @@ fn is_prefix(text: &[Glyph]) -> bool {
     let coded = (1..=3).contains(&letters)
         && (1..=2).contains(&after.len())
         && after.iter().all(|glyph| sign(glyph) && glyph.shown != '-');
-    spaced(text) || signed(text) || moved || coded
+    let is_space = |glyph: &Glyph| SPACES.contains(glyph.shown);
+    let negative = (2..=3).contains(&letters)
+        && matches!(after, [space, minus] if is_space(space) && minus.shown == '-');
+    let named = after_word(self::after(text, |shown| "-+(".contains(shown))).is_some_and(|rest| {
+        matches!(rest, [space, sign @ ..] if is_space(space)
+            && self::after(sign, |shown| "-+".contains(shown)).is_empty())
+    });
+    spaced(text) || signed(text) || moved || coded || negative || named
+}
+
+/// What follows the word of a currency.
+fn after_word(text: &[Glyph]) -> Option<&[Glyph]> {
+    WORDS.iter().find_map(|word| {
+        let count = word.chars().count();
+        let is_it = text.len() >= count && word.chars().zip(text).all(|(one, it)| one == it.shown);
+        is_it.then(|| after(&text[count..], |shown| shown == '.'))
+    })
 }
 
 fn begins_figures(text: &[Glyph]) -> bool {
     let [first, rest @ ..] = text else { return false };
-    let is_within = |glyph: &&Glyph| glyph.is_decimal || WITHIN_FIGURES.contains(glyph.shown);
-    let run = rest.iter().take_while(is_within).count();
+    let is_capital = |glyph: &Glyph| glyph.shown.is_ascii_uppercase();
+    let is_within = |&at: &usize| {
+        let glyph = &rest[at];
+        let is_of_time = || {
+            "TZ".contains(glyph.shown)
+                && !matches!(&rest[at + 1..], [one, other, ..] if is_capital(one) && is_capital(other))
+        };
+        glyph.is_decimal || WITHIN_FIGURES.contains(glyph.shown) || is_of_time()
+    };
+    let run = (0..rest.len()).take_while(is_within).count();
     let spaced = SPACES.contains(text[run].shown);
     let unit = &rest[run..];
     let is_of_unit =
@@ -52,8 +78,18 @@ fn begins_figures(text: &[Glyph]) -> bool {
         && match unit {
             [] => true,
             [last] => last.shown != '\n',
-            _ => unit.len() <= 3 && spaced && unit.iter().all(is_of_unit),
+            _ => spaced && (unit.len() <= 3 && unit.iter().all(is_of_unit) || is_named(unit)),
         }
+}
+
+/// The word or code of a currency, maybe before the end of brackets.
+fn is_named(unit: &[Glyph]) -> bool {
+    let unit = match unit {
+        [unit @ .., end] if end.shown == ')' => unit,
+        _ => unit,
+    };
+    after_word(unit).is_some_and(<[Glyph]>::is_empty)
+        || (unit.len() == 3 && unit.iter().all(|glyph| glyph.shown.is_ascii_uppercase()))
 }
 
 /// `_NUMBER`: a number as JSON has it.
