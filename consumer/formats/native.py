@@ -24,7 +24,7 @@ from schemas.vocabulary import Format
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "0.6.3"
+VERSION: Final = "0.6.4"
 """Of the crate that this code was written for."""
 _MODULE = "sluice_native"
 

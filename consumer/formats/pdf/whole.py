@@ -17,8 +17,9 @@ _SPACE = r"[ \u00a0\u2009\u202f]"
 _WORD = r"(?:Rs|kr|Kč|zł|Ft|lei|\u043b\u0432|\u0440\u0443\u0431)\.?"
 _FIGURES = re.compile(
     # A sign, a currency's sign, code or word; figures; a letter or a sign, or after a space a unit.
-    rf"(?:[-+(]?[^\dA-Za-z]?{_SPACE}?|[^\dA-Za-z][-+]|[A-Z]{{1,3}}[^\dA-Za-z-]{{1,2}}"
-    rf"|[A-Z]{{2,3}}{_SPACE}-|[-+(]?{_WORD}{_SPACE}[-+]?)"
+    rf"(?:[-+(]?[^\dA-Za-z]?{_SPACE}?|[^\dA-Za-z]{_SPACE}?[-+]"
+    rf"|[-+(]?[A-Z]{{1,3}}(?:[^\dA-Za-z-]{{1,2}}|[^\dA-Za-z]{_SPACE}?[-+])"
+    rf"|[-+(]?{_WORD}{_SPACE}[-+]?)"
     # Of letters those of timestamps, but not the T of TRY.
     r"\d(?:[-\d .,:'\u2019\u00a0\u2009\u202f\u066b\u066c/+()]|[TZ](?![A-Z]{2}))*+"
     rf"(?:.?|(?<={_SPACE})(?:[^\d \u00a0\u2009\u202f\n]{{2,3}}|(?:{_WORD}|[A-Z]{{3}})\)?))"

@@ -33,20 +33,25 @@ fn is_prefix(text: &[Glyph]) -> bool {
         [first, rest @ ..] => "-+(".contains(first.shown) && spaced(rest),
         [] => false,
     };
-    let moved = matches!(text, [one, minus] if sign(one) && "-+".contains(minus.shown));
-    let letters = text.iter().take_while(|glyph| glyph.shown.is_ascii_uppercase()).count();
-    let after = &text[letters..];
-    let coded = (1..=3).contains(&letters)
-        && (1..=2).contains(&after.len())
-        && after.iter().all(|glyph| sign(glyph) && glyph.shown != '-');
     let is_space = |glyph: &Glyph| SPACES.contains(glyph.shown);
-    let negative = (2..=3).contains(&letters)
-        && matches!(after, [space, minus] if is_space(space) && minus.shown == '-');
-    let named = after_word(self::after(text, |shown| "-+(".contains(shown))).is_some_and(|rest| {
-        matches!(rest, [space, sign @ ..] if is_space(space)
-            && self::after(sign, |shown| "-+".contains(shown)).is_empty())
+    let is_sign = |glyph: &Glyph| "-+".contains(glyph.shown);
+    let moved = |text: &[Glyph]| match text {
+        [one, minus] => sign(one) && is_sign(minus),
+        [one, space, minus] => sign(one) && is_space(space) && is_sign(minus),
+        _ => false,
+    };
+    let unsigned = after(text, |shown| "-+(".contains(shown));
+    let letters = unsigned.iter().take_while(|glyph| glyph.shown.is_ascii_uppercase()).count();
+    let parted = |text: &[Glyph]| {
+        (1..=2).contains(&text.len()) && text.iter().all(|one| sign(one) && one.shown != '-')
+    };
+    let coded =
+        (1..=3).contains(&letters) && (parted(&unsigned[letters..]) || moved(&unsigned[letters..]));
+    let named = after_word(unsigned).is_some_and(|rest| {
+        matches!(rest, [space, rest @ ..] if is_space(space)
+            && after(rest, |shown| "-+".contains(shown)).is_empty())
     });
-    spaced(text) || signed(text) || moved || coded || negative || named
+    spaced(text) || signed(text) || moved(text) || coded || named
 }
 
 /// What follows the word of a currency.
