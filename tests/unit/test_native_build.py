@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.native import REQUIRED, leave_out
+
 ROOT = Path(__file__).parents[2]
 USED = ("sh", "dirname", "env", "sed", "grep", "uname")
 """By make or the script."""
@@ -120,3 +122,13 @@ def test_a_toolchain_that_comes_later_is_used(tools: Path, tmp_path: Path) -> No
     program(tools / "cc")
     assert stamp() != without
     assert stamp("NATIVE=no") != stamp()
+
+
+def test_where_encoders_are_required_no_test_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a build that fails on all machines of the workflow would be seen by none."""
+    monkeypatch.delenv(REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        leave_out()
+    monkeypatch.setenv(REQUIRED, "yes")
+    with pytest.raises(pytest.fail.Exception, match="can't be used"):
+        leave_out()

@@ -21,6 +21,7 @@ from schemas.completions import ExportCompleted, ExportFailed
 from schemas.requests import ExportRequested
 from schemas.unread_value import UnreadValue
 from schemas.vocabulary import FailReason
+from tests.support.native import leave_out
 from tests.support.partition import RECORDS, Bench, only
 from tests.support.pdf import FONTS
 
@@ -31,7 +32,7 @@ FORMATS = Formats()
 def bench(tmp_path: Path) -> Bench:
     encoders = find_encoders()
     if encoders.name == "python":
-        pytest.skip("the native encoders are not built")
+        leave_out()
     return Bench(tmp_path, encoders=encoders)
 
 
