@@ -27,6 +27,11 @@ _MARKS = {
     "utf-32-le": codecs.BOM_UTF32_LE,
     "utf-32-be": codecs.BOM_UTF32_BE,
 }
+_NO_TEXT = {
+    b"\x1f\x8b": "is compressed by gzip: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it first",
+    b"PK\x03\x04": "is a zip, as workbooks are: --input-format xlsx may be meant",
+}
 _NAMED_DELIMITER = re.compile("sep=(.)", re.IGNORECASE)  # as Excel reads and others write it
 _NAMES = {"\t": "\\t"}
 
@@ -53,11 +58,14 @@ def read_csv(
     """
     # For the whole process: the csv module knows no other way.
     csv.field_size_limit(CELL_MAX)
+    start = stream.peek(_LOOKED_AT)[:_LOOKED_AT]
+    if found := next((words for mark, words in _NO_TEXT.items() if start.startswith(mark)), None):
+        raise SourceError(found)
     if encoding is None:
-        _require_no_utf_16_or_32(stream)
+        _require_no_utf_16_or_32(start)
     named = encoding or "utf-8"
     kind = codecs.lookup(named).name
-    if (mark := _MARKS.get(kind)) and stream.peek(_LOOKED_AT).startswith(mark):
+    if (mark := _MARKS.get(kind)) and start.startswith(mark):
         stream.read(len(mark))
     codec = "utf-8-sig" if kind == "utf-8" else named
     text = io.TextIOWrapper(stream, encoding=codec, newline="")
@@ -102,9 +110,8 @@ def _note_on_one_column(texts: Sequence[str]) -> str | None:
     return None
 
 
-def _require_no_utf_16_or_32(stream: io.BufferedReader) -> None:
+def _require_no_utf_16_or_32(start: bytes) -> None:
     """Refuse both; of ASCII alone they would pass as UTF-8 with NULs beside each character."""
-    start = stream.peek(_LOOKED_AT)[:_LOOKED_AT]
     evens, odds = start[::2], start[1::2]
     meant = None
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):

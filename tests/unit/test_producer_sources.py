@@ -1,3 +1,4 @@
+import gzip
 import io
 import time
 from collections.abc import Sequence
@@ -5,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import zstandard
 
 from producer.sources.csv_source import CELL_MAX, read_csv
 from producer.sources.header import Header
@@ -164,6 +166,9 @@ def test_csv_columns_are_chosen_by_header_in_the_order_given() -> None:
         ),
         ("sep=;\na;b\n", "begins with 'sep=;': --input-delimiter ';' may be meant"),
         ("SEP=\t\na\tb\n", "begins with 'SEP=\\t': --input-delimiter '\\t' may be meant"),
+        (gzip.compress(b"a,b\n"), "is compressed by gzip: unpack it first"),
+        (zstandard.compress(b"a,b\n"), "is compressed by zstd: unpack it first"),
+        (b"PK\x03\x04", "is a zip, as workbooks are: --input-format xlsx may be meant"),
         ("sep=,\n", "there is no header row to take the columns from"),
         ("a\n".encode("utf-32"), "begins as UTF-32 does: --encoding utf-32 may be meant"),
         ("a\n1\n".encode("utf-16"), "begins as UTF-16 does: --encoding utf-16 may be meant"),
