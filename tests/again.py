@@ -22,6 +22,8 @@ def refusal(failed: Collection[str]) -> str | None:
         return "no test failed, but the run did"
     if len(failed) > _MOST:
         return f"{len(failed)} tests failed, more than {_MOST}"
+    if strange := [name for name in failed if not name.startswith("tests/")]:
+        return f"the run broke off, not a test of it: {strange[0]}"
     if exact := [name for name in failed if name.startswith(_NO_SECOND_TRY)]:
         return f"{exact[0]} gets no second try"
     return None

@@ -4,6 +4,7 @@ buckets for a test.
 
 import gc
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -28,6 +29,7 @@ TESTS = Path(__file__).parent
 # Their tests all have one of the marks that `make check` leaves out; the Makefile names them too.
 MARKED = {"hostile", "integration", "page"}
 MARKS = {"kafka", "slow", "long"}
+_CONTROL = re.compile(rb"[^\t\n\r\x20-\xff]")
 NodeProcess.forks = True
 # On a machine that does other things too, a slow moment fails no property.
 settings.register_profile(
@@ -49,6 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(kafka.close)
         kafka.callback(shutil.rmtree, directory, ignore_errors=True)
         os.environ[SERVERS] = kafka.enter_context(kafka_for_tests(Path(directory)))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes with control characters by their argument; pytest numbers them.
+
+    What gzip or another packer makes may differ from process to process, and then xdist's workers
+    collect different tests and the whole run ends.
+    """
+    return argname if isinstance(val, bytes) and _CONTROL.search(val) else None
 
 
 def pytest_collection() -> None:

@@ -192,13 +192,6 @@ async def test_listing_ends_at_the_end_as_of_now_and_past_markers(
     assert [line.rpartition(": ")[2] for line in lines] == ["0", "2"]
 
 
-_PEAK_OF = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("topics", [1], indirect=True)
 async def test_memory_does_not_grow_with_the_dead_letters(

@@ -19,6 +19,7 @@ def test_a_few_that_waited_in_vain_run_again() -> None:
         (["tests/unit/test_a.py::test_b", "tests/chaos/test_c.py::test_d"], "tests/chaos/test_c"),
         (["tests/model/test_moments.py::test_a"], "no second try"),
         (["tests/storage/test_store_races.py::test_a"], "no second try"),
+        (["gw2", "gw1"], "the run broke off"),
     ],
 )
 def test_what_guards_exactness_or_failed_in_a_crowd_does_not(failed: list[str], words: str) -> None:
