@@ -65,7 +65,7 @@ def main(chosen: list[str]) -> int:
         print(f"({name}: {time.monotonic() - begun:.0f} s)", flush=True)
         if names[name] is encoders:
             plot.draw(result, RESULTS / "encoders.png")
-    if not chosen:
+    if not chosen or {_name(encoders), _name(end_to_end)} & set(chosen):
         _show("goals", goals.report(_kept(encoders), _kept(end_to_end)))
     return 0
 
