@@ -59,7 +59,7 @@ def readers(delimiter: str) -> list[Reader]:
     """All that may meet a file with this delimiter."""
     return [
         Reader(separators, drops_nul, skips_blank)
-        for separators in (delimiter, SEPARATORS)
+        for separators in (delimiter, delimiter + SEPARATORS)
         for drops_nul in (False, True)
         for skips_blank in (False, True)
     ]
