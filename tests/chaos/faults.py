@@ -7,9 +7,9 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from broker.store import EmbeddedStore
 from tests.chaos.broker import StormBroker
@@ -17,6 +17,8 @@ from tests.chaos.disk import Disk
 from tests.chaos.fleet import Fleet, Process
 from tests.chaos.schedule import STORE_DISTURBANCES, Kind, Strike
 from tests.chaos.store_proxy import StoreProxy, Weather
+
+_T = TypeVar("_T")
 
 _TARGET_SECONDS = 8.0
 _SEEN_SECONDS = 15.0
@@ -119,7 +121,8 @@ class Faults:
             for process in targets:
                 self._fleet.doom(process.slot, strike.point)
         at = time.time()
-        died = await asyncio.gather(*(self._fleet.kill(process) for process in targets))
+        kills = asyncio.gather(*(self._fleet.kill(process) for process in targets))
+        died = await _to_its_end(kills)  # else its end seems to be one of its own
         for process, dead in zip(targets, died, strict=True):
             self._count(Kind.KILL, seen=dead)
             if dead:
@@ -131,8 +134,8 @@ class Faults:
 
     async def _terminate(self, strike: Strike) -> None:
         targets = await self._members(strike.slots)
-        ended = await asyncio.gather(*(self._fleet.terminate(process) for process in targets))
-        for seen in ended:
+        stops = asyncio.gather(*(self._fleet.terminate(process) for process in targets))
+        for seen in await _to_its_end(stops):
             self._count(Kind.TERMINATE, seen=seen)
 
     async def _zombie(self, strike: Strike) -> None:
@@ -239,11 +242,11 @@ class Faults:
         (self.tally.struck if seen else self.tally.missed)[kind] += 1
 
 
-async def _to_its_end(call: Coroutine[Any, Any, None]) -> None:
+async def _to_its_end(call: Awaitable[_T]) -> _T:
     """Wait for a call that a storm needs done: cancelled, only once it has returned."""
     running = asyncio.ensure_future(call)
     try:
-        await asyncio.shield(running)
+        return await asyncio.shield(running)
     except asyncio.CancelledError:
         await running
         raise

@@ -153,7 +153,7 @@ async def test_lists_and_events_of_100_000_that_wait_hold_no_node_up(
         assert [len(some) for some in found] == [0, 1] * 5
         assert before
         assert after
-        assert after.longest_since(before) < 0.25
+        assert after.longest_since(before) <= 0.25  # the bound of a bucket: 0.1 is the next
 
 
 def waiting(number: int) -> Record:
