@@ -44,7 +44,10 @@ function notice(text) {
 // What the URL says is what is shown; the back button goes through it.
 function show() {
   const wanted = filters();
-  for (const name of NAMES) if (form.elements[name].value !== wanted[name]) form.elements[name].value = wanted[name];
+  for (const name of NAMES) {
+    const field = form.elements[name];
+    if (field.value.trim() !== wanted[name]) field.value = wanted[name];  // a blank may be typed just now
+  }
   $("clear").hidden = !NAMES.some((name) => wanted[name]);
   const id = new URLSearchParams(location.search).get("export");
   if (id) openDetail(id);
