@@ -42,8 +42,8 @@ class SlotCase:
 CASES = (
     SlotCase(1, 1, 1_000_000, same_user=True),
     SlotCase(1, 1, 1_000_000, same_user=False),
-    SlotCase(1, 11, 100_000, same_user=False),
-    SlotCase(5, 11, 200_000, same_user=False),
+    SlotCase(1, 11, 300_000, same_user=False),
+    SlotCase(5, 11, 400_000, same_user=False),
 )
 
 
@@ -65,7 +65,12 @@ async def _case(servers: str, place: Path, case: SlotCase) -> dict[str, Any]:
     await create_topics(topics, PARTITIONS, 1, bootstrap_servers=servers)
     producer = AIOKafkaProducer(bootstrap_servers=servers, compression_type="zstd")
     environment = settings_for(
-        servers, topics, place / "exports", MAX_CONCURRENCY=case.slots, LOG_LEVEL="debug"
+        servers,
+        topics,
+        place / "exports",
+        MAX_CONCURRENCY=case.slots,
+        LOG_LEVEL="debug",
+        ENCODERS="python",  # natively the large ones end before a small one has waited
     )
     await producer.start()
     try:
