@@ -17,8 +17,11 @@ from tests.support.object_stores import Bucket
 
 _STAYS_A_WHILE = ("uploads/", "in-hand/", "probe/", "expiring/")
 """Announcements, marks and probes of the dead, notes of what expires: removed some time later."""
-_DRAFT = re.compile(r"manifests/.+\.json-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""What S3Proxy has left of a write that it was killed in, and lists as an object of its own."""
+_DRAFT = re.compile(r"(manifests|files)/.+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What S3Proxy has left of a write that a kill or a full disk broke off, and lists as an object.
+
+No name of the product's ends so: a file's name ends in its format, a manifest's in ``.json``.
+"""
 
 
 class Kept(Protocol):
