@@ -17,7 +17,7 @@ from schemas.completions import TerminalEvent
 class PartFile:
     """The unpublished half of a ``Part``: a file that is opened only while it is written.
 
-    ``make_place`` creates its directory with the first bytes. ``on_bytes`` is called with the
+    ``make_place`` creates its directory if it is missing. ``on_bytes`` is called with the
     number of bytes added to the disk, or (negative) removed.
     """
 
@@ -75,13 +75,20 @@ class PartFile:
             if self._created:
                 descriptor = os.open(self.path, os.O_WRONLY)
             else:
-                self._make_place(self.path.parent)
-                descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                descriptor = self._create()
                 self._created = True
             try:
                 yield descriptor
             finally:
                 os.close(descriptor)
+
+    def _create(self) -> int:
+        how = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            return os.open(self.path, how, 0o666)
+        except FileNotFoundError:
+            self._make_place(self.path.parent)
+            return os.open(self.path, how, 0o666)
 
     def _write_pending(self, descriptor: int) -> None:
         """Write at the offset reached, so that a partly failed write can be repeated."""

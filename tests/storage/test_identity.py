@@ -95,6 +95,8 @@ def test_a_root_that_is_no_longer_the_same_answers_nothing(
         storage.check,
         lambda: storage.manifest("a"),
         lambda: storage.manifest("b"),
+        lambda: storage.read_ahead(["a"]),
+        lambda: storage.read_ahead(["b", "c"]),
         lambda: storage.has_file(ended),
         lambda: storage.decide(cancelled("c")),
         lambda: storage.sweep(3),

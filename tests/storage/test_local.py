@@ -111,6 +111,15 @@ def test_a_manifest_that_is_none_stops_the_lane_loudly(tmp_path: Path) -> None:
         LocalStorage(tmp_path).manifest("a")
 
 
+def test_one_bad_manifest_hinders_no_request_before_its_own(tmp_path: Path) -> None:
+    """It is read again with its own request, which then gets the error."""
+    storage = LocalStorage(tmp_path)
+    ended = storage.decide(cancelled("a"))
+    (tmp_path / "none.manifest.json").write_text("{}")
+    (tmp_path / "directory.manifest.json").mkdir()
+    assert storage.read_ahead(["none", "a", "directory", "b"]) == {"a": ended, "b": None}
+
+
 def test_a_probe_that_a_killed_node_left_is_removed_and_a_fresh_one_is_not(tmp_path: Path) -> None:
     with storage_on(tmp_path) as storage:
         storage.check()
