@@ -54,7 +54,7 @@ ALSO_MOVED = [
     *(("sluice_dead_letters_total", "reason", name) for name in ("unreadable", "orphan_batch")),
     *(("sluice_batches_dropped_total", "why", name) for name in ("repeat", "late", "replayed")),
     *(("sluice_transaction_seconds_count", "outcome", n) for n in ("committed", "aborted")),
-    ("sluice_storage_errors_total", "errno", "EEXIST"),
+    ("sluice_storage_errors_total", "errno", "ENOTDIR"),
 ]
 
 

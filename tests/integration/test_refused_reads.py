@@ -94,7 +94,7 @@ async def test_a_path_that_refuses_for_ever_is_named_by_ready(
         await upstream.request("one")
         await upstream.batch("one", 0, ROWS, last=True)
         problem = await problem_of(node, "partition 0: the storage refuses: ")
-        assert problem.endswith("one.manifest.json can't be written: File exists")
+        assert problem.endswith("one.manifest.json can't be written: Not a directory")
         await asyncio.sleep(2)  # more than the longest pause between tries: it stays
         assert await problem_of(node, "partition 0: the storage refuses: ") == problem
         parts.unlink()
