@@ -18,6 +18,8 @@ CHAOS_SEED ?= 1
 STORAGE ?= local
 SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 4
+# Tests of `make test` wait for nodes and brokers most of their time.
+WAITING_WORKERS ?= 6
 HUNT_KILLS ?= 1000
 FUZZ_SECONDS ?= 3600
 HUNT ?=
@@ -54,22 +56,21 @@ demo: install ## run the five scenarios on an embedded Apache Kafka
 	$(BIN)/sluice demo
 
 # Workers with one Kafka, which share the files; in the order of folders, as long files are in the
-# first ones. Four of them for two cores, as tests wait for most of their time.
-PYTEST_APART := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
-    --one-kafka
+# first ones.
+PYTEST_APART := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --one-kafka
 
 # Folders whose tests are all left out by their marks are not even imported.
 UNMARKED := --ignore tests/hostile --ignore tests/integration --ignore tests/page
 
 test: install ## the tests, on a real Kafka (about a quarter of an hour on two cores)
 	@$(BIN)/python -m broker.record_classes
-	$(PYTEST_APART) -m "not long"
+	$(PYTEST_APART) -n $(WAITING_WORKERS) -m "not long"
 
 test-long: test-longest test-properties ## the longest tests, and properties with many examples
 
 test-longest: install
 	@$(BIN)/python -m broker.record_classes
-	$(PYTEST_APART) -m long --timeout 1800
+	$(PYTEST_APART) -n $(TEST_WORKERS) -m long --timeout 1800
 
 test-properties: install
 	$(BIN)/python -m pytest -q -m "hypothesis and not kafka and not long" -n $(TEST_WORKERS) \

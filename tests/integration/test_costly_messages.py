@@ -97,6 +97,8 @@ COSTLY = {
         {}, many("[[[[[[[[]]]]]]]]", 900_000), "invalid_batch", "nested deeply"
     ),
 }
+LONG = {"deep nesting", "a page a row"}
+"""Those that take the most CPU, in `make test-long`."""
 
 
 @dataclass
@@ -163,7 +165,9 @@ def judge(event: TerminalEvent, costly: Costly) -> None:
     assert costly.words in event.message
 
 
-@pytest.mark.parametrize("kind", COSTLY)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind in LONG)) for kind in COSTLY]
+)
 async def test_it_ends_typed_and_disturbs_nothing(kind: str, trial: Trial) -> None:
     costly, good = COSTLY[kind](), Costly({}, of([1], [2]), None)
     number = list(COSTLY).index(kind)

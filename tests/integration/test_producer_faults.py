@@ -105,8 +105,12 @@ async def test_a_frozen_broker_is_given_up_with_a_bounded_backlog(
     ("login", "words"),
     [
         (as_alice("wrong"), "it refuses SLUICE_SASL_USERNAME with SLUICE_SASL_PASSWORD"),
-        (as_alice("right") | {"SASL_MECHANISM": "SCRAM-SHA-256"}, "SLUICE_SASL_MECHANISM SCRAM"),
-        ({}, "is SLUICE_SECURITY_PROTOCOL right?"),
+        pytest.param(
+            as_alice("right") | {"SASL_MECHANISM": "SCRAM-SHA-256"},
+            "SLUICE_SASL_MECHANISM SCRAM",
+            marks=pytest.mark.long,
+        ),
+        pytest.param({}, "is SLUICE_SECURITY_PROTOCOL right?", marks=pytest.mark.long),
     ],
 )
 def test_a_refused_login_is_one_line(

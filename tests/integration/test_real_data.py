@@ -148,7 +148,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "every", [pytest.param(8, id="each eighth"), pytest.param(1, id="all", marks=pytest.mark.long)]
+    "every", [pytest.param(40, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
 )
 async def test_the_text_of_a_pdf_holds_every_row(
     bootstrap_servers: str,
