@@ -53,7 +53,7 @@ class NdjsonRows:
         The iterator must be exhausted before the next piece is fed.
 
         Raises:
-            Refusal: 400, a line is not a row; it names the line.
+            Refusal: 400, a line is not a row; it names the line. The rows before it come first.
         """
         while True:
             *lines, piece = piece.split(b"\n", LINES_AT_ONCE)
@@ -61,15 +61,20 @@ class NdjsonRows:
                 break
             self._keep(lines[0])
             lines[0] = self._take()
-            rows = self._rows(lines)
+            rows, wrong = self._rows(lines)
             del lines  # long ones, while the rows wait for Kafka
             yield rows
             del rows
+            if wrong:
+                raise wrong
         self._keep(piece)
 
     def end(self) -> Iterator[list[bytes]]:
         """The row of a last line that has no line break. Raises as ``feed``."""
-        yield self._rows([self._take()])
+        rows, wrong = self._rows([self._take()])
+        if wrong:
+            raise wrong
+        yield rows
 
     def _keep(self, part: bytes) -> None:
         self._beginning_bytes += len(part)
@@ -82,14 +87,18 @@ class NdjsonRows:
         self._beginning, self._beginning_bytes = [], 0
         return line
 
-    def _rows(self, lines: list[bytes]) -> list[bytes]:
+    def _rows(self, lines: list[bytes]) -> tuple[list[bytes], Refusal | None]:
+        """The rows up to the first wrong line, and what is wrong with it."""
         rows: list[bytes] = []
         for line in lines:
             self._line += 1
             text = line.removeprefix(_BOM) if self._line == 1 else line
             if text and not text.isspace():
-                rows.append(self._row(text))
-        return rows
+                try:
+                    rows.append(self._row(text))
+                except Refusal as refusal:
+                    return rows, refusal
+        return rows, None
 
     def _row(self, text: bytes) -> bytes:
         if len(text) > LARGE_BYTES and holds_more(text, MOST_ELEMENT_VALUES):

@@ -257,11 +257,14 @@ def _following(rest: Iterator[list[Row]]) -> _Rows | None:
 async def _uploaded(
     deps: RunDependencies, submission: Submission, request: Request
 ) -> AsyncGenerator[_Rows, None]:
-    """The rows of an NDJSON body in chunks; a short chunk when nothing arrives for a second."""
+    """The rows of an NDJSON body in chunks; a short one when nothing arrives for a second.
+
+    The first chunk comes with the first rows: from then on a wrong line cancels the export.
+    """
     keys = frozenset(column.key for column in submission.request.columns)
     reader = NdjsonRows(submission.check, keys if submission.ignores_extra else None)
     rows: list[bytes] = []
-    gathered_bytes = 0
+    gathered_bytes, least_rows = 0, 1
     async with aclosing(pieces(request, deps.idle_seconds)) as body:
         with Hold(deps.bodies.lines) as hold:
             async for piece in body:
@@ -271,9 +274,9 @@ async def _uploaded(
                 async for some in _parsed(deps, reader, piece):
                     rows += some
                     del some
-                    if len(rows) >= _CHUNK_ROWS:
+                    if len(rows) >= least_rows:
                         yield rows
-                        rows, gathered_bytes = [], 0
+                        rows, gathered_bytes, least_rows = [], 0, _CHUNK_ROWS
                 del piece
                 hold.set(max(0, reader.line_bytes - IN_MEMORY_BYTES))
                 if is_due:

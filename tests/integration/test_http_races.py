@@ -119,8 +119,8 @@ async def test_an_event_says_why_an_upload_was_cancelled(
 
         query = "format=csv&columns=n,t&export_id"
         url = f"/export/run?{query}"
-        beginning = await client.post(f"{url}=early", content=b'[1,"a"]\n[2]\n', headers=NDJSON)
-        assert beginning.json()["errors"][0]["field"] == "line 2"
+        beginning = await client.post(f"{url}=early", content=b'[2]\n[1,"a"]\n', headers=NDJSON)
+        assert beginning.json()["errors"][0]["field"] == "line 1"
         right = await client.post(f"{url}=early&wait=30", content=b'[1,"a"]\n', headers=NDJSON)
         assert right.json()["type"] == "export.completed", "the id was not used up"
         wrong = await client.post(f"{url}=late", content=wrong_later(), headers=NDJSON)

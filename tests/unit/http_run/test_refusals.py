@@ -206,27 +206,33 @@ async def test_a_line_with_a_cell_of_another_type_is_named(
     columns = '[{"key":"a","type":"boolean"}]'
     answer = await upload(client, b"[true]\n[null]\n[0]\n", f"format=csv&columns={columns}")
     assert named(answer) == {"line 3": "column 'a': 0 is no boolean"}
-    assert world.requests == []
+    assert world.reasons == ["line 3: column 'a': 0 is no boolean"]
 
 
-WRONG_LINES: list[tuple[bytes, str, str]] = [
-    (b"[1,2]\n[1,2\n", "line 2", "malformed JSON"),
-    (b"[1,2]\n\n7", "line 3", "must be an array or an object"),
+WRONG_FIRST_LINES: list[tuple[bytes, str, str]] = [
+    (b"[1,2\n[1,2]\n", "line 1", "malformed JSON"),
+    (b"[1]\n[1,2]\n", "line 1", "has 1 cells for 2 columns"),
+    (b"\n\n7\n[1,2]\n", "line 3", "must be an array or an object"),
     (b"[1,2],[3,4]\n", "line 1", "malformed JSON"),
-    (b"[1,2]\n[1]\n", "line 2", "has 1 cells for 2 columns"),
-    (b'[1,2]\n{"a":1,"c":2}\n', "line 2", "'c' is no column"),
-    (b"[1,2]\n[\xff,2]\n", "line 2", "malformed JSON: byte 1 (0xff) is not UTF-8"),
-    (b"[1,2]\n[NaN,2]\n", "line 2", "malformed JSON"),
-    (b"[1,2]\n\x00\n", "line 2", "malformed JSON"),
     (b"[" * 3_000, "line 1", "malformed JSON"),
     (b"[1," + b"[" * 1_000 + b"]" * 1_000 + b"]", "line 1", ""),
     (b'["' + b"x" * 1_000_000 + b'",1]', "line 1", "its 1,000,006 bytes don't fit a message"),
     (b" " * (4 * 1024 * 1024 + 1), "line 1", "is longer than 4,194,304 bytes"),
 ]
+WRONG_LINES: list[tuple[bytes, str, str]] = [
+    *WRONG_FIRST_LINES,
+    (b"[1,2]\n[1,2\n", "line 2", "malformed JSON"),
+    (b"[1,2]\n\n7", "line 3", "must be an array or an object"),
+    (b"[1,2]\n[1]\n", "line 2", "has 1 cells for 2 columns"),
+    (b'[1,2]\n{"a":1,"c":2}\n', "line 2", "'c' is no column"),
+    (b"[1,2]\n[\xff,2]\n", "line 2", "malformed JSON: byte 1 (0xff) is not UTF-8"),
+    (b"[1,2]\n[NaN,2]\n", "line 2", "malformed JSON"),
+    (b"[1,2]\n\x00\n", "line 2", "malformed JSON"),
+]
 
 
-@pytest.mark.parametrize(("body", "line", "message"), WRONG_LINES)
-async def test_a_wrong_beginning_is_named_and_nothing_published(
+@pytest.mark.parametrize(("body", "line", "message"), WRONG_FIRST_LINES)
+async def test_a_wrong_first_row_is_named_and_nothing_published(
     client: httpx.AsyncClient, world: World, body: bytes, line: str, message: str
 ) -> None:
     found = named(await upload(client, body, "export_id=n&format=csv&columns=a,b"))
@@ -234,6 +240,18 @@ async def test_a_wrong_beginning_is_named_and_nothing_published(
     assert found[line].startswith(message)
     assert world.requests == []
     assert (await upload(client, b"[1,2]", "export_id=n&format=csv&columns=a,b")).status_code == 202
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n[3,4]\n"])
+async def test_a_wrong_line_after_a_right_one_cancels_a_small_upload_too(
+    client: httpx.AsyncClient, world: World, end: bytes
+) -> None:
+    body = b"[1,2]\n[1,2]\n[3]" + end
+    found = named(await upload(client, body, "export_id=n&format=csv&columns=a,b"))
+    assert found == {"line 3": "has 1 cells for 2 columns"}
+    await until(lambda: world.cancelled() == ["n"])
+    assert world.reasons == ["line 3: has 1 cells for 2 columns"]
+    assert not world.is_finished("n")
 
 
 @pytest.mark.parametrize(("body", "line", "message"), WRONG_LINES)
