@@ -80,6 +80,7 @@ def _sluice(
     """Event-driven exports on Apache Kafka."""
 
 
+_FORESEEN = (typer.TyperException, UserError, ServerError, ConsumerError, ClientError)
 _NO_KAFKA = "set SLUICE_BOOTSTRAP_SERVERS, or start a Kafka with `sluice broker`"
 
 
@@ -98,13 +99,15 @@ def _run() -> int:
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except _FORESEEN as error:
+        message, code = _in_words(error)
     except Exception as error:
         if os.environ.get("SLUICE_LOG_LEVEL", "").lower() == "debug":
             raise
-        message, code = _in_words(error)
-        if message:  # none, where help was shown instead
-            print("sluice:", " ".join(message.split()), file=sys.stderr)
-        return code
+        message, code = f"{type(error).__name__}: {error} (SLUICE_LOG_LEVEL=debug shows where)", 1
+    if message:  # none, where help was shown instead
+        print("sluice:", " ".join(message.split()), file=sys.stderr)
+    return code
 
 
 def _wanted(arguments: Sequence[str]) -> Iterable[str]:
@@ -128,8 +131,5 @@ def _in_words(error: Exception) -> tuple[str, int]:
             return str(error), error.exit_code
         case KafkaUnreachable() | NoKafka() if "SLUICE_" not in str(error):
             return f"{error} ({_NO_KAFKA})", 1
-        case ServerError() | ConsumerError() | ClientError():
-            return str(error), 1
         case _:
-            name = type(error).__name__
-            return f"{name}: {error} (SLUICE_LOG_LEVEL=debug shows where)", 1
+            return str(error), 1

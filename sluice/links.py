@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
-LEAST_KEY_CHARACTERS = 32
+from schemas.limits import MOST_RETENTION_SECONDS
+
+STRONG_KEY_CHARACTERS = 32
 DEFAULT_LINK_SECONDS = 3_600
-MOST_LINK_SECONDS = 604_800
-"""A week: object stores sign URLs for no longer (AWS Signature Version 4)."""
+MOST_LINK_SECONDS = MOST_RETENTION_SECONDS
 _MOMENT = re.compile("[1-9][0-9]{0,11}", re.ASCII)
 
 
@@ -23,6 +24,8 @@ class LinkKeys:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = [key.encode() for key in keys]
+        self.are_strong = all(len(key) >= STRONG_KEY_CHARACTERS for key in keys)
+        """Whether no key is so short that it may be guessed from a link."""
 
     def sign(self, export_id: str, expires: int) -> str:
         """The signature of a link that ends at ``expires``, in seconds since the epoch."""
@@ -43,12 +46,12 @@ def parse_keys(text: str) -> list[str]:
     """Parse a comma-separated list of keys.
 
     Raises:
-        ValueError: one is too short or given twice; the message names its number, not the key.
+        ValueError: one is empty or given twice; the message names its number, not the key.
     """
     keys = [key.strip() for key in text.split(",")]
     for number, key in enumerate(keys, start=1):
-        if len(key) < LEAST_KEY_CHARACTERS:
-            raise ValueError(f"entry {number} has fewer than {LEAST_KEY_CHARACTERS} characters")
+        if not key:
+            raise ValueError(f"entry {number} is empty")
         if key in keys[: number - 1]:
             raise ValueError(f"entry {number} is given twice")
     return keys

@@ -225,6 +225,7 @@ async def open_node(settings: Settings) -> AsyncIterator[tuple[Node, HttpServer]
             with LoopWatch(context.in_hand, metrics):
                 async with _http_server(app, settings) as server:
                     _warn_if_open_to_all(gate, settings, server)
+                    _warn_of_short_keys(settings)
                     yield node, server
 
 
@@ -255,6 +256,11 @@ async def run_node(settings: Settings) -> None:
             working.cancel()
             serving.cancel()
             await asyncio.gather(working, serving, return_exceptions=True)
+
+
+def _warn_of_short_keys(settings: Settings) -> None:
+    if settings.signing_keys and not settings.signing_keys.are_strong:
+        log.warning("link keys are short and may be guessed: use 32 random characters or more")
 
 
 def _warn_if_open_to_all(gate: AccessGate, settings: Settings, server: HttpServer) -> None:

@@ -3,6 +3,7 @@
 Invariant: it prints at most ``--last`` lines.
 """
 
+import sys
 import time
 from typing import Annotated
 
@@ -73,8 +74,9 @@ async def _find(settings: Settings, wanted: Wanted, last: int) -> list[ListedExp
 
 
 def _lines(found: list[ListedExport], now: float) -> list[str]:
-    """A header and a line each, in columns."""
-    table = [("ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE")]
+    """A line each, in columns, and on a terminal a header."""
+    header = ("ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE")
+    table = [header] if sys.stdout.isatty() else []
     table += [
         (
             one.export_id,

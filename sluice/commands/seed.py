@@ -43,9 +43,7 @@ def run_seed(
 def _scenarios(
     records: int | None, file_format: Format | None, *, batch: bool
 ) -> tuple[Scenario, ...]:
-    if batch and (records is not None or file_format is not None):
-        raise UsageError("--batch has its own --records and --format: give one or the other")
-    if batch:
+    if batch:  # it has its own records and formats, whatever is given beside it
         return FIVE_SCENARIOS
     if records is None or file_format is None:
         raise UsageError("give --records and --format, or --batch")

@@ -4,6 +4,7 @@ Invariant: a token is printed once, by the command that creates it, and never st
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def run_list() -> int:
     path = _token_file()
     with _in_words(path):
         known = parse_tokens(read_tokens(path)) if path.exists() else []
-    table = [("ID", "USER", "ROLE")]
+    table = [("ID", "USER", "ROLE")] if sys.stdout.isatty() else []
     table += [(one.token_id, printable(one.user), str(one.role)) for one in known]
     for line in columns_of(table):
         typer.echo(line)

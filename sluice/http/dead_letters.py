@@ -200,6 +200,10 @@ def _read_choice(
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             errors.append(FieldError(names.get(name, name), "must be texts in an array"))
             return []
+        # Before they are parsed: this is the event loop.
+        if len(texts) > MOST_REQUEUED:
+            errors.append(FieldError(names.get(name, name), f"names more than {MOST_REQUEUED:,}"))
+            return []
         try:
             return [parse(text) for text in texts]
         except ValueError as error:
@@ -218,16 +222,17 @@ def _read_choice(
             times[name] = next(iter(read(name, [time], parse_millis)), None)
         elif time is not None:
             errors.append(FieldError(name, f"must be a text: {_A_TIME}"))
-    if len(places) > MOST_REQUEUED:
-        errors.append(FieldError("places", f"names more than {MOST_REQUEUED:,}"))
     choice = Selection(
         frozenset(reasons), times["from"], times["to"], frozenset(places) if places else None
     )
     return choice, errors
 
 
+_check_reason = one_of(*DeadLetterReason)
+
+
 def _reason(text: str) -> DeadLetterReason:
-    return DeadLetterReason(one_of(*DeadLetterReason)(text))
+    return DeadLetterReason(_check_reason(text))
 
 
 def _shown(letter: DeadLetterRecord) -> dict[str, Any]:

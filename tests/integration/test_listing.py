@@ -95,18 +95,13 @@ async def test_every_node_lists_the_same(
 def _check_command(shell: Shell, expected: list[dict[str, Any]]) -> None:
     printed = shell.run("list", "--json").stdout.splitlines()
     assert [json.loads(line) for line in printed] == expected
-    head, *lines = shell.run("list").stdout.splitlines()
-    assert head.split() == ["ID", "STATE", "FORMAT", "USER", "ROWS", "BYTES", "AGE"]
+    lines = shell.run("list").stdout.splitlines()  # a header is for terminals
     assert [line.split()[:2] for line in lines] == [
         [one["export_id"], one["state"]] for one in expected
     ]
-    assert [
-        line.split()[0] for line in shell.run("list", "--state", "failed").stdout.splitlines()
-    ] == [
-        "ID",
-        "wrong",
-    ]
-    assert len(shell.run("list", "--last", "1").stdout.splitlines()) == 2
+    failed = shell.run("list", "--state", "failed").stdout.splitlines()
+    assert [line.split()[0] for line in failed] == ["wrong"]
+    assert len(shell.run("list", "--last", "1").stdout.splitlines()) == 1
     assert shell.fails("list", "--state", "done", code=2)
 
 

@@ -62,12 +62,21 @@ def call(
     return call
 
 
+def test_a_users_mistake_is_one_line_at_every_log_level(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for level in ("debug", "DEBUG", "info"):
+        monkeypatch.setenv("SLUICE_LOG_LEVEL", level)
+        for arguments in (["seed"], ["serve", "--no"], ["verify"], ["cancel", "/"]):
+            code, output, errors = call(*arguments)
+            assert (code, output, errors.count("\n")) == (2, "", 1), errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["seed"], "give --records and --format, or --batch"),
         (["seed", "--records", "5"], "give --records and --format, or --batch"),
-        (["seed", "--batch", "--records", "5"], "--batch has its own"),
         (["seed", "--records", "-1", "--format", "csv"], "--records"),
         (["seed", "--records", "1", "--format", "xls"], "'xls' is not one of 'csv', 'pdf'"),
         (["submit", "-", "--format", "csv"], "--input-format"),

@@ -1,5 +1,6 @@
 """Dead letters over HTTP: who may, what is chosen, and what becomes of each."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,18 @@ async def test_a_parameter_puts_none_back(client: httpx.AsyncClient, world: Worl
     world.letters = [letter(1)]
     problem = assert_problem(await client.post(f"{PATH}?dry_run=true", json={"all": True}), 400)
     assert [error["field"] for error in problem["errors"]] == ["dry_run"]
+    assert world.requeued == []
+
+
+@pytest.mark.parametrize(("name", "text"), [("places", "1:1"), ("reasons", "invalid_id")])
+async def test_more_than_may_be_requeued_are_not_even_read(
+    client: httpx.AsyncClient, world: World, name: str, text: str
+) -> None:
+    """A body of a megabyte would hold the event loop for half a second and more."""
+    begun = time.thread_time()
+    problem = assert_problem(await client.post(PATH, json={name: [text] * 60_000}), 400)
+    assert time.thread_time() - begun < 0.25
+    assert problem["errors"] == [{"field": name, "message": "names more than 10,000"}]
     assert world.requeued == []
 
 

@@ -43,14 +43,19 @@ def test_keys_are_shown_by_nothing() -> None:
     assert NEW not in repr(keys) + str(keys)
 
 
+@pytest.mark.parametrize(("keys", "strong"), [(NEW, True), (f"{NEW},short", False)])
+def test_short_keys_sign_and_are_known_as_such(keys: str, strong: bool) -> None:
+    link_keys = LinkKeys(parse_keys(keys))
+    assert link_keys.are_strong == strong
+    assert link_keys.verify("a", 1, link_keys.sign("a", 1))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (OLD[1:], "entry 1 has fewer than 32 characters"),
-        (f"{NEW},short", "entry 2 has fewer than 32 characters"),
-        (f"{NEW},", "entry 2 has fewer than 32 characters"),
+        (f"{NEW},", "entry 2 is empty"),
         (f"{NEW} , {OLD},{NEW}", "entry 3 is given twice"),
-        ("", "entry 1 has fewer than 32 characters"),
+        ("", "entry 1 is empty"),
     ],
 )
 def test_wrong_keys_are_named_by_their_number(text: str, words: str) -> None:

@@ -148,6 +148,30 @@ def test_a_file_beyond_the_limit_fails(tmp_path: Path, encoders: Encoders) -> No
     assert bench.files() == {"a.manifest.json"}
 
 
+@pytest.mark.parametrize("wrong", [[1, 2], ["x" * 200]])
+def test_an_export_started_with_the_first_batch_that_was_applied(
+    tmp_path: Path, encoders: Encoders, wrong: list[Any]
+) -> None:
+    bench = Bench(tmp_path, max_export_bytes=100, encoders=encoders)
+    bench.request()
+    bench.batch(0, wrong)
+    event = only(bench.turn())
+    assert (event.rows, event.started_at) == (0, None)
+    bench.request("b")
+    bench.batch(0, [1], export_id="b")
+    bench.batch(1, wrong, export_id="b")
+    event = only(bench.turn())
+    assert event.rows == 1
+    assert event.started_at is not None
+
+
+def test_a_user_that_is_too_long_is_not_made_another_ones(bench: Bench) -> None:
+    bench.request(user="x" * 257)
+    event = only(bench.turn())
+    assert isinstance(event, ExportFailed)
+    assert (event.reason, event.user) == (FailReason.INVALID_REQUEST, "anonymous")
+
+
 def test_a_repeat_of_a_batch_is_dropped_and_counted(bench: Bench) -> None:
     bench.request()
     bench.batch(0, [1])

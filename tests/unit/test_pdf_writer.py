@@ -219,6 +219,21 @@ def test_the_date_is_that_of_the_request_in_utc() -> None:
     assert pages_of(content)[0][-1] == "Page 1 of 1 2026-02-28 22:30 UTC"
 
 
+@pytest.mark.parametrize(
+    ("date", "timezone", "shown"),
+    [
+        ("9999-12-31T23:59:59Z", "Europe/Istanbul", "9999-12-31 23:59 UTC"),
+        ("0001-01-01T00:00:00Z", "America/New_York", "0001-01-01 00:00 UTC"),
+        ("1900-01-01T00:00:00Z", "Europe/Istanbul", "1900-01-01 01:56 UTC+01:57"),
+        ("2026-03-01T00:00:00Z", "America/St_Johns", "2026-02-28 20:30 UTC-03:30"),
+    ],
+)
+def test_a_date_of_any_year_is_shown_in_any_time_zone(date: str, timezone: str, shown: str) -> None:
+    request = pdf_request(timezone=timezone)
+    writer = PdfWriter(request, dated_at=datetime.fromisoformat(date), fonts=FONTS)
+    assert pages_of(b"".join(writer.finish()))[0][-1] == f"Page 1 of 1 {shown}"
+
+
 def test_without_a_date_it_shows_none() -> None:
     content = b"".join(PdfWriter(pdf_request(), dated_at=None, fonts=FONTS).finish())
     assert metadata_of(content).creation_date is None
