@@ -65,8 +65,9 @@ class OpenExport:
         self.started_at: datetime | None = None
 
     def progress(self, now: datetime) -> Progress:
-        """Its progress at ``now``."""
-        return Progress(self.assembly.rows, self.started_at, now, self.attempts)
+        """Its progress at ``now``; it started with the first batch that was applied."""
+        started_at = None if self.first_offset is None else self.started_at
+        return Progress(self.assembly.rows, started_at, now, self.attempts)
 
     @property
     def part(self) -> Part | None:

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypedDict
 from consumer.exports.messages import Message
 from schemas.codec import InvalidRequest
 from schemas.completions import ExportCancelled, ExportCompleted, ExportFailed, Source
-from schemas.limits import MOST_USER_CHARACTERS
 from schemas.requests import ExportRequested, is_user
 from schemas.times import parse_time, recorded_time, to_millis
 from schemas.vocabulary import FailReason, Format, is_export_id
@@ -186,8 +185,8 @@ def known_format(sent: dict[str, Any]) -> Format | Literal["unknown"]:
 def known_user(sent: dict[str, Any]) -> str:
     """The user as sent, or ``anonymous`` if invalid."""
     user = sent.get("user")
-    shortened = user[:MOST_USER_CHARACTERS] if isinstance(user, str) else ""
-    return shortened if is_user(shortened) else "anonymous"
+    # Not shortened: that could be another user's name, who would see the export.
+    return user if isinstance(user, str) and is_user(user) else "anonymous"
 
 
 def known_time(sent: dict[str, Any]) -> datetime | None:

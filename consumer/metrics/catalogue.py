@@ -41,7 +41,7 @@ LABELS = {
     "size": "by rows: `small` to 1,000, `medium` to 10,000, `large` above",
     "status": "how it ended: `succeeded`, `failed`, `cancelled`, `duplicate`",
     "topic": "the name of an input topic",
-    "user": "the first 100 users; others, and names beyond 200 characters, are `other`",
+    "user": "the first 100 users; others are `other`",
     "version": "the version of Sluice",
     "why": (
         "`repeat`: its number is lower than expected; `late`: its export has ended; `replayed`: "

@@ -29,7 +29,6 @@ from schemas.requests import is_user
 from schemas.vocabulary import DeadLetterReason, Format
 
 MAX_USERS = 100
-MAX_USER_CHARACTERS = 200
 OTHER_USERS = "other"
 
 _FORMATS = (*Format, UNKNOWN_FORMAT)
@@ -223,7 +222,7 @@ class Metrics:
     def _user_label(self, user: str) -> str:
         # A label is no place for a long text; nobody reads it there, and each scrape carries it.
         # Control characters come in events of builds that took them; some parsers can't read them.
-        if len(user) > MAX_USER_CHARACTERS or not is_user(user):
+        if not is_user(user):
             return OTHER_USERS
         with self._users_lock:
             if len(self._users) < MAX_USERS:

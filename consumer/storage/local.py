@@ -247,10 +247,11 @@ class LocalStorage:
 
     def _write_draft(self, draft: Path, content: bytes) -> None:
         try:
-            _write_synced(draft, content)
-        except FileNotFoundError:
-            self._make_place(draft.parent)
-            self._write_draft(draft, content)
+            try:
+                _write_synced(draft, content)
+            except FileNotFoundError:
+                self._make_place(draft.parent)
+                _write_synced(draft, content)
         except OSError as error:
             if error.errno not in _NO_ROOM or not self._reserve.spend():
                 raise

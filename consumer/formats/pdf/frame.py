@@ -125,6 +125,8 @@ def footer_lines(body: Typesetter, footer: Copy, width: float, size: float) -> l
 
 def _shown(date: datetime) -> str:
     """To the minute, with the distance to UTC."""
-    offset = date.utcoffset() or timedelta()
-    zone = f"UTC{date.isoformat()[-6:]}" if offset else "UTC"
+    # To the minute too: before time zones, towns had their own, such as 1:56:56.
+    minutes = round((date.utcoffset() or timedelta()) / timedelta(minutes=1))
+    hours, minutes_left = divmod(abs(minutes), 60)
+    zone = f"UTC{'-' if minutes < 0 else '+'}{hours:02}:{minutes_left:02}" if minutes else "UTC"
     return f"{date.isoformat(' ', 'minutes')[:16]} {zone}"

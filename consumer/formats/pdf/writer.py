@@ -5,7 +5,7 @@ seen so far and two numbers per page.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from consumer.errors import ExportFailure
 from consumer.formats.cells import cell_text
@@ -254,7 +254,7 @@ class PdfWriter:
                 *(self._columns, self._options, first_rows, self._footer_lines),
                 *(self._body, self._heading),
             )
-            date = self._date.astimezone(time_zone(self._options.timezone)) if self._date else None
+            date = _local(self._date, time_zone(self._options.timezone)) if self._date else None
             self._frame = Frame(
                 *(self._table.plan.sheet, self._shown_title, self._footer, date),
                 *(self._body, self._heading),
@@ -263,6 +263,13 @@ class PdfWriter:
 
     def _footer_lines(self, width: float, size: float) -> int:
         return len(footer_lines(self._body, self._footer, width, size))
+
+
+def _local(date: datetime, zone: tzinfo) -> datetime:
+    try:
+        return date.astimezone(zone)
+    except OverflowError:  # in the first or last hours that there are
+        return date
 
 
 def _replaced(shown: Sequence[str], sent: Iterator[str]) -> int:
