@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
-from schemas.limits import MOST_RETENTION_SECONDS
-
 STRONG_KEY_CHARACTERS = 32
 DEFAULT_LINK_SECONDS = 3_600
-MOST_LINK_SECONDS = MOST_RETENTION_SECONDS
+MOST_LINK_SECONDS = 604_800
+"""A week: object stores sign URLs for no longer (AWS Signature Version 4)."""
 _MOMENT = re.compile("[1-9][0-9]{0,11}", re.ASCII)
 
 

@@ -28,10 +28,9 @@ from sluice.http.exports import Exports, no_such_export
 from sluice.http.problems import Problem, Refusal, wrong_fields
 from sluice.http.ranges import names, normalised, satisfiable
 from sluice.http.storage_calls import OpenFile
+from sluice.links import MOST_LINK_SECONDS
 
 log = structlog.get_logger(__name__)
-
-_MOST_PRESIGNED_SECONDS = 604_800  # a week: AWS Signature Version 4 has no more
 
 
 async def download(exports: Exports, request: Request, asker: Asker) -> Response:
@@ -52,7 +51,7 @@ async def download_by_link(exports: Exports, request: Request, until: int) -> Re
     if redirects and isinstance(answer, _Download) and not _needs_our_tag(request, answer):
         if event.expires_at:  # signing may fail for reasons of the store
             until = min(until, int(event.expires_at.timestamp()))
-        left_seconds = min(until - math.ceil(time.time()), _MOST_PRESIGNED_SECONDS)
+        left_seconds = min(until - math.ceil(time.time()), MOST_LINK_SECONDS)
         if left_seconds > 0 and (url := await _presigned(file, request.method, left_seconds)):
             return Response(
                 status_code=HTTPStatus.TEMPORARY_REDIRECT,

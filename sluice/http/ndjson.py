@@ -66,14 +66,20 @@ class NdjsonRows:
             yield rows
             del rows
             if wrong:
-                raise wrong
+                try:
+                    raise wrong
+                finally:
+                    del wrong  # it would hold this frame, and the line, until garbage is collected
         self._keep(piece)
 
     def end(self) -> Iterator[list[bytes]]:
         """The row of a last line that has no line break. Raises as ``feed``."""
         rows, wrong = self._rows([self._take()])
         if wrong:
-            raise wrong
+            try:
+                raise wrong
+            finally:
+                del wrong
         yield rows
 
     def _keep(self, part: bytes) -> None:

@@ -43,6 +43,7 @@ _Taken: TypeAlias = tuple[str, Repeated | None]
 _Rows: TypeAlias = Sequence[Row | bytes]
 _CHUNK_ROWS = 1_000
 _CHUNK_BYTES = 256 * 1024
+_GATHERED_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _FIRST_ROW_SECONDS = 60.0
 
@@ -265,23 +266,27 @@ async def _uploaded(
     reader = NdjsonRows(submission.check, keys if submission.ignores_extra else None)
     rows: list[bytes] = []
     gathered_bytes, least_rows = 0, 1
+    clock = asyncio.get_running_loop().time
+    sent_at = clock()
     async with aclosing(pieces(request, deps.idle_seconds)) as body:
         with Hold(deps.bodies.lines) as hold:
             async for piece in body:
                 gathered_bytes += len(piece)
                 # An empty piece: the client pauses; send what has arrived.
-                is_due = not piece or gathered_bytes >= _CHUNK_BYTES
+                is_slow = clock() - sent_at > _GATHERED_SECONDS
+                is_due = not piece or is_slow or gathered_bytes >= _CHUNK_BYTES
                 async for some in _parsed(deps, reader, piece):
                     rows += some
                     del some
                     if len(rows) >= least_rows:
                         yield rows
                         rows, gathered_bytes, least_rows = [], 0, _CHUNK_ROWS
+                        sent_at = clock()
                 del piece
                 hold.set(max(0, reader.line_bytes - IN_MEMORY_BYTES))
                 if is_due:
                     yield rows
-                    rows, gathered_bytes = [], 0
+                    rows, gathered_bytes, sent_at = [], 0, clock()
             async for some in _parsed(deps, reader, None):
                 rows += some
     yield rows

@@ -35,7 +35,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fi
     return call
 
 
-def test_a_token_is_made_listed_and_revoked(call: Call, file: Path) -> None:
+def test_a_token_is_made_listed_and_revoked(
+    call: Call, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert call("list") == (0, "", "")
     code, output, errors = call("create", "--user", "alice")
     assert (code, errors) == (0, "")
@@ -47,8 +49,10 @@ def test_a_token_is_made_listed_and_revoked(call: Call, file: Path) -> None:
     assert first == [token_id, "alice", "user"]
     assert second[1:] == ["team:ops", "operator"]
     assert token not in listed
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert call("list")[1].splitlines()[0].split() == ["ID", "USER", "ROLE"]
     assert call("revoke", token_id) == (0, f"revoked {token_id} of alice\n", "")
-    assert len(call("list")[1].splitlines()) == 1
+    assert len(call("list")[1].splitlines()) == 2
     code, _, errors = call("revoke", token_id)
     assert code == 1
     assert errors == (f"sluice: there is no token {token_id} in {file} (`sluice tokens list`)\n")

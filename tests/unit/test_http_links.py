@@ -92,7 +92,7 @@ async def test_a_link_lasts_as_long_as_its_maker_wants(
     client: httpx.AsyncClient, world: World
 ) -> None:
     world.end("e-1")
-    for seconds in (1, 3_153_600_000):
+    for seconds in (1, 604_800):
         answer = await make(client, expires_in_seconds=seconds)
         ends = parse_time(answer.json()["expires_at"]).timestamp()
         assert ends == pytest.approx(time.time() + seconds, abs=2)
@@ -151,7 +151,7 @@ async def test_a_node_without_keys_makes_none_and_takes_none(world: World) -> No
     ("body", "field"),
     [
         ({"expires_in_seconds": 0}, "expires_in_seconds"),
-        ({"expires_in_seconds": 3_153_600_001}, "expires_in_seconds"),
+        ({"expires_in_seconds": 604_801}, "expires_in_seconds"),
         ({"expires_in_seconds": 10**400}, "expires_in_seconds"),
         ({"expires_in_seconds": 1.0}, "expires_in_seconds"),
         ({"expires_in_seconds": True}, "expires_in_seconds"),

@@ -1,6 +1,9 @@
 """What an NDJSON body holds in memory while it comes, and lines that cost too much."""
 
+import gc
 import tracemalloc
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -38,3 +41,27 @@ def test_a_line_of_too_many_values_is_refused_whether_or_not_it_is_json(end: byt
         list(reader.feed(b"[" + b"0," * 600_000 + end + b"\n"))
     (error,) = caught.value.errors
     assert (error.field, error.message) == ("line 1", "holds more than 100,000 values")
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_wrong_line_is_held_by_nothing_once_it_is_answered(end: bytes) -> None:
+    """A node seldom collects garbage, and such a line has up to 4 MiB, and cells."""
+    seen: list[weakref.ref[Refusal]] = []
+
+    def refuse() -> None:
+        reader = NdjsonRows(RowCheck([Column(key="a")]))
+        try:
+            for piece in (reader.feed(b"[1]\n[1,2]" + end), reader.end()):
+                list(piece)
+        except Refusal as refusal:
+            seen.append(weakref.ref(refusal))
+            raise
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(Refusal):
+            refuse()
+        assert seen[0]() is None
+    finally:
+        gc.enable()

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -108,6 +110,24 @@ async def test_many_rows_are_many_batches(world: World) -> None:
         query = "export_id=n&format=csv&columns=a,b"
         assert (await upload(client, lines, query)).status_code == 202
     assert world.published_rows("j") == world.published_rows("n") == rows
+
+
+async def test_rows_that_come_slowly_and_steadily_are_published_as_they_come(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.http.run._GATHERED_SECONDS", 0.0)
+
+    def has_published(count: int) -> bool:
+        return len(world.published_rows("e-1")) == count
+
+    async def steadily() -> AsyncIterator[bytes]:
+        for sent in range(1, 6):
+            yield b"[%d,2]\n" % sent
+            await until(partial(has_published, sent))
+
+    query = "export_id=e-1&format=csv&columns=a,b"
+    assert (await upload(client, steadily(), query)).status_code == 202
+    assert world.published_rows("e-1") == [[sent, 2] for sent in range(1, 6)]
 
 
 # The same id again
