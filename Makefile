@@ -19,7 +19,7 @@ STORAGE ?= local
 SOAK_SECONDS ?= 1200
 TEST_WORKERS ?= 4
 # Tests of `make test` wait for nodes and brokers most of their time.
-WAITING_WORKERS ?= 6
+WAITING_WORKERS ?= 5
 HUNT_KILLS ?= 1000
 FUZZ_SECONDS ?= 3600
 HUNT ?=

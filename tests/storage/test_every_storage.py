@@ -8,6 +8,7 @@ import pytest
 from consumer.core.suspects import MOST_MARKED, MessagePlace
 from consumer.errors import PartLost
 from consumer.storage.base import GroupStorage
+from consumer.storage.objects import marks
 from consumer.storage.objects.layout import name_of
 from consumer.storage.objects.storage import ObjectStorage
 from schemas.completions import ExportCompleted
@@ -23,6 +24,16 @@ from tests.support.storages import (
 
 LARGE = bytes(range(256)) * 100_000
 """More than one part of a multipart upload."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks as they are while messages are handled; ``test_object_marks`` has what lasts longer.
+
+    On a busy machine the tenth of a second is over in the middle of a test, and a copy of the mark
+    is on its way into the bucket.
+    """
+    monkeypatch.setattr(marks, "LASTING_SECONDS", 600.0)
 
 
 def test_a_part_becomes_a_file_only_when_it_is_published(storage: GroupStorage) -> None:
